@@ -1,0 +1,52 @@
+"""Structured boxes cut into tetrahedra."""
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+from numbers import Integral
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from simlayer.mesh_checks import MeshError
+
+
+def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> None:
+    """Three positive whole numbers of boxes, three positive lengths, three finite coordinates."""
+    if len(cells) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in cells):
+        raise MeshError(f"cells must be three whole numbers of boxes, each at least 1, got {tuple(cells)}.")
+    if len(size) != 3 or not all(math.isfinite(length) and length > 0 for length in size):
+        raise MeshError(f"size must be three positive finite lengths in m, got {tuple(size)}.")
+    if len(origin) != 3 or not all(math.isfinite(coordinate) for coordinate in origin):
+        raise MeshError(f"origin must be three finite coordinates in m, got {tuple(origin)}.")
+
+
+def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> Float[Tensor, "N 3"]:
+    """Corners of the boxes [m], x varying slowest; the last lie on the far faces to the last bit."""
+    axes = [
+        start + torch.arange(n + 1, dtype=torch.float64) / n * length
+        for n, length, start in zip(cells, size, origin, strict=True)
+    ]
+    return torch.cartesian_prod(*axes)
+
+
+def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
+    """Six tetrahedra a box, around its diagonal from the lowest to the highest corner, all positive.
+
+    Each walks from one end of the diagonal to the other along the three axes, in one of the six orders. All
+    boxes are cut alike, so opposite faces carry the same diagonal and neighbours fit (H. W. Kuhn 1960).
+    """
+    nx, ny, nz = cells
+    strides = ((ny + 1) * (nz + 1), nz + 1, 1)
+    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
+    lowest = (boxes * torch.tensor(strides)).sum(1)
+    paths = []
+    for order in permutations(range(3)):
+        corners = [0]
+        for axis in order:
+            corners.append(corners[-1] + strides[axis])
+        # An odd order of the axes is left-handed: swapping two corners makes its volume positive.
+        odd = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+        paths.append([corners[0], corners[2], corners[1], corners[3]] if odd else corners)
+    return (lowest[:, None, None] + torch.tensor(paths)).flatten(0, 1)
