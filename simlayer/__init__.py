@@ -1,0 +1,61 @@
+"""Differentiable simulation of deformable bodies as plain torch modules."""
+
+from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.damping import MassDamping
+from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
+from simlayer.errors import DivergenceError, SimulationError, UnstableStepError
+from simlayer.fields import Matrix3
+from simlayer.forces.base import Force, Potential
+from simlayer.forces.elastic import ElasticForce
+from simlayer.forces.load import NodalLoad
+from simlayer.materials import (
+    Corotated,
+    IsotropicMaterial,
+    Linear,
+    Material,
+    MooneyRivlin,
+    NeoHookean,
+    StableNeoHookean,
+    StVenantKirchhoff,
+)
+from simlayer.mesh import Mesh, MeshError, box_mesh
+from simlayer.mesh_io import read_mesh, write_frames
+from simlayer.quantities import PhysicalModule, Quantity, derived
+from simlayer.rollout import RolloutModule
+from simlayer.state import State
+from simlayer.steps.base import Step
+from simlayer.steps.symplectic_euler import SymplecticEuler
+
+__all__ = [
+    "Corotated",
+    "Dissipation",
+    "DivergenceError",
+    "ElasticForce",
+    "Force",
+    "IsotropicMaterial",
+    "Linear",
+    "MassDamping",
+    "Material",
+    "Matrix3",
+    "Mesh",
+    "MeshError",
+    "MooneyRivlin",
+    "NeoHookean",
+    "NodalLoad",
+    "PhysicalModule",
+    "Potential",
+    "Quantity",
+    "RolloutModule",
+    "SimulationError",
+    "SmoothVelocityClamp",
+    "StVenantKirchhoff",
+    "StableNeoHookean",
+    "State",
+    "Step",
+    "SymplecticEuler",
+    "UnstableStepError",
+    "box_mesh",
+    "derived",
+    "read_mesh",
+    "write_frames",
+]

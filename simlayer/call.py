@@ -1,0 +1,167 @@
+"""What one call of a rollout reads: the state and every quantity, checked, expanded to the batch, packed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from simlayer.packing import on_state, pack, pack_value, unpack_value
+from simlayer.quantities import (
+    Quantity,
+    check_own_axes,
+    physical_modules,
+    plain_parameters,
+    quantities_by_name,
+    values_of,
+)
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+Named = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Call:
+    """The inputs of one rollout, packed.
+
+    Attributes:
+        state: the initial state, packed.
+        values: everything that the step reads, by full name, packed.
+        changes: for each step what differs from `values`; empty without controls.
+        own_axes: how many own axes each packed value has; the other names are not packed.
+    """
+
+    state: State
+    values: dict[str, Tensor]
+    changes: list[dict[str, Tensor]]
+    own_axes: dict[str, int] = field(repr=False)
+
+    def logical(self, values: Iterable[Tensor]) -> list[Tensor]:
+        """The logical views of values in the order of `self.values`."""
+        return [
+            unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
+            for name, value in zip(self.values, values, strict=True)
+        ]
+
+    def values_at(self, index: int) -> list[Tensor]:
+        """What the step with this index reads, in the order of `self.values`."""
+        if not self.changes:
+            return list(self.values.values())
+        return list({**self.values, **self.changes[index]}.values())
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.state.positions.shape[2:]
+
+    def needs_gradient(self) -> bool:
+        tensors = [*self.state[:2], *self.state.history, *self.values.values()]
+        tensors += [value for change in self.changes[:1] for value in change.values()]
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def read_call(
+    step: Step, num_steps: int, state: State, parameters: Named | None, controls: Named | None
+) -> Call:
+    """Check what a rollout was given and arrange it; raises KeyError, TypeError or ValueError by name."""
+    parameters, controls = dict(parameters or {}), dict(controls or {})
+    quantities, weights = quantities_by_name(step), plain_parameters(step)
+    for name in (*parameters, *controls):
+        check_name(name, [*quantities, *weights])
+    if both := sorted(parameters.keys() & controls.keys()):
+        raise ValueError(f"{both[0]!r} is given in parameters and in controls; give it in one.")
+    for name, tensor in {**parameters, **controls}.items():
+        _check_tensor(name, tensor, step)
+    slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
+    shapes = [_batch_shape(quantities[name], name, tensor) for name, tensor in parameters.items() if name in quantities]
+    shapes += [_batch_shape(quantities[name], name, parts[0]) for name, parts in slices.items() if name in quantities]
+    shapes += [_batch_shape(entry, name, _own(entry)) for name, entry in quantities.items() if name not in parameters]
+    packed = _packed_state(step, state, shapes)
+    own_axes = _own_axes(step)
+
+    def arranged(values: Named) -> dict[str, Tensor]:
+        return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
+
+    tensors = {**dict(step.named_parameters()), **parameters}
+    values = arranged(values_of(step, tensors))
+    values |= {name: tensors[name] for name in weights} | dict(step.named_buffers())
+    changes: list[dict[str, Tensor]] = []
+    if slices:
+        owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in slices}
+        for index in range(num_steps):
+            now = {name: parts[index] for name, parts in slices.items()}
+            change = arranged(values_of(step, {**tensors, **now}, only=owners))
+            changes.append(change | {name: part for name, part in now.items() if name in weights})
+    return Call(packed, values, changes, own_axes)
+
+
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Raise KeyError, with the nearest known name, unless the name is known."""
+    known = list(known)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        raise KeyError(f"no quantity is named {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {known}."))
+
+
+def _own(entry: tuple[nn.Module, Quantity]) -> Tensor:
+    module, quantity = entry
+    return module._parameters[quantity.stored_name]  # type: ignore[return-value]
+
+
+def _own_axes(step: Step) -> dict[str, int]:
+    return {
+        prefix + name: module.quantities()[name].own_axes if name in module.quantities() else 1
+        for prefix, module in physical_modules(step)
+        for name in (*module.quantities(), *module.derived_names())
+    }
+
+
+def _batch_shape(entry: tuple[nn.Module, Quantity], name: str, tensor: Tensor) -> tuple[str, torch.Size]:
+    module, quantity = entry
+    check_own_axes(quantity, tensor, module._extents, name=name)  # type: ignore[arg-type]
+    return name, tensor.shape[: max(tensor.ndim - quantity.own_axes, 0)]
+
+
+def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
+    if control.ndim == 0 or len(control) != num_steps:
+        raise ValueError(f"control {name!r} has shape {tuple(control.shape)}; its first axis is time: {num_steps} steps.")
+    # Once for all steps: taking control[t] at each step would make backward quadratic in their number.
+    return control.unbind(0)
+
+
+def _check_tensor(name: str, tensor: Tensor, step: Step) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}.")
+    expected = step.free
+    if tensor.dtype != expected.dtype:
+        raise TypeError(
+            f"{name} is {tensor.dtype} but the rollout's buffers are {expected.dtype}; "
+            f"convert one: rollout.to({tensor.dtype}) or {name}.to({expected.dtype})."
+        )
+    if tensor.device != expected.device:
+        raise TypeError(
+            f"{name} is on {tensor.device} but the rollout is on {expected.device}; "
+            f"move one: rollout.to({str(tensor.device)!r}) or {name}.to({str(expected.device)!r})."
+        )
+
+
+def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]) -> State:
+    for name, tensor in (("positions", state.positions), ("velocities", state.velocities)):
+        _check_tensor(name, tensor, step)
+        if tensor.shape[-2:] != (step.num_vertices, 3):
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {step.num_vertices}, 3) for this mesh."
+            )
+    shapes = [(name, shape) for name, shape in shapes if shape]
+    shapes += [("positions", state.positions.shape[:-2]), ("velocities", state.velocities.shape[:-2])]
+    try:
+        batch = torch.broadcast_shapes(*(shape for _, shape in shapes))
+    except RuntimeError:
+        listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes)
+        raise ValueError(f"these batch shapes do not broadcast: {listed}.") from None
+    state = step.start(state)
+    return on_state(lambda x: pack(x.expand(*batch, *x.shape[-2:])), state)
+

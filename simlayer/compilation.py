@@ -1,0 +1,129 @@
+"""Steps as compiled programs.
+
+A step is traced, with everything that it reads as an argument, into a graph of plain operators, and so is its
+vector-Jacobian product; each is compiled once for the shapes at hand. What runs at every step of a rollout is
+then a single call forward and one backward, without guards, and what is kept between them is the step's
+input alone. The eager step remains the reference, for double backward and forward mode too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from simlayer.functional.tracing import trace
+from simlayer.steps.base import Step
+
+_INDUCTOR_OPTIONS = {
+    # The indices were checked when the mesh was made; checking them at every gather costs a fifth.
+    "assert_indirect_indexing": False,
+    # One lower than the default, so that what every vertex receives in backward is computed once a vertex
+    # and not again in each of the two dozen cells around it: a fifth again.
+    "realize_reads_threshold": 3,
+}
+
+Function = Callable[..., Sequence[Tensor]]
+
+# Programs by step. Not on the step, which would then neither pickle nor copy.
+_PROGRAMS: WeakKeyDictionary[Step, dict[Hashable, Program]] = WeakKeyDictionary()
+
+
+class Program:
+    """A compiled function of tensors, and its compiled vector-Jacobian product.
+
+    Args:
+        function: maps tensors to a tuple of tensors.
+        example: tensors of the shapes, dtypes and devices to compile for, contiguous.
+        differentiable: which of them may need a gradient.
+        backend: name of a torch compiler backend.
+    """
+
+    def __init__(
+        self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+    ) -> None:
+        example = [tensor.detach() for tensor in example]
+        self.differentiable = tuple(differentiable)
+        self.run = _compile(function, example, backend)
+        if any(differentiable):
+            outputs = function(*example)
+            pullback = functools.partial(_pullback, function, self.differentiable)
+            cotangents = [torch.ones_like(output) for output in outputs]
+            self.pullback = _compile(pullback, [*example, *cotangents], backend)
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return _Run.apply(self, *tensors)
+
+
+class _Run(torch.autograd.Function):
+    """A program under autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.program = program
+        ctx.save_for_backward(*tensors)
+        return tuple(program.run(*tensors))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        program = ctx.program
+        gradients = iter(program.pullback(*ctx.saved_tensors, *(c.contiguous() for c in cotangents)))
+        return None, *(next(gradients) if needed else None for needed in program.differentiable)
+
+
+def _pullback(function: Function, differentiable: Sequence[bool], *tensors: Tensor) -> Sequence[Tensor]:
+    """The gradients of the differentiable inputs, from all inputs followed by the outputs' cotangents."""
+    count = len(differentiable)
+    with torch.enable_grad():
+        inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
+        wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
+        outputs = function(*inputs)
+        return torch.autograd.grad(
+            outputs, wanted, tensors[count:], allow_unused=True, materialize_grads=True
+        )
+
+
+def _compile(function: Function, example: Sequence[Tensor], backend: str) -> Function:
+    graph = trace(function, *example)
+    # Imported here because `import simlayer` should not take the compiler along.
+    if backend != "inductor":
+        from torch._dynamo import lookup_backend
+
+        return lookup_backend(backend)(graph, list(example))
+    from torch._inductor import compile as compile_graph
+
+    return compile_graph(graph, list(example), options=_INDUCTOR_OPTIONS)
+
+
+def program_for(
+    step: Step, key: Hashable, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+) -> Program:
+    """The program of a step for these shapes, compiled at the first request."""
+    programs = _PROGRAMS.setdefault(step, {})
+    shapes = tuple((tuple(t.shape), t.dtype, t.device) for t in example)
+    key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
+    if key not in programs:
+        programs[key] = Program(function, example, differentiable, backend)
+    return programs[key]
+
+
+@functools.cache
+def compiler_missing() -> bool:
+    """Whether this machine has no C++ compiler; says so once."""
+    missing = not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
+    if missing:
+        warnings.warn(
+            "No C++ compiler was found, so rollouts run uncompiled, several times slower. Install g++ or "
+            "clang++, or set CXX to one; compile=False silences this.",
+            stacklevel=2,
+        )
+    return missing

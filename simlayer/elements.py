@@ -1,0 +1,137 @@
+"""Finite elements: shape gradients, quadrature and lumped masses of the cells of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.fields import Matrix3
+from simlayer.mesh import Mesh
+from simlayer.topology import Topology
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """A reference element: its quadrature rule, and the gradients of its shape functions there."""
+
+    num_corners: int
+    points: tuple[tuple[float, float, float], ...]
+    weights: tuple[float, ...]
+    shape_gradients: Callable[[Tensor], Tensor]  # points (Q, 3) -> (Q, C, 3)
+
+
+def _tet4_gradients(points: Float[Tensor, "Q 3"]) -> Float[Tensor, "Q 4 3"]:
+    gradients = torch.cat([-torch.ones(1, 3), torch.eye(3)]).to(points)
+    return gradients.expand(len(points), 4, 3)
+
+
+ELEMENT_TYPES = {
+    "tet4": ElementType(4, ((0.25, 0.25, 0.25),), (1 / 6,), _tet4_gradients),
+}
+
+
+class Elements(nn.Module):
+    """The cells of a mesh as finite elements.
+
+    Fields over cells are `(M, *batch)`, and `(Q, M, *batch)` for elements with several quadrature points:
+    cells first, so that a compiled step is one loop over cells and their samples.
+
+    Args:
+        mesh: the body in its rest shape.
+        deterministic: how corner values are summed to vertices, see `Topology`.
+    """
+
+    gradients: Tensor
+    weights: Tensor
+
+    def __init__(self, mesh: Mesh, *, deterministic: bool | None = None) -> None:
+        super().__init__()
+        element = ELEMENT_TYPES[mesh.element]
+        self.topology = Topology(mesh.cells, len(mesh.vertices), deterministic=deterministic)
+        self.num_cells, self.num_corners = mesh.cells.shape
+        gradients, weights = _at_quadrature_points(element, mesh)
+        # Corner 0 is the origin of the differences below and needs no gradient of its own.
+        self.register_buffer("gradients", gradients[1:].contiguous(), persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+
+    @property
+    def volumes(self) -> Float[Tensor, "M"]:
+        """Rest volumes [m³]."""
+        return self.weights.sum(0) if self.weights.ndim == 2 else self.weights
+
+    def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
+        """F = dx/dX in every cell, nine fields `(M, *batch)`.
+
+        From differences to corner 0, which float32 computes to 6e-7 where absolute positions give 1e-5.
+        """
+        edges = []
+        for i in range(3):
+            corners = self.topology.gather(positions[..., i].movedim(-1, 0))
+            edges.append([corner - corners[0] for corner in corners[1:]])
+        dN = over_cells(self.gradients, positions.ndim - 2)
+        return Matrix3(
+            *(_total([edge * dN[c, j] for c, edge in enumerate(edges[i])]) for i in range(3) for j in range(3))
+        )
+
+    def integrate(self, density: Float[Tensor, "M *batch"]) -> Float[Tensor, "*batch"]:
+        """The integral over the body of a field over its cells."""
+        weights = over_cells(self.weights, density.ndim - self.weights.ndim)
+        return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)
+
+    def forces(self, stress: Matrix3) -> Float[Tensor, "*batch N 3"]:
+        """Nodal forces [N] of a first Piola-Kirchhoff stress [Pa]: minus the stress power's dual.
+
+        The force on corner 0 is minus the sum of the others, so momentum is conserved to rounding.
+        """
+        nb = stress.xx.ndim - self.weights.ndim
+        dN, weights = over_cells(self.gradients, nb), over_cells(self.weights, nb)
+        weighted = stress * -weights
+        components = []
+        for i in range(3):
+            row = weighted.row(i)
+            corners = [_total([row[j] * dN[c, j] for j in range(3)]) for c in range(self.num_corners - 1)]
+            if self.weights.ndim == 2:
+                corners = [corner.sum(0) for corner in corners]
+            components.append(self.topology.sum_to_vertices([-_total(corners), *corners]))
+        return torch.stack(components).movedim(0, -1).movedim(0, -2)
+
+    def gradient_products(self) -> Float[Tensor, "M 3 3"]:
+        """The sum over corners of (∇N)(∇N)ᵀ [1/m²], for elements with one quadrature point."""
+        others = self.gradients.movedim(-1, 0)
+        first = others.sum(1, keepdim=True)
+        return others.mT @ others + first.mT @ first
+
+    def vertex_masses(self, density: Float[Tensor, "*batch #M"]) -> Float[Tensor, "*batch N"]:
+        """Lumped masses [kg] of a density [kg/m³]: each cell's mass in equal parts to its corners."""
+        share = (density * self.volumes).movedim(-1, 0) / self.num_corners
+        return self.topology.sum_to_vertices([share] * self.num_corners).movedim(0, -1)
+
+
+def over_cells(field: Tensor, batch_axes: int) -> Tensor:
+    """The field with trailing axes of size one, so that it broadcasts over the batch."""
+    return field[(..., *[None] * batch_axes)]
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _at_quadrature_points(element: ElementType, mesh: Mesh) -> tuple[Tensor, Tensor]:
+    """Shape gradients dN/dX (C, 3, Q?, M) and weights (Q?, M); no axis Q where there is one point."""
+    corners = mesh.vertices.double()[mesh.cells]
+    reference = element.shape_gradients(torch.tensor(element.points, dtype=torch.float64))
+    jacobian = torch.einsum("mci,qcj->qmij", corners, reference)
+    gradients = torch.einsum("qcj,qmji->ciqm", reference, torch.linalg.inv(jacobian))
+    columns = jacobian.unbind(-1)
+    volume = (columns[0] * torch.linalg.cross(columns[1], columns[2])).sum(-1)
+    weights = torch.tensor(element.weights, dtype=torch.float64)[:, None] * volume
+    if len(element.weights) == 1:
+        gradients, weights = gradients[:, :, 0], weights[0]
+    return gradients.to(mesh.vertices.dtype), weights.to(mesh.vertices.dtype)

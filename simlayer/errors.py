@@ -1,0 +1,13 @@
+"""Failures of a simulation."""
+
+
+class SimulationError(RuntimeError):
+    """A simulation that cannot go on; the message says where, why, and what to try."""
+
+
+class UnstableStepError(SimulationError):
+    """A time step beyond the stability limit of the scene."""
+
+
+class DivergenceError(SimulationError):
+    """A state that is no longer finite."""

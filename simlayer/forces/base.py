@@ -1,0 +1,91 @@
+"""What a force is, and what a force that comes from an energy is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx
+
+from simlayer.functional.tracing import trace
+from simlayer.quantities import PhysicalModule, bound, inputs_of
+from simlayer.state import State
+
+
+class Force(PhysicalModule, ABC):
+    """Forces on vertices as a function of the state."""
+
+    @abstractmethod
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        """Nodal forces [N]."""
+
+    def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
+        """No less than the largest eigenvalue of each element's stiffness [N/m], at a state or at rest.
+
+        For the stable time step of an explicit step; zero for a force that does not know elements.
+        """
+        return torch.zeros(1)
+
+    def prepare(self, state: State) -> None:
+        """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
+
+
+class Potential(Force, ABC):
+    """A force that is minus the gradient of an energy.
+
+    A new potential supplies `energy(positions)`; its force and Hessian product are traced from it once per
+    shape of the state, into plain operators that work eager, checkpointed, compiled and in forward mode.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._traced: dict[Hashable, fx.GraphModule] = {}
+
+    @abstractmethod
+    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        """The energy [J] of each sample."""
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        return -self._derivative("gradient", state.positions)
+
+    def hessian_product(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        """The derivative of the energy's gradient along a direction [N]."""
+        return self._derivative("hessian_product", positions, direction)
+
+    def prepare(self, state: State) -> None:
+        if type(self).forward is Potential.forward:
+            self.forward(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_traced": {}}
+
+    def _derivative(self, kind: str, *arguments: Tensor) -> Tensor:
+        inputs = inputs_of(self)
+        tensors = (*arguments, *inputs.values())
+        key = (kind, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
+        if key not in self._traced:
+            derivative = _gradient if kind == "gradient" else _hessian_product
+            self._traced[key] = trace(partial(derivative, self, tuple(inputs)), *tensors)
+        return self._traced[key](*tensors)
+
+
+def _gradient(
+    potential: Potential, names: Sequence[str], positions: Tensor, *values: Tensor
+) -> Tensor:
+    with bound(potential, dict(zip(names, values, strict=True))):
+        return torch.func.grad(lambda x: potential.energy(x).sum())(positions)
+
+
+def _hessian_product(
+    potential: Potential, names: Sequence[str], positions: Tensor, direction: Tensor, *values: Tensor
+) -> Tensor:
+    def slope(x: Tensor) -> Tensor:
+        return (_gradient(potential, names, x, *values) * direction).sum()
+
+    return torch.func.grad(slope)(positions)

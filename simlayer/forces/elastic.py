@@ -1,0 +1,148 @@
+"""Elastic forces of a meshed body."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from simlayer.elements import Elements
+from simlayer.fields import Matrix3
+from simlayer.forces.base import Potential
+from simlayer.functional.pointwise import PointwiseEnergy
+from simlayer.materials import Material
+from simlayer.mesh import Mesh
+from simlayer.quantities import bound
+from simlayer.state import State
+
+# A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
+_EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
+
+
+class ElasticForce(Potential):
+    """The elastic forces of a body made of one material law.
+
+    Args:
+        mesh: the body in its stress-free rest shape.
+        material: the law; its quantities hold one value, one a cell, or one a region.
+        regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value a
+            region. For regions from a file: `mesh.cell_regions`.
+        deterministic: bitwise repeatable sums on several threads, see `Topology`.
+
+    Raises:
+        ValueError: if a quantity of the material has neither one value nor one a cell (or region).
+    """
+
+    regions: Tensor | None
+    rest_bounds: Tensor
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        material: Material,
+        *,
+        regions: Int[Tensor, "M"] | None = None,
+        deterministic: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.elements = Elements(mesh, deterministic=deterministic)
+        self.material = material
+        self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
+        material._extents["cells"] = len(mesh.cells) if regions is None else int(regions.max()) + 1
+        material.check_extents()
+        self.law, self._coefficients = _trace_law(material)
+        G = self.elements.gradient_products()
+        sizes = torch.stack([G.diagonal(dim1=-2, dim2=-1).sum(-1), torch.linalg.eigvalsh(G)[:, -1]])
+        self.register_buffer("rest_bounds", sizes * self.elements.volumes, persistent=False)
+
+    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        F = self.elements.deformation_gradient(positions)
+        return self.elements.integrate(self.law.value(self._material_values(F), F))
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        F = self.elements.deformation_gradient(state.positions)
+        stress = Matrix3(*self.law.gradient(self._material_values(F), F))
+        return self.elements.forces(stress)
+
+    def hessian_product(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        F = self.elements.deformation_gradient(positions)
+        dF = self.elements.deformation_gradient(direction)
+        stress = Matrix3(*self.law.hessian_product(self._material_values(F), F, dF))
+        return -self.elements.forces(stress)
+
+    def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
+        if state is None:
+            constant, largest = self.material.stiffness_factors(self._rest_tangent)
+            trace, eigenvalue = self.rest_bounds
+            return self._per_cell(constant) * trace + self._per_cell(largest) * eigenvalue
+        F = self.elements.deformation_gradient(state.positions)
+        tangent = _tangent(self.law, self._material_values(F), F)
+        # The element's stiffness V (I⊗B)ᵀ H (I⊗B) has, beside zeros, the eigenvalues of this 9x9 matrix.
+        L = torch.linalg.cholesky(self.elements.gradient_products())
+        blocks = tangent.unflatten(-1, (3, 3)).unflatten(-3, (3, 3))
+        reduced = torch.einsum("mja,...mijkl,mlb->...miakb", L, blocks, L).flatten(-2).flatten(-3, -2)
+        return self.elements.volumes * torch.linalg.eigvalsh(reduced)[..., -1]
+
+    def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
+        one = self.elements.weights.new_ones(1)
+        zero = torch.zeros_like(one)
+        values = [getattr(self.material, name) for name in self._coefficients]
+        values = [_over_cells_and_batch(value, 0, None) for value in values]
+        return _tangent(self.law, values, Matrix3(one, zero, zero, zero, one, zero, zero, zero, one))
+
+    def _per_cell(self, value: Tensor | float) -> Tensor | float:
+        if self.regions is None or isinstance(value, float) or value.ndim == 0 or value.shape[-1] == 1:
+            return value
+        return value[..., self.regions]
+
+    def _material_values(self, F: Matrix3) -> list[Tensor]:
+        """What the law reads, each `(M or 1, *batch or 1)`."""
+        batch_axes = F.xx.ndim - self.elements.weights.ndim
+        values = (getattr(self.material, name) for name in self._coefficients)
+        return [_over_cells_and_batch(value, batch_axes, self.regions) for value in values]
+
+
+def _tangent(law: PointwiseEnergy, values: list[Tensor], F: Matrix3) -> Float[Tensor, "*batch M 9 9"]:
+    """d²psi/dF² in every cell."""
+    unit = torch.eye(9, dtype=F.xx.dtype, device=F.xx.device)
+    columns = [law.hessian_product(values, F, direction.unbind()) for direction in unit]
+    shape = torch.broadcast_shapes(*(entry.shape for column in columns for entry in column))
+    stacked = torch.stack([torch.stack([entry.expand(shape) for entry in column]) for column in columns])
+    return stacked.movedim(2, -1).movedim((0, 1), (-2, -1))
+
+
+def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None) -> Tensor:
+    """`(*batch, own)` as `(own, *batch)`, aligned with fields of `batch_axes` batch axes."""
+    if value.ndim == 0:
+        return value
+    value = value.movedim(-1, 0)
+    if regions is not None and value.shape[0] > 1:
+        value = value[regions]
+    return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
+
+
+def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
+    """The material's traced energy, and the names of the quantities and derived values that it reads."""
+    names = (*material.quantities(), *material.derived_names())
+    examples = [getattr(material, name).detach().flatten()[0] for name in names]
+    point = [torch.as_tensor(x, dtype=examples[0].dtype) for x in _EXAMPLE]
+
+    def energy(values: tuple[Tensor, ...], components: tuple[Tensor, ...]) -> Tensor:
+        with bound(material, dict(zip(names, values, strict=True))):
+            return material.energy_density(Matrix3(*components))
+
+    law = PointwiseEnergy(energy, examples, point)
+    return law, tuple(names[k] for k in law.used)
+
+
+def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:
+    if regions is None:
+        return None
+    if regions.shape != (len(mesh.cells),) or regions.is_floating_point() or int(regions.min()) < 0:
+        raise ValueError(
+            f"regions must hold one index from 0 for each of the {len(mesh.cells)} cells, "
+            f"got {tuple(regions.shape)} {regions.dtype} with minimum {regions.min().item()}."
+        )
+    return regions.clone()

@@ -1,0 +1,30 @@
+"""Quadratic continuation of a function beyond an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def extended(
+    function: Callable[[Tensor], Tensor], x: Tensor, interval: tuple[float, float] | None
+) -> Tensor:
+    """`function(x)` inside the interval, its second-order Taylor polynomial at the nearer end outside.
+
+    Value, slope and curvature are continuous. The function is only ever evaluated inside the interval, so
+    that a logarithm or a negative power stays finite. None: the function itself, everywhere.
+    """
+    if interval is None:
+        return function(x)
+
+    def slope(y: Tensor) -> Tensor:
+        return torch.func.grad(lambda z: function(z).sum())(y)
+
+    def curvature(y: Tensor) -> Tensor:
+        return torch.func.grad(lambda z: slope(z).sum())(y)
+
+    inside = x.clamp(*interval)
+    beyond = x - inside
+    return function(inside) + beyond * (slope(inside) + 0.5 * beyond * curvature(inside))

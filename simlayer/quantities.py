@@ -1,0 +1,297 @@
+"""Physical quantities of a module: stored value, transform, unit, axis.
+
+A quantity is declared on the class and assigned in the constructor:
+
+    class Gent(Material):
+        shear_modulus = Quantity("Pa", over="cells", positive=True)
+
+        def __init__(self, shear_modulus):
+            super().__init__()
+            self.shear_modulus = shear_modulus      # registers the parameter `log_shear_modulus`
+
+What is stored is unconstrained, so that any optimizer step keeps the quantity valid; what is read is the
+physical value. During a rollout every value is computed once and bound to its module for all steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+Axis = Literal["uniform", "cells", "vertices", "components", "vertex vectors"]
+
+
+class Quantity:
+    """A physical quantity of a module, stored as an unconstrained `nn.Parameter`.
+
+    Args:
+        unit: SI unit, for people.
+        over: what the last axis runs over; a single value is always allowed, but for "components"
+            (3 values) and "vertex vectors" (the last two axes are N and 3). Any axes before are batch.
+        positive: the value is positive and its logarithm is stored, as `log_<name>`.
+        bounds: the value lies strictly between these two and its logit is stored, as `logit_<name>`.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        *,
+        over: Axis = "uniform",
+        positive: bool = False,
+        bounds: tuple[float, float] | None = None,
+    ) -> None:
+        self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
+        self.name = self.stored_name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        prefix = "log_" if self.positive else "logit_" if self.bounds else ""
+        self.name, self.stored_name = name, prefix + name
+
+    @overload
+    def __get__(self, module: None, owner: type) -> Quantity: ...
+    @overload
+    def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
+    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | Quantity:
+        if module is None:
+            return self
+        bound = module.__dict__["_bound"]
+        if self.name in bound:
+            return bound[self.name]
+        return self.decode(module._parameters[self.stored_name])
+
+    def __set__(self, module: nn.Module, value: Any) -> None:
+        stored = self.encode(value)
+        current = module._parameters.get(self.stored_name)
+        if current is None:
+            module._parameters[self.stored_name] = nn.Parameter(stored, requires_grad=False)
+        else:
+            # The parameter object stays, for whoever holds it: an optimizer, a view of the state dict.
+            current.data = stored.to(current)
+
+    @property
+    def own_axes(self) -> int:
+        """How many trailing axes belong to the quantity; the axes before them are batch."""
+        return 2 if self.over == "vertex vectors" else 1
+
+    def encode(self, value: Any) -> Tensor:
+        """The stored tensor of a physical value; raises ValueError outside the valid range."""
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise ValueError(
+                f"{self.name} was assigned a tensor that requires grad, whose graph would be lost; supply it "
+                f"per call instead: rollout(state, {{'<path>.{self.stored_name}': ...}})."
+            )
+        # In double precision, so that what is read back is the value given to the last bit but one.
+        tensor = torch.as_tensor(value, dtype=torch.float64).clone()
+        self._check(tensor)
+        if self.positive:
+            tensor = tensor.log()
+        elif self.bounds:
+            low, high = self.bounds
+            tensor = ((tensor - low) / (high - low)).logit()
+        return tensor.to(torch.get_default_dtype())
+
+    def decode(self, stored: Tensor) -> Tensor:
+        """The physical value of a stored tensor."""
+        if self.positive:
+            return stored.exp()
+        if self.bounds:
+            low, high = self.bounds
+            return low + (high - low) * stored.sigmoid()
+        return stored
+
+    def _check(self, value: Tensor) -> None:
+        low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+        wrong = ~((value > low) & (value < high))
+        if bool(wrong.any()):
+            rule = "be finite" if math.isinf(low) else "be positive" if self.positive else f"lie in ({low:g}, {high:g})"
+            number = "NaN" if bool(value[wrong].isnan().any()) else f"{value[wrong].flatten()[0].item():g}"
+            raise ValueError(f"{self.name} must {rule}, got {number}.")
+
+
+class derived:  # noqa: N801 - used as a decorator, like property
+    """A property that follows from quantities only, `(*batch, own)`, computed once per rollout."""
+
+    def __init__(self, compute: Callable[[Any], Tensor]) -> None:
+        self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
+
+    @overload
+    def __get__(self, module: None, owner: type) -> derived: ...
+    @overload
+    def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
+    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | derived:
+        if module is None:
+            return self
+        bound = module.__dict__["_bound"]
+        return bound[self.name] if self.name in bound else self.compute(module)
+
+
+class PhysicalModule(nn.Module):
+    """A module with physical quantities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bound: dict[str, Tensor] = {}
+        # What "cells" and "vertices" mean here; whoever knows the mesh fills it in.
+        self._extents: dict[str, int] = {"components": 3}
+
+    @classmethod
+    def quantities(cls) -> dict[str, Quantity]:
+        """The declared quantities by physical name."""
+        return _declared(cls, Quantity)
+
+    @classmethod
+    def derived_names(cls) -> tuple[str, ...]:
+        """The names of the properties that are computed once per rollout."""
+        return tuple(_declared(cls, derived))
+
+    def check_extents(self) -> None:
+        """Raise ValueError if a quantity's own axis does not fit the mesh."""
+        for quantity in self.quantities().values():
+            stored = self._parameters[quantity.stored_name]
+            check_own_axes(quantity, stored, self._extents, name=quantity.name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        declared = getattr(type(self), name, None)
+        if isinstance(declared, Quantity):  # before nn.Module takes the name for that of a parameter
+            declared.__set__(self, value)
+        else:
+            super().__setattr__(name, value)
+
+    def extra_repr(self) -> str:
+        return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
+
+
+def _declared(cls: type, kind: type) -> dict[str, Any]:
+    return {
+        name: member
+        for base in reversed(cls.__mro__)
+        for name, member in vars(base).items()
+        if isinstance(member, kind)
+    }
+
+
+def describe(module: PhysicalModule, quantity: Quantity) -> str:
+    """One line: name, value or range, unit, shape, and whether it is trained."""
+    stored = module._parameters[quantity.stored_name]
+    value = quantity.decode(stored.detach())
+    low, high = value.min().item(), value.max().item()
+    text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    trained = ", trainable" if stored.requires_grad else ""
+    return f"{quantity.stored_name}: {tuple(value.shape)}, {quantity.name} = {text} {quantity.unit}{trained}"
+
+
+def check_own_axes(quantity: Quantity, stored: Tensor, extents: Mapping[str, int], *, name: str) -> None:
+    """Raise ValueError, naming `name`, if the trailing axes of `stored` cannot be the quantity's own."""
+    shape = tuple(stored.shape)
+    size = extents.get(quantity.over, 1)
+    if quantity.over == "vertex vectors":
+        if len(shape) >= 2 and shape[-1] == 3 and shape[-2] in (1, extents["vertices"]):
+            return
+        rule = f"(*batch, {extents['vertices']}, 3) or (*batch, 1, 3)"
+    elif quantity.over == "components":
+        if shape and shape[-1] == 3:
+            return
+        rule = "(*batch, 3)"
+    else:
+        if not shape or shape[-1] in (1, size):
+            return
+        rule = "(*batch, 1)" if size == 1 else f"(*batch, 1) or (*batch, {size}) (one value for all, or over {quantity.over})"
+    hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
+    raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")
+
+
+def physical_modules(root: nn.Module) -> Iterator[tuple[str, PhysicalModule]]:
+    """The physical modules under `root` with the prefix of their names, dot included."""
+    for path, module in root.named_modules():
+        if isinstance(module, PhysicalModule):
+            yield (f"{path}." if path else ""), module
+
+
+def quantities_by_name(root: nn.Module) -> dict[str, tuple[PhysicalModule, Quantity]]:
+    """Every quantity under `root` by the full name of its stored parameter."""
+    return {
+        prefix + quantity.stored_name: (module, quantity)
+        for prefix, module in physical_modules(root)
+        for quantity in module.quantities().values()
+    }
+
+
+def values_of(root: nn.Module, tensors: Mapping[str, Tensor], *, only: set[str] | None = None) -> dict[str, Tensor]:
+    """What a step reads: physical and derived values by full name, from stored tensors by full name.
+
+    `only` restricts the work to the modules with these prefixes.
+    """
+    modules = [(p, m) for p, m in physical_modules(root) if only is None or p in only]
+    values = {
+        prefix + quantity.name: quantity.decode(tensors[prefix + quantity.stored_name])
+        for prefix, module in modules
+        for quantity in module.quantities().values()
+    }
+    with bound(root, values):
+        for prefix, module in modules:
+            for name in module.derived_names():
+                values[prefix + name] = getattr(module, name)
+    return values
+
+
+def plain_parameters(root: nn.Module) -> dict[str, Tensor]:
+    """The parameters under `root` that are no quantities, by full name: the weights of learned laws."""
+    quantities = quantities_by_name(root)
+    return {name: value for name, value in root.named_parameters() if name not in quantities}
+
+
+def inputs_of(root: nn.Module) -> dict[str, Tensor]:
+    """Everything learnable that modules under `root` read now, bound or their own, by full name."""
+    return plain_parameters(root) | {
+        prefix + name: getattr(module, name)
+        for prefix, module in physical_modules(root)
+        for name in (*module.quantities(), *module.derived_names())
+    }
+
+
+class Binding:
+    """Lets modules under `root` read given tensors instead of their own for the time of a `with` block.
+
+    Args:
+        root: the module to bind in.
+        names: full names, of quantities and derived properties, or of plain parameters and buffers.
+    """
+
+    def __init__(self, root: nn.Module, names: Iterable[str]) -> None:
+        modules = dict(root.named_modules())
+        self._places = [_place(modules, name) for name in names]
+
+    @contextmanager
+    def __call__(self, tensors: Iterable[Tensor]) -> Iterator[None]:
+        previous = [place.get(key) for place, key in self._places]
+        for (place, key), tensor in zip(self._places, tensors, strict=True):
+            place[key] = tensor
+        try:
+            yield
+        finally:
+            for (place, key), tensor in zip(self._places, previous, strict=True):
+                if tensor is None:
+                    del place[key]
+                else:
+                    place[key] = tensor
+
+
+def bound(root: nn.Module, values: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    """A `Binding` for one use."""
+    return Binding(root, values)(values.values())
+
+
+def _place(modules: Mapping[str, nn.Module], full_name: str) -> tuple[dict[str, Any], str]:
+    """Where a module looks up what has this name."""
+    path, _, name = full_name.rpartition(".")
+    module = modules[path]
+    if name in module._buffers:
+        return module._buffers, name
+    if name in module._parameters and not isinstance(getattr(type(module), name, None), Quantity):
+        return module._parameters, name
+    return module.__dict__["_bound"], name

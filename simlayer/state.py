@@ -1,0 +1,26 @@
+"""The state of a body between two steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class State(NamedTuple):
+    """Positions [m] and velocities [m/s] of all vertices, with any number of batch axes in front.
+
+    `history` is what a step carries from one call to the next beyond these two (an acceleration, a past
+    state); it is empty for steps that need nothing, and `Step.start` fills it.
+    """
+
+    positions: Float[Tensor, "*batch N 3"]
+    velocities: Float[Tensor, "*batch N 3"]
+    history: tuple[Float[Tensor, "*batch N 3"], ...] = ()
+
+    @classmethod
+    def at_rest(cls, positions: Float[Tensor, "*batch N 3"]) -> State:
+        """The state with these positions and no velocity."""
+        return cls(positions, torch.zeros_like(positions))

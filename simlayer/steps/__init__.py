@@ -1,0 +1,1 @@
+"""Steps: maps from one state to the next."""

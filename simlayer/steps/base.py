@@ -1,0 +1,137 @@
+"""What a step is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.dissipation.base import Dissipation
+from simlayer.elements import Elements
+from simlayer.forces.base import Force
+from simlayer.mesh import Mesh
+from simlayer.quantities import PhysicalModule, Quantity, derived
+from simlayer.state import State
+
+
+class Step(PhysicalModule, ABC):
+    """A map from one state to the next, dt later; owns the forces, the masses and the constraints.
+
+    Args:
+        mesh: the body in its rest shape.
+        forces: forces by name; the names appear in those of parameters.
+        dt: duration of a step [s].
+        density: [kg/m³]: one value, or one a cell.
+        gravity: acceleration [m/s²].
+        fixed: what is held: a mask or indices of vertices `(N,)`, or a mask of components `(N, 3)`.
+        prescribed_velocities: of the held components [m/s], `(N, 3)` or `(1, 3)`.
+        dissipation: dissipations by name, applied in this order after the forces.
+        substeps: how many equal steps of dt/substeps make one.
+    """
+
+    density = Quantity("kg/m³", over="cells", positive=True)
+    gravity = Quantity("m/s²", over="components")
+    prescribed_velocities = Quantity("m/s", over="vertex vectors")
+    free: Tensor
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        forces: Mapping[str, Force],
+        *,
+        dt: float,
+        density: float | Tensor = 1000.0,
+        gravity: tuple[float, float, float] | Tensor = (0.0, 0.0, 0.0),
+        fixed: Tensor | None = None,
+        prescribed_velocities: Tensor | None = None,
+        dissipation: Mapping[str, Dissipation] | None = None,
+        substeps: int = 1,
+    ) -> None:
+        super().__init__()
+        if not 0 < dt < float("inf"):
+            raise ValueError(f"dt must be a positive number of seconds, got {dt}.")
+        if substeps < 1:
+            raise ValueError(f"substeps must be at least 1, got {substeps}.")
+        self.dt, self.substeps = dt, substeps
+        self.forces = nn.ModuleDict(dict(forces))
+        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
+        self.elements = Elements(mesh)
+        self.density, self.gravity = density, gravity
+        self.prescribed_velocities = torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
+        self._extents |= {"cells": len(mesh.cells), "vertices": len(mesh.vertices)}
+        self.check_extents()
+        # Components first in memory, like everything that a compiled step reads.
+        free = ~_mask(fixed, len(mesh.vertices))
+        self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
+
+    @property
+    def num_vertices(self) -> int:
+        return self.free.shape[0]
+
+    @derived
+    def inverse_masses(self) -> Float[Tensor, "*batch N"]:
+        """Reciprocals of the lumped masses [1/kg]."""
+        return self.elements.vertex_masses(self.density).reciprocal()
+
+    def start(self, state: State) -> State:
+        """The state with the history that this step needs."""
+        return state
+
+    def forward(self, state: State) -> State:
+        for _ in range(self.substeps):
+            state = self.substep(state)
+        return state
+
+    @abstractmethod
+    def substep(self, state: State) -> State:
+        """The state dt/substeps later."""
+
+    def stable_dts(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+        """The longest stable dt [s] of each sample for an explicit step, from the elements' eigenvalues.
+
+        No frequency of a mesh is above the highest of its elements taken one by one, each with its own
+        mass. With a state: the elements' tangents there; without: a bound on those at rest, cheap and lower.
+        Forces that do not know elements do not count.
+        """
+        masses = self.density * self.elements.volumes / self.elements.num_corners
+        squares = [force.stiffness_bound(state) / masses for force in self.forces.values()]
+        total = sum(squares, torch.zeros_like(masses)).amax(-1)
+        return self.substeps * 2 / total.sqrt()
+
+    def stable_dt(self, state: State) -> float:
+        """The longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        with torch.no_grad():
+            return float(self.stable_dts(state).min())
+
+    def prepare(self, state: State) -> None:
+        """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
+        for force in self.forces.values():
+            force.prepare(state)
+
+    def extra_repr(self) -> str:
+        return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
+
+
+def _mask(fixed: Tensor | None, num_vertices: int) -> Tensor:
+    """Which components are held, `(N, 3)`."""
+    if fixed is None:
+        return torch.zeros(num_vertices, 3, dtype=torch.bool)
+    fixed = torch.as_tensor(fixed).cpu()
+    if fixed.dtype == torch.bool and fixed.shape in {(num_vertices,), (num_vertices, 3)}:
+        return fixed.reshape(num_vertices, -1).expand(num_vertices, 3)
+    if fixed.dtype == torch.int64 and fixed.ndim == 1:
+        if len(fixed) and not (0 <= int(fixed.min()) and int(fixed.max()) < num_vertices):
+            raise ValueError(
+                f"fixed holds vertex {int(fixed.max()) if int(fixed.min()) >= 0 else int(fixed.min())}, "
+                f"but the mesh has vertices 0 to {num_vertices - 1}."
+            )
+        mask = torch.zeros(num_vertices, 3, dtype=torch.bool)
+        mask[fixed] = True
+        return mask
+    raise ValueError(
+        f"fixed must be a boolean mask ({num_vertices},) or ({num_vertices}, 3) or vertex indices, "
+        f"got {tuple(fixed.shape)} {fixed.dtype}."
+    )

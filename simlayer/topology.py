@@ -1,0 +1,112 @@
+"""Which vertices belong to which cells: gather to the cells' corners, and its adjoint, sum to vertices."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Topology(nn.Module):
+    """Gathers vertex values to the corners of cells and sums corner values to vertices.
+
+    Args:
+        cells: vertex indices of each cell's corners.
+        num_vertices: how many vertices there are.
+        deterministic: sum through a padded table of the corners around each vertex, which is bitwise
+            repeatable and scales with threads, instead of one indexed addition per corner, which is
+            faster on one thread. By default, whether torch uses more than one thread now.
+    """
+
+    cells: Tensor
+    table: Tensor | None
+
+    def __init__(
+        self, cells: Int[Tensor, "M C"], num_vertices: int, *, deterministic: bool | None = None
+    ) -> None:
+        super().__init__()
+        if deterministic is None:
+            deterministic = torch.get_num_threads() > 1 or torch.are_deterministic_algorithms_enabled()
+        self.num_vertices = num_vertices
+        corners = cells.T.contiguous()
+        self.register_buffer("cells", corners, persistent=False)
+        table = _incidence_table(corners, num_vertices) if deterministic else None
+        self.register_buffer("table", table, persistent=False)
+
+    def gather(self, values: Float[Tensor, "N *batch"]) -> list[Float[Tensor, "M *batch"]]:
+        """The values at each corner of the cells."""
+        if self.table is None:
+            return [values.gather(0, _like(index, values)) for index in self.cells]
+        return list(_gather(values, self.cells, self.table))
+
+    def sum_to_vertices(self, corners: list[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
+        """The sum over all corners that meet at each vertex."""
+        if self.table is None:
+            total = corners[0].new_zeros((self.num_vertices, *corners[0].shape[1:]))
+            for index, values in zip(self.cells, corners, strict=True):
+                total = total.scatter_add(0, _like(index, values), values)
+            return total
+        return _sum(torch.stack(corners), self.cells, self.table)
+
+
+def _like(index: Int[Tensor, "M"], values: Float[Tensor, "_ *batch"]) -> Int[Tensor, "M *batch"]:
+    """The index for every sample; a view, which `gather` and `scatter_add` ask for."""
+    return index[(..., *[None] * (values.ndim - 1))].expand(-1, *values.shape[1:])
+
+
+def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tensor, "N V"]:
+    """For each vertex the positions of its corners in the flattened list, padded with one past the end."""
+    flat = corners.flatten()
+    order = flat.argsort(stable=True)
+    counts = torch.bincount(flat, minlength=num_vertices)
+    first = counts.cumsum(0) - counts
+    slot = torch.arange(len(flat), device=flat.device) - first[flat[order]]
+    table = torch.full((num_vertices, int(counts.max())), len(flat), device=flat.device)
+    table[flat[order], slot] = order
+    return table
+
+
+def _gather_values(values: Tensor, cells: Tensor) -> Tensor:
+    return values[cells]
+
+
+def _sum_values(corners: Tensor, table: Tensor) -> Tensor:
+    flat = corners.flatten(0, 1)
+    padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
+    return padded[table].sum(1)
+
+
+class _Gather(torch.autograd.Function):
+    """Gather whose adjoint is the sum through the table instead of an indexed addition."""
+
+    @staticmethod
+    def forward(ctx, values, cells, table):
+        ctx.save_for_backward(cells, table)
+        return _gather_values(values, cells)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        cells, table = ctx.saved_tensors
+        return _Sum.apply(gradient, cells, table), None, None
+
+
+class _Sum(torch.autograd.Function):
+    """Sum through the table, whose adjoint is the gather."""
+
+    @staticmethod
+    def forward(ctx, corners, cells, table):
+        ctx.save_for_backward(cells, table)
+        return _sum_values(corners, table)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        cells, table = ctx.saved_tensors
+        return _Gather.apply(gradient, cells, table), None, None
+
+
+def _gather(values, cells, table):
+    return _Gather.apply(values, cells, table)
+
+
+def _sum(corners, cells, table):
+    return _Sum.apply(corners, cells, table)

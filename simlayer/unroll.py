@@ -1,0 +1,101 @@
+"""Repeating a step, with and without keeping what backward needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from simlayer.call import Call
+from simlayer.compilation import program_for
+from simlayer.packing import on_state, pack, unpack
+from simlayer.quantities import Binding
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+Advance = Callable[[State, Sequence[Tensor]], State]
+
+
+def advance_function(step: Step, call: Call, backend: str | None) -> Advance:
+    """One substep between packed states, given the packed values that it reads; eager without a backend."""
+    binding = Binding(step, call.values)
+
+    def function(positions: Tensor, velocities: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        past, values = rest[: len(call.state.history)], rest[len(call.state.history) :]
+        with binding(call.logical(values)):
+            state = step.substep(on_state(unpack, State(positions, velocities, past)))
+        state = on_state(pack, state)
+        return state.positions, state.velocities, *state.history
+
+    run: Callable[..., Sequence[Tensor]] = function
+    if backend is not None:
+        example = [*_flat(call.state), *call.values_at(0)]
+        run = program_for(
+            step,
+            key=(*call.values, step.dt, step.substeps),
+            function=function,
+            example=example,
+            # Positions and velocities are differentiable from the second step on whenever anything is.
+            differentiable=[call.needs_gradient() and (k < 2 or t.requires_grad) for k, t in enumerate(example)],
+            backend=backend,
+        )
+
+    def advance(state: State, values: Sequence[Tensor]) -> State:
+        positions, velocities, *past = run(*_flat(state), *values)
+        return State(positions, velocities, tuple(past))
+
+    return advance
+
+
+def unroll(
+    step: Step, call: Call, advance: Advance, num_steps: int, *, segment: int | None, every: int | None
+) -> tuple[State, list[State]]:
+    """The last state, and the packed states at t = 0 and after every `every`-th step.
+
+    With `segment`, backward keeps the state before every so many steps and runs them again.
+    """
+
+    # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
+    # those of whatever call comes between forward and backward.
+    def run(state: State, values: Sequence[Sequence[Tensor]], first: int, count: int) -> tuple[State, list[State]]:
+        frames = []
+        for index in range(first, first + count):
+            for _ in range(step.substeps):
+                state = advance(state, values[(index - first) % len(values)])
+            if every and (index + 1) % every == 0:
+                frames.append(state)
+        return state, frames
+
+    state, frames = call.state, [call.state] if every else []
+    length = segment or num_steps
+    for first in range(0, num_steps, length):
+        count = min(length, num_steps - first)
+        values = [call.values_at(first + k) for k in range(count if call.changes else 1)]
+        if segment:
+            state, new = checkpoint(run, state, values, first, count, use_reentrant=False)
+        else:
+            state, new = run(state, values, first, count)
+        frames += new
+    return state, frames
+
+
+def bytes_kept(call: Call, advance: Advance) -> int:
+    """What backward keeps of one substep, its inputs' storage included once, in bytes."""
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        # Held until counted: freed storages would be counted as one where their addresses coincide.
+        state = advance(call.state, call.values_at(0))
+    del state
+    shared = {value.untyped_storage().data_ptr() for value in call.values.values()}
+    return sum(size for pointer, size in storages.items() if pointer not in shared)
+
+
+def _flat(state: State) -> list[Tensor]:
+    return [state.positions, state.velocities, *state.history]
