@@ -25,6 +25,7 @@ from simlayer.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.symplectic_euler import SymplecticEuler
+from simlayer.verification import GradientCheck, GradientReport, check_gradients
 
 __all__ = [
     "Corotated",
@@ -32,6 +33,8 @@ __all__ = [
     "DivergenceError",
     "ElasticForce",
     "Force",
+    "GradientCheck",
+    "GradientReport",
     "IsotropicMaterial",
     "Linear",
     "MassDamping",
@@ -55,6 +58,7 @@ __all__ = [
     "SymplecticEuler",
     "UnstableStepError",
     "box_mesh",
+    "check_gradients",
     "derived",
     "read_mesh",
     "write_frames",

@@ -66,13 +66,21 @@ def _describe(step: Step, call: Call, index: int, before: State, after: State) -
     with Binding(step, call.values)(call.logical(call.values_at(index))):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
-        stable = float(step.stable_dts(state).min())
+        stable = _stable_dt(step, state)
     cause = f"not finite: force {', '.join(map(repr, wrong))}" if wrong else "all forces are still finite before it"
     return (
         f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
         f"{_where(after, call)}; {cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"
         f"{_substeps(step)}. Try a smaller dt, more substeps, damping, or softer and slower input."
     )
+
+
+def _stable_dt(step: Step, state: State) -> float:
+    """At this state, or at rest where the state is too far gone for eigenvalues."""
+    try:
+        return float(step.stable_dts(state).min())
+    except torch.linalg.LinAlgError:
+        return float(step.stable_dts().min())
 
 
 def _where(state: State, call: Call) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class Topology(nn.Module):
         """The values at each corner of the cells."""
         if self.table is None:
             return [values.gather(0, _like(index, values)) for index in self.cells]
-        return list(_gather(values, self.cells, self.table))
+        return list(_Gather.apply(values, self.cells, self.table))
 
     def sum_to_vertices(self, corners: list[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
         """The sum over all corners that meet at each vertex."""
@@ -46,7 +48,7 @@ class Topology(nn.Module):
             for index, values in zip(self.cells, corners, strict=True):
                 total = total.scatter_add(0, _like(index, values), values)
             return total
-        return _sum(torch.stack(corners), self.cells, self.table)
+        return _Sum.apply(torch.stack(corners), self.cells, self.table)
 
 
 def _like(index: Int[Tensor, "M"], values: Float[Tensor, "_ *batch"]) -> Int[Tensor, "M *batch"]:
@@ -66,47 +68,45 @@ def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tens
     return table
 
 
-def _gather_values(values: Tensor, cells: Tensor) -> Tensor:
-    return values[cells]
-
-
-def _sum_values(corners: Tensor, table: Tensor) -> Tensor:
-    flat = corners.flatten(0, 1)
-    padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
-    return padded[table].sum(1)
-
-
 class _Gather(torch.autograd.Function):
-    """Gather whose adjoint is the sum through the table instead of an indexed addition."""
+    """Gather to corners, whose adjoint is the sum through the table instead of an indexed addition."""
 
     @staticmethod
-    def forward(ctx, values, cells, table):
-        ctx.save_for_backward(cells, table)
-        return _gather_values(values, cells)
+    def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
+        return values[cells]
 
     @staticmethod
-    def backward(ctx, gradient):
-        cells, table = ctx.saved_tensors
-        return _Sum.apply(gradient, cells, table), None, None
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Sum.apply(gradient, *ctx.saved_tensors), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, values: Tensor, *_: None) -> Tensor:
+        return _Gather.apply(values, *ctx.saved_tensors)
 
 
 class _Sum(torch.autograd.Function):
-    """Sum through the table, whose adjoint is the gather."""
+    """Sum of corners through the table, whose adjoint is the gather."""
 
     @staticmethod
-    def forward(ctx, corners, cells, table):
-        ctx.save_for_backward(cells, table)
-        return _sum_values(corners, table)
+    def forward(corners: Tensor, cells: Tensor, table: Tensor) -> Tensor:
+        flat = corners.flatten(0, 1)
+        padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
+        return padded[table].sum(1)
 
     @staticmethod
-    def backward(ctx, gradient):
-        cells, table = ctx.saved_tensors
-        return _Gather.apply(gradient, cells, table), None, None
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_forward(*inputs[1:])
 
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Gather.apply(gradient, *ctx.saved_tensors), None, None
 
-def _gather(values, cells, table):
-    return _Gather.apply(values, cells, table)
-
-
-def _sum(corners, cells, table):
-    return _Sum.apply(corners, cells, table)
+    @staticmethod
+    def jvp(ctx: Any, corners: Tensor, *_: None) -> Tensor:
+        return _Sum.apply(corners, *ctx.saved_tensors)
