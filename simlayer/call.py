@@ -76,9 +76,17 @@ def read_call(
     for name, tensor in {**parameters, **controls}.items():
         _check_tensor(name, tensor, step)
     slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
-    shapes = [_batch_shape(quantities[name], name, tensor) for name, tensor in parameters.items() if name in quantities]
-    shapes += [_batch_shape(quantities[name], name, parts[0]) for name, parts in slices.items() if name in quantities]
-    shapes += [_batch_shape(entry, name, _own(entry)) for name, entry in quantities.items() if name not in parameters]
+    shapes = [
+        _batch_shape(quantities[name], name, tensor)
+        for name, tensor in parameters.items()
+        if name in quantities
+    ]
+    shapes += [
+        _batch_shape(quantities[name], name, parts[0]) for name, parts in slices.items() if name in quantities
+    ]
+    shapes += [
+        _batch_shape(entry, name, _own(entry)) for name, entry in quantities.items() if name not in parameters
+    ]
     packed = _packed_state(step, state, shapes)
     own_axes = _own_axes(step)
 
@@ -103,7 +111,10 @@ def check_name(name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        raise KeyError(f"no quantity is named {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {known}."))
+        raise KeyError(
+            f"no quantity is named {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else f"; there are {known}.")
+        )
 
 
 def _own(entry: tuple[nn.Module, Quantity]) -> Tensor:
@@ -127,7 +138,9 @@ def _batch_shape(entry: tuple[nn.Module, Quantity], name: str, tensor: Tensor) -
 
 def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
     if control.ndim == 0 or len(control) != num_steps:
-        raise ValueError(f"control {name!r} has shape {tuple(control.shape)}; its first axis is time: {num_steps} steps.")
+        raise ValueError(
+            f"control {name!r} has shape {tuple(control.shape)}; its first axis is time: {num_steps} steps."
+        )
     # Once for all steps: taking control[t] at each step would make backward quadratic in their number.
     return control.unbind(0)
 
@@ -164,4 +177,3 @@ def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]
         raise ValueError(f"these batch shapes do not broadcast: {listed}.") from None
     state = step.start(state)
     return on_state(lambda x: pack(x.expand(*batch, *x.shape[-2:])), state)
-

@@ -17,9 +17,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.autograd.function import once_differentiable
 
+from simlayer.functional.splitting import split
 from simlayer.functional.tracing import trace
 from simlayer.steps.base import Step
 
@@ -50,16 +51,25 @@ class Program:
     def __init__(
         self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
     ) -> None:
-        example = [tensor.detach() for tensor in example]
         self.differentiable = tuple(differentiable)
-        self.run = _compile(function, example, backend)
-        if any(differentiable):
+        example = [tensor.detach() for tensor in example]
+        with torch.no_grad():
             outputs = function(*example)
-            pullback = functools.partial(_pullback, function, self.differentiable)
-            cotangents = [torch.ones_like(output) for output in outputs]
-            self.pullback = _compile(pullback, [*example, *cotangents], backend)
+        self.num_outputs = len(outputs)
+        if not any(differentiable):
+            self.run = _compile(trace(function, *example), example, backend)
+            return
+        cotangents = [torch.ones_like(output) for output in outputs]
+        joint = trace(functools.partial(_with_pullback, function, self.differentiable), *example, *cotangents)
+        forward, backward, num_kept = split(joint, len(example), len(outputs))
+        with torch.no_grad():
+            kept = forward(*example)[len(outputs) :]
+        self.run = _compile(forward, example, backend)
+        self.pullback = _compile(backward, [*example, *kept, *cotangents], backend)
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        if not any(self.differentiable):
+            return tuple(self.run(*tensors))
         return _Run.apply(self, *tensors)
 
 
@@ -68,9 +78,10 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
+        results = tuple(program.run(*tensors))
         ctx.program = program
-        ctx.save_for_backward(*tensors)
-        return tuple(program.run(*tensors))
+        ctx.save_for_backward(*tensors, *results[program.num_outputs :])
+        return results[: program.num_outputs]
 
     @staticmethod
     @once_differentiable
@@ -80,20 +91,22 @@ class _Run(torch.autograd.Function):
         return None, *(next(gradients) if needed else None for needed in program.differentiable)
 
 
-def _pullback(function: Function, differentiable: Sequence[bool], *tensors: Tensor) -> Sequence[Tensor]:
-    """The gradients of the differentiable inputs, from all inputs followed by the outputs' cotangents."""
+def _with_pullback(
+    function: Function, differentiable: Sequence[bool], *tensors: Tensor
+) -> tuple[Tensor, ...]:
+    """The outputs, and the gradients of the differentiable inputs, of inputs followed by cotangents."""
     count = len(differentiable)
     with torch.enable_grad():
         inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
         wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
-        outputs = function(*inputs)
-        return torch.autograd.grad(
+        outputs = tuple(function(*inputs))
+        gradients = torch.autograd.grad(
             outputs, wanted, tensors[count:], allow_unused=True, materialize_grads=True
         )
+    return *outputs, *gradients
 
 
-def _compile(function: Function, example: Sequence[Tensor], backend: str) -> Function:
-    graph = trace(function, *example)
+def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
     # Imported here because `import simlayer` should not take the compiler along.
     if backend != "inductor":
         from torch._dynamo import lookup_backend
@@ -105,7 +118,12 @@ def _compile(function: Function, example: Sequence[Tensor], backend: str) -> Fun
 
 
 def program_for(
-    step: Step, key: Hashable, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+    step: Step,
+    key: Hashable,
+    function: Function,
+    example: Sequence[Tensor],
+    differentiable: Sequence[bool],
+    backend: str,
 ) -> Program:
     """The program of a step for these shapes, compiled at the first request."""
     programs = _PROGRAMS.setdefault(step, {})

@@ -67,7 +67,11 @@ def _describe(step: Step, call: Call, index: int, before: State, after: State) -
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
         stable = _stable_dt(step, state)
-    cause = f"not finite: force {', '.join(map(repr, wrong))}" if wrong else "all forces are still finite before it"
+    cause = (
+        f"not finite: force {', '.join(map(repr, wrong))}"
+        if wrong
+        else "all forces are still finite before it"
+    )
     return (
         f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
         f"{_where(after, call)}; {cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"

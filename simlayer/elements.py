@@ -74,7 +74,11 @@ class Elements(nn.Module):
             edges.append([corner - corners[0] for corner in corners[1:]])
         dN = over_cells(self.gradients, positions.ndim - 2)
         return Matrix3(
-            *(_total([edge * dN[c, j] for c, edge in enumerate(edges[i])]) for i in range(3) for j in range(3))
+            *(
+                _total([edge * dN[c, j] for c, edge in enumerate(edges[i])])
+                for i in range(3)
+                for j in range(3)
+            )
         )
 
     def integrate(self, density: Float[Tensor, "M *batch"]) -> Float[Tensor, "*batch"]:

@@ -108,7 +108,13 @@ class Quantity:
         low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
         wrong = ~((value > low) & (value < high))
         if bool(wrong.any()):
-            rule = "be finite" if math.isinf(low) else "be positive" if self.positive else f"lie in ({low:g}, {high:g})"
+            rule = (
+                "be finite"
+                if math.isinf(low)
+                else "be positive"
+                if self.positive
+                else f"lie in ({low:g}, {high:g})"
+            )
             number = "NaN" if bool(value[wrong].isnan().any()) else f"{value[wrong].flatten()[0].item():g}"
             raise ValueError(f"{self.name} must {rule}, got {number}.")
 
@@ -200,7 +206,11 @@ def check_own_axes(quantity: Quantity, stored: Tensor, extents: Mapping[str, int
     else:
         if not shape or shape[-1] in (1, size):
             return
-        rule = "(*batch, 1)" if size == 1 else f"(*batch, 1) or (*batch, {size}) (one value for all, or over {quantity.over})"
+        rule = (
+            "(*batch, 1)"
+            if size == 1
+            else f"(*batch, 1) or (*batch, {size}) (one value for all, or over {quantity.over})"
+        )
     hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
     raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")
 
@@ -221,7 +231,9 @@ def quantities_by_name(root: nn.Module) -> dict[str, tuple[PhysicalModule, Quant
     }
 
 
-def values_of(root: nn.Module, tensors: Mapping[str, Tensor], *, only: set[str] | None = None) -> dict[str, Tensor]:
+def values_of(
+    root: nn.Module, tensors: Mapping[str, Tensor], *, only: set[str] | None = None
+) -> dict[str, Tensor]:
     """What a step reads: physical and derived values by full name, from stored tensors by full name.
 
     `only` restricts the work to the modules with these prefixes.

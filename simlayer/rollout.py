@@ -52,14 +52,14 @@ class RolloutModule(nn.Module):
         if num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
         if not (checkpoint in ("auto", "sqrt", "none") or (isinstance(checkpoint, int) and checkpoint >= 1)):
-            raise ValueError(f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}.")
+            raise ValueError(
+                f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}."
+            )
         self.step, self.num_steps = step, num_steps
         self.checkpoint, self.compile, self.memory_budget = checkpoint, compile, memory_budget
         self.validate = validate
 
-    def forward(
-        self, state: State, parameters: Named | None = None, controls: Named | None = None
-    ) -> State:
+    def forward(self, state: State, parameters: Named | None = None, controls: Named | None = None) -> State:
         """The state after the last step.
 
         Args:
@@ -139,7 +139,9 @@ class RolloutModule(nn.Module):
     def _backend(self, call: Call) -> str | None:
         """The compiler backend to use, None for eager."""
         if self.compile == "auto":
-            work = self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
+            work = (
+                self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
+            )
             wanted = work >= COMPILE_FROM
         else:
             wanted = bool(self.compile)

@@ -73,7 +73,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
-        return values[cells]
+        return values.gather(0, _like(cells.flatten(), values)).unflatten(0, cells.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -96,7 +96,7 @@ class _Sum(torch.autograd.Function):
     def forward(corners: Tensor, cells: Tensor, table: Tensor) -> Tensor:
         flat = corners.flatten(0, 1)
         padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
-        return padded[table].sum(1)
+        return padded.gather(0, _like(table.flatten(), padded)).unflatten(0, table.shape).sum(1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -38,7 +38,9 @@ def advance_function(step: Step, call: Call, backend: str | None) -> Advance:
             function=function,
             example=example,
             # Positions and velocities are differentiable from the second step on whenever anything is.
-            differentiable=[call.needs_gradient() and (k < 2 or t.requires_grad) for k, t in enumerate(example)],
+            differentiable=[
+                call.needs_gradient() and (k < 2 or t.requires_grad) for k, t in enumerate(example)
+            ],
             backend=backend,
         )
 
@@ -59,7 +61,9 @@ def unroll(
 
     # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
     # those of whatever call comes between forward and backward.
-    def run(state: State, values: Sequence[Sequence[Tensor]], first: int, count: int) -> tuple[State, list[State]]:
+    def run(
+        state: State, values: Sequence[Sequence[Tensor]], first: int, count: int
+    ) -> tuple[State, list[State]]:
         frames = []
         for index in range(first, first + count):
             for _ in range(step.substeps):

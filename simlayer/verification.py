@@ -157,5 +157,7 @@ def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
     if gradient.numel() == 1:
         return torch.ones_like(gradient)
     random = torch.randn(gradient.shape, generator=generator, dtype=gradient.dtype).to(gradient.device)
-    direction = random / random.norm() + gradient / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)
+    direction = random / random.norm() + gradient / gradient.norm().clamp(
+        min=torch.finfo(gradient.dtype).tiny
+    )
     return direction / direction.norm()

@@ -17,7 +17,11 @@ class Dissipation(PhysicalModule, ABC):
 
     @abstractmethod
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, forces: Mapping[str, nn.Module]
+        self,
+        state: State,
+        velocities: Float[Tensor, "*batch N 3"],
+        dt: float,
+        forces: Mapping[str, nn.Module],
     ) -> Float[Tensor, "*batch N 3"]:
         """Velocities [m/s] after dt [s], from those that the forces alone would give.
 

@@ -27,6 +27,10 @@ class MassDamping(Dissipation):
         self.coefficient = coefficient
 
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, forces: Mapping[str, nn.Module]
+        self,
+        state: State,
+        velocities: Float[Tensor, "*batch N 3"],
+        dt: float,
+        forces: Mapping[str, nn.Module],
     ) -> Float[Tensor, "*batch N 3"]:
         return velocities * torch.exp(-dt * self.coefficient)[..., None]

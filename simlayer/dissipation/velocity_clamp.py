@@ -33,7 +33,11 @@ class SmoothVelocityClamp(Dissipation):
         self.max_speed = max_speed
 
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, forces: Mapping[str, nn.Module]
+        self,
+        state: State,
+        velocities: Float[Tensor, "*batch N 3"],
+        dt: float,
+        forces: Mapping[str, nn.Module],
     ) -> Float[Tensor, "*batch N 3"]:
         limit = self.max_speed[..., None]
         relative = velocities / limit

@@ -75,9 +75,7 @@ class Potential(Force, ABC):
         return self._traced[key](*tensors)
 
 
-def _gradient(
-    potential: Potential, names: Sequence[str], positions: Tensor, *values: Tensor
-) -> Tensor:
+def _gradient(potential: Potential, names: Sequence[str], positions: Tensor, *values: Tensor) -> Tensor:
     with bound(potential, dict(zip(names, values, strict=True))):
         return torch.func.grad(lambda x: potential.energy(x).sum())(positions)
 

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 
-def extended(
-    function: Callable[[Tensor], Tensor], x: Tensor, interval: tuple[float, float] | None
-) -> Tensor:
+def extended(function: Callable[[Tensor], Tensor], x: Tensor, interval: tuple[float, float] | None) -> Tensor:
     """`function(x)` inside the interval, its second-order Taylor polynomial at the nearer end outside.
 
     Value, slope and curvature are continuous. The function is only ever evaluated inside the interval, so

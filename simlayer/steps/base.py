@@ -60,7 +60,9 @@ class Step(PhysicalModule, ABC):
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         self.elements = Elements(mesh)
         self.density, self.gravity = density, gravity
-        self.prescribed_velocities = torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
+        self.prescribed_velocities = (
+            torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
+        )
         self._extents |= {"cells": len(mesh.cells), "vertices": len(mesh.vertices)}
         self.check_extents()
         # Components first in memory, like everything that a compiled step reads.
