@@ -49,9 +49,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     for boxes in arguments.sizes:
         cells, num_steps = 6 * boxes**3, scene.SIZES[boxes][1]
-        print(
-            f"{cells:,} cells, {num_steps} steps, {arguments.threads} thread(s), float32, {arguments.runs} runs"
-        )
+        print(f"{cells:,} cells, {num_steps} steps, {arguments.threads} thread(s), {arguments.runs} runs")
         calls = contestants(boxes)
         times = dict(
             zip(calls, scene.interleaved(list(calls.values()), runs=arguments.runs, warmup=2), strict=True)

@@ -7,17 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from simlayer.binding import physical_modules, plain_parameters, quantities_by_name, values_of
 from simlayer.packing import on_state, pack, pack_value, unpack_value
-from simlayer.quantities import (
-    Quantity,
-    check_own_axes,
-    physical_modules,
-    plain_parameters,
-    quantities_by_name,
-    values_of,
-)
+from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -67,43 +61,36 @@ def read_call(
     step: Step, num_steps: int, state: State, parameters: Named | None, controls: Named | None
 ) -> Call:
     """Check what a rollout was given and arrange it; raises KeyError, TypeError or ValueError by name."""
-    parameters, controls = dict(parameters or {}), dict(controls or {})
+    parameters, controls = parameters or {}, controls or {}
     quantities, weights = quantities_by_name(step), plain_parameters(step)
-    for name in (*parameters, *controls):
-        check_name(name, [*quantities, *weights])
-    if both := sorted(parameters.keys() & controls.keys()):
-        raise ValueError(f"{both[0]!r} is given in parameters and in controls; give it in one.")
-    for name, tensor in {**parameters, **controls}.items():
-        _check_tensor(name, tensor, step)
+    _check_given(step, parameters, controls, [*quantities, *weights])
     slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
-    shapes = [
-        _batch_shape(quantities[name], name, tensor)
-        for name, tensor in parameters.items()
-        if name in quantities
-    ]
-    shapes += [
-        _batch_shape(quantities[name], name, parts[0]) for name, parts in slices.items() if name in quantities
-    ]
-    shapes += [
-        _batch_shape(entry, name, _own(entry)) for name, entry in quantities.items() if name not in parameters
-    ]
+    now = {name: parts[0] for name, parts in slices.items()}
+    tensors = {**dict(step.named_parameters()), **parameters}
+    shapes = [_batch_shape(name, entry, {**tensors, **now}[name]) for name, entry in quantities.items()]
     packed = _packed_state(step, state, shapes)
     own_axes = _own_axes(step)
 
     def arranged(values: Named) -> dict[str, Tensor]:
         return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
 
-    tensors = {**dict(step.named_parameters()), **parameters}
     values = arranged(values_of(step, tensors))
     values |= {name: tensors[name] for name in weights} | dict(step.named_buffers())
     changes: list[dict[str, Tensor]] = []
-    if slices:
-        owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in slices}
-        for index in range(num_steps):
-            now = {name: parts[index] for name, parts in slices.items()}
-            change = arranged(values_of(step, {**tensors, **now}, only=owners))
-            changes.append(change | {name: part for name, part in now.items() if name in weights})
+    owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in slices}
+    for index in range(num_steps if slices else 0):
+        now = {name: parts[index] for name, parts in slices.items()}
+        change = arranged(values_of(step, {**tensors, **now}, only=owners))
+        changes.append(change | {name: part for name, part in now.items() if name in weights})
     return Call(packed, values, changes, own_axes)
+
+
+def _check_given(step: Step, parameters: Named, controls: Named, known: list[str]) -> None:
+    for name, tensor in (*parameters.items(), *controls.items()):
+        check_name(name, known)
+        _check_tensor(name, tensor, step)
+    if both := sorted(parameters.keys() & controls.keys()):
+        raise ValueError(f"{both[0]!r} is given in parameters and in controls; give it in one.")
 
 
 def check_name(name: str, known: Iterable[str]) -> None:
@@ -117,11 +104,6 @@ def check_name(name: str, known: Iterable[str]) -> None:
         )
 
 
-def _own(entry: tuple[nn.Module, Quantity]) -> Tensor:
-    module, quantity = entry
-    return module._parameters[quantity.stored_name]  # type: ignore[return-value]
-
-
 def _own_axes(step: Step) -> dict[str, int]:
     return {
         prefix + name: module.quantities()[name].own_axes if name in module.quantities() else 1
@@ -130,9 +112,9 @@ def _own_axes(step: Step) -> dict[str, int]:
     }
 
 
-def _batch_shape(entry: tuple[nn.Module, Quantity], name: str, tensor: Tensor) -> tuple[str, torch.Size]:
+def _batch_shape(name: str, entry: tuple[PhysicalModule, Quantity], tensor: Tensor) -> tuple[str, torch.Size]:
     module, quantity = entry
-    check_own_axes(quantity, tensor, module._extents, name=name)  # type: ignore[arg-type]
+    check_own_axes(quantity, tensor, module._extents, name=name)
     return name, tensor.shape[: max(tensor.ndim - quantity.own_axes, 0)]
 
 
@@ -166,7 +148,7 @@ def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]
         _check_tensor(name, tensor, step)
         if tensor.shape[-2:] != (step.num_vertices, 3):
             raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {step.num_vertices}, 3) for this mesh."
+                f"{name} has shape {tuple(tensor.shape)}; this mesh asks for (*batch, {step.num_vertices}, 3)."
             )
     shapes = [(name, shape) for name, shape in shapes if shape]
     shapes += [("positions", state.positions.shape[:-2]), ("velocities", state.velocities.shape[:-2])]

@@ -61,7 +61,7 @@ class Program:
             return
         cotangents = [torch.ones_like(output) for output in outputs]
         joint = trace(functools.partial(_with_pullback, function, self.differentiable), *example, *cotangents)
-        forward, backward, num_kept = split(joint, len(example), len(outputs))
+        forward, backward = split(joint, len(example), len(outputs))
         with torch.no_grad():
             kept = forward(*example)[len(outputs) :]
         self.run = _compile(forward, example, backend)

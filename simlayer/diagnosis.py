@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from simlayer.binding import Binding
 from simlayer.call import Call
 from simlayer.errors import DivergenceError, UnstableStepError
 from simlayer.packing import on_state, unpack
-from simlayer.quantities import Binding
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.unroll import advance_function
@@ -94,7 +94,7 @@ def _where(state: State, call: Call) -> str:
     if call.batch_shape:
         index = _first(wrong.any(0))
         sample = f"sample {index}, "
-        wrong = wrong[(slice(None), *index)]
+        wrong = wrong.movedim(0, -1)[index]
     vertices = wrong.nonzero().flatten().tolist()
     more = f" and {len(vertices) - _LISTED} more" if len(vertices) > _LISTED else ""
     return f"{sample}vertices {vertices[:_LISTED]}{more}"

@@ -59,7 +59,8 @@ class Matrix3(NamedTuple):
     def __mul__(self, scale: Tensor | float) -> Matrix3:  # type: ignore[override]
         return Matrix3(*(a * scale for a in self))
 
-    __rmul__ = __mul__  # type: ignore[assignment]
+    def __rmul__(self, scale: Tensor | float) -> Matrix3:  # type: ignore[override]
+        return self * scale
 
     def __matmul__(self, other: Matrix3) -> Matrix3:
         return Matrix3(*(_dot(self.row(i), other.column(j)) for i in range(3) for j in range(3)))

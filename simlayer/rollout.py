@@ -9,11 +9,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from simlayer.binding import Binding, quantities_by_name
 from simlayer.call import Call, Named, check_name, read_call
 from simlayer.compilation import compiler_missing
 from simlayer.diagnosis import check_time_step, divergence, is_finite
 from simlayer.packing import on_state, unpack
-from simlayer.quantities import Binding, describe, quantities_by_name
+from simlayer.quantities import describe
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.unroll import Advance, advance_function, bytes_kept, unroll
@@ -56,7 +57,8 @@ class RolloutModule(nn.Module):
                 f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}."
             )
         self.step, self.num_steps = step, num_steps
-        self.checkpoint, self.compile, self.memory_budget = checkpoint, compile, memory_budget
+        self.checkpoint, self.memory_budget = checkpoint, memory_budget
+        self.compiler = compile  # nn.Module has a method `compile`
         self.validate = validate
 
     def forward(self, state: State, parameters: Named | None = None, controls: Named | None = None) -> State:
@@ -69,8 +71,10 @@ class RolloutModule(nn.Module):
             controls: likewise, with a leading axis of time `(num_steps, ...)`: one value a step.
 
         Raises:
-            KeyError: if a name is unknown. TypeError, ValueError: if a dtype, device or shape does not fit.
-            UnstableStepError: if dt is beyond the stable time step. DivergenceError: if the end is not finite.
+            KeyError: if a name is unknown.
+            TypeError, ValueError: if a dtype, device or shape does not fit.
+            UnstableStepError: if dt is beyond the stable time step.
+            DivergenceError: if the last state is not finite.
         """
         return self._run(state, parameters, controls, every=None)[0]
 
@@ -99,16 +103,18 @@ class RolloutModule(nn.Module):
     def train_only(self, names: str | Iterable[str]) -> list[nn.Parameter]:
         """Make these quantities trainable and everything else not; returns their parameters."""
         names = [names] if isinstance(names, str) else list(names)
-        parameters = dict(self.step.named_parameters())
+        own = dict(self.step.named_parameters())
         for name in names:
-            check_name(name, parameters)
+            check_name(name, own)
         self.step.requires_grad_(False)
-        return [parameters[name].requires_grad_() for name in names]
+        for name in names:
+            own[name].requires_grad_(True)
+        return [own[name] for name in names]
 
     def extra_repr(self) -> str:
         lines = [
             f"num_steps = {self.num_steps}, dt = {self.step.dt:g} s, checkpoint = {self.checkpoint!r}, "
-            f"compile = {self.compile!r}"
+            f"compile = {self.compiler!r}"
         ]
         for name, (module, quantity) in quantities_by_name(self.step).items():
             prefix = name.removesuffix(quantity.stored_name)
@@ -138,14 +144,15 @@ class RolloutModule(nn.Module):
 
     def _backend(self, call: Call) -> str | None:
         """The compiler backend to use, None for eager."""
-        if self.compile == "auto":
+        if self.compiler == "auto":
             work = (
                 self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
             )
             wanted = work >= COMPILE_FROM
         else:
-            wanted = bool(self.compile)
-        backend = self.compile if isinstance(self.compile, str) and self.compile != "auto" else "inductor"
+            wanted = bool(self.compiler)
+        named = isinstance(self.compiler, str) and self.compiler != "auto"
+        backend = str(self.compiler) if named else "inductor"
         if not wanted or (backend == "inductor" and compiler_missing()):
             return None
         return backend

@@ -35,13 +35,13 @@ class Topology(nn.Module):
         table = _incidence_table(corners, num_vertices) if deterministic else None
         self.register_buffer("table", table, persistent=False)
 
-    def gather(self, values: Float[Tensor, "N *batch"]) -> list[Float[Tensor, "M *batch"]]:
+    def gather(self, values: Float[Tensor, N * batch]) -> list[Float[Tensor, M * batch]]:
         """The values at each corner of the cells."""
         if self.table is None:
             return [values.gather(0, _like(index, values)) for index in self.cells]
         return list(_Gather.apply(values, self.cells, self.table))
 
-    def sum_to_vertices(self, corners: list[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
+    def sum_to_vertices(self, corners: list[Float[Tensor, M * batch]]) -> Float[Tensor, N * batch]:
         """The sum over all corners that meet at each vertex."""
         if self.table is None:
             total = corners[0].new_zeros((self.num_vertices, *corners[0].shape[1:]))
@@ -51,7 +51,7 @@ class Topology(nn.Module):
         return _Sum.apply(torch.stack(corners), self.cells, self.table)
 
 
-def _like(index: Int[Tensor, "M"], values: Float[Tensor, "_ *batch"]) -> Int[Tensor, "M *batch"]:
+def _like(index: Int[Tensor, M], values: Float[Tensor, _ * batch]) -> Int[Tensor, M * batch]:
     """The index for every sample; a view, which `gather` and `scatter_add` ask for."""
     return index[(..., *[None] * (values.ndim - 1))].expand(-1, *values.shape[1:])
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from simlayer.binding import Binding
 from simlayer.call import Call
 from simlayer.compilation import program_for
 from simlayer.packing import on_state, pack, unpack
-from simlayer.quantities import Binding
 from simlayer.state import State
 from simlayer.steps.base import Step
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simlayer.binding import quantities_by_name
 from simlayer.call import check_name
-from simlayer.quantities import quantities_by_name
 from simlayer.rollout import RolloutModule
 from simlayer.state import State
 
@@ -56,14 +56,15 @@ class GradientReport:
 
     def __str__(self) -> str:
         width = max(len("quantity"), *(len(check.name) for check in self.checks))
-        head = f"{'quantity':<{width}} {'size':>7} {'value':>12} {'gradient':>14} {'difference':>14} {'relative':>9}"
+        columns = f"{'size':>7} {'value':>12} {'gradient':>14} {'difference':>14} {'relative':>9}"
         rows = [
             f"{c.name:<{width}} {c.size:>7} {c.value:>12.5g} {c.gradient:>14.7e} {c.difference:>14.7e} "
             f"{c.relative_error:>9.1e}  {'ok' if c.passed else 'WRONG'}"
             for c in self.checks
         ]
-        verdict = "all within" if self.passed else "NOT all within"
-        return "\n".join([head, *rows, f"{verdict} {self.tolerance:g}, the best of several step sizes each"])
+        verdict = f"{'all' if self.passed else 'NOT all'} within {self.tolerance:g}"
+        head = f"{'quantity':<{width}} {columns}"
+        return "\n".join([head, *rows, f"{verdict}, at the best of several step sizes each"])
 
 
 def check_gradients(

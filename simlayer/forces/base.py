@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx
 
+from simlayer.binding import bound, inputs_of
 from simlayer.functional.tracing import trace
-from simlayer.quantities import PhysicalModule, bound, inputs_of
+from simlayer.quantities import PhysicalModule
 from simlayer.state import State
 
 

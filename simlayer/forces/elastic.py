@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.binding import bound
 from simlayer.elements import Elements
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Potential
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.materials import Material
 from simlayer.mesh import Mesh
-from simlayer.quantities import bound
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
@@ -41,7 +41,7 @@ class ElasticForce(Potential):
         mesh: Mesh,
         material: Material,
         *,
-        regions: Int[Tensor, "M"] | None = None,
+        regions: Int[Tensor, M] | None = None,
         deterministic: bool | None = None,
     ) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ def stretch_trace(F: Matrix3) -> Tensor:
     """tr S for F = R S with R a rotation: the largest root of a quartic in the invariants of F.
 
     The iteration itself carries no gradient. Two further steps do: each squares the error that a frozen
-    start leaves in the Taylor expansion, so one step makes the first derivative exact, and two the first three.
+    start leaves in the Taylor expansion, so one makes the first derivative exact, and two the first three.
     """
     C = F.T @ F
     I_C, J = C.trace(), F.det()

@@ -17,10 +17,8 @@ _KEPT = {
 }
 
 
-def split(
-    joint: fx.GraphModule, num_inputs: int, num_outputs: int
-) -> tuple[fx.GraphModule, fx.GraphModule, int]:
-    """Forward graph, backward graph, and how many extra outputs forward hands to backward.
+def split(joint: fx.GraphModule, num_inputs: int, num_outputs: int) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """The forward graph, which also returns what it hands to the backward graph, and that one.
 
     Args:
         joint: maps inputs and cotangents to outputs and gradients.
@@ -29,7 +27,7 @@ def split(
 
     Returns:
         forward: maps inputs to outputs and what is kept; backward: maps inputs, what is kept, and cotangents
-        to gradients; the number of kept tensors.
+        to gradients.
     """
     nodes = list(joint.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
@@ -51,7 +49,7 @@ def split(
     _, copies = backward(candidates)
     kept = [node for node in candidates if copies[node].users]
     forward_graph, _ = _extract(nodes, placeholders[:num_inputs], [*results[:num_outputs], *kept])
-    return fx.GraphModule(joint, forward_graph), fx.GraphModule(joint, backward(kept)[0]), len(kept)
+    return fx.GraphModule(joint, forward_graph), fx.GraphModule(joint, backward(kept)[0])
 
 
 def _dependent(nodes: list[fx.Node], sources: list[fx.Node]) -> set[fx.Node]:
@@ -73,9 +71,9 @@ def _extract(
         copies[node] = graph.placeholder(node.name)
         copies[node].meta = dict(node.meta)
     for node in nodes:
-        if node not in copies and node.op != "output" and all(n in copies for n in node.all_input_nodes):
-            if node.op != "placeholder":
-                copies[node] = graph.node_copy(node, copies.__getitem__)
+        known = node in copies or node.op in ("placeholder", "output")
+        if not known and all(argument in copies for argument in node.all_input_nodes):
+            copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(tuple(copies[node] for node in outputs))
     graph.eliminate_dead_code()
     return graph, copies

@@ -99,7 +99,7 @@ class Step(PhysicalModule, ABC):
         Forces that do not know elements do not count.
         """
         masses = self.density * self.elements.volumes / self.elements.num_corners
-        squares = [force.stiffness_bound(state) / masses for force in self.forces.values()]
+        squares = [self._force(name).stiffness_bound(state) / masses for name in self.forces]
         total = sum(squares, torch.zeros_like(masses)).amax(-1)
         return self.substeps * 2 / total.sqrt()
 
@@ -110,8 +110,13 @@ class Step(PhysicalModule, ABC):
 
     def prepare(self, state: State) -> None:
         """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
-        for force in self.forces.values():
-            force.prepare(state)
+        for name in self.forces:
+            self._force(name).prepare(state)
+
+    def _force(self, name: str) -> Force:
+        force = self.forces[name]
+        assert isinstance(force, Force)
+        return force
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
@@ -125,7 +130,7 @@ def _mask(fixed: Tensor | None, num_vertices: int) -> Tensor:
     if fixed.dtype == torch.bool and fixed.shape in {(num_vertices,), (num_vertices, 3)}:
         return fixed.reshape(num_vertices, -1).expand(num_vertices, 3)
     if fixed.dtype == torch.int64 and fixed.ndim == 1:
-        if len(fixed) and not (0 <= int(fixed.min()) and int(fixed.max()) < num_vertices):
+        if len(fixed) and not (int(fixed.min()) >= 0 and int(fixed.max()) < num_vertices):
             raise ValueError(
                 f"fixed holds vertex {int(fixed.max()) if int(fixed.min()) >= 0 else int(fixed.min())}, "
                 f"but the mesh has vertices 0 to {num_vertices - 1}."
