@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import simlayer as sl
+
+FOLDER = Path(__file__).parent
 
 # Boxes along an edge -> time step [s] and number of steps. Six tetrahedra a box.
 SIZES = {6: (1e-4, 50), 12: (1e-4, 50), 26: (5e-5, 20)}

@@ -38,7 +38,7 @@ class Topology(nn.Module):
     def gather(self, values: Float[Tensor, N * batch]) -> list[Float[Tensor, M * batch]]:
         """The values at each corner of the cells."""
         if self.table is None:
-            return [values.gather(0, _like(index, values)) for index in self.cells]
+            return [values[index] for index in self.cells]
         return list(_Gather.apply(values, self.cells, self.table))
 
     def sum_to_vertices(self, corners: list[Float[Tensor, M * batch]]) -> Float[Tensor, N * batch]:
@@ -46,14 +46,9 @@ class Topology(nn.Module):
         if self.table is None:
             total = corners[0].new_zeros((self.num_vertices, *corners[0].shape[1:]))
             for index, values in zip(self.cells, corners, strict=True):
-                total = total.scatter_add(0, _like(index, values), values)
+                total = total.index_add(0, index, values)
             return total
         return _Sum.apply(torch.stack(corners), self.cells, self.table)
-
-
-def _like(index: Int[Tensor, M], values: Float[Tensor, _ * batch]) -> Int[Tensor, M * batch]:
-    """The index for every sample; a view, which `gather` and `scatter_add` ask for."""
-    return index[(..., *[None] * (values.ndim - 1))].expand(-1, *values.shape[1:])
 
 
 def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tensor, "N V"]:
@@ -73,7 +68,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
-        return values.gather(0, _like(cells.flatten(), values)).unflatten(0, cells.shape)
+        return values[cells]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -96,7 +91,7 @@ class _Sum(torch.autograd.Function):
     def forward(corners: Tensor, cells: Tensor, table: Tensor) -> Tensor:
         flat = corners.flatten(0, 1)
         padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
-        return padded.gather(0, _like(table.flatten(), padded)).unflatten(0, table.shape).sum(1)
+        return padded[table].sum(1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
