@@ -44,9 +44,8 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     base = peak(arguments.boxes, "sqrt", 0, arguments.compile)
-    print(
-        f"{6 * arguments.boxes**3:,} cells, {'compiled' if arguments.compile else 'eager'}, above {base:.0f} MiB"
-    )
+    mode = "compiled" if arguments.compile else "eager"
+    print(f"{6 * arguments.boxes**3:,} cells, {mode}, above {base:.0f} MiB")
     measured = {}
     for checkpoint, steps in (("sqrt", 100), ("sqrt", 2500), ("sqrt", 400), ("none", 400)):
         measured[checkpoint, steps] = peak(arguments.boxes, checkpoint, steps, arguments.compile) - base

@@ -148,7 +148,7 @@ def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]
         _check_tensor(name, tensor, step)
         if tensor.shape[-2:] != (step.num_vertices, 3):
             raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}; this mesh asks for (*batch, {step.num_vertices}, 3)."
+                f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {step.num_vertices}, 3)."
             )
     shapes = [(name, shape) for name, shape in shapes if shape]
     shapes += [("positions", state.positions.shape[:-2]), ("velocities", state.velocities.shape[:-2])]

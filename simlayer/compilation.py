@@ -61,6 +61,8 @@ class Program:
             return
         cotangents = [torch.ones_like(output) for output in outputs]
         joint = trace(functools.partial(_with_pullback, function, self.differentiable), *example, *cotangents)
+        # Without operations in place: what one part of a split graph computes must not change in the other.
+        joint = trace(torch.func.functionalize(joint), *example, *cotangents)
         forward, backward = split(joint, len(example), len(outputs))
         with torch.no_grad():
             kept = forward(*example)[len(outputs) :]

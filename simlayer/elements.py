@@ -109,8 +109,11 @@ class Elements(nn.Module):
         first = others.sum(1, keepdim=True)
         return others.mT @ others + first.mT @ first
 
-    def vertex_masses(self, density: Float[Tensor, "*batch #M"]) -> Float[Tensor, "*batch N"]:
-        """Lumped masses [kg] of a density [kg/m³]: each cell's mass in equal parts to its corners."""
+    def vertex_masses(self, density: Float[Tensor, "*cells"]) -> Float[Tensor, "*batch N"]:
+        """Lumped masses [kg] of a density [kg/m³]: each cell's mass in equal parts to its corners.
+
+        The density is `()`, `(*batch, 1)` or `(*batch, M)`.
+        """
         share = (density * self.volumes).movedim(-1, 0) / self.num_corners
         return self.topology.sum_to_vertices([share] * self.num_corners).movedim(0, -1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ class Dissipation(PhysicalModule, ABC):
         state: State,
         velocities: Float[Tensor, "*batch N 3"],
         dt: float,
-        forces: Mapping[str, nn.Module],
+        forces: nn.ModuleDict,
     ) -> Float[Tensor, "*batch N 3"]:
         """Velocities [m/s] after dt [s], from those that the forces alone would give.
 

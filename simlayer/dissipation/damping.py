@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -31,6 +29,6 @@ class MassDamping(Dissipation):
         state: State,
         velocities: Float[Tensor, "*batch N 3"],
         dt: float,
-        forces: Mapping[str, nn.Module],
+        forces: nn.ModuleDict,
     ) -> Float[Tensor, "*batch N 3"]:
         return velocities * torch.exp(-dt * self.coefficient)[..., None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -37,7 +35,7 @@ class SmoothVelocityClamp(Dissipation):
         state: State,
         velocities: Float[Tensor, "*batch N 3"],
         dt: float,
-        forces: Mapping[str, nn.Module],
+        forces: nn.ModuleDict,
     ) -> Float[Tensor, "*batch N 3"]:
         limit = self.max_speed[..., None]
         relative = velocities / limit

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.binding import bound
+from simlayer.binding import bound, inputs_of, plain_parameters
 from simlayer.elements import Elements
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Potential
@@ -88,8 +88,7 @@ class ElasticForce(Potential):
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         one = self.elements.weights.new_ones(1)
         zero = torch.zeros_like(one)
-        values = [getattr(self.material, name) for name in self._coefficients]
-        values = [_over_cells_and_batch(value, 0, None) for value in values]
+        values = self._coefficients_over(0, None)
         return _tangent(self.law, values, Matrix3(one, zero, zero, zero, one, zero, zero, zero, one))
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
@@ -99,9 +98,15 @@ class ElasticForce(Potential):
 
     def _material_values(self, F: Matrix3) -> list[Tensor]:
         """What the law reads, each `(M or 1, *batch or 1)`."""
-        batch_axes = F.xx.ndim - self.elements.weights.ndim
-        values = (getattr(self.material, name) for name in self._coefficients)
-        return [_over_cells_and_batch(value, batch_axes, self.regions) for value in values]
+        return self._coefficients_over(F.xx.ndim - self.elements.weights.ndim, self.regions)
+
+    def _coefficients_over(self, batch_axes: int, regions: Tensor | None) -> list[Tensor]:
+        shared = self._coefficients[: self.law.shared]
+        weights = dict(self.material.named_parameters()) if shared else {}
+        fields = (getattr(self.material, name) for name in self._coefficients[len(shared) :])
+        return [weights[name] for name in shared] + [
+            _over_cells_and_batch(field, batch_axes, regions) for field in fields
+        ]
 
 
 def _tangent(law: PointwiseEnergy, values: list[Tensor], F: Matrix3) -> Float[Tensor, "*batch M 9 9"]:
@@ -124,16 +129,18 @@ def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None
 
 
 def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
-    """The material's traced energy, and the names of the quantities and derived values that it reads."""
-    names = (*material.quantities(), *material.derived_names())
-    examples = [getattr(material, name).detach().flatten()[0] for name in names]
+    """The material's traced energy, and the names of what it reads: weights, quantities, derived values."""
+    weights = plain_parameters(material)
+    inputs = inputs_of(material)
+    names = tuple(inputs)
+    examples = [value if name in weights else value.flatten()[0] for name, value in inputs.items()]
     point = [torch.as_tensor(x, dtype=examples[0].dtype) for x in _EXAMPLE]
 
     def energy(values: tuple[Tensor, ...], components: tuple[Tensor, ...]) -> Tensor:
         with bound(material, dict(zip(names, values, strict=True))):
             return material.energy_density(Matrix3(*components))
 
-    law = PointwiseEnergy(energy, examples, point)
+    law = PointwiseEnergy(energy, examples, point, shared=len(weights))
     return law, tuple(names[k] for k in law.used)
 
 

@@ -9,9 +9,11 @@ step would not: it fails inside a checkpoint, and its graph would be rebuilt at 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from simlayer.functional.tracing import trace
 
@@ -26,14 +28,25 @@ class PointwiseEnergy(nn.Module):
         energy: maps two tuples of 0-d tensors to a 0-d tensor by elementwise operations.
         coefficients: 0-d tensors to trace with, a valid value each.
         arguments: 0-d tensors to trace with, a generic point.
+        shared: how many of the first coefficients are no scalars but the weights of a network, the same
+            everywhere. An energy with any may use every operation, and is mapped over the points instead of
+            broadcast.
 
     Attributes:
         used: the indices of the coefficients that the energy reads; its methods take only these.
     """
 
-    def __init__(self, energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        energy: Energy,
+        coefficients: Sequence[Tensor],
+        arguments: Sequence[Tensor],
+        *,
+        shared: int = 0,
+    ) -> None:
         super().__init__()
         self.used = _read(energy, coefficients, arguments)
+        self.shared = sum(index < shared for index in self.used)
         count, size = len(self.used), len(arguments)
         values = list(coefficients)
 
@@ -62,17 +75,28 @@ class PointwiseEnergy(nn.Module):
 
     def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
         """The energy at every point."""
-        return self._value(*coefficients, *arguments)
+        return self._everywhere(self._value, coefficients, arguments)
 
     def gradient(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Its derivatives with respect to the arguments."""
-        return self._gradient(*coefficients, *arguments)
+        return self._everywhere(self._gradient, coefficients, arguments)
 
     def hessian_product(
         self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], direction: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
         """The derivative of the gradient along a direction."""
-        return self._hessian_product(*coefficients, *arguments, *direction)
+        return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
+
+    def _everywhere(
+        self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
+    ) -> Any:
+        if not self.shared:
+            return graph(*coefficients, *arguments)
+        weights, fields = coefficients[: self.shared], [*coefficients[self.shared :], *arguments]
+        shape = torch.broadcast_shapes(*(field.shape for field in fields))
+        flat = [field.expand(shape).reshape(-1) for field in fields]
+        mapped = torch.func.vmap(graph, (*[None] * len(weights), *[0] * len(flat)))(*weights, *flat)
+        return tree_map(lambda result: result.reshape(shape), mapped)
 
 
 def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[int, ...]:
