@@ -147,7 +147,7 @@ class PhysicalModule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._bound: dict[str, Tensor] = {}
-        # What "cells" and "vertices" mean here; whoever knows the mesh fills it in.
+        # What "cells" and "vertices" mean here; whoever knows the mesh says so.
         self._extents: dict[str, int] = {"components": 3}
 
     @classmethod
@@ -160,8 +160,13 @@ class PhysicalModule(nn.Module):
         """The names of the properties that are computed once per rollout."""
         return tuple(_declared(cls, derived))
 
-    def check_extents(self) -> None:
-        """Raise ValueError if a quantity's own axis does not fit the mesh."""
+    def set_extents(self, **extents: int) -> None:
+        """Say how many cells (or regions) and vertices there are, unless it was said before.
+
+        Raises:
+            ValueError: if a quantity's own axis does not fit.
+        """
+        self._extents = extents | self._extents
         for quantity in self.quantities().values():
             check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)
 

@@ -48,8 +48,7 @@ class ElasticForce(Potential):
         self.elements = Elements(mesh, deterministic=deterministic)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
-        material._extents["cells"] = len(mesh.cells) if regions is None else int(regions.max()) + 1
-        material.check_extents()
+        material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
         self.law, self._coefficients = _trace_law(material)
         G = self.elements.gradient_products()
         sizes = torch.stack([G.diagonal(dim1=-2, dim2=-1).sum(-1), torch.linalg.eigvalsh(G)[:, -1]])

@@ -24,8 +24,7 @@ class NodalLoad(Force):
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
         self.forces = forces
-        self._extents["vertices"] = len(mesh.vertices)
-        self.check_extents()
+        self.set_extents(vertices=len(mesh.vertices))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         return self.forces.expand_as(state.positions)

@@ -63,8 +63,9 @@ class Step(PhysicalModule, ABC):
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
-        self._extents |= {"cells": len(mesh.cells), "vertices": len(mesh.vertices)}
-        self.check_extents()
+        for module in self.modules():
+            if isinstance(module, PhysicalModule):
+                module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
         # Components first in memory, like everything that a compiled step reads.
         free = ~_mask(fixed, len(mesh.vertices))
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
