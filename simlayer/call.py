@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from simlayer.binding import physical_modules, plain_parameters, quantities_by_name, values_of
+from simlayer.binding import Binding, physical_modules, plain_parameters, quantities_by_name, values_of
 from simlayer.packing import on_state, pack, pack_value, unpack_value
 from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
@@ -27,19 +28,23 @@ class Call:
         values: everything that the step reads, by full name, packed.
         changes: for each step what differs from `values`; empty without controls.
         own_axes: how many own axes each packed value has; the other names are not packed.
+        binding: makes the step's modules read values in the order of `values`.
     """
 
     state: State
     values: dict[str, Tensor]
     changes: list[dict[str, Tensor]]
     own_axes: dict[str, int] = field(repr=False)
+    binding: Binding = field(repr=False)
 
-    def logical(self, values: Iterable[Tensor]) -> list[Tensor]:
-        """The logical views of values in the order of `self.values`."""
-        return [
-            unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
-            for name, value in zip(self.values, values, strict=True)
-        ]
+    def reading(self, values: Iterable[Tensor]) -> AbstractContextManager[None]:
+        """A context in which the step's modules read these values, given in the order of `self.values`."""
+        return self.binding(
+            [
+                unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
+                for name, value in zip(self.values, values, strict=True)
+            ]
+        )
 
     def values_at(self, index: int) -> list[Tensor]:
         """What the step with this index reads, in the order of `self.values`."""
@@ -82,7 +87,7 @@ def read_call(
         now = {name: parts[index] for name, parts in slices.items()}
         change = arranged(values_of(step, {**tensors, **now}, only=owners))
         changes.append(change | {name: part for name, part in now.items() if name in weights})
-    return Call(packed, values, changes, own_axes)
+    return Call(packed, values, changes, own_axes, Binding(step, values))
 
 
 def _check_given(step: Step, parameters: Named, controls: Named, known: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from simlayer.binding import Binding
 from simlayer.call import Call
 from simlayer.errors import DivergenceError, UnstableStepError
 from simlayer.packing import on_state, unpack
@@ -23,8 +22,7 @@ def check_time_step(step: Step, call: Call) -> None:
     The rest shape's stiffness is bounded by a few operations a cell; only where that bound is exceeded are
     the elements' eigenvalues at the initial state computed.
     """
-    binding = Binding(step, call.values)
-    with binding(call.logical(call.values_at(0))):
+    with call.reading(call.values_at(0)):
         if bool((step.stable_dts() >= step.dt).all()):
             return
         state = on_state(unpack, call.state)
@@ -63,7 +61,7 @@ def divergence(step: Step, num_steps: int, call: Call) -> DivergenceError:
 
 
 def _describe(step: Step, call: Call, index: int, before: State, after: State) -> str:
-    with Binding(step, call.values)(call.logical(call.values_at(index))):
+    with call.reading(call.values_at(index)):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
         stable = _stable_dt(step, state)

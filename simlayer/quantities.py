@@ -15,6 +15,7 @@ physical value. During a rollout every value is computed once and bound to its m
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, overload
@@ -181,6 +182,7 @@ class PhysicalModule(nn.Module):
         return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
 
 
+@functools.cache
 def _declared(cls: type, kind: type) -> dict[str, Any]:
     return {
         name: member

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from simlayer.binding import Binding, quantities_by_name
+from simlayer.binding import quantities_by_name
 from simlayer.call import Call, Named, check_name, read_call
 from simlayer.compilation import compiler_missing
 from simlayer.diagnosis import check_time_step, divergence, is_finite
@@ -139,7 +139,7 @@ class RolloutModule(nn.Module):
         return on_state(unpack, end), [on_state(unpack, frame) for frame in frames]
 
     def _prepare(self, call: Call) -> None:
-        with Binding(self.step, call.values)(call.logical(call.values_at(0))):
+        with call.reading(call.values_at(0)):
             self.step.prepare(on_state(unpack, call.state))
 
     def _backend(self, call: Call) -> str | None:

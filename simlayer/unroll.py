@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from simlayer.binding import Binding
 from simlayer.call import Call
 from simlayer.compilation import program_for
 from simlayer.packing import on_state, pack, unpack
@@ -20,11 +19,10 @@ Advance = Callable[[State, Sequence[Tensor]], State]
 
 def advance_function(step: Step, call: Call, backend: str | None) -> Advance:
     """One substep between packed states, given the packed values that it reads; eager without a backend."""
-    binding = Binding(step, call.values)
 
     def function(positions: Tensor, velocities: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         past, values = rest[: len(call.state.history)], rest[len(call.state.history) :]
-        with binding(call.logical(values)):
+        with call.reading(values):
             state = step.substep(on_state(unpack, State(positions, velocities, past)))
         state = on_state(pack, state)
         return state.positions, state.velocities, *state.history
