@@ -15,10 +15,9 @@ physical value. During a rollout every value is computed once and bound to its m
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -145,21 +144,30 @@ class derived:  # noqa: N801 - used as a decorator, like property
 class PhysicalModule(nn.Module):
     """A module with physical quantities."""
 
+    _quantities: ClassVar[dict[str, Quantity]] = {}
+    _derived: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self._bound: dict[str, Tensor] = {}
         # What "cells" and "vertices" mean here; whoever knows the mesh says so.
         self._extents: dict[str, int] = {"components": 3}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+        cls._quantities = {n: member for n, member in members.items() if isinstance(member, Quantity)}
+        cls._derived = tuple(n for n, member in members.items() if isinstance(member, derived))
+
     @classmethod
     def quantities(cls) -> dict[str, Quantity]:
         """The declared quantities by physical name."""
-        return _declared(cls, Quantity)
+        return cls._quantities
 
     @classmethod
     def derived_names(cls) -> tuple[str, ...]:
         """The names of the properties that are computed once per rollout."""
-        return tuple(_declared(cls, derived))
+        return cls._derived
 
     def set_extents(self, **extents: int) -> None:
         """Say how many cells (or regions) and vertices there are, unless it was said before.
@@ -180,16 +188,6 @@ class PhysicalModule(nn.Module):
 
     def extra_repr(self) -> str:
         return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
-
-
-@functools.cache
-def _declared(cls: type, kind: type) -> dict[str, Any]:
-    return {
-        name: member
-        for base in reversed(cls.__mro__)
-        for name, member in vars(base).items()
-        if isinstance(member, kind)
-    }
 
 
 def describe(module: PhysicalModule, quantity: Quantity) -> str:
