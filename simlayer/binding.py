@@ -76,8 +76,9 @@ class Binding:
 
     @contextmanager
     def __call__(self, tensors: Iterable[Tensor]) -> Iterator[None]:
+        pairs = list(zip(self._places, tensors, strict=True))  # before anything is bound: it may raise
         previous = [place.get(key) for place, key in self._places]
-        for (place, key), tensor in zip(self._places, tensors, strict=True):
+        for (place, key), tensor in pairs:
             place[key] = tensor
         try:
             yield

@@ -71,7 +71,7 @@ def read_call(
     _check_given(step, parameters, controls, [*quantities, *weights])
     slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
     now = {name: parts[0] for name, parts in slices.items()}
-    tensors = {**dict(step.named_parameters()), **parameters}
+    tensors = {**dict(step.named_parameters(remove_duplicate=False)), **parameters}
     shapes = [_batch_shape(name, entry, {**tensors, **now}[name]) for name, entry in quantities.items()]
     packed = _packed_state(step, state, shapes)
     own_axes = _own_axes(step)

@@ -18,7 +18,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx
-from torch.autograd.function import once_differentiable
 
 from simlayer.functional.splitting import split
 from simlayer.functional.tracing import trace
@@ -86,8 +85,12 @@ class _Run(torch.autograd.Function):
         return results[: program.num_outputs]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "a compiled rollout cannot be differentiated twice (create_graph=True); use "
+                "RolloutModule(..., compile=False, checkpoint='none')."
+            )
         program = ctx.program
         gradients = iter(program.pullback(*ctx.saved_tensors, *(c.contiguous() for c in cotangents)))
         return None, *(next(gradients) if needed else None for needed in program.differentiable)
@@ -129,7 +132,7 @@ def program_for(
 ) -> Program:
     """The program of a step for these shapes, compiled at the first request."""
     programs = _PROGRAMS.setdefault(step, {})
-    shapes = tuple((tuple(t.shape), t.dtype, t.device) for t in example)
+    shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
     if key not in programs:
         programs[key] = Program(function, example, differentiable, backend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from simlayer.binding import quantities_by_name
 from simlayer.call import Call
 from simlayer.errors import DivergenceError, UnstableStepError
 from simlayer.packing import on_state, unpack
@@ -25,6 +26,7 @@ def check_time_step(step: Step, call: Call) -> None:
     with call.reading(call.values_at(0)):
         if bool((step.stable_dts() >= step.dt).all()):
             return
+        _check_finite(step, call)
         state = on_state(unpack, call.state)
         stable = step.stable_dts(state).expand(call.batch_shape)
     if bool((stable >= step.dt).all()):
@@ -35,6 +37,16 @@ def check_time_step(step: Step, call: Call) -> None:
         f"dt = {step.dt:g} s{_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
         f"quantities of this call; use dt <= {0.9 * limit:.2g}, or substeps >= {_needed(step, limit)}."
     )
+
+
+def _check_finite(step: Step, call: Call) -> None:
+    """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
+    if not is_finite(call.state):
+        raise DivergenceError(f"the initial state is not finite: {_where(call.state, call)}.")
+    for name, (_, quantity) in quantities_by_name(step).items():
+        value = call.values[name.removesuffix(quantity.stored_name) + quantity.name]
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} is not finite, or too large for its {quantity.name} to be.")
 
 
 def is_finite(state: State) -> bool:

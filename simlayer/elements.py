@@ -59,7 +59,7 @@ class Elements(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     @property
-    def volumes(self) -> Float[Tensor, M]:
+    def volumes(self) -> Float[Tensor, "M"]:
         """Rest volumes [m³]."""
         return self.weights.sum(0) if self.weights.ndim == 2 else self.weights
 
@@ -81,7 +81,7 @@ class Elements(nn.Module):
             )
         )
 
-    def integrate(self, density: Float[Tensor, M * batch]) -> Float[Tensor, "*batch"]:
+    def integrate(self, density: Float[Tensor, "M *batch"]) -> Float[Tensor, "*batch"]:
         """The integral over the body of a field over its cells."""
         weights = over_cells(self.weights, density.ndim - self.weights.ndim)
         return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)

@@ -2,8 +2,6 @@
 
 import torch
 from jaxtyping import Int
-from scipy.sparse import coo_array, csr_matrix
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
 from simlayer.mesh_geometry import EDGES
@@ -14,6 +12,10 @@ def vertex_order(cells: Int[Tensor, "M 4"], vertex_count: int) -> Int[Tensor, "N
 
     Gathers of cell corners were three times faster than in a random order (a Hilbert curve: two times).
     """
+    # Imported here because it would be a third of the time that `import simlayer` takes beyond torch.
+    from scipy.sparse import coo_array, csr_matrix
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
     corners = cells.cpu().numpy()
     rows = corners[:, [a for a, _ in EDGES]].ravel()
     columns = corners[:, [b for _, b in EDGES]].ravel()

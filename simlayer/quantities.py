@@ -72,8 +72,8 @@ class Quantity:
             # The parameter object stays, for whoever holds it: an optimizer, a view of the state dict.
             current.data = stored.to(current)
 
-    def stored(self, module: nn.Module) -> nn.Parameter:
-        """The parameter in which a module stores this quantity."""
+    def stored(self, module: nn.Module) -> Tensor:
+        """The parameter in which a module stores this quantity, or what takes its place for a time."""
         parameter = module._parameters[self.stored_name]
         assert parameter is not None
         return parameter
@@ -111,17 +111,18 @@ class Quantity:
 
     def _check(self, value: Tensor) -> None:
         low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
-        wrong = ~((value > low) & (value < high))
+        wrong = ~((value > low) & (value < high) & value.isfinite())
         if bool(wrong.any()):
+            first = value[wrong].flatten()[0].item()
             rule = (
-                "be finite"
-                if math.isinf(low)
-                else "be positive"
+                "be positive"
                 if self.positive
                 else f"lie in ({low:g}, {high:g})"
+                if self.bounds
+                else "be finite"
             )
-            number = "NaN" if bool(value[wrong].isnan().any()) else f"{value[wrong].flatten()[0].item():g}"
-            raise ValueError(f"{self.name} must {rule}, got {number}.")
+            rule += " and finite" if self.positive and math.isinf(first) else ""
+            raise ValueError(f"{self.name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
 
 
 class derived:  # noqa: N801 - used as a decorator, like property

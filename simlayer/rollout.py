@@ -50,9 +50,11 @@ class RolloutModule(nn.Module):
         validate: bool = True,
     ) -> None:
         super().__init__()
+        if type(num_steps) is not int:
+            raise TypeError(f"num_steps must be an int, got {num_steps!r}.")
         if num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
-        if not (checkpoint in ("auto", "sqrt", "none") or (isinstance(checkpoint, int) and checkpoint >= 1)):
+        if checkpoint not in ("auto", "sqrt", "none") and (type(checkpoint) is not int or checkpoint < 1):
             raise ValueError(
                 f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}."
             )
@@ -111,15 +113,15 @@ class RolloutModule(nn.Module):
             own[name].requires_grad_(True)
         return [own[name] for name in names]
 
-    def extra_repr(self) -> str:
+    def __repr__(self) -> str:
+        """The quantities by the names that `forward` takes, instead of the tree of modules."""
         lines = [
-            f"num_steps = {self.num_steps}, dt = {self.step.dt:g} s, checkpoint = {self.checkpoint!r}, "
-            f"compile = {self.compiler!r}"
+            f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
+            f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
         for name, (module, quantity) in quantities_by_name(self.step).items():
-            prefix = name.removesuffix(quantity.stored_name)
-            lines.append(prefix + describe(module, quantity))
-        return "\n".join(lines)
+            lines.append(name.removesuffix(quantity.stored_name) + describe(module, quantity))
+        return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 
     def _run(
         self, state: State, parameters: Named | None, controls: Named | None, *, every: int | None

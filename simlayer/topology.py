@@ -35,13 +35,13 @@ class Topology(nn.Module):
         table = _incidence_table(corners, num_vertices) if deterministic else None
         self.register_buffer("table", table, persistent=False)
 
-    def gather(self, values: Float[Tensor, N * batch]) -> list[Float[Tensor, M * batch]]:
+    def gather(self, values: Float[Tensor, "N *batch"]) -> list[Float[Tensor, "M *batch"]]:
         """The values at each corner of the cells."""
         if self.table is None:
             return [values[index] for index in self.cells]
         return list(_Gather.apply(values, self.cells, self.table))
 
-    def sum_to_vertices(self, corners: list[Float[Tensor, M * batch]]) -> Float[Tensor, N * batch]:
+    def sum_to_vertices(self, corners: list[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
         """The sum over all corners that meet at each vertex."""
         if self.table is None:
             total = corners[0].new_zeros((self.num_vertices, *corners[0].shape[1:]))
@@ -66,6 +66,8 @@ def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tens
 class _Gather(torch.autograd.Function):
     """Gather to corners, whose adjoint is the sum through the table instead of an indexed addition."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
         return values[cells]
@@ -86,6 +88,8 @@ class _Gather(torch.autograd.Function):
 
 class _Sum(torch.autograd.Function):
     """Sum of corners through the table, whose adjoint is the gather."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(corners: Tensor, cells: Tensor, table: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 
 import torch
@@ -32,7 +33,7 @@ def advance_function(step: Step, call: Call, backend: str | None) -> Advance:
         example = [*_flat(call.state), *call.values_at(0)]
         run = program_for(
             step,
-            key=(*call.values, step.dt, step.substeps),
+            key=(*call.values, step.dt, step.substeps, *map(weakref.ref, step.modules())),
             function=function,
             example=example,
             # Positions and velocities are differentiable from the second step on whenever anything is.
@@ -91,9 +92,14 @@ def bytes_kept(call: Call, advance: Advance) -> int:
         storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        # Held until counted: freed storages would be counted as one where their addresses coincide.
-        state = advance(call.state, call.values_at(0))
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            # Held until counted: freed storages would be counted as one where their addresses coincide.
+            state = advance(call.state, call.values_at(0))
+    except RuntimeError as error:
+        if "saved tensor hooks" not in str(error):
+            raise
+        return 0  # inside a torch.func transform, where checkpointing does not work either
     del state
     shared = {value.untyped_storage().data_ptr() for value in call.values.values()}
     return sum(size for pointer, size in storages.items() if pointer not in shared)

@@ -67,12 +67,15 @@ class Potential(Force, ABC):
         return {**self.__dict__, "_traced": {}}
 
     def _derivative(self, kind: str, *arguments: Tensor) -> Tensor:
-        inputs = inputs_of(self)
+        # Buffers too, or a graph would go on with those that it was traced with.
+        inputs = inputs_of(self) | dict(self.named_buffers())
         tensors = (*arguments, *inputs.values())
         key = (kind, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
         if key not in self._traced:
             derivative = _gradient if kind == "gradient" else _hessian_product
-            self._traced[key] = trace(partial(derivative, self, tuple(inputs)), *tensors)
+            # Of the same shapes only: these may be those of a transform, which the tracer's thread lacks.
+            example = [torch.ones(t.shape, dtype=t.dtype, device=t.device) for t in tensors]
+            self._traced[key] = trace(partial(derivative, self, tuple(inputs)), *example)
         return self._traced[key](*tensors)
 
 

@@ -41,7 +41,7 @@ class ElasticForce(Potential):
         mesh: Mesh,
         material: Material,
         *,
-        regions: Int[Tensor, M] | None = None,
+        regions: Int[Tensor, "M"] | None = None,
         deterministic: bool | None = None,
     ) -> None:
         super().__init__()
@@ -85,9 +85,11 @@ class ElasticForce(Potential):
         return self.elements.volumes * torch.linalg.eigvalsh(reduced)[..., -1]
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
-        one = self.elements.weights.new_ones(1)
+        fields = (getattr(self.material, name) for name in self._coefficients[self.law.shared :])
+        batch_axes = max((field.ndim - 1 for field in fields), default=0)
+        one = self.elements.weights.new_ones((1, *[1] * max(batch_axes, 0)))
         zero = torch.zeros_like(one)
-        values = self._coefficients_over(0, None)
+        values = self._coefficients_over(max(batch_axes, 0), None)
         return _tangent(self.law, values, Matrix3(one, zero, zero, zero, one, zero, zero, zero, one))
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
@@ -121,6 +123,11 @@ def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None
     """`(*batch, own)` as `(own, *batch)`, aligned with fields of `batch_axes` batch axes."""
     if value.ndim == 0:
         return value
+    if value.ndim - 1 > batch_axes:
+        raise ValueError(
+            f"a quantity of shape {tuple(value.shape)} has {value.ndim - 1} batch axes, the positions have "
+            f"{batch_axes}; expand the positions to the batch, or call through a RolloutModule, which does."
+        )
     value = value.movedim(-1, 0)
     if regions is not None and value.shape[0] > 1:
         value = value[regions]

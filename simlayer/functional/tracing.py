@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from torch import Tensor, fx
 
 
 def trace(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
-    """The operators that `function` executes on these tensors, derivatives it takes inside included."""
+    """The operators that `function` executes on these tensors, derivatives it takes inside included.
+
+    Saved-tensor hooks, transforms and modes around the call are a thread's own, so a fresh thread traces
+    right inside a checkpoint or a `torch.func` transform too, where taking derivatives would fail.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_trace, function, example).result()
+
+
+def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     # Imported here because it brings sympy along, which `import simlayer` should not.
     from torch.fx.experimental.proxy_tensor import make_fx
 

@@ -1,0 +1,169 @@
+"""Small scenes that the tests of steps and rollouts share, and the laws and forces that a user might write.
+
+Everything is built in torch's default dtype; most tests use the fixture `float64`.
+"""
+
+import copy
+import functools
+
+import torch
+from torch import Tensor
+
+from simlayer import (
+    Corotated,
+    ElasticForce,
+    Force,
+    Linear,
+    MassDamping,
+    Material,
+    Matrix3,
+    Mesh,
+    MooneyRivlin,
+    NeoHookean,
+    NodalLoad,
+    Potential,
+    Quantity,
+    StableNeoHookean,
+    State,
+    StVenantKirchhoff,
+    SymplecticEuler,
+    box_mesh,
+)
+
+E_NAME = "forces.elastic.material.log_youngs_modulus"
+NU_NAME = "forces.elastic.material.logit_poissons_ratio"
+LOAD_NAME = "forces.load.forces"
+DAMPING_NAME = "dissipation.damping.log_coefficient"
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, the same in every run and precision."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(torch.get_default_dtype())
+
+
+class FungLike(Material):
+    """A law that a user writes: an exponential of the first invariant, given by its energy alone."""
+
+    shear_modulus = Quantity("Pa", over="cells", positive=True)
+    bulk_modulus = Quantity("Pa", over="cells", positive=True)
+
+    def __init__(self, shear_modulus: float | Tensor, bulk_modulus: float | Tensor) -> None:
+        super().__init__()
+        self.shear_modulus, self.bulk_modulus = shear_modulus, bulk_modulus
+
+    def energy_density(self, F: Matrix3) -> Tensor:
+        J = F.det()
+        isochoric = 0.5 * self.shear_modulus * (torch.exp(F.inner(F) - 3) - 1 - 2 * (J - 1))
+        return isochoric + 0.5 * self.bulk_modulus * (J - 1) ** 2
+
+
+class Tether(Potential):
+    """A potential that a user writes: stiffening springs to the rest shape, given by their energy alone."""
+
+    stiffness = Quantity("N/m", positive=True)
+
+    def __init__(self, anchors: Tensor, stiffness: float) -> None:
+        super().__init__()
+        self.stiffness = stiffness
+        self.register_buffer("anchors", anchors.clone(), persistent=False)
+
+    def energy(self, positions: Tensor) -> Tensor:
+        squares = (positions - self.anchors).square().sum((-1, -2))
+        # One value per sample, whether the stiffness is () or (B, 1).
+        return 0.5 * self.stiffness.squeeze(-1) * squares * (1 + squares)
+
+
+class Wind(Force):
+    """A force that a user writes, without an energy: it drives vertex i with a learnt gain, by velocity."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(gain))
+
+    def forward(self, state: State) -> Tensor:
+        return self.gain * torch.tanh(state.velocities)
+
+
+MATERIALS = {
+    "StableNeoHookean": lambda E, nu: StableNeoHookean(E, nu),
+    "StableNeoHookean without logarithm": lambda E, nu: StableNeoHookean(E, nu, logarithm=False),
+    "NeoHookean": lambda E, nu: NeoHookean(E, nu),
+    "StVenantKirchhoff": lambda E, nu: StVenantKirchhoff(E, nu),
+    "Corotated": lambda E, nu: Corotated(E, nu),
+    "Linear": lambda E, nu: Linear(E, nu),
+    "MooneyRivlin": lambda E, nu: MooneyRivlin(E / 8, E / 10, E / (3 * (1 - 2 * nu))),
+    "written by a user": lambda E, nu: FungLike(E / 3, E),
+}
+
+
+@functools.cache
+def _soft_elasticity(cells: tuple[int, int, int], dtype: torch.dtype) -> ElasticForce:
+    return ElasticForce(_box(cells), StableNeoHookean(1e5, 0.4))
+
+
+def _box(cells: tuple[int, int, int]) -> Mesh:
+    return box_mesh(cells=cells, size=tuple(0.1 * n for n in cells))
+
+
+def _elasticity(cells: tuple[int, int, int], material: Material | None, quantities: dict) -> ElasticForce:
+    # Tracing a law takes most of a second, copying it none.
+    if material is None:
+        force = copy.deepcopy(_soft_elasticity(cells, torch.get_default_dtype()))
+    else:
+        force = ElasticForce(_box(cells), material)
+    for name in {"youngs_modulus", "poissons_ratio"} & quantities.keys():
+        setattr(force.material, name, quantities.pop(name))
+    return force
+
+
+def free_box(
+    cells: tuple[int, int, int] = (2, 1, 1), *, material: Material | None = None, dt: float = 1e-3, **options
+) -> SymplecticEuler:
+    """A free elastic body of boxes 0.1 m wide; `options` are the step's, and quantities of the material."""
+    forces = {"elastic": _elasticity(cells, material, options)}
+    return SymplecticEuler(_box(cells), forces | options.pop("forces", {}), dt=dt, **options)
+
+
+def beam(
+    cells: tuple[int, int, int] = (3, 1, 1), *, material: Material | None = None, dt: float = 4e-3, **options
+) -> SymplecticEuler:
+    """A beam with everything that a step may have: it is clamped, loaded, heavy, damped, and substepped.
+
+    dt is two thirds of the stable one, so that a signal crosses the body in a few steps. `options` are the
+    step's, and quantities of the material.
+    """
+    mesh = _box(cells)
+    forces = {
+        "elastic": _elasticity(cells, material, options),
+        "load": NodalLoad(mesh, 0.5 * noise(len(mesh.vertices), 3, seed=1)),
+    }
+    defaults = {
+        "density": 1000.0,
+        "gravity": (1.0, -2.0, -9.81),
+        "fixed": mesh.vertex_sets["x_min"],
+        "prescribed_velocities": 0.1 * noise(len(mesh.vertices), 3, seed=2),
+        "dissipation": {"damping": MassDamping(2.0)},
+        "substeps": 2,
+    }
+    return SymplecticEuler(mesh, forces | options.pop("forces", {}), dt=dt, **(defaults | options))
+
+
+def rest(cells: tuple[int, int, int] = (3, 1, 1)) -> Tensor:
+    """The rest shape of the boxes above."""
+    return _box(cells).vertices
+
+
+def moving(
+    cells: tuple[int, int, int] = (3, 1, 1), *batch: int, amount: float = 3e-3, seed: int = 3
+) -> State:
+    """A deformed and moving state; `amount` in m, of 0.1 m wide boxes, and per 10 ms."""
+    x = rest(cells)
+    return State(
+        x + amount * noise(*batch, *x.shape, seed=seed), 100 * amount * noise(*batch, *x.shape, seed=seed + 1)
+    )
+
+
+def same(a: State, b: State) -> bool:
+    """Whether two states are equal to the last bit."""
+    return all(torch.equal(x, y) for x, y in zip([*a[:2], *a.history], [*b[:2], *b.history], strict=True))

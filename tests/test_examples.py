@@ -1,0 +1,50 @@
+"""Every example runs and finds what it says it finds."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name: str) -> ModuleType:
+    """The example of this name, as a module."""
+    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As the examples run from the command line."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_network_learns_from_positions_alone_how_stiff_held_out_beams_are(capsys):
+    error, by_mean = example("layer_in_network").main(bodies=128, epochs=3)
+    assert error < by_mean / 3
+    assert 0.4 < by_mean < 0.9, "held-out moduli should spread over a decade"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"held-out relative error of E: {error:.1%} (predicting the mean: {by_mean:.0%})"
+
+
+def test_the_fit_finds_the_modulus(capsys):
+    assert example("fit").main() == pytest.approx(1e5, rel=0.02)
+    assert capsys.readouterr().out.startswith("found E = ")
+
+
+def test_the_gradient_of_a_custom_material_is_its_central_difference(capsys):
+    assert example("custom_material").main() < 1e-6
+    assert "central difference" in capsys.readouterr().out
+
+
+def test_every_example_is_tested():
+    tested = {"layer_in_network", "fit", "custom_material"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

@@ -1,0 +1,173 @@
+"""Quadratic extension, polar stretch, and the tracer."""
+
+import pytest
+import torch
+from laws import deformations, matrix, rotations
+from torch.utils.checkpoint import checkpoint
+
+from simlayer.functional.extension import extended
+from simlayer.functional.pointwise import PointwiseEnergy
+from simlayer.functional.polar import stretch_trace
+from simlayer.functional.tracing import trace
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+LOW, HIGH = 0.1, 5.0
+
+
+def extended_log(x):
+    return extended(torch.log, x, (LOW, HIGH))
+
+
+def test_inside_the_interval_an_extended_function_is_the_function():
+    x = torch.linspace(LOW, HIGH, 101)
+    assert torch.equal(extended_log(x), x.log())
+
+
+@pytest.mark.parametrize(("end", "x"), [(LOW, -3.0), (LOW, 0.0), (LOW, 0.05), (HIGH, 5.5), (HIGH, 100.0)])
+def test_outside_the_interval_an_extended_function_is_its_taylor_polynomial(end, x):
+    d = x - end
+    expected = torch.tensor(end).log() + d / end - d**2 / (2 * end**2)
+    assert torch.allclose(extended_log(torch.tensor(x)), expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("x", [-3.0, 0.0, 0.05, 0.3, 4.0, 7.0])
+def test_an_extended_function_has_exact_derivatives_of_two_orders(x):
+    x = torch.tensor(x, requires_grad=True)
+    assert torch.autograd.gradcheck(extended_log, x)
+    assert torch.autograd.gradgradcheck(extended_log, x)
+
+
+@pytest.mark.parametrize("end", [LOW, HIGH])
+def test_value_slope_and_curvature_are_continuous_at_the_ends_of_the_interval(end):
+    x = torch.tensor([end * (1 - 1e-12), end, end * (1 + 1e-12)], requires_grad=True)
+    y = extended_log(x)
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), x)
+    for values, exact in ((y, x.log()), (slope, 1 / x), (curvature, -1 / x**2)):
+        # The derivative of the logarithm's curvature is 2e3 at 0.1, over a distance of 1e-13.
+        assert torch.allclose(values, exact, rtol=1e-11, atol=1e-11)
+
+
+def test_without_an_interval_an_extended_function_is_the_function_everywhere():
+    x = torch.tensor([-1.0, 0.0, 0.05, 7.0])
+    assert torch.equal(extended(torch.log, x, None).nan_to_num(), x.log().nan_to_num())
+
+
+def signed_stretch_sum(F):
+    s = torch.linalg.svdvals(F)
+    return s[..., 0] + s[..., 1] + s[..., 2] * torch.linalg.det(F).sign()
+
+
+def test_the_trace_of_the_stretch_is_the_signed_sum_of_singular_values():
+    stretched = deformations(200, stretches=(0.2, 3.0))
+    # Inverted cells too, as long as the smallest stretch is well apart from the second.
+    s = torch.tensor([1.5, 1.0, -0.6]).expand(200, 1, 3)
+    inverted = (rotations(200) * s) @ rotations(200)
+    for F in (stretched, inverted):
+        # A root of a quartic with coefficients up to 3^4 that is simple: rounding times the condition.
+        assert torch.allclose(stretch_trace(matrix(F)), signed_stretch_sum(F), rtol=1e-12, atol=0)
+
+
+def test_the_trace_of_the_stretch_is_right_over_ten_orders_of_magnitude():
+    scale = 10.0 ** torch.arange(-5.0, 6.0)[:, None, None]
+    F = scale * deformations(11)
+    assert torch.allclose(stretch_trace(matrix(F)), signed_stretch_sum(F), rtol=1e-12, atol=0)
+
+
+def test_the_trace_of_the_stretch_of_strongly_stretched_cells_is_right():
+    # Random matrices of order one, the flat, needle-like and inverted included.
+    F = torch.randn(2000, 3, 3)
+    s = torch.linalg.svdvals(F)
+    # The two largest roots are 2 (s2 + s3) apart, with the sign of det F on s3; close roots are found
+    # to the square root of the rounding.
+    gap = s[:, 1] + s[:, 2] * torch.linalg.det(F).sign()
+    separate = gap > 0.1 * s[:, 0]
+    assert separate.sum() > 1000
+    got, exact = stretch_trace(matrix(F)), signed_stretch_sum(F)
+    assert torch.allclose(got[separate], exact[separate], rtol=1e-10, atol=0)
+    # The rest is met to the accuracy that 14 steps of linear convergence leave.
+    assert torch.allclose(got, exact, rtol=2e-2, atol=0)
+
+
+def test_the_trace_of_the_stretch_has_exact_derivatives_of_three_orders():
+    for F in (deformations(), torch.eye(3), 1.3 * rotations(), rotations() * torch.tensor([1.5, 1.0, -0.6])):
+        point = tuple(x.clone().requires_grad_() for x in F.flatten().unbind())
+
+        def first(*x):
+            return torch.autograd.grad(
+                stretch_trace(matrix(torch.stack(x).reshape(3, 3))), x, create_graph=True
+            )
+
+        assert torch.autograd.gradcheck(lambda *x: stretch_trace(matrix(torch.stack(x).reshape(3, 3))), point)
+        assert torch.autograd.gradcheck(first, point)
+        assert torch.autograd.gradgradcheck(first, point)
+
+
+def test_the_derivative_of_the_trace_of_the_stretch_is_the_rotation():
+    U, V = rotations(20), rotations(20)
+    F = ((U * torch.tensor([1.4, 1.4, 0.8])) @ V).requires_grad_()
+    (R,) = torch.autograd.grad(stretch_trace(matrix(F)).sum(), F)
+    assert torch.allclose(R, U @ V, rtol=0, atol=1e-12)
+
+
+# The tracer, on psi = a x² y + b sin y, with a coefficient c that is not read.
+
+
+def energy(coefficients, arguments):
+    a, b, _ = coefficients
+    x, y = arguments
+    return a * x**2 * y + b * y.sin()
+
+
+@pytest.fixture
+def law():
+    coefficients, arguments = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.3, 0.7])
+    return PointwiseEnergy(energy, coefficients.unbind(), arguments.unbind())
+
+
+def test_only_the_coefficients_that_an_energy_reads_are_asked_for(law):
+    assert law.used == (0, 1)
+
+
+def test_value_gradient_and_hessian_product_are_the_closed_forms_with_broadcasting(law):
+    a, b = torch.randn(5, 1), torch.randn(1, 4)
+    x, y, dx, dy = torch.randn(4, 5, 4).unbind()
+    # The same operators in another order, on numbers of order ten.
+    close = {"rtol": 0, "atol": 1e-13}
+    assert torch.allclose(law.value((a, b), (x, y)), a * x**2 * y + b * y.sin(), **close)
+    gx, gy = law.gradient((a, b), (x, y))
+    assert torch.allclose(gx, 2 * a * x * y, **close)
+    assert torch.allclose(gy, a * x**2 + b * y.cos(), **close)
+    hx, hy = law.hessian_product((a, b), (x, y), (dx, dy))
+    assert torch.allclose(hx, 2 * a * (y * dx + x * dy), **close)
+    assert torch.allclose(hy, 2 * a * x * dx - b * y.sin() * dy, **close)
+
+
+def test_traced_derivatives_can_be_differentiated_again(law):
+    inputs = tuple(torch.randn(3).requires_grad_() for _ in range(4))
+    assert torch.autograd.gradcheck(lambda a, b, x, y: law.gradient((a, b), (x, y)), inputs)
+    assert torch.autograd.gradgradcheck(lambda a, b, x, y: law.gradient((a, b), (x, y)), inputs)
+
+
+def test_traced_derivatives_work_inside_a_checkpoint(law):
+    inputs = [torch.randn(3).requires_grad_() for _ in range(4)]
+
+    def work(a, b, x, y):
+        return sum(g.square().sum() for g in law.gradient((a, b), (x, y)))
+
+    plain = torch.autograd.grad(work(*inputs), inputs)
+    rerun = torch.autograd.grad(checkpoint(work, *inputs, use_reentrant=False), inputs)
+    assert all(torch.equal(p, r) for p, r in zip(plain, rerun, strict=True))
+
+
+def test_a_trace_is_of_the_operators_and_not_of_the_example():
+    graph = trace(lambda x: torch.func.grad(lambda y: y**3)(x), torch.tensor(2.0))
+    x = torch.randn(5)
+    assert torch.allclose(graph(x), 3 * x**2, rtol=1e-15, atol=0)
+
+
+def test_a_trace_leaves_its_example_without_a_graph():
+    x = torch.tensor(2.0, requires_grad=True)
+    graph = trace(lambda x: x * x, x)
+    assert graph(torch.tensor(3.0)).grad_fn is None
