@@ -1,6 +1,6 @@
 """A material of your own: write its energy, and stress, time step and gradients follow.
 
-python examples/custom_material.py
+Run it by: python examples/custom_material.py
 """
 
 import torch
@@ -35,24 +35,18 @@ class Gent(Material):
         self.shear_modulus, self.bulk_modulus, self.locking = shear_modulus, bulk_modulus, locking
 
     def energy_density(self, F: Matrix3) -> Tensor:
-        J = F.det()
-        chains = torch.log1p(-(F.inner(F) - 3) / self.locking)
-        # The last factor is such that the small-strain bulk modulus is the one that is named.
-        lam = self.bulk_modulus - 2 / 3 * self.shear_modulus
-        stretch = -0.5 * self.shear_modulus * self.locking * chains
-        return (
-            stretch
-            - self.shear_modulus * J.log()
-            + 0.5 * (lam - 2 * self.shear_modulus / self.locking) * J.log() ** 2
-        )
+        mu, limit, log_J = self.shear_modulus, self.locking, F.det().log()
+        chains = -0.5 * mu * limit * torch.log1p(-(F.inner(F) - 3) / limit)
+        # The chains resist a change of volume too, at small strain like a lam of 2 mu / limit.
+        lam = self.bulk_modulus - 2 / 3 * mu - 2 * mu / limit
+        return chains - mu * log_J + 0.5 * lam * log_J**2
 
 
 def main() -> float:
     """The relative difference of the gradient of the tip's stretch to a central difference."""
     mesh = box_mesh(cells=(6, 2, 2), size=(0.1, 0.03, 0.03))
-    step = SymplecticEuler(
-        mesh, {"elastic": ElasticForce(mesh, Gent(4e4, 2e5, 1.0))}, dt=2e-4, fixed=mesh.vertex_sets["x_min"]
-    )
+    elastic = ElasticForce(mesh, Gent(shear_modulus=4e4, bulk_modulus=2e5, locking=1.0))
+    step = SymplecticEuler(mesh, {"elastic": elastic}, dt=2e-4, fixed=mesh.vertex_sets["x_min"])
     rollout = RolloutModule(step, num_steps=60, compile=False).double()
     positions = mesh.vertices.double()
     start = State(positions, positions * torch.tensor([40.0, 0.0, 0.0]).double())  # pulled apart

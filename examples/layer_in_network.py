@@ -4,7 +4,7 @@ Every sample is a soft beam, thrown upwards at its tip, with a Young's modulus o
 the height of the tip, with noise. A network turns the record into log E, a rollout turns log E into
 positions, and the loss compares these with where the vertices were seen at the end. E itself is never shown.
 
-    python examples/layer_in_network.py
+Run it by: python examples/layer_in_network.py
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class IsotropicMaterial(Material, ABC):
 
     def stiffness_factors(self, tangent: Callable[[], Tensor]) -> tuple[Tensor | float, Tensor]:
         # The volumetric part has rank one. Tighter than the general bound by up to 1.7 in the time step.
-        return self.lam.clamp(min=0), 2 * self.mu - 3 * self.lam.clamp(max=0)
+        return self.lam.clamp(min=0), 2 * self.mu
 
 
 class StableNeoHookean(IsotropicMaterial):
@@ -86,7 +86,7 @@ class StableNeoHookean(IsotropicMaterial):
     small-strain stiffness is that of E and nu; uncorrected it is wrong by a quarter.
 
     Args:
-        logarithm: with the term that keeps a collapsed cell from being an equilibrium.
+        logarithm: with the term that keeps a collapsed cell from being a stable equilibrium.
     """
 
     def __init__(
@@ -138,7 +138,8 @@ class StVenantKirchhoff(IsotropicMaterial):
 class Corotated(IsotropicMaterial):
     """Fixed corotated elasticity (Stomakhin, Howes, Schroeder, Teran 2012): distance to the rotation of F.
 
-    Without a singular value decomposition, so that repeated stretches have exact derivatives.
+    Without a singular value decomposition, so that repeated stretches have exact derivatives. Not defined
+    for a cell collapsed to a point, and ill-conditioned for one collapsed to a line or turned inside out.
     """
 
     def energy_density(self, F: Matrix3) -> Tensor:

@@ -67,6 +67,7 @@ class Quantity:
         stored = self.encode(value)
         current = module._parameters.get(self.stored_name)
         if current is None:
+            stored = stored.to(torch.get_default_dtype())
             module._parameters[self.stored_name] = nn.Parameter(stored, requires_grad=False)
         else:
             # The parameter object stays, for whoever holds it: an optimizer, a view of the state dict.
@@ -84,13 +85,13 @@ class Quantity:
         return 2 if self.over == "vertex vectors" else 1
 
     def encode(self, value: Any) -> Tensor:
-        """The stored tensor of a physical value; raises ValueError outside the valid range."""
+        """The stored tensor, float64, of a physical value; raises ValueError outside the valid range."""
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(
                 f"{self.name} was assigned a tensor that requires grad, whose graph would be lost; supply it "
                 f"per call instead: rollout(state, {{'<path>.{self.stored_name}': ...}})."
             )
-        # In double precision, so that what is read back is the value given to the last bit but one.
+        # In double precision, so that a logarithm costs no more than its own rounding.
         tensor = torch.as_tensor(value, dtype=torch.float64).clone()
         self._check(tensor)
         if self.positive:
@@ -98,7 +99,7 @@ class Quantity:
         elif self.bounds:
             low, high = self.bounds
             tensor = ((tensor - low) / (high - low)).logit()
-        return tensor.to(torch.get_default_dtype())
+        return tensor
 
     def decode(self, stored: Tensor) -> Tensor:
         """The physical value of a stored tensor."""

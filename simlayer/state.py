@@ -24,3 +24,8 @@ class State(NamedTuple):
     def at_rest(cls, positions: Float[Tensor, "*batch N 3"]) -> State:
         """The state with these positions and no velocity."""
         return cls(positions, torch.zeros_like(positions))
+
+    def to(self, target: torch.dtype | torch.device | str) -> State:
+        """The state in another dtype, or on another device."""
+        past = tuple(tensor.to(target) for tensor in self.history)
+        return State(self.positions.to(target), self.velocities.to(target), past)

@@ -63,6 +63,11 @@ def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tens
     return table
 
 
+def _keep_indices(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[1:])
+    ctx.save_for_forward(*inputs[1:])
+
+
 class _Gather(torch.autograd.Function):
     """Gather to corners, whose adjoint is the sum through the table instead of an indexed addition."""
 
@@ -72,10 +77,7 @@ class _Gather(torch.autograd.Function):
     def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
         return values[cells]
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
-        ctx.save_for_forward(*inputs[1:])
+    setup_context = staticmethod(_keep_indices)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -97,10 +99,7 @@ class _Sum(torch.autograd.Function):
         padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
         return padded[table].sum(1)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
-        ctx.save_for_forward(*inputs[1:])
+    setup_context = staticmethod(_keep_indices)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

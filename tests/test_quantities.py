@@ -463,3 +463,10 @@ def test_a_state_dict_of_a_force_holds_its_quantities_and_nothing_of_the_mesh():
     assert set(make_force().state_dict()) == {"material.log_youngs_modulus", "material.logit_poissons_ratio"}
     mesh = box_mesh(cells=(1, 1, 1))
     assert set(NodalLoad(mesh, torch.zeros(1, 3)).state_dict()) == {"forces"}
+
+
+def test_a_value_assigned_to_a_module_in_double_precision_is_kept_in_double_precision():
+    module = StableNeoHookean(1e5, 0.4).double()
+    module.youngs_modulus = 3e5
+    # The logarithm, 12.6, is rounded to its last place, and so the value to some 12.6 eps.
+    assert float(module.youngs_modulus) == pytest.approx(3e5, rel=1e-14)

@@ -22,13 +22,7 @@ from simlayer import (
 LOG_E = "forces.elastic.material.log_youngs_modulus"
 
 
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 class HalfHiddenPush(Force):

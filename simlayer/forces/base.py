@@ -40,6 +40,7 @@ class Potential(Force, ABC):
 
     A new potential supplies `energy(positions)`; its force and Hessian product are traced from it once per
     shape of the state, into plain operators that work eager, checkpointed, compiled and in forward mode.
+    What it reads other than its quantities, parameters and buffers is frozen then.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,8 @@ class Step(PhysicalModule, ABC):
         dt: duration of a step [s].
         density: [kg/m³]: one value, or one a cell.
         gravity: acceleration [m/s²].
-        fixed: what is held: a mask or indices of vertices `(N,)`, or a mask of components `(N, 3)`.
+        fixed: what is held: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of
+            components `(N, 3)`.
         prescribed_velocities: of the held components [m/s], `(N, 3)` or `(1, 3)`.
         dissipation: dissipations by name, applied in this order after the forces.
         substeps: how many equal steps of dt/substeps make one.
@@ -45,7 +46,7 @@ class Step(PhysicalModule, ABC):
         dt: float,
         density: float | Tensor = 1000.0,
         gravity: tuple[float, float, float] | Tensor = (0.0, 0.0, 0.0),
-        fixed: Tensor | None = None,
+        fixed: Tensor | str | None = None,
         prescribed_velocities: Tensor | None = None,
         dissipation: Mapping[str, Dissipation] | None = None,
         substeps: int = 1,
@@ -67,7 +68,7 @@ class Step(PhysicalModule, ABC):
             if isinstance(module, PhysicalModule):
                 module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
         # Components first in memory, like everything that a compiled step reads.
-        free = ~_mask(fixed, len(mesh.vertices))
+        free = ~_mask(fixed, mesh)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
 
     @property
@@ -123,10 +124,15 @@ class Step(PhysicalModule, ABC):
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
 
 
-def _mask(fixed: Tensor | None, num_vertices: int) -> Tensor:
+def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
     """Which components are held, `(N, 3)`."""
+    num_vertices = len(mesh.vertices)
     if fixed is None:
         return torch.zeros(num_vertices, 3, dtype=torch.bool)
+    if isinstance(fixed, str):
+        if fixed not in mesh.vertex_sets:
+            raise ValueError(f"the mesh has no vertex set {fixed!r}; it has {list(mesh.vertex_sets)}.")
+        fixed = mesh.vertex_sets[fixed]
     fixed = torch.as_tensor(fixed).cpu()
     if fixed.dtype == torch.bool and fixed.shape in {(num_vertices,), (num_vertices, 3)}:
         return fixed.reshape(num_vertices, -1).expand(num_vertices, 3)

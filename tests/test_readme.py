@@ -1,0 +1,81 @@
+"""The README's code runs as printed, but for how long."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import simlayer
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def shortened(block: str) -> str:
+    for long, short in (("num_steps=1000", "num_steps=12"), ("range(100)", "range(2)")):
+        block = block.replace(long, short)
+    return block
+
+
+@pytest.fixture(scope="module")
+def readme():
+    """What the README's first three blocks define, run in order."""
+    torch.manual_seed(0)
+    names = {name: getattr(simlayer, name) for name in simlayer.__all__} | {"math": math, "torch": torch}
+    names |= {
+        "network": torch.nn.Linear(4, 1),
+        "observation": torch.randn(3, 4),
+        "target": torch.zeros(3, 176, 3),
+    }
+    exec(shortened(BLOCKS[0]), names)
+    names["layer_gradient"] = names["network"].weight.grad
+    names["target"] = names["target"][0]
+    exec(shortened(BLOCKS[1]), names)
+    names["state"] = simlayer.State.at_rest(names["mesh"].vertices.double())
+    names["loss"] = lambda final: final.positions.square().mean()
+    return names
+
+
+def test_the_layer_in_a_network_passes_its_gradient_to_the_network(readme):
+    assert readme["final"].positions.shape == (3, 176, 3)
+    assert float(readme["layer_gradient"].abs().sum()) > 0
+
+
+def test_the_fit_changes_the_material(readme):
+    assert float(readme["elastic"].material.youngs_modulus.detach()) != pytest.approx(1e5, rel=1e-4)
+
+
+def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
+    exec(BLOCKS[2], readme)
+    printed = capsys.readouterr().out
+    assert "log_youngs_modulus" in printed
+    assert "WRONG" not in printed
+
+
+def test_the_readmes_own_law_and_potential_run_in_a_rollout(readme):
+    names = dict(readme)
+    exec(BLOCKS[3], names)
+    mesh = names["mesh"]
+    law = names["Gent"](shear_modulus=3e4, limit=2.0)
+    forces = {
+        "elastic": simlayer.ElasticForce(mesh, law),
+        "anchor": names["Anchor"](torch.tensor([0.0, 0.0, 0.1]), 0.5),
+    }
+    rollout = simlayer.RolloutModule(simlayer.SymplecticEuler(mesh, forces, dt=1e-5), 3, compile=False)
+    stiffness = torch.tensor([[-1.0], [1.0]], requires_grad=True)
+    final = rollout(simlayer.State.at_rest(mesh.vertices), {"forces.anchor.log_stiffness": stiffness})
+    final.positions.sum().backward()
+    assert final.positions.shape == (2, 176, 3)
+    assert bool((stiffness.grad != 0).all())
+    assert float(law.energy_density(simlayer.Matrix3(*torch.eye(3).flatten().unbind()))) == pytest.approx(0)
+
+
+def test_the_commands_of_the_readme_name_files_that_exist():
+    root = Path(__file__).parents[1]
+    for name in re.findall(r"[\w/.-]+\.(?:py|txt|png|md)\b", README):
+        if "/" in name or name in ("train.py", "constraints.txt"):
+            assert (root / name).exists(), name
