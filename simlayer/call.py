@@ -111,9 +111,9 @@ def check_name(name: str, known: Iterable[str]) -> None:
 
 def _own_axes(step: Step) -> dict[str, int]:
     return {
-        prefix + name: module.quantities()[name].own_axes if name in module.quantities() else 1
+        prefix + name: axes
         for prefix, module in physical_modules(step)
-        for name in (*module.quantities(), *module.derived_names())
+        for name, axes in module.own_axes().items()
     }
 
 

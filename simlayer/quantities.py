@@ -129,6 +129,8 @@ class Quantity:
 class derived:  # noqa: N801 - used as a decorator, like property
     """A property that follows from quantities only, `(*batch, own)`, computed once per rollout."""
 
+    own_axes = 1
+
     def __init__(self, compute: Callable[[Any], Tensor]) -> None:
         self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
 
@@ -143,11 +145,17 @@ class derived:  # noqa: N801 - used as a decorator, like property
         return bound[self.name] if self.name in bound else self.compute(module)
 
 
+class derived_vectors(derived):  # noqa: N801
+    """The same for a vector at every vertex, `(*batch, N, 3)`."""
+
+    own_axes = 2
+
+
 class PhysicalModule(nn.Module):
     """A module with physical quantities."""
 
     _quantities: ClassVar[dict[str, Quantity]] = {}
-    _derived: ClassVar[tuple[str, ...]] = ()
+    _derived: ClassVar[dict[str, derived]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +167,7 @@ class PhysicalModule(nn.Module):
         super().__init_subclass__(**options)
         members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
         cls._quantities = {n: member for n, member in members.items() if isinstance(member, Quantity)}
-        cls._derived = tuple(n for n, member in members.items() if isinstance(member, derived))
+        cls._derived = {n: member for n, member in members.items() if isinstance(member, derived)}
 
     @classmethod
     def quantities(cls) -> dict[str, Quantity]:
@@ -169,7 +177,12 @@ class PhysicalModule(nn.Module):
     @classmethod
     def derived_names(cls) -> tuple[str, ...]:
         """The names of the properties that are computed once per rollout."""
-        return cls._derived
+        return tuple(cls._derived)
+
+    @classmethod
+    def own_axes(cls) -> dict[str, int]:
+        """How many trailing axes are each quantity's and derived property's own, by physical name."""
+        return {name: member.own_axes for name, member in (cls._quantities | cls._derived).items()}
 
     def set_extents(self, **extents: int) -> None:
         """Say how many cells (or regions) and vertices there are, unless it was said before.

@@ -13,7 +13,7 @@ from simlayer.dissipation.base import Dissipation
 from simlayer.elements import Elements
 from simlayer.forces.base import Force
 from simlayer.mesh import Mesh
-from simlayer.quantities import PhysicalModule, Quantity, derived
+from simlayer.quantities import PhysicalModule, Quantity, derived, derived_vectors
 from simlayer.state import State
 
 
@@ -79,6 +79,11 @@ class Step(PhysicalModule, ABC):
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """Reciprocals of the lumped masses [1/kg]."""
         return self.elements.vertex_masses(self.density).reciprocal()
+
+    @derived_vectors
+    def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
+        """Prescribed velocities of the held components, zero for the others [m/s]."""
+        return (1 - self.free) * self.prescribed_velocities
 
     def start(self, state: State) -> State:
         """The state with the history that this step needs."""

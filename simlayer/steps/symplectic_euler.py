@@ -20,5 +20,5 @@ class SymplecticEuler(Step):
             velocities = velocities + h * (force(state) * self.inverse_masses[..., None])
         for dissipation in self.dissipation.values():
             velocities = dissipation(state, velocities, h, self.forces)
-        velocities = self.free * velocities + (1 - self.free) * self.prescribed_velocities
+        velocities = self.free * velocities + self.held_velocities
         return State(state.positions + h * velocities, velocities, state.history)
