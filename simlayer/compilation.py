@@ -12,7 +12,7 @@ import functools
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,20 +21,19 @@ from torch import Tensor, fx
 
 from simlayer.functional.splitting import split
 from simlayer.functional.tracing import trace
+from simlayer.programs import Function, Program, with_pullback
 from simlayer.steps.base import Step
-
-Function = Callable[..., Sequence[Tensor]]
 
 # Programs by step. Not on the step, which would then neither pickle nor copy.
 _PROGRAMS: WeakKeyDictionary[Step, dict[Hashable, Program]] = WeakKeyDictionary()
 
 
-class Program:
+class CompiledProgram(Program):
     """A compiled function of tensors, and its compiled vector-Jacobian product.
 
     Args:
         function: maps tensors to a tuple of tensors.
-        example: tensors of the shapes, dtypes and devices to compile for, contiguous.
+        example: tensors of the shapes, strides, dtypes and devices to compile for.
         differentiable: which of them may need a gradient.
         backend: name of a torch compiler backend.
     """
@@ -42,65 +41,28 @@ class Program:
     def __init__(
         self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
     ) -> None:
-        self.differentiable = tuple(differentiable)
         example = [tensor.detach() for tensor in example]
         with torch.no_grad():
             outputs = function(*example)
-        self.num_outputs = len(outputs)
+        super().__init__(len(outputs), differentiable)
         if not any(differentiable):
-            self.run = _compile(trace(function, *example), example, backend)
+            self._run = _compile(trace(function, *example), example, backend)
             return
         cotangents = [torch.ones_like(output) for output in outputs]
-        joint = trace(functools.partial(_with_pullback, function, self.differentiable), *example, *cotangents)
+        joint = trace(functools.partial(with_pullback, function, self.differentiable), *example, *cotangents)
         # Without operations in place: what one part of a split graph computes must not change in the other.
         joint = trace(torch.func.functionalize(joint), *example, *cotangents)
         forward, backward = split(joint, len(example), len(outputs))
         with torch.no_grad():
             kept = forward(*example)[len(outputs) :]
-        self.run = _compile(forward, example, backend)
-        self.pullback = _compile(backward, [*example, *kept, *cotangents], backend)
+        self._run = _compile(forward, example, backend)
+        self._pullback = _compile(backward, [*example, *kept, *cotangents], backend)
 
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        if not any(self.differentiable):
-            return tuple(self.run(*tensors))
-        return _Run.apply(self, *tensors)
+    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return self._run(*tensors)
 
-
-class _Run(torch.autograd.Function):
-    """A program under autograd."""
-
-    @staticmethod
-    def forward(ctx: Any, program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results = tuple(program.run(*tensors))
-        ctx.program = program
-        ctx.save_for_backward(*tensors, *results[program.num_outputs :])
-        return results[: program.num_outputs]
-
-    @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "a compiled rollout cannot be differentiated twice (create_graph=True); use "
-                "RolloutModule(..., compile=False, checkpoint='none')."
-            )
-        program = ctx.program
-        gradients = iter(program.pullback(*ctx.saved_tensors, *(c.contiguous() for c in cotangents)))
-        return None, *(next(gradients) if needed else None for needed in program.differentiable)
-
-
-def _with_pullback(
-    function: Function, differentiable: Sequence[bool], *tensors: Tensor
-) -> tuple[Tensor, ...]:
-    """The outputs, and the gradients of the differentiable inputs, of inputs followed by cotangents."""
-    count = len(differentiable)
-    with torch.enable_grad():
-        inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
-        wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
-        outputs = tuple(function(*inputs))
-        gradients = torch.autograd.grad(
-            outputs, wanted, tensors[count:], allow_unused=True, materialize_grads=True
-        )
-    return *outputs, *gradients
+    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return self._pullback(*tensors)
 
 
 def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
@@ -143,7 +105,7 @@ def program_for(
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
     if key not in programs:
-        programs[key] = Program(function, example, differentiable, backend)
+        programs[key] = CompiledProgram(function, example, differentiable, backend)
     return programs[key]
 
 

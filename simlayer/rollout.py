@@ -133,8 +133,11 @@ class RolloutModule(nn.Module):
             if self.validate:
                 check_time_step(self.step, call)
             self._prepare(call)
-            advance = advance_function(self.step, call, self._backend(call))
+            backend = self._backend(call)
+            advance = advance_function(self.step, call, backend)
             segment = self._segment(call, advance) if call.needs_gradient() else None
+            if segment and backend is None:
+                advance = advance_function(self.step, call, None, recompute=True)
             end, frames = unroll(self.step, call, advance, self.num_steps, segment=segment, every=every)
             if self.validate and not is_finite(end):
                 raise divergence(self.step, self.num_steps, call)

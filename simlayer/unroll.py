@@ -12,36 +12,42 @@ from torch.utils.checkpoint import checkpoint
 from simlayer.call import Call
 from simlayer.compilation import program_for
 from simlayer.packing import on_state, pack, unpack
+from simlayer.programs import Function, Recomputed
 from simlayer.state import State
 from simlayer.steps.base import Step
 
 Advance = Callable[[State, Sequence[Tensor]], State]
 
 
-def advance_function(step: Step, call: Call, backend: str | None) -> Advance:
-    """One substep between packed states, given the packed values that it reads; eager without a backend."""
+def advance_function(step: Step, call: Call, backend: str | None, *, recompute: bool = False) -> Advance:
+    """One substep between packed states, given the packed values that it reads.
+
+    Compiled with a backend, eager without; eager with `recompute`, backward keeps its inputs only.
+    """
 
     def function(positions: Tensor, velocities: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         past, values = rest[: len(call.state.history)], rest[len(call.state.history) :]
-        with call.reading(values):
+        # Through views, so that what one step adds to a gradient is summed before it is added: in the same
+        # order, to the last bit, whether or not the step is a single node of the graph.
+        with call.reading([value.view_as(value) for value in values]):
             state = step.substep(on_state(unpack, State(positions, velocities, past)))
         state = on_state(pack, state)
         return state.positions, state.velocities, *state.history
 
-    run: Callable[..., Sequence[Tensor]] = function
+    run: Function = function
+    example = [*_flat(call.state), *call.values_at(0)]
+    # The state is differentiable from the second step on whenever anything is.
+    count = len(_flat(call.state))
+    differentiable = [
+        call.needs_gradient() and (k < count or tensor.requires_grad) for k, tensor in enumerate(example)
+    ]
     if backend is not None:
-        example = [*_flat(call.state), *call.values_at(0)]
+        key = (*call.values, step.dt, step.substeps, *map(weakref.ref, step.modules()))
         run = program_for(
-            step,
-            key=(*call.values, step.dt, step.substeps, *map(weakref.ref, step.modules())),
-            function=function,
-            example=example,
-            # Positions and velocities are differentiable from the second step on whenever anything is.
-            differentiable=[
-                call.needs_gradient() and (k < 2 or t.requires_grad) for k, t in enumerate(example)
-            ],
-            backend=backend,
+            step, key=key, function=function, example=example, differentiable=differentiable, backend=backend
         )
+    elif recompute:
+        run = Recomputed(function, count, differentiable)
 
     def advance(state: State, values: Sequence[Tensor]) -> State:
         positions, velocities, *past = run(*_flat(state), *values)

@@ -24,6 +24,7 @@ FLOORS = (
 
 # Helper modules of one subject, cut into files.
 FAMILIES = {"boundary": "mesh", "call": "rollout", "compilation": "rollout", "diagnosis": "rollout"} | {
+    "programs": "rollout",
     "unroll": "rollout",
     "verification": "rollout",
 }

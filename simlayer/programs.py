@@ -1,0 +1,90 @@
+"""Functions of tensors as single nodes of the autograd graph, which keep little for backward."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Function = Callable[..., Sequence[Tensor]]
+
+
+class Program(ABC):
+    """A function and its vector-Jacobian product; called, it is one node of the autograd graph.
+
+    Args:
+        num_outputs: how many of the results of `run` are outputs; the others are kept for `pullback`.
+        differentiable: which inputs may need a gradient.
+    """
+
+    def __init__(self, num_outputs: int, differentiable: Sequence[bool]) -> None:
+        self.num_outputs, self.differentiable = num_outputs, tuple(differentiable)
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        if not any(self.differentiable):
+            return tuple(self.run(*tensors))
+        return _Run.apply(self, *tensors)
+
+    @abstractmethod
+    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Outputs and what is kept, from inputs."""
+
+    @abstractmethod
+    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Gradients of the differentiable inputs, from inputs, what was kept, and cotangents."""
+
+
+class Recomputed(Program):
+    """A function that backward runs again, eagerly, from its inputs: it keeps nothing else.
+
+    A checkpoint drops tensors, but not the nodes of the graph: several hundred for an eager step, a megabyte
+    with all that belongs to them, so that memory would still grow with the number of steps.
+    """
+
+    def __init__(self, function: Function, num_outputs: int, differentiable: Sequence[bool]) -> None:
+        super().__init__(num_outputs, differentiable)
+        self._function = function
+
+    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return self._function(*tensors)
+
+    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return with_pullback(self._function, self.differentiable, *tensors)[self.num_outputs :]
+
+
+class _Run(torch.autograd.Function):
+    """A program under autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
+        results = tuple(program.run(*tensors))
+        ctx.program = program
+        ctx.save_for_backward(*tensors, *results[program.num_outputs :])
+        return results[: program.num_outputs]
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "a compiled or checkpointed rollout cannot be differentiated twice (create_graph=True); use "
+                "RolloutModule(..., compile=False, checkpoint='none')."
+            )
+        program = ctx.program
+        gradients = iter(program.pullback(*ctx.saved_tensors, *(c.contiguous() for c in cotangents)))
+        return None, *(next(gradients) if needed else None for needed in program.differentiable)
+
+
+def with_pullback(function: Function, differentiable: Sequence[bool], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The outputs, and the gradients of the differentiable inputs, of inputs followed by cotangents."""
+    count = len(differentiable)
+    with torch.enable_grad():
+        inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
+        wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
+        outputs = tuple(function(*inputs))
+        gradients = torch.autograd.grad(
+            outputs, wanted, tensors[count:], allow_unused=True, materialize_grads=True
+        )
+    return *outputs, *gradients
