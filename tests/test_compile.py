@@ -144,9 +144,11 @@ class TestTraced:
         import simlayer.compilation
 
         made = []
-        original = simlayer.compilation.Program
+        original = simlayer.compilation.CompiledProgram
         monkeypatch.setattr(
-            simlayer.compilation, "Program", lambda *arguments: made.append(None) or original(*arguments)
+            simlayer.compilation,
+            "CompiledProgram",
+            lambda *arguments: made.append(None) or original(*arguments),
         )
         step = beam((1, 1, 1))
         for num_steps in (2, 5):
