@@ -80,13 +80,13 @@ def _inductor_options() -> dict[str, Any]:
     from torch._inductor import config
 
     options: dict[str, Any] = {
-        # The indices were checked when the mesh was made; checking them at every gather costs a fifth.
+        # The indices were checked when the mesh was made; checking them at every gather is dear.
         "assert_indirect_indexing": False,
         # One lower than the default, so that what every vertex receives in backward is computed once a
-        # vertex and not again in each of the two dozen cells around it: a fifth again.
+        # vertex and not again in each of the two dozen cells around it.
         "realize_reads_threshold": 3,
     }
-    # Multiply and add in one instruction and one rounding: a tenth. A switch in earlier versions of torch.
+    # Multiply and add in one instruction and one rounding. A switch in earlier versions of torch.
     if isinstance(config.cpp.enable_floating_point_contract_flag, str):
         options["cpp.enable_floating_point_contract_flag"] = "fast"
     return options
