@@ -24,4 +24,24 @@ def face_owners(cells: Int[Tensor, "M 4"], vertex_count: int) -> Int[Tensor, "M 
 
 def boundary_triangles(cells: Int[Tensor, "M 4"], vertex_count: int) -> Int[Tensor, "S 3"]:
     """Faces that belong to one cell only, outward, in the order of their cells."""
-    return cell_faces(cells)[face_owners(cells, vertex_count) == 1]
+    return boundary_and_owners(cells, vertex_count)[0]
+
+
+def boundary_and_owners(
+    cells: Int[Tensor, "M 4"], vertex_count: int
+) -> tuple[Int[Tensor, "S 3"], Int[Tensor, "S"]]:
+    """The same with the cell that each belongs to."""
+    outside = face_owners(cells, vertex_count) == 1
+    return cell_faces(cells)[outside], outside.nonzero()[:, 0]
+
+
+def interior_faces(
+    cells: Int[Tensor, "M 4"], vertex_count: int
+) -> tuple[Int[Tensor, "F 2"], Int[Tensor, "F 3"]]:
+    """The two cells on either side of each face inside a body, and its triangle, outward from the first."""
+    faces = cell_faces(cells).flatten(0, 1)
+    _, inverse, counts = row_keys(faces, vertex_count).unique(return_inverse=True, return_counts=True)
+    # A stable sort puts the two sides of a face next to each other.
+    order = torch.argsort(inverse, stable=True)
+    first, second = order[counts[inverse[order]] == 2].unflatten(0, (-1, 2)).unbind(1)
+    return torch.stack([first, second], 1) // 4, faces[first]

@@ -11,3 +11,11 @@ class UnstableStepError(SimulationError):
 
 class DivergenceError(SimulationError):
     """A state that is no longer finite."""
+
+
+class GradientError(SimulationError):
+    """A gradient that is not finite."""
+
+
+class ConfigError(ValueError):
+    """A configuration that can not be run; the message says which key, and what instead."""

@@ -111,10 +111,25 @@ def check_gradients(
         own = {n: v for n, v in values.items() if n not in timed and n not in _INITIAL_STATE}
         return loss(rollout(start, {**(parameters or {}), **own}, timed))
 
+    return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
+
+
+def compare_gradients(
+    evaluate: Callable[[Mapping[str, Tensor]], Tensor],
+    tensors: Mapping[str, Tensor],
+    *,
+    steps: Sequence[float] = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare the gradient of any scalar function of named tensors that require grad with central differences.
+
+    Arguments as for `check_gradients`.
+    """
     value = evaluate(tensors)
     gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)
     generator = torch.Generator().manual_seed(seed)
-    accepted = tolerance or _TOLERANCE[state.positions.dtype]
+    accepted = tolerance or _TOLERANCE[value.dtype]
     checks = []
     for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True):
         direction = _direction(gradient, generator)

@@ -54,6 +54,11 @@ class ElasticForce(Potential):
         sizes = torch.stack([G.diagonal(dim1=-2, dim2=-1).sum(-1), torch.linalg.eigvalsh(G)[:, -1]])
         self.register_buffer("rest_bounds", sizes * self.elements.volumes, persistent=False)
 
+    @classmethod
+    def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
+        """With one value of each quantity for every region of the mesh."""
+        return cls(mesh, material, regions=mesh.cell_regions)
+
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         F = self.elements.deformation_gradient(positions)
         return self.elements.integrate(self.law.value(self._material_values(F), F))

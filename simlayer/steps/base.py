@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -23,7 +24,8 @@ class Step(PhysicalModule, ABC):
     Args:
         mesh: the body in its rest shape.
         forces: forces by name; the names appear in those of parameters.
-        dt: duration of a step [s].
+        dt: duration of a step [s]; "auto" takes half of what an explicit step can stably do from the rest shape,
+            which leaves room for a body that gets four times as stiff.
         density: [kg/m³]: one value, or one a cell.
         gravity: acceleration [m/s²].
         fixed: what is held: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of
@@ -43,7 +45,7 @@ class Step(PhysicalModule, ABC):
         mesh: Mesh,
         forces: Mapping[str, Force],
         *,
-        dt: float,
+        dt: float | Literal["auto"],
         density: float | Tensor = 1000.0,
         gravity: tuple[float, float, float] | Tensor = (0.0, 0.0, 0.0),
         fixed: Tensor | str | None = None,
@@ -52,11 +54,11 @@ class Step(PhysicalModule, ABC):
         substeps: int = 1,
     ) -> None:
         super().__init__()
-        if not 0 < dt < float("inf"):
-            raise ValueError(f"dt must be a positive number of seconds, got {dt}.")
+        if dt != "auto" and not 0 < dt < float("inf"):
+            raise ValueError(f"dt must be a positive number of seconds, or 'auto', got {dt}.")
         if substeps < 1:
             raise ValueError(f"substeps must be at least 1, got {substeps}.")
-        self.dt, self.substeps = dt, substeps
+        self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         self.elements = Elements(mesh)
@@ -70,6 +72,7 @@ class Step(PhysicalModule, ABC):
         # Components first in memory, like everything that a compiled step reads.
         free = ~_mask(fixed, mesh)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
+        self.dt: float = self._half_of_stable_dt() if dt == "auto" else dt
 
     @property
     def num_vertices(self) -> int:
@@ -114,6 +117,13 @@ class Step(PhysicalModule, ABC):
         """The longest stable dt [s] of an explicit step from this state, the least of all samples."""
         with torch.no_grad():
             return float(self.stable_dts(state).min())
+
+    def _half_of_stable_dt(self) -> float:
+        with torch.no_grad():
+            stable = float(self.stable_dts().min())
+        if stable == float("inf"):
+            raise ValueError("dt='auto' needs a force with a stiffness, such as ElasticForce; give seconds.")
+        return float(f"{stable / 2:.1e}")
 
     def prepare(self, state: State) -> None:
         """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""

@@ -1,34 +1,65 @@
-"""Initial velocities from which a material can be identified."""
+"""Known initial states: at rest, or moving so that a material can be identified."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.mesh import Mesh, MeshError
+from simlayer.state import State
+
+Speeds = float | Sequence[float]
+
+
+def at_rest(mesh: Mesh, held: Bool[Tensor, "N 3"]) -> State:
+    """One scene: the rest shape, not moving."""
+    return State.at_rest(mesh.vertices[None])
 
 
 def pulled_and_twisted(
-    mesh: Mesh, held: Int[Tensor, "_"], *, pull: float, twist: float
-) -> tuple[Float[Tensor, "N 3"], float]:
-    """Velocities [m/s] that grow from the held vertices to the far end, and how far that is [m].
+    mesh: Mesh, held: Bool[Tensor, "N 3"], *, pull: Speeds = 2.0, twist: Speeds = 8.0
+) -> State:
+    """The rest shape with velocities that grow from the held vertices to the far end.
 
     Pulling excites Young's modulus and twisting the shear modulus, which together tell Poisson's ratio; a
     sagging body hardly does.
 
     Args:
         mesh: the body.
-        held: the vertices at one end, which stay at rest.
-        pull: speed of the far end, away from the held one [m/s].
-        twist: speed of the far end around the axis, as far from it as the body is long [m/s].
+        held: the components that stay at rest, of vertices at one end.
+        pull: speed of the far end, away from the held one [m/s]; several make as many scenes.
+        twist: speed of the far end around the axis, as far from it as the body is long [m/s]; likewise.
+
+    Raises:
+        MeshError: if nothing is held, or not at one end.
     """
-    arms = mesh.vertices - mesh.vertices[held].mean(0)
+    ends = held.all(1)
+    if not bool(ends.any()):
+        raise MeshError(f"{mesh.source}: pulling and twisting needs vertices that are held, at one end.")
+    axis, along, length = _axis(mesh, ends)
+    arms = mesh.vertices - mesh.vertices[ends].mean(0)
+    around = torch.linalg.cross(axis.expand_as(arms), arms) / length
+    pulls, twists = torch.broadcast_tensors(_column(pull), _column(twist))
+    velocities = (along / length)[:, None] * (pulls * axis + twists * around)
+    velocities = velocities.masked_fill(ends[:, None], 0.0)
+    return State(mesh.vertices.expand_as(velocities), velocities)
+
+
+def _column(speeds: Speeds) -> Float[Tensor, "B 1 1"]:
+    return torch.tensor([speeds] if isinstance(speeds, int | float) else list(speeds))[:, None, None]
+
+
+def _axis(
+    mesh: Mesh, ends: Bool[Tensor, "N"]
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "N"], Float[Tensor, ""]]:
+    """The direction from the held end to the far one, how far along it vertices are, and the largest."""
+    arms = mesh.vertices - mesh.vertices[ends].mean(0)
     axis = torch.nn.functional.normalize(arms.mean(0), dim=0)
     along = arms @ axis
-    length = float(along.max())
-    if not length > 0.01 * float(arms.norm(dim=1).max()):
+    length = along.max()
+    if not float(length) > 0.01 * float(arms.norm(dim=1).max()):
         raise MeshError(f"{mesh.source}: the held vertices must lie at one end, not around the middle.")
-    around = torch.linalg.cross(axis.expand_as(arms), arms) / length
-    velocities = (along / length)[:, None] * (pull * axis + twist * around)
-    return velocities.index_fill(0, held, 0.0), length
+    return axis, along, length

@@ -1,122 +1,120 @@
-"""Finding quantities of a rollout by the gradient of a loss."""
+"""Identifying quantities of a simulation by the gradient of a loss, as a Lightning module."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from simlayer.binding import quantities_by_name
-from simlayer.errors import SimulationError
-from simlayer.rollout import RolloutModule
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One simulation on the way: its loss, and the physical values by stored name."""
-
-    loss: float
-    values: dict[str, float]
+from simlayer.state import State
+from simlayer.training.gradients import check_gradients_finite, warn_of_vanishing_gradients
+from simlayer.training.observation import ObservedRollout
+from simlayer.training.unknown import chosen
 
 
-@dataclass(frozen=True)
-class Identification:
-    """All trials in order, and why there are no more."""
+class Scenes(NamedTuple):
+    """A batch of scenes: where each body starts, as far as that is known, and where its points were seen.
 
-    trials: tuple[Trial, ...]
-    ended: str
+    Attributes:
+        positions, velocities: initial state, `(B, N, 3)`.
+        seen: positions of what was seen, `(B, T, K, 3)` [m]; NaN where nothing was.
+    """
 
-    @property
-    def best(self) -> Trial:
-        return min(self.trials, key=lambda trial: trial.loss)
-
-    def compared(self, reference: Mapping[str, float]) -> dict[str, dict[str, float]]:
-        """What was found of each quantity, beside its reference."""
-        return {
-            name: {
-                "initial": self.trials[0].values[name],
-                "found": found,
-                "reference": reference[name],
-                "relative_error": abs(found / reference[name] - 1),
-            }
-            for name, found in self.best.values.items()
-        }
+    positions: Float[Tensor, "B N 3"]
+    velocities: Float[Tensor, "B N 3"]
+    seen: Float[Tensor, "B T K 3"]
 
 
-class _NoMoreSimulations(Exception):  # noqa: N818 - an order to stop, not an error
-    pass
+class ParameterIdentification(LightningModule):
+    """Trains named quantities of a rollout, and nothing else, until it moves as it was seen to.
 
-
-def physical_values(rollout: RolloutModule, names: Iterable[str]) -> dict[str, float]:
-    """The values, in SI units, of quantities that hold one number each, by stored name."""
-    known = quantities_by_name(rollout.step)
-    return {name: getattr(known[name][0], known[name][1].name).item() for name in names}
-
-
-def assign(rollout: RolloutModule, values: Mapping[str, float]) -> None:
-    """Give quantities, by stored name, these physical values."""
-    known = quantities_by_name(rollout.step)
-    for name, value in values.items():
-        setattr(known[name][0], known[name][1].name, value)
-
-
-def identify(
-    rollout: RolloutModule,
-    loss: Callable[[], Tensor],
-    names: Iterable[str],
-    *,
-    limit: int,
-    report: Callable[[int, Trial], None],
-) -> Identification:
-    """Train the named quantities, and nothing else, on a loss of the rollout; leaves it at the best trial.
-
-    L-BFGS with a line search: for a few quantities, each of its simulations is worth several of a first-order
-    method. An interrupt, or a trial that cannot be simulated, ends it and keeps what there is.
+    Every epoch ends with an evaluation of the loss at the values that it reached: "loss", which is what
+    callbacks should watch. An optimizer's own evaluations are on the way to them.
 
     Args:
-        rollout: the scene, at the first guess.
-        loss: simulates with the rollout as it is, and returns a scalar of order one.
-        names: the quantities, one number each.
-        limit: the most simulations to run.
-        report: called after every simulation with their number so far.
+        observed: the simulation, at the first guess, as it is seen.
+        trainable: physical names of quantities: of the rollout's step, such as
+            `forces.elastic.material.youngs_modulus`, or `initial.velocities`, `release_time`.
+        loss: maps simulated and seen points to a number.
+        optimizer: called with the parameters, returns their optimizer.
+        priors: added to the loss; each has the `name` of the quantity whose stored value it is called with.
+        scheduler: called with the optimizer, returns its learning rate scheduler, stepped once an epoch.
+        fields: names of quantities that get a value for every cell (or region, or vertex).
+
+    Raises:
+        KeyError: if a name is unknown.
+        ValueError: if nothing is trainable, or a field can not be one.
     """
-    names = list(names)
-    parameters = rollout.train_only(names)
-    optimizer = torch.optim.LBFGS(
-        parameters,
-        max_iter=limit,
-        max_eval=limit + 1,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )
-    trials: list[Trial] = []
-    best: list[Tensor] = []
 
-    def evaluate() -> Tensor:
-        if len(trials) == limit:  # The optimizer's own limits are not checked within a line search.
-            raise _NoMoreSimulations
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        trials.append(Trial(value.item(), physical_values(rollout, names)))
-        if trials[-1].loss == min(trial.loss for trial in trials):
-            best[:] = [parameter.detach().clone() for parameter in parameters]
-        report(len(trials), trials[-1])
-        return value
+    def __init__(
+        self,
+        observed: ObservedRollout,
+        *,
+        trainable: Iterable[str],
+        loss: nn.Module,
+        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        priors: Mapping[str, nn.Module] | None = None,
+        scheduler: Callable[[Optimizer], Any] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.observed, self.loss = observed, loss
+        self.priors = nn.ModuleDict(dict(priors or {}))
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self.known = observed.quantities_by_name()
+        for name, over in (fields or {}).items():
+            chosen(self.known, [name])[0].expand(over)
+        self.unknowns = chosen(self.known, dict.fromkeys(trainable))
+        if not self.unknowns:
+            raise ValueError(f"nothing is trainable; name at least one of {list(self.known)}.")
+        chosen(self.known, [prior.name for prior in self.priors.values()])
+        # Before a strategy for several processes looks for what to synchronise.
+        self.requires_grad_(False)
+        for unknown in self.unknowns:
+            unknown.parameter.requires_grad_(True)
 
-    ended = "converged"
-    try:
-        optimizer.step(evaluate)
-    except _NoMoreSimulations:
-        ended = f"all {limit} simulations run"
-    except (KeyboardInterrupt, SimulationError) as error:
-        if not trials:
-            raise
-        ended = f"a trial failed: {error}" if isinstance(error, SimulationError) else "interrupted"
-    with torch.no_grad():
-        for parameter, value in zip(parameters, best, strict=True):
-            parameter.copy_(value)
-    return Identification(tuple(trials), ended)
+    def forward(self, start: State) -> Float[Tensor, "*batch T K 3"]:
+        """The points seen in a simulation from these initial states."""
+        return self.observed(start)
+
+    def total_loss(self, batch: Scenes) -> Float[Tensor, ""]:
+        """The loss of the scenes, priors included."""
+        loss = self.loss(self(State(batch.positions, batch.velocities)), batch.seen)
+        return loss + sum(prior(self.known[prior.name].parameter) for prior in self.priors.values())
+
+    def training_step(self, batch: Scenes, index: int) -> Tensor:
+        return self.total_loss(batch)
+
+    def validation_step(self, batch: Scenes, index: int) -> None:
+        size = len(batch.positions)
+        self.log("loss", self.total_loss(batch), batch_size=size, sync_dist=True, on_epoch=True)
+
+    def on_after_backward(self) -> None:
+        check_gradients_finite(self.unknowns, epoch=self.current_epoch)
+        if self.current_epoch == 0:
+            warn_of_vanishing_gradients(self.unknowns)
+
+    def test_step(self, batch: Scenes, index: int) -> None:
+        self.log("test_loss", self.total_loss(batch), batch_size=len(batch.positions), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer([unknown.parameter for unknown in self.unknowns])
+        if self._scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
+
+    def values(self) -> dict[str, Tensor]:
+        """The unknowns now: physical values by name, in SI units."""
+        return {unknown.name: unknown.value.clone() for unknown in self.unknowns}
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Of the loss with respect to what is stored of each unknown; 0 where there is none yet."""
+        return {
+            unknown.name: 0.0 if unknown.parameter.grad is None else float(unknown.parameter.grad.norm())
+            for unknown in self.unknowns
+        }

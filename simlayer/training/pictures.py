@@ -8,14 +8,18 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
+
+from simlayer.boundary import boundary_and_owners
+from simlayer.mesh import Mesh
 
 COLORS = matplotlib.colormaps["YlOrRd"]
 
@@ -23,10 +27,10 @@ COLORS = matplotlib.colormaps["YlOrRd"]
 def convergence_picture(
     path: Path, losses: Sequence[float], values: Mapping[str, Sequence[float]], reference: Mapping[str, float]
 ) -> None:
-    """The loss, and every quantity with its reference, over the simulations run."""
+    """The loss, and every quantity with its reference, over the epochs."""
     figure = Figure(figsize=(4 * (1 + len(values)), 3), layout="constrained")
     axes = figure.subplots(1, 1 + len(values), squeeze=False)[0]
-    numbers = np.arange(1, len(losses) + 1)
+    numbers = np.arange(len(losses))
     for axis, (label, series) in zip(axes, {"loss": losses, **values}.items(), strict=True):
         axis.plot(numbers, series, "o-", markersize=3)
         if label in reference:
@@ -34,46 +38,83 @@ def convergence_picture(
             axis.legend(frameon=False)
         else:
             axis.set_yscale("log")
-        axis.set(title=label, xlabel="simulations")
+        axis.set(title=label, xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
 
 def body_picture(
-    path: Path,
     bodies: Mapping[str, Float[Tensor, "N 3"]],
     target: Float[Tensor, "N 3"],
     boundary: Int[Tensor, "S 3"],
-) -> None:
-    """Bodies by title, coloured by their distance to the target, whose edges are drawn over each."""
-    distances = {title: 1e3 * (positions - target).norm(dim=1) for title, positions in bodies.items()}
+) -> Figure:
+    """Bodies by title, coloured by their distance to the target, whose edges are drawn over each.
+
+    Where the target is not known (NaN), a body counts as on it.
+    """
+    targets = {
+        title: torch.where(target.isnan(), positions, target).cpu() for title, positions in bodies.items()
+    }
+    bodies = {title: positions.cpu() for title, positions in bodies.items()}
+    distances = {
+        title: 1e3 * (positions - targets[title]).norm(dim=1) for title, positions in bodies.items()
+    }
     scale = Normalize(0, max(float(distance.max()) for distance in distances.values()))
     figure = Figure(figsize=(5 * len(bodies) + 0.8, 3), layout="constrained")
     axes = figure.subplots(1, len(bodies), squeeze=False, sharex=True, sharey=True)[0]
     for axis, (title, positions) in zip(axes, bodies.items(), strict=True):
         colors = COLORS(scale(distances[title][boundary].mean(1).numpy()))
-        _draw(axis, positions[boundary].numpy(), target[boundary].numpy(), colors)
+        draw_surface(axis, positions[boundary].numpy(), colors)
+        _draw_edges(axis, targets[title][boundary].numpy())
         axis.set_title(f"{title}, up to {distances[title].max():.2g} mm from the target (lines)")
     bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes), shrink=0.8)
     bar.set_label("distance to the target [mm]")
+    return figure
+
+
+def field_picture(
+    path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str
+) -> None:
+    """Fields by title, one value a cell, on the outside and on a cut along the middle of the body."""
+    low = min(float(field.min()) for field in fields.values())
+    high = max(float(field.max()) for field in fields.values())
+    scale = LogNorm(low, high) if 0 < low < high else Normalize(low, high)
+    figure = Figure(figsize=(5 * len(fields) + 0.8, 5), layout="constrained")
+    axes = figure.subplots(2, len(fields), squeeze=False, sharex=True, sharey=True)
+    for column, (title, field) in enumerate(fields.items()):
+        for row, cells in enumerate((torch.arange(len(mesh.cells)), _far_half(mesh))):
+            triangles, owners = boundary_and_owners(mesh.cells[cells], len(mesh.vertices))
+            colors = COLORS(scale(field.cpu()[cells][owners].numpy()))
+            draw_surface(axes[row, column], mesh.vertices[triangles].numpy(), colors)
+        axes[0, column].set_title(title)
+    bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes.flat), shrink=0.8)
+    bar.set_label(label)
     figure.savefig(path, dpi=150)
 
 
-def _draw(
-    axis: Axes,
-    triangles: Float[np.ndarray, "S 3 3"],
-    target: Float[np.ndarray, "S 3 3"],
-    colors: Float[np.ndarray, "S 4"],
+def _far_half(mesh: Mesh) -> Int[Tensor, "_"]:
+    """The cells behind the middle of the body, seen from where pictures are seen from."""
+    middles = mesh.vertices[mesh.cells].mean(1)
+    return (middles[:, 1] >= mesh.bounds[:, 1].mean()).nonzero().flatten()
+
+
+def draw_surface(
+    axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Float[np.ndarray, "S 4"]
 ) -> None:
+    """What of a surface faces the viewer, in these colours."""
     visible, points, light = _seen(triangles)
     colors = colors[visible] * np.append(np.repeat(light[:, None], 3, 1), np.ones((len(light), 1)), 1)
     axis.add_collection(PolyCollection(list(points), facecolors=colors, edgecolors=colors, linewidths=0.5))
-    _, points, _ = _seen(target)
-    loops = points[:, [0, 1, 2, 0]]
-    axis.add_collection(LineCollection(list(loops), colors="black", linewidths=0.4))
     axis.set_aspect("equal")
     axis.set_axis_off()
+    axis.autoscale_view()
+
+
+def _draw_edges(axis: Axes, triangles: Float[np.ndarray, "S 3 3"]) -> None:
+    _, points, _ = _seen(triangles)
+    loops = points[:, [0, 1, 2, 0]]
+    axis.add_collection(LineCollection(list(loops), colors="black", linewidths=0.4))
     axis.autoscale_view()
 
 

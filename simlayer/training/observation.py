@@ -1,0 +1,103 @@
+"""A rollout as it is seen: by sensors, at given times, from an initial state that may be unknown."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.errors import ObservationError
+from simlayer.quantities import PhysicalModule, Quantity
+from simlayer.rollout import RolloutModule
+from simlayer.state import State
+from simlayer.training.initial_state import InitialState
+from simlayer.training.unknown import Unknown, quantities_of
+
+
+class ObservedRollout(PhysicalModule):
+    """Simulates, and returns the points that sensors see at given times.
+
+    Between the frames of a rollout, positions follow the cubic that has the frames' positions and
+    velocities (Hermite), so that times need not be whole steps, and have gradients themselves.
+
+    Args:
+        rollout: the simulation.
+        sensors: maps positions `(*batch, N, 3)` to the points seen `(*batch, K, 3)`.
+        times: of what was seen, by the clock of whoever saw it, increasing, `(T,)` [s].
+        initial: what is added to the known initial state.
+        release_time: when the rollout starts by that clock [s]. Before it the body rests in its initial
+            positions. It can be identified like any quantity.
+        frames: at least this many frames of the rollout fall between two times seen.
+
+    Raises:
+        ObservationError: if the times do not increase, or the rollout ends before the last.
+    """
+
+    release_time = Quantity("s")
+    times: Tensor
+
+    def __init__(
+        self,
+        rollout: RolloutModule,
+        sensors: nn.Module,
+        times: Float[Tensor, "T"],
+        *,
+        initial: InitialState | None = None,
+        release_time: float = 0.0,
+        frames: int = 4,
+    ) -> None:
+        super().__init__()
+        if not len(times) or not bool((times.diff() > 0).all()):
+            raise ObservationError(f"times must increase, and there must be one at least; got {times}.")
+        if frames < 1:
+            raise ObservationError(f"frames must be at least 1, got {frames}.")
+        self.rollout, self.sensors, self.initial = rollout, sensors, initial
+        self.release_time = release_time
+        self.register_buffer("times", times.clone(), persistent=False)
+        last, end = float(times[-1]) - release_time, rollout.num_steps * rollout.step.dt
+        if last > end * (1 + 1e-6):
+            raise ObservationError(
+                f"the last time seen is {last:g} s after the release, but the rollout ends at {end:g} s: "
+                f"simulate {int(last / rollout.step.dt) + 1} steps, or leave out what was seen later."
+            )
+        self.every = _frame_steps(rollout, times, frames)
+
+    def forward(self, known: State) -> Float[Tensor, "*batch T K 3"]:
+        """The points seen when the body starts from this state (and what the initial state adds)."""
+        motion = self.rollout.trajectory(self.start(known), every=self.every)
+        interval = self.every * self.rollout.step.dt
+        positions = interpolated(motion, interval, self.times - self.release_time)
+        return self.sensors(positions).movedim(0, -3)
+
+    def start(self, known: State) -> State:
+        return known if self.initial is None else self.initial(known)
+
+    def quantities_by_name(self) -> dict[str, Unknown]:
+        """Everything that can be identified, by physical name."""
+        roots: dict[str, nn.Module] = {"": self.rollout.step}
+        if self.initial is not None:
+            roots["initial"] = self.initial
+        name = "release_time"
+        return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
+
+
+def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int) -> int:
+    """How many steps lie between two frames: a divisor of their number."""
+    steps = rollout.num_steps
+    apart = float(times.diff().min()) if len(times) > 1 else float("inf")
+    most = min(max(apart / rollout.step.dt / frames, 1.0), float(steps))
+    return max(k for k in range(1, int(most) + 1) if steps % k == 0)
+
+
+def interpolated(
+    frames: State, interval: float, times: Float[Tensor, "T"]
+) -> Float[Tensor, "T *batch N 3"]:
+    """Positions at times [s] from frames `(F, *batch, N, 3)` an interval [s] apart; the first before t = 0."""
+    last = len(frames.positions) - 1
+    parts = (times / interval).clamp(0, last)
+    # A time that is a whole number of intervals must not fall short of it by rounding.
+    index = (parts.detach() + 1e-9).floor().long().clamp(max=last - 1)
+    s = (parts - index)[(..., *[None] * (frames.positions.ndim - 1))]
+    x0, x1 = frames.positions[index], frames.positions[index + 1]
+    v0, v1 = interval * frames.velocities[index], interval * frames.velocities[index + 1]
+    return x0 + s * s * (3 - 2 * s) * (x1 - x0) + s * (1 - s) * ((1 - s) * v0 - s * v1)

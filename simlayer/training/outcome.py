@@ -1,0 +1,92 @@
+"""What a run says before it fits, and what it writes afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from torch import Tensor
+
+from simlayer.mesh_io import write_frames
+from simlayer.state import State
+from simlayer.training.data import Data
+from simlayer.training.gradients import summary
+from simlayer.training.history import LISTED, History
+from simlayer.training.identification import ParameterIdentification, Scenes
+from simlayer.training.pictures import convergence_picture, field_picture
+from simlayer.training.results import write_results
+from simlayer.training.scene import Scene
+
+FRAMES = 40
+
+
+def announce(
+    config: DictConfig, scene: Scene, data: Data, model: ParameterIdentification, folder: Path
+) -> None:
+    """What will be done, before anything takes long."""
+    step, count = scene.rollout.step, scene.rollout.num_steps
+    stable = step.stable_dt(scene.start)
+    trained = ", ".join(f"{u.name.rpartition('.')[2]} = {summary(u)}" for u in model.unknowns)
+    compiled = {False: "not compiled", True: "compiled"}.get(scene.rollout.compiler, "compiled if it pays")
+    print(scene.mesh)
+    print(f"Scenes:    {len(scene.start.positions)}, {int(scene.held.any(1).sum())} vertices held")
+    print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {stable:.2g} s), {count * step.dt:.3g} s in all")
+    print(f"Seen:      {data.described()}")
+    print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
+    print(f"Fit:       from {trained}")
+    print(f"Output:    {folder}", flush=True)
+
+
+def picture(data: Data, scene: Scene, seen: Tensor, points: Mapping[str, Tensor]) -> Figure:
+    """The points of simulations of the first scene, by title, over those seen."""
+    return data.picture(scene.mesh, scene.observed.times, seen, points)
+
+
+@torch.no_grad()
+def write_outcome(
+    folder: Path,
+    data: Data,
+    scene: Scene,
+    scenes: Scenes,
+    model: ParameterIdentification,
+    history: History,
+    initial: Mapping[str, Tensor],
+    results: Mapping[str, Any],
+) -> None:
+    """results.json, pictures and the motion that was found; the model stays at what was found."""
+    write_results(folder, results)
+    found = model.values()
+    start = State(scene.start.positions[0], scene.start.velocities[0])
+    bodies = {"found": model(start)}
+    for unknown in model.unknowns:
+        unknown.assign(initial[unknown.name])
+    bodies = {"first guess": model(start)} | bodies
+    for unknown in model.unknowns:
+        unknown.assign(found[unknown.name])
+    picture(data, scene, scenes.seen[0], bodies).savefig(folder / "found_over_target.png", dpi=150)
+    series = {f"{u.name.rpartition('.')[2]} [{u.unit}]": history.series(u.name) for u in model.unknowns}
+    references = {
+        f"{u.name.rpartition('.')[2]} [{u.unit}]": float(history.reference[u.name].mean())
+        for u in model.unknowns
+        if u.name in history.reference
+    }
+    losses = [row["loss"] for row in history.rows]
+    convergence_picture(folder / "convergence.png", losses, series, references)
+    fields = {u.name: u for u in model.unknowns if u.value.shape == (len(scene.mesh.cells),)}
+    for name, unknown in fields.items():
+        drawn = {"found": unknown.value}
+        if name in history.reference:
+            drawn["reference"] = history.reference[name].expand_as(unknown.value)
+        path = folder / f"{name.rpartition('.')[2]}.png"
+        field_picture(path, scene.mesh, drawn, label=f"{name.rpartition('.')[2]} [{unknown.unit}]")
+    every = math.ceil(scene.rollout.num_steps / FRAMES)
+    motion = scene.rollout.trajectory(scene.observed.start(start), every=every)
+    times = torch.arange(len(motion.positions)) * every * scene.rollout.step.dt
+    cell_fields = {name.rpartition(".")[2]: unknown.value for name, unknown in fields.items()}
+    write_frames(folder / "motion.pvd", scene.mesh, motion.positions, times=times, cell_fields=cell_fields)

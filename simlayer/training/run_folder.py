@@ -1,0 +1,60 @@
+"""The folder of a run: what it was composed of, and whether it can go on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from simlayer.errors import ConfigError
+from simlayer.training.data import flattened
+
+CONFIG = "config.yaml"
+CHECKPOINT, BEST = Path("checkpoints") / "last.ckpt", Path("checkpoints") / "best.ckpt"
+PACKAGES = ("simlayer", "torch", "lightning", "hydra-core", "wandb", "meshio", "numpy")
+
+# What may differ between a run and its continuation: how long and how it is computed and told.
+FREE = ("trainer.", "logger.", "callbacks.", "hydra.", "run_name", "output", "threads", "check_gradients")
+
+
+def open_folder(folder: Path, config: DictConfig) -> Path | None:
+    """Prepare the folder of a run; returns the checkpoint to go on from, if it is an earlier run's.
+
+    Raises:
+        ConfigError: if the earlier run was another experiment, or the folder is not a run's.
+    """
+    path, last = folder / CONFIG, folder / CHECKPOINT
+    if path.exists():
+        before = OmegaConf.to_container(OmegaConf.load(path))
+        if changes := _changes(before, _plain(config)):
+            listed = "\n".join(f"  {change}" for change in changes)
+            raise ConfigError(
+                f"{folder} holds a run of another experiment; it can only go on as it was:\n{listed}\n"
+                "Take these back, or choose another run_name."
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty and not the folder of a run; choose another run_name.")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(_plain(config))), encoding="utf-8")
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    versions |= {"python": platform.python_version(), "platform": platform.platform()}
+    (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", encoding="utf-8")
+    return last if last.exists() else None
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _changes(before: Any, now: dict[str, Any]) -> list[str]:
+    old, new = flattened(before), flattened(now)
+    names = [name for name in {**old, **new} if not name.startswith(FREE)]
+    return [
+        f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,97 @@
+"""Building a scene from a composed configuration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from jaxtyping import Bool, Float
+from omegaconf import DictConfig
+from torch import Tensor
+
+from simlayer.errors import ObservationError
+from simlayer.mesh import Mesh
+from simlayer.mesh_refine import refined
+from simlayer.rollout import RolloutModule
+from simlayer.state import State
+from simlayer.steps.base import Step
+from simlayer.training.data import Data
+from simlayer.training.initial_state import InitialState
+from simlayer.training.observation import ObservedRollout
+from simlayer.training.selection import held_components
+from simlayer.training.unknown import chosen
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A body, what of it is held, its simulation as it is seen, and its known initial states `(B, N, 3)`."""
+
+    mesh: Mesh
+    held: Bool[Tensor, "N 3"]
+    observed: ObservedRollout
+    start: State
+
+    @property
+    def rollout(self) -> RolloutModule:
+        return self.observed.rollout
+
+
+def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
+    """The scene at the first guess; every module in it is new, also on a second call."""
+    held = held_components(mesh, config.constraints.fixed)
+    forces = {name: bind(mesh) for name, bind in built(config.forces).items()}
+    step = built(config.step)(mesh, forces, fixed=held, dissipation=built(config.dissipation))
+    duration = config.duration or natural_duration(step, mesh)
+    times = data.times(duration)
+    initial = InitialState(mesh, **{name: torch.tensor(v) for name, v in built(config.initial.guess).items()})
+    observed = ObservedRollout(
+        built(config.rollout)(step, num_steps(config, step, times)),
+        data.sensors(mesh),
+        times,
+        initial=initial,
+        release_time=config.observation.release_time,
+        frames=config.observation.frames,
+    )
+    return Scene(mesh, held, observed, built(config.initial.known)(mesh, held))
+
+
+def built(node: Any) -> Any:
+    """What a configuration node describes, as plain Python objects."""
+    return instantiate(node, _convert_="all") if node is not None else {}
+
+
+def num_steps(config: DictConfig, step: Step, times: Float[Tensor, "T"]) -> int:
+    """Enough to reach the last time, and a whole number of frames."""
+    end = float(times[-1]) - config.observation.release_time + config.observation.margin
+    count = math.ceil(end / step.dt * (1 - 1e-6))
+    frame = 1 if len(times) == 1 else int(float(times.diff().min()) / step.dt / config.observation.frames)
+    return math.ceil(count / max(frame, 1)) * max(frame, 1)
+
+
+def natural_duration(step: Step, mesh: Mesh) -> float:
+    """How long a wave takes from one end of the body to the other and back, at the first guess [s]."""
+    law = getattr(step.forces["elastic"], "material", None) if "elastic" in step.forces else None
+    if law is None or not hasattr(law, "youngs_modulus"):
+        raise ObservationError("duration [s] must be given for a body without one Young's modulus.")
+    length = float((mesh.bounds[1] - mesh.bounds[0]).max())
+    with torch.no_grad():
+        speed = float((law.youngs_modulus.mean() / step.density.mean()).sqrt())
+    return float(f"{2 * length / speed:.2e}")
+
+
+@torch.no_grad()
+def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T K 3"]:
+    """What was seen in each scene: what the file holds, or what a twin with the truth shows."""
+    if data.path is not None:
+        seen = data.recorded(scene.mesh)
+        return seen.expand(len(scene.start.positions), *seen.shape)
+    mesh = refined(scene.mesh) if data.twin == "refined" else scene.mesh
+    twin = build_scene(config, mesh, data)
+    for unknown in chosen(twin.observed.quantities_by_name(), data.truth):
+        unknown.assign(data.true_value(unknown.name, mesh))
+    # The vertices of a mesh are the first ones of its refinement.
+    points = scene.observed.sensors(scene.start.positions[0]).shape[-2]
+    return data.disturbed(twin.observed(twin.start)[..., :points, :])

@@ -1,0 +1,90 @@
+"""Quantities to be identified, by their physical names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from simlayer.binding import quantities_by_name
+from simlayer.call import check_name
+from simlayer.quantities import PhysicalModule, Quantity
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A quantity of a module: the physical value that people read, and the parameter that is trained.
+
+    Attributes:
+        name: the physical path, such as `forces.elastic.material.youngs_modulus`.
+        module: the module that owns it.
+        quantity: its declaration: unit, bounds, axis.
+    """
+
+    name: str
+    module: PhysicalModule
+    quantity: Quantity
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """What an optimizer changes: the logarithm, the logit, or the value itself."""
+        return self.quantity.stored(self.module)  # type: ignore[return-value]
+
+    @property
+    def unit(self) -> str:
+        return self.quantity.unit
+
+    @property
+    def value(self) -> Tensor:
+        """The physical value now, in SI units, without gradient."""
+        return self.quantity.decode(self.parameter.detach())
+
+    def assign(self, value: Tensor | float | list[float]) -> None:
+        """Take this physical value; one number fills a field.
+
+        Raises:
+            ValueError: if the value is out of range, or of a shape that the quantity can not have.
+        """
+        tensor = torch.as_tensor(value, dtype=torch.float64)
+        shape = self.parameter.shape
+        if tensor.shape != shape and tensor.ndim <= len(shape) and tensor.numel() == 1:
+            tensor = tensor.expand(shape)
+        setattr(self.module, self.quantity.name, tensor)
+        self.module.set_extents()  # checks the new shape
+
+    def expand(self, over: str) -> None:
+        """Give every cell (or region, vertex) a value of its own, all equal to the one there is.
+
+        Raises:
+            ValueError: if the quantity does not run over these.
+        """
+        axis = {"regions": "cells", "vertices": self.quantity.over}.get(over, over)
+        size = self.module._extents.get("vertices" if "vert" in axis else axis)
+        if axis != self.quantity.over or size is None or "component" in axis:
+            raise ValueError(
+                f"{self.name} can not be expanded over {over!r}; it runs over {self.quantity.over!r}."
+            )
+        data = self.parameter.data
+        if data.ndim < self.quantity.own_axes or data.shape[-self.quantity.own_axes] == 1:
+            self.parameter.data = data.reshape(1, *data.shape[1:]).repeat(size, *[1] * (len(data.shape[1:])))
+
+
+def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
+    """Every quantity under modules, each module under a prefix ("" for none), by physical name."""
+    found = {}
+    for prefix, root in roots.items():
+        for stored, (module, quantity) in quantities_by_name(root).items():
+            path = stored.removesuffix(quantity.stored_name) + quantity.name
+            name = f"{prefix}.{path}" if prefix else path
+            found[name] = Unknown(name, module, quantity)
+    return found
+
+
+def chosen(known: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
+    """Those with these names; raises KeyError with the nearest one for a name that is unknown."""
+    names = list(names)
+    for name in names:
+        check_name(name, known)
+    return [known[name] for name in names]

@@ -1,0 +1,76 @@
+"""What W&B gets beyond numbers: pictures, histograms of fields, a summary, and the results as an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import wandb
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from simlayer.training.history import LISTED
+from simlayer.training.identification import ParameterIdentification
+from simlayer.state import State
+
+Picture = Callable[[Mapping[str, Tensor]], Figure]
+
+
+class WandbReport(Callback):
+    """Logs to W&B where there is such a logger, else does nothing.
+
+    Args:
+        picture: draws the points seen in simulations, by title, over those that were really seen.
+        start: the initial state of the first scene.
+        every: epochs between pictures, after the first few.
+    """
+
+    def __init__(self, picture: Picture, start: State, *, every: int = 10) -> None:
+        self._picture, self._start, self._every = picture, start, every
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        run = _wandb_run(trainer)
+        if run is None or trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        assert isinstance(pl_module, ParameterIdentification)
+        media: dict[str, Any] = {
+            f"field/{name}": wandb.Histogram(value.flatten().cpu().numpy())
+            for name, value in pl_module.values().items()
+            if value.numel() > LISTED
+        }
+        epoch = trainer.current_epoch + 1
+        if epoch <= 3 or epoch % self._every == 0:
+            with torch.no_grad():
+                points = pl_module(self._start)
+            # Wrapped, because a bare figure would be turned into an interactive one.
+            media["found over target"] = wandb.Image(self._picture({f"epoch {epoch}": points}))
+        if media:
+            run.log({**media, "trainer/global_step": epoch})
+
+    def finish(self, trainer: Trainer, folder: Path, results: Mapping[str, Any]) -> None:
+        """The summary and the artifact; prints how an offline run is sent."""
+        run = _wandb_run(trainer)
+        if run is None:
+            return
+        for name, row in results["parameters"].items():
+            for key in ("initial", "found", "reference", "relative_error"):
+                if row[key] is not None:
+                    run.summary[f"{key}/{name}"] = row[key]
+        artifact = wandb.Artifact(f"results-{run.id}", type="results")
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".json", ".yaml", ".png", ".mp4"):
+                artifact.add_file(str(path))
+        run.log_artifact(artifact)
+        if run.settings._offline:
+            print(f"W&B, offline: wandb sync {Path(run.dir).parent}")
+
+
+def _wandb_run(trainer: Trainer) -> Any:
+    if not trainer.is_global_zero:
+        return None
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+    return loggers[0].experiment if loggers else None
