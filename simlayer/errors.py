@@ -1,4 +1,4 @@
-"""Failures of a simulation."""
+"""Failures of a simulation, and of what was seen of a body."""
 
 
 class SimulationError(RuntimeError):
@@ -11,3 +11,7 @@ class UnstableStepError(SimulationError):
 
 class DivergenceError(SimulationError):
     """A state that is no longer finite."""
+
+
+class ObservationError(ValueError):
+    """What was seen of a body can not be read, or not be compared with a simulation, as it is."""
