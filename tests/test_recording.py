@@ -83,7 +83,7 @@ def test_a_unit_is_for_files_that_name_none_and_must_agree_with_those_that_do(tm
 def test_the_markers_that_are_asked_for_are_read_in_this_order_whatever_the_others_hold(tmp_path):
     recording = with_gaps()
     path = write_csv(tmp_path / "take.csv", recording)
-    path.write_text(path.read_text().replace("b_z_m", "b_w_m").replace("time_s", "force_N,time_s", 1))
+    path.write_text(path.read_text().replace("b_z_m", "b_w_m").replace("time_s", "force_x_N,time_s", 1))
     text = path.read_text().splitlines()
     path.write_text("\n".join([text[0], *(f"heavy,{line}" for line in text[1:])]))
     got = read_recording(path, markers=("d", "a"))
@@ -110,7 +110,7 @@ def spoiled(path, line, column, text):
         ((3, 2, "1,2"), "line 4 must have 16 cells like the header, got 17"),
         ((0, 2, "a_w_m"), "marker 'a' has no column for y"),
         ((0, 2, "a_x_m"), "marker 'a' has two columns for x"),
-        ((0, 2, "a_y_mm"), "all coordinates must be in one unit, got columns 'a_x_m', 'a_y_mm'"),
+        ((0, 2, "a_y_mm"), "coordinates must be in one unit, got columns 'e_z_m', 'a_y_mm'"),
         ((0, 2, "time"), "one column of times, got time_s, time"),
         ((0, 0, "frame"), "has no times: give frame_rate= [Hz]"),
     ],

@@ -17,21 +17,27 @@ COORDINATE = re.compile(r"([^;\t]+?)[ _.:]([xyz])(?:[ _]?[(\[]?([a-zµ]+)[)\]]?)
 TIME = re.compile(r"(?:time|t)(?:[ _]?[(\[]?(s|ms)[)\]]?)?", re.IGNORECASE)
 SECONDS = {"s": 1.0, "ms": 1e-3}
 
-Columns = dict[str, dict[str, int]]  # of each marker, by coordinate
+Columns = dict[str, dict[str, int]]  # of each marker, their indices by coordinate
 
 
 def read_csv(path: Path, markers: Sequence[str] | None) -> Contents:
     """The markers, in the header's unit, and the times if there is a column of them."""
     header, lines = _lines(path)
     times = _times(header, lines, path)
-    columns, unit = _marker_columns(header, path)
+    columns, units = _marker_columns(header, path)
     names = chosen(tuple(columns), markers, path)
     for name in names:
         if missing := [axis for axis in "xyz" if axis not in columns[name]]:
-            raise ObservationError(f"{path}: marker {name!r} has no column for {' and '.join(missing)}.")
+            raise ObservationError(
+                f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is none, name the others "
+                "in markers=."
+            )
     indices = [columns[name][axis] for name in names for axis in "xyz"]
+    if len({units[index] for index in indices}) > 1:
+        examples = ", ".join({units[index]: repr(header[index]) for index in indices}.values())
+        raise ObservationError(f"{path}: coordinates must be in one unit, got columns {examples}.")
     positions = _numbers(header, lines, indices, path).reshape(len(lines), len(names), 3)
-    return Contents(names, positions, times, unit)
+    return Contents(names, positions, times, units[indices[0]])
 
 
 def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
@@ -54,9 +60,10 @@ def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     return header, cells
 
 
-def _marker_columns(header: list[str], path: Path) -> tuple[Columns, str | None]:
+def _marker_columns(header: list[str], path: Path) -> tuple[Columns, dict[int, str | None]]:
+    """The columns that look like coordinates, and the unit of each, by its index."""
     columns: Columns = {}
-    units: dict[str | None, str] = {}
+    units: dict[int, str | None] = {}
     for index, title in enumerate(header):
         if not (match := COORDINATE.fullmatch(title)):
             continue
@@ -64,16 +71,13 @@ def _marker_columns(header: list[str], path: Path) -> tuple[Columns, str | None]
         if axis in columns.setdefault(name, {}):
             raise ObservationError(f"{path}: marker {name!r} has two columns for {axis}.")
         columns[name][axis] = index
-        units.setdefault(unit and unit.lower(), title)
+        units[index] = unit and unit.lower()
     if not columns:
         raise ObservationError(
             f"{path} has no columns of markers: NAME_x, NAME_y, NAME_z, or with a unit NAME_x_mm, separated "
             f"by commas; its header is {','.join(header)[:200]!r}."
         )
-    if len(units) > 1:
-        examples = ", ".join(map(repr, units.values()))
-        raise ObservationError(f"{path}: all coordinates must be in one unit, got columns {examples}.")
-    return columns, next(iter(units))
+    return columns, units
 
 
 def _times(header: list[str], lines: dict[int, list[str]], path: Path) -> Float[np.ndarray, "T"] | None:
