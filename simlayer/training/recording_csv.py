@@ -29,8 +29,8 @@ def read_csv(path: Path, markers: Sequence[str] | None) -> Contents:
     for name in names:
         if missing := [axis for axis in "xyz" if axis not in columns[name]]:
             raise ObservationError(
-                f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is none, name the others "
-                "in markers=."
+                f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is none, name "
+                "the others in markers=."
             )
     indices = [columns[name][axis] for name in names for axis in "xyz"]
     if len({units[index] for index in indices}) > 1:
