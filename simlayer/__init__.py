@@ -3,7 +3,7 @@
 from simlayer.dissipation.base import Dissipation
 from simlayer.dissipation.damping import MassDamping
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
-from simlayer.errors import DivergenceError, SimulationError, UnstableStepError
+from simlayer.errors import DivergenceError, ObservationError, SimulationError, UnstableStepError
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Force, Potential
 from simlayer.forces.elastic import ElasticForce
@@ -45,6 +45,7 @@ __all__ = [
     "MooneyRivlin",
     "NeoHookean",
     "NodalLoad",
+    "ObservationError",
     "PhysicalModule",
     "Potential",
     "Quantity",

@@ -1,4 +1,4 @@
-"""Failures of a simulation."""
+"""Failures of a simulation, and of what was seen of a body."""
 
 
 class SimulationError(RuntimeError):
@@ -19,3 +19,5 @@ class GradientError(SimulationError):
 
 class ConfigError(ValueError):
     """A configuration that can not be run; the message says which key, and what instead."""
+class ObservationError(ValueError):
+    """What was seen of a body can not be read, or not be compared with a simulation, as it is."""

@@ -45,6 +45,27 @@ def test_the_gradient_of_a_custom_material_is_its_central_difference(capsys):
     assert "central difference" in capsys.readouterr().out
 
 
+def test_a_synthetic_recording_is_registered_to_its_noise(capsys):
+    ((rms, stillness),) = example("register_recording").main([])
+    # Noise of 0.1 mm in each coordinate over 10 frames: 0.04 mm once 6 of 18 numbers are fitted, and the
+    # largest of 60 distances.
+    assert 1e-5 < rms < 8e-5
+    assert 1.5e-4 < stillness < 6e-4
+    assert f"synthetic.csv: {1e3 * rms:.2f} mm rms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv"], "nowhere.csv does not exist"),
+        (["--held", "5", "5"], "0 <= first < last <= 200, got first=5 and last=5"),
+    ],
+)
+def test_a_recording_that_can_not_be_registered_is_named(arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        example("register_recording").main(arguments)
+
+
 def test_every_example_is_tested():
-    tested = {"layer_in_network", "fit", "custom_material"}
+    tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

@@ -19,7 +19,7 @@ FLOORS = (
     {"forces": ("forces.base",), "dissipation": ("dissipation.base",)},
     {"steps": ("steps.base",)},
     {"rollout": ("rollout",)},
-    {"training": ("training.base",), "viz": ("viz.base",)},
+    {"training": ("training",), "viz": ("viz.base",)},
 )
 
 # Helper modules of one subject, cut into files.

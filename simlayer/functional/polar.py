@@ -1,4 +1,4 @@
-"""The trace of the stretch of a polar decomposition, without a singular value decomposition."""
+"""The rotation of a polar decomposition and the trace of its stretch, without singular values."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def stretch_trace(F: Matrix3) -> Tensor:
     II = 0.5 * (I_C**2 - C.inner(C))
     root = _newton((3 * I_C.detach()).sqrt(), I_C.detach(), II.detach(), J.detach(), _ITERATIONS)
     return _newton(root, I_C, II, J, 2)
+
+
+def rotation(F: Matrix3) -> Matrix3:
+    """R for F = R S: the rotation nearest to F, with exact derivatives of two orders, at F = I too.
+
+    The derivative of tr S by F, from that of the quartic which tr S solves, in closed form.
+    """
+    C = F.T @ F
+    I_C, J, f = C.trace(), F.det(), stretch_trace(F)
+    slope = f * (f * f - I_C) - 2 * J  # twice the product of the three sums of two stretches
+    return ((f * f + I_C) * F + (2 * f) * F.cofactor() - 2.0 * (F @ C)) * (1 / slope)
 
 
 def _newton(root: Tensor, I_C: Tensor, II: Tensor, J: Tensor, iterations: int) -> Tensor:
