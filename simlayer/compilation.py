@@ -62,7 +62,9 @@ class CompiledProgram(Program):
         return self._run(*tensors)
 
     def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
-        return self._pullback(*tensors)
+        # What comes from outside may have any strides; the program was compiled for contiguous tensors.
+        cotangents = (cotangent.contiguous() for cotangent in tensors[-self.num_outputs :])
+        return self._pullback(*tensors[: -self.num_outputs], *cotangents)
 
 
 def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:

@@ -19,5 +19,7 @@ class GradientError(SimulationError):
 
 class ConfigError(ValueError):
     """A configuration that can not be run; the message says which key, and what instead."""
+
+
 class ObservationError(ValueError):
     """What was seen of a body can not be read, or not be compared with a simulation, as it is."""

@@ -73,7 +73,7 @@ class _Run(torch.autograd.Function):
                 "RolloutModule(..., compile=False, checkpoint='none')."
             )
         program = ctx.program
-        gradients = iter(program.pullback(*ctx.saved_tensors, *(c.contiguous() for c in cotangents)))
+        gradients = iter(program.pullback(*ctx.saved_tensors, *cotangents))
         return None, *(next(gradients) if needed else None for needed in program.differentiable)
 
 

@@ -122,9 +122,9 @@ def compare_gradients(
     tolerance: float | None = None,
     seed: int = 0,
 ) -> GradientReport:
-    """Compare the gradient of any scalar function of named tensors that require grad with central differences.
+    """The same for any scalar function of named tensors that require grad.
 
-    Arguments as for `check_gradients`.
+    Other arguments as for `check_gradients`.
     """
     value = evaluate(tensors)
     gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)

@@ -24,7 +24,7 @@ class Step(PhysicalModule, ABC):
     Args:
         mesh: the body in its rest shape.
         forces: forces by name; the names appear in those of parameters.
-        dt: duration of a step [s]; "auto" takes half of what an explicit step can stably do from the rest shape,
+        dt: duration of a step [s]; "auto": half of what is stable from the rest shape for an explicit step,
             which leaves room for a body that gets four times as stiff.
         density: [kg/m³]: one value, or one a cell.
         gravity: acceleration [m/s²].

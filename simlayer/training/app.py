@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import simlayer
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from simlayer.errors import ConfigError, ObservationError, SimulationError
-from simlayer.mesh import MeshError
+import simlayer
+from simlayer.errors import ConfigError, SimulationError
 from simlayer.training.overrides import checked
 from simlayer.training.preflight import check_config
 from simlayer.training.run import run
 
 PACKAGE = Path(simlayer.__file__).parent
-MISTAKES = (ConfigError, MeshError, ObservationError, SimulationError, OSError, KeyError, ValueError, TypeError)
+MISTAKES = (InstantiationException, SimulationError, ValueError, TypeError, KeyError, OSError)
 
 
 def configs() -> Path:
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if config is not None:
             check_config(config, multirun=False)
     except ConfigError as error:
-        _fail(error)
+        raise _failure(error) from error
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         hydra.main(version_base="1.3", config_path=str(configs()), config_name="train")(task)()
@@ -55,15 +54,15 @@ def task(config: DictConfig) -> dict[str, Any] | None:
     try:
         check_config(config, multirun=multirun)
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None)
-    except (*MISTAKES, InstantiationException) as error:
-        _fail(error, folder)
+    except MISTAKES as error:
+        raise _failure(error, folder) from error
 
 
-def _fail(error: Exception, folder: Path | None = None) -> Any:
-    """Say what was wrong in a line, leave no empty folder behind, and exit."""
+def _failure(error: Exception, folder: Path | None = None) -> SystemExit:
+    """What ends the program: what was wrong, in a line. Leaves no empty folder behind."""
     if folder is not None and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    raise SystemExit(f"{Path(sys.argv[0]).name}: error: {_said(error)}") from error
+    return SystemExit(f"{Path(sys.argv[0]).name}: error: {_said(error)}")
 
 
 def _said(error: BaseException) -> str:

@@ -129,8 +129,8 @@ class FinalPositions(Data):
         points = torch.from_numpy(_points(self.path)) * self.scale
         if len(points) != len(mesh.file_vertices):
             raise ObservationError(
-                f"{self.path} has {len(points)} positions, but {mesh.source} has {len(mesh.file_vertices)} nodes: "
-                "the target has to be the same mesh, deformed, with its nodes in the same order."
+                f"{self.path} has {len(points)} positions, but {mesh.source} has {len(mesh.file_vertices)} "
+                "nodes: the target has to be the same mesh, deformed, with its nodes in the same order."
             )
         if not bool(mesh.from_file_order(points).isfinite().any()):
             raise ObservationError(f"{self.path} has no finite position.")
@@ -147,13 +147,15 @@ def _points(path: Path) -> Float[np.ndarray, "N 3"]:
     except (ValueError, OSError, EOFError) as error:
         raise ObservationError(f"{path} could not be read as a NumPy array: {error}") from error
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
-        raise ObservationError(f"{path} must hold numbers of shape (N, 3), got {points.dtype} {points.shape}.")
+        raise ObservationError(
+            f"{path} must hold numbers of shape (N, 3), got {points.dtype} {points.shape}."
+        )
     return points.astype(np.float64)
 
 
 def flattened(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a nested mapping by their dotted names."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
             flat |= {f"{key}.{rest}": leaf for rest, leaf in flattened(value).items()}

@@ -11,13 +11,15 @@ from simlayer.training.unknown import Unknown
 
 def check_gradients_finite(unknowns: Iterable[Unknown], *, epoch: int) -> None:
     """Raise GradientError if one is not finite; call it before an optimizer spoils its state with it."""
-    wrong = [u for u in unknowns if u.parameter.grad is not None and not bool(u.parameter.grad.isfinite().all())]
+    wrong = [
+        u for u in unknowns if u.parameter.grad is not None and not bool(u.parameter.grad.isfinite().all())
+    ]
     if not wrong:
         return
     values = ", ".join(f"{u.name} (at {summary(u)})" for u in wrong)
     raise GradientError(
-        f"the gradient with respect to {values} is not finite in epoch {epoch}; nothing was changed by it. Try "
-        "a smaller learning rate, gradient clipping (trainer.gradient_clip_val), damping "
+        f"the gradient with respect to {values} is not finite in epoch {epoch}; nothing was changed by "
+        "it. Try a smaller learning rate, gradient clipping (trainer.gradient_clip_val), damping "
         "(dissipation=mass_damping), a shorter rollout, or a smaller step.dt."
     )
 
@@ -28,8 +30,8 @@ def warn_of_vanishing_gradients(unknowns: Iterable[Unknown]) -> None:
         if u.parameter.grad is not None and not bool(u.parameter.grad.any()):
             warnings.warn(
                 f"the gradient with respect to {u.name} is exactly zero: what is seen does not depend on it, "
-                "and it will stay where it is. Observe other points or times, excite the body differently, or "
-                "take it out of `trainable`.",
+                "and it will stay where it is. Observe other points or times, excite the body differently, "
+                "or take it out of `trainable`.",
                 stacklevel=2,
             )
 

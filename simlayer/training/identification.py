@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -72,7 +71,7 @@ class ParameterIdentification(LightningModule):
         self.unknowns = chosen(self.known, dict.fromkeys(trainable))
         if not self.unknowns:
             raise ValueError(f"nothing is trainable; name at least one of {list(self.known)}.")
-        chosen(self.known, [prior.name for prior in self.priors.values()])
+        chosen(self.known, [str(prior.name) for prior in self.priors.values()])
         # Before a strategy for several processes looks for what to synchronise.
         self.requires_grad_(False)
         for unknown in self.unknowns:
@@ -85,7 +84,9 @@ class ParameterIdentification(LightningModule):
     def total_loss(self, batch: Scenes) -> Float[Tensor, ""]:
         """The loss of the scenes, priors included."""
         loss = self.loss(self(State(batch.positions, batch.velocities)), batch.seen)
-        return loss + sum(prior(self.known[prior.name].parameter) for prior in self.priors.values())
+        for prior in self.priors.values():
+            loss = loss + prior(self.known[str(prior.name)].parameter)
+        return loss
 
     def training_step(self, batch: Scenes, index: int) -> Tensor:
         return self.total_loss(batch)

@@ -73,7 +73,9 @@ class MarkerPaths(Data):
         assert self.frame_rate is not None
         count = int(duration * self.frame_rate * (1 + 1e-9))
         if not count:
-            raise ObservationError(f"at {self.frame_rate} Hz there is no frame within duration = {duration} s.")
+            raise ObservationError(
+                f"at {self.frame_rate} Hz there is no frame within duration = {duration} s."
+            )
         return torch.arange(1, count + 1) / self.frame_rate
 
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
@@ -102,8 +104,12 @@ class MarkerPaths(Data):
         )
         moved = registration.in_frame(recording)
         # What is compared are displacements, so the reference must be where the simulated markers start.
-        start = dict(zip(self.names, self.points + (0 if self.standoffs is None else self.standoffs), strict=True))
-        shift = torch.stack([start.get(name, torch.tensor(place)) - torch.tensor(place) for name, place in reference.items()])
+        start = dict(
+            zip(self.names, self.points + (0 if self.standoffs is None else self.standoffs), strict=True)
+        )
+        shift = torch.stack(
+            [start.get(name, torch.tensor(place)) - torch.tensor(place) for name, place in reference.items()]
+        )
         return Recording(moved.times, moved.markers + shift, moved.names, moved.source)
 
     def picture(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -89,10 +88,8 @@ def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int) -> int:
     return max(k for k in range(1, int(most) + 1) if steps % k == 0)
 
 
-def interpolated(
-    frames: State, interval: float, times: Float[Tensor, "T"]
-) -> Float[Tensor, "T *batch N 3"]:
-    """Positions at times [s] from frames `(F, *batch, N, 3)` an interval [s] apart; the first before t = 0."""
+def interpolated(frames: State, interval: float, times: Float[Tensor, "T"]) -> Float[Tensor, "T *batch N 3"]:
+    """Positions at times [s], from frames `(F, *batch, N, 3)` an interval [s] apart; rest before t = 0."""
     last = len(frames.positions) - 1
     parts = (times / interval).clamp(0, last)
     # A time that is a whole number of intervals must not fall short of it by rounding.

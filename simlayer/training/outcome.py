@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
@@ -17,11 +16,12 @@ from simlayer.mesh_io import write_frames
 from simlayer.state import State
 from simlayer.training.data import Data
 from simlayer.training.gradients import summary
-from simlayer.training.history import LISTED, History
+from simlayer.training.history import History
 from simlayer.training.identification import ParameterIdentification, Scenes
 from simlayer.training.pictures import convergence_picture, field_picture
 from simlayer.training.results import write_results
 from simlayer.training.scene import Scene
+from simlayer.training.unknown import taking
 
 FRAMES = 40
 
@@ -33,10 +33,12 @@ def announce(
     step, count = scene.rollout.step, scene.rollout.num_steps
     stable = step.stable_dt(scene.start)
     trained = ", ".join(f"{u.name.rpartition('.')[2]} = {summary(u)}" for u in model.unknowns)
-    compiled = {False: "not compiled", True: "compiled"}.get(scene.rollout.compiler, "compiled if it pays")
+    compiled = {"False": "not compiled", "auto": "compiled if it pays"}.get(
+        str(scene.rollout.compiler), "compiled"
+    )
     print(scene.mesh)
     print(f"Scenes:    {len(scene.start.positions)}, {int(scene.held.any(1).sum())} vertices held")
-    print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {stable:.2g} s), {count * step.dt:.3g} s in all")
+    print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {stable:.2g} s), {count * step.dt:.3g} s")
     print(f"Seen:      {data.described()}")
     print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
     print(f"Fit:       from {trained}")
@@ -61,14 +63,10 @@ def write_outcome(
 ) -> None:
     """results.json, pictures and the motion that was found; the model stays at what was found."""
     write_results(folder, results)
-    found = model.values()
-    start = State(scene.start.positions[0], scene.start.velocities[0])
-    bodies = {"found": model(start)}
-    for unknown in model.unknowns:
-        unknown.assign(initial[unknown.name])
-    bodies = {"first guess": model(start)} | bodies
-    for unknown in model.unknowns:
-        unknown.assign(found[unknown.name])
+    start = State(scenes.positions[:1], scenes.velocities[:1])
+    with taking(model.known, initial):
+        bodies = {"first guess": model(start)[0]}
+    bodies["found"] = model(start)[0]
     picture(data, scene, scenes.seen[0], bodies).savefig(folder / "found_over_target.png", dpi=150)
     series = {f"{u.name.rpartition('.')[2]} [{u.unit}]": history.series(u.name) for u in model.unknowns}
     references = {
@@ -86,7 +84,7 @@ def write_outcome(
         path = folder / f"{name.rpartition('.')[2]}.png"
         field_picture(path, scene.mesh, drawn, label=f"{name.rpartition('.')[2]} [{unknown.unit}]")
     every = math.ceil(scene.rollout.num_steps / FRAMES)
-    motion = scene.rollout.trajectory(scene.observed.start(start), every=every)
-    times = torch.arange(len(motion.positions)) * every * scene.rollout.step.dt
+    motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
+    times = torch.arange(len(motion)) * every * scene.rollout.step.dt
     cell_fields = {name.rpartition(".")[2]: unknown.value for name, unknown in fields.items()}
-    write_frames(folder / "motion.pvd", scene.mesh, motion.positions, times=times, cell_fields=cell_fields)
+    write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=cell_fields)

@@ -1,4 +1,4 @@
-"""Command-line overrides, checked before Hydra runs: a misspelt one is answered by the nearest that exists."""
+"""Command-line overrides, checked before Hydra runs: a misspelt one is answered by the nearest there is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from omegaconf.errors import OmegaConfBaseException
 from simlayer.errors import ConfigError
 
 # With one of these Hydra prints something and runs nothing.
-TELLING = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
+TELLING = (
+    "--help",
+    "-h",
+    "--hydra-help",
+    "--version",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--shell-completion",
+    "-sc",
+)
 
 
 def checked(arguments: Sequence[str], configs: Path) -> DictConfig | None:
@@ -65,7 +76,11 @@ def _explained(error: Exception, overrides: Iterable[Override], config_name: str
     keys = _keys(default)
     for override in overrides:
         key = override.key_or_group
-        if override.is_add() or key.startswith("hydra") or f"{key}=" not in f"{error}=" and key not in str(error):
+        if (
+            override.is_add()
+            or key.startswith("hydra")
+            or (f"{key}=" not in f"{error}=" and key not in str(error))
+        ):
             continue
         if OmegaConf.select(default, key, default=_keys) is _keys and "Could not find" not in str(error):
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
@@ -91,9 +106,10 @@ def _keys(config: DictConfig) -> list[str]:
 
     def visit(node: DictConfig, path: str) -> None:
         for key in node:
-            keys.append(f"{path}{key}")
-            if OmegaConf.is_dict(child := node._get_node(key)):
-                visit(child, f"{path}{key}.")  # type: ignore[arg-type]
+            keys.append(f"{path}{key!s}")
+            child = node._get_node(key)
+            if isinstance(child, DictConfig):
+                visit(child, f"{keys[-1]}.")
 
     visit(config, "")
     return keys

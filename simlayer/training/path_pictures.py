@@ -25,7 +25,9 @@ def path_picture(
         for j, component in enumerate("xyz"):
             color = f"C{j}"
             axis.plot(times, 1e3 * seen[:, k, j], ".", color=color, markersize=4, label=f"{component}, seen")
-            axis.plot(times, 1e3 * simulated[last][:, k, j], color=color, lw=1.2, label=f"{component}, {last}")
+            axis.plot(
+                times, 1e3 * simulated[last][:, k, j], color=color, lw=1.2, label=f"{component}, {last}"
+            )
             for title in others:
                 path = 1e3 * simulated[title][:, k, j]
                 axis.plot(times, path, color=color, lw=0.8, ls=":", label=f"{component}, {title}")
@@ -36,5 +38,7 @@ def path_picture(
     for axis in axes[:, 0]:
         axis.set_ylabel("displacement [mm]")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small"
+    )
     return figure

@@ -57,9 +57,7 @@ def body_picture(
         title: torch.where(target.isnan(), positions, target).cpu() for title, positions in bodies.items()
     }
     bodies = {title: positions.cpu() for title, positions in bodies.items()}
-    distances = {
-        title: 1e3 * (positions - targets[title]).norm(dim=1) for title, positions in bodies.items()
-    }
+    distances = {title: 1e3 * (positions - targets[title]).norm(dim=1) for title, positions in bodies.items()}
     scale = Normalize(0, max(float(distance.max()) for distance in distances.values()))
     figure = Figure(figsize=(5 * len(bodies) + 0.8, 3), layout="constrained")
     axes = figure.subplots(1, len(bodies), squeeze=False, sharex=True, sharey=True)[0]
@@ -73,9 +71,7 @@ def body_picture(
     return figure
 
 
-def field_picture(
-    path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str
-) -> None:
+def field_picture(path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str) -> None:
     """Fields by title, one value a cell, on the outside and on a cut along the middle of the body."""
     low = min(float(field.min()) for field in fields.values())
     high = max(float(field.max()) for field in fields.values())
@@ -99,9 +95,7 @@ def _far_half(mesh: Mesh) -> Int[Tensor, "_"]:
     return (middles[:, 1] >= mesh.bounds[:, 1].mean()).nonzero().flatten()
 
 
-def draw_surface(
-    axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Float[np.ndarray, "S 4"]
-) -> None:
+def draw_surface(axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Float[np.ndarray, "S 4"]) -> None:
     """What of a surface faces the viewer, in these colours."""
     visible, points, light = _seen(triangles)
     colors = colors[visible] * np.append(np.repeat(light[:, None], 3, 1), np.ones((len(light), 1)), 1)

@@ -34,8 +34,8 @@ def _values(config: DictConfig) -> Iterator[str]:
             yield f"{key} must be a positive number of seconds, got {value!r}."
     if not config.trainable or isinstance(config.trainable, str):
         yield (
-            "trainable must be a list of names, such as trainable=[forces.elastic.material.youngs_modulus], got "
-            f"{config.trainable!r}."
+            "trainable must be a list of names, such as trainable=[forces.elastic.material.youngs_modulus], "
+            f"got {config.trainable!r}."
         )
     if set(str(config.run_name)) & set("=\\"):
         yield f"run_name must be free of = and \\, which break later overrides, got {config.run_name!r}."
@@ -59,8 +59,8 @@ def _optimizer(config: DictConfig) -> Iterator[str]:
         )
     if _several(config):
         yield (
-            "L-BFGS in several processes: each would search along a line of its own; set trainer.devices=1 or "
-            "optimizer=adam."
+            "L-BFGS in several processes: each would search along a line of its own; set trainer.devices=1 "
+            "or optimizer=adam."
         )
     if config.scheduler:
         yield "L-BFGS chooses its own step lengths; set scheduler=none or optimizer=adam."
@@ -85,7 +85,7 @@ def _data(config: DictConfig) -> Iterator[str]:
             yield f"{key}: {path} does not exist (looked from {Path.cwd()})."
     if data.path is not None:
         if data.twin != "same" or data.noise or data.missing:
-            yield "data.twin, data.noise and data.missing are for twins; leave them out, or set data.path=null."
+            yield "data.twin, data.noise and data.missing are for twins; leave them out, or data.path."
         return
     truth = flattened(OmegaConf.to_container(data.truth, resolve=True))  # type: ignore[arg-type]
     fixed = {name.partition("._target_")[0] for name in truth if "._target_" in name}

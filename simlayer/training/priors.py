@@ -13,8 +13,8 @@ from simlayer.mesh import Mesh
 class SmoothnessPrior(nn.Module):
     """Penalises jumps of a field between neighbouring cells, but not one sharp edge more than a gradual one.
 
-    weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the body's
-    volume V and L = V^(1/3): the total variation of the stored (unconstrained) field, smoothed at
+    weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the
+    body's volume V and L = V^(1/3): the total variation of the stored (unconstrained) field, smoothed at
     zero. Jumps well below `sharpness` are penalised by their squares.
 
     Args:

@@ -17,7 +17,7 @@ from simlayer.training.history import History
 
 
 class FitProgress(ProgressBar):
-    """A bar over epochs with the loss and the unknowns; where nobody watches, a line every tenth of the epochs."""
+    """A bar over epochs with the loss and the unknowns; without a terminal, a line for every tenth."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def _text(value: float | list[float]) -> str:
 
 
 class Interruption(Callback):
-    """Lets the first Ctrl-C end a fit after its epoch, so that everything is kept; the second one is final."""
+    """Lets the first Ctrl-C end a fit after its epoch, so that everything is kept; the second is final."""
 
     def __init__(self) -> None:
         self.asked = False

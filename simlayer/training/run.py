@@ -93,8 +93,8 @@ def build_task(config: DictConfig) -> Task:
     scenes = Scenes(scene.start.positions, scene.start.velocities, seen_by(data, scene, config))
     if wrong := len(scenes.positions) % int(config.trainer.devices):
         raise ConfigError(
-            f"{len(scenes.positions)} scene(s) can not be shared by {config.trainer.devices} processes, {wrong} "
-            "would be left; change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
+            f"{len(scenes.positions)} scene(s) can not be shared by {config.trainer.devices} processes, "
+            f"{wrong} would be left; change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
     rest = scene.observed.sensors(scene.start.positions)[:, None]
     motion = (scenes.seen - rest).square().sum(-1).nanmean().sqrt()
@@ -122,7 +122,7 @@ def _fit(
     model, initial = task.model, task.model.values()
     history, interruption = History(task.reference), Interruption()
     loggers = built_loggers(config, folder, sweep=sweep)
-    first = State(task.scenes.positions[0], task.scenes.velocities[0])
+    first = State(task.scenes.positions[:1], task.scenes.velocities[:1])
     drawn = functools.partial(picture, task.data, task.scene, task.scenes.seen[0])
     report = WandbReport(drawn, first)
     callbacks = [history, report, *_callbacks(config, folder), FitProgress(history), interruption]
@@ -170,9 +170,7 @@ def _callbacks(config: DictConfig, folder: Path) -> list[Callback]:
     return [c(dirpath=place) if isinstance(c, functools.partial) else c for c in found if c is not None]
 
 
-def _trainer(
-    config: DictConfig, folder: Path, loggers: list[Logger], callbacks: list[Callback]
-) -> Trainer:
+def _trainer(config: DictConfig, folder: Path, loggers: list[Logger], callbacks: list[Callback]) -> Trainer:
     return built(config.trainer)(
         logger=loggers,
         callbacks=callbacks,

@@ -55,6 +55,4 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 def _changes(before: Any, now: dict[str, Any]) -> list[str]:
     old, new = flattened(before), flattened(now)
     names = [name for name in {**old, **new} if not name.startswith(FREE)]
-    return [
-        f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)
-    ]
+    return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]

@@ -22,7 +22,7 @@ from simlayer.training.data import Data
 from simlayer.training.initial_state import InitialState
 from simlayer.training.observation import ObservedRollout
 from simlayer.training.selection import held_components
-from simlayer.training.unknown import chosen
+from simlayer.training.unknown import taking
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,13 @@ def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T 
     if data.path is not None:
         seen = data.recorded(scene.mesh)
         return seen.expand(len(scene.start.positions), *seen.shape)
-    mesh = refined(scene.mesh) if data.twin == "refined" else scene.mesh
-    twin = build_scene(config, mesh, data)
-    for unknown in chosen(twin.observed.quantities_by_name(), data.truth):
-        unknown.assign(data.true_value(unknown.name, mesh))
+    # Building a second scene on the same mesh would only trace and compile its step again.
+    same = data.twin == "same"
+    mesh = scene.mesh if same else refined(scene.mesh)
+    twin = scene if same else build_scene(config, mesh, data)
+    truth = {name: data.true_value(name, mesh) for name in data.truth}
+    with taking(twin.observed.quantities_by_name(), truth):
+        points = twin.observed(twin.start)
     # The vertices of a mesh are the first ones of its refinement.
-    points = scene.observed.sensors(scene.start.positions[0]).shape[-2]
-    return data.disturbed(twin.observed(twin.start)[..., :points, :])
+    seen = scene.observed.sensors(scene.start.positions[0]).shape[-2]
+    return data.disturbed(points[..., :seen, :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,9 @@ def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
 
     Args:
         mesh: the body.
-        selection: one of `{"tag": name}`, with a vertex set or several; `{"box": {"lower": ..., "upper": ...}}`,
-            with opposite corners [m]; `{"plane": {"point": ..., "normal": ...}}`, what lies on the plane or on
-            the side from which the normal points away. None for the other two is allowed.
+        selection: one of `{"tag": name}`, with a vertex set or several; `{"box": {"lower": ..., "upper":
+            ...}}`, with opposite corners [m]; `{"plane": {"point": ..., "normal": ...}}`: what lies on the
+            plane or on the side from which the normal points away. The others may be None.
 
     Raises:
         MeshError: if none or several are given, a tag is unknown, or no vertex is chosen.
@@ -29,18 +29,20 @@ def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
     given = {kind: value for kind, value in selection.items() if value is not None and kind in KINDS}
     if len(given) != 1:
         raise MeshError(
-            f"vertices are chosen by exactly one of {', '.join(KINDS)}, got {list(given) or 'none of them'}; set "
-            "the others to null."
+            f"vertices are chosen by exactly one of {', '.join(KINDS)}, got {list(given) or 'none of them'}; "
+            "set the others to null."
         )
     ((kind, value),) = given.items()
     # A thousandth of a cell: coordinates in files are rounded.
     tolerance = 1e-3 * float(mesh.volumes.mean()) ** (1 / 3)
-    indices = {"tag": _tagged, "box": _in_box, "plane": _behind_plane}[kind](mesh, value, tolerance)
+    finders: dict[str, Callable[[Mesh, Any, float], Tensor]]
+    finders = {"tag": _tagged, "box": _in_box, "plane": _behind_plane}
+    indices = finders[kind](mesh, value, tolerance)
     if not len(indices):
         lower, upper = ([round(x, 6) for x in bound] for bound in mesh.bounds.tolist())
         raise MeshError(
-            f"{mesh.source}: no vertex lies in {kind} {value}; the body reaches from {lower} to {upper} m, and its "
-            f"tags are {tags(mesh)}."
+            f"{mesh.source}: no vertex lies in {kind} {value}; the body reaches from {lower} to {upper} m, "
+            f"and its tags are {tags(mesh)}."
         )
     return indices
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,3 +90,17 @@ def chosen(known: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
     for name in names:
         check_name(name, known)
     return [known[name] for name in names]
+
+
+@contextmanager
+def taking(known: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[None]:
+    """Gives quantities other physical values for a time; raises as `chosen` and `assign` do."""
+    unknowns = chosen(known, values)
+    before = [unknown.parameter.data for unknown in unknowns]
+    try:
+        for unknown in unknowns:
+            unknown.assign(values[unknown.name])
+        yield
+    finally:
+        for unknown, data in zip(unknowns, before, strict=True):
+            unknown.parameter.data = data

@@ -13,9 +13,9 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from simlayer.state import State
 from simlayer.training.history import LISTED
 from simlayer.training.identification import ParameterIdentification
-from simlayer.state import State
 
 Picture = Callable[[Mapping[str, Tensor]], Figure]
 
@@ -25,7 +25,7 @@ class WandbReport(Callback):
 
     Args:
         picture: draws the points seen in simulations, by title, over those that were really seen.
-        start: the initial state of the first scene.
+        start: the initial state of the first scene, `(1, N, 3)`.
         every: epochs between pictures, after the first few.
     """
 
@@ -38,14 +38,14 @@ class WandbReport(Callback):
             return
         assert isinstance(pl_module, ParameterIdentification)
         media: dict[str, Any] = {
-            f"field/{name}": wandb.Histogram(value.flatten().cpu().numpy())
+            f"field/{name}": wandb.Histogram(value.flatten().tolist())
             for name, value in pl_module.values().items()
             if value.numel() > LISTED
         }
         epoch = trainer.current_epoch + 1
         if epoch <= 3 or epoch % self._every == 0:
             with torch.no_grad():
-                points = pl_module(self._start)
+                points = pl_module(self._start)[0]
             # Wrapped, because a bare figure would be turned into an interactive one.
             media["found over target"] = wandb.Image(self._picture({f"epoch {epoch}": points}))
         if media:
