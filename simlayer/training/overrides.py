@@ -13,10 +13,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from simlayer.errors import ConfigError
 
 # With one of these Hydra prints something and runs nothing.
+GROUPS = ("experiment", "debug")  # which are no keys
 TELLING = (
     "--help",
     "-h",
@@ -60,6 +62,8 @@ def checked(arguments: Sequence[str], configs: Path) -> DictConfig | None:
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
             return compose(known.config_name, singles)
+        except YAMLError as error:
+            raise ConfigError(f"a configuration file is not YAML: {' '.join(str(error).split())}") from error
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explained(error, parsed, known.config_name)) from error
 
@@ -73,7 +77,7 @@ def _single(override: Override) -> str:
 def _explained(error: Exception, overrides: Iterable[Override], config_name: str) -> str:
     """What is wrong in one line, with what comes nearest to a key that does not exist."""
     default = compose(config_name, return_hydra_config=False)
-    keys = _keys(default)
+    keys = [*_keys(default), *GROUPS]
     for override in overrides:
         key = override.key_or_group
         if (
@@ -88,9 +92,10 @@ def _explained(error: Exception, overrides: Iterable[Override], config_name: str
             return f"no key is named {key!r}; {hint}"
     text = str(error)
     if "Could not find '" in text and "Available options" in text:
-        wanted = text.split("'")[1]
+        wanted = text.partition("Could not find '")[2].partition("'")[0]
         group, _, option = wanted.rpartition("/")
-        options = [line.strip() for line in text.splitlines()[1:] if line.startswith("\t")]
+        listed = text.partition("Available options")[2].partition("Config search path")[0]
+        options = [line.strip() for line in listed.splitlines()[1:] if line.strip()]
         near = difflib.get_close_matches(option, options, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{group} has no option {option!r}; {hint}There are: {', '.join(options)}."
