@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     OmegaConf.register_new_resolver("asset", lambda name: str(PACKAGE / "assets" / name), replace=True)
     try:
-        config = checked(arguments, configs())
+        config, arguments = checked(arguments, configs())
         if config is not None:
             check_config(config, multirun=False)
     except ConfigError as error:

@@ -33,7 +33,8 @@ class History(Callback):
 
     @property
     def best(self) -> dict[str, Any]:
-        return min(self.rows, key=lambda row: row["loss"])
+        """The row of the epoch with the least loss; the first guess counts only where there is no epoch."""
+        return min(self.rows[1:] or self.rows, key=lambda row: row["loss"])
 
     def series(self, name: str) -> list[float]:
         """The mean of an unknown in every row."""
