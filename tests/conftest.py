@@ -23,6 +23,8 @@ def pytest_configure(config):
         if early:
             raise pytest.UsageError(f"{early[0]} was imported before its runtime shape checks: by a plugin?")
         install_import_hook("simlayer", "beartype.beartype")
+    # The shape checks look into annotations, and OmegaConf's classes are made of an old kind.
+    config.addinivalue_line("filterwarnings", "ignore:.*PEP 484 type hint typing.MutableMapping")
     # torch itself calls it when it first loads its forward-mode decompositions.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is:DeprecationWarning")
     if "PYTEST_XDIST_WORKER" in os.environ:
