@@ -40,7 +40,9 @@ def peer(boxes: int, threads: int, name: str) -> contest.Call:
     dt, num_steps = scene.SIZES[boxes]
     held = (mesh.vertices[:, 0] < 1e-9).numpy()
     module, options = PEERS[name]
-    return module.build(mesh.vertices.numpy(), mesh.cells.numpy(), held, dt=dt, num_steps=num_steps, **options)
+    return module.build(
+        mesh.vertices.numpy(), mesh.cells.numpy(), held, dt=dt, num_steps=num_steps, **options
+    )
 
 
 def contestants(boxes: int, threads: int) -> dict[str, Callable[[], contest.Call]]:
