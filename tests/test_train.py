@@ -149,8 +149,9 @@ def test_the_first_interrupt_ends_a_run_after_its_epoch_and_keeps_everything(mon
 
 
 def test_a_fit_that_fails_keeps_what_it_had(capsys):
-    # A learning rate that overshoots to a stiffness for which the time step is too long.
-    message = failure("run_name=test", "optimizer=sgd", "optimizer.lr=-3")
+    # Large steps, one of which is to a stiffness for which the time step is too long.
+    guess = ["material.youngs_modulus=3e4", "optimizer=adam", "optimizer.lr=0.5"]
+    message = failure("run_name=test", *guess)
     assert "beyond the stable time step" in message
     results = json.loads(Path("outputs/test/results.json").read_text())
     assert results["ended"].startswith("failed, dt = ")
@@ -206,7 +207,7 @@ def test_a_body_and_a_target_of_ones_own(folder, capsys):
 def test_a_refined_twin_shows_the_bias_of_the_mesh(capsys):
     folder = run("data.twin=refined", "trainer.max_epochs=4")
     # The fit's coarse beam is too stiff, so that it looks softer than it is.
-    assert found(folder)[E] < 0.97e5
+    assert 0.9e5 < found(folder)[E] < 0.98e5
     assert "eight times the cells" in capsys.readouterr().out
 
 

@@ -55,13 +55,15 @@ def task(config: DictConfig) -> dict[str, Any] | None:
         check_config(config, multirun=multirun)
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None)
     except MISTAKES as error:
-        raise _failure(error, folder) from error
+        raise _failure(error) from error
+    finally:
+        # Hydra made it before anything was checked.
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def _failure(error: Exception, folder: Path | None = None) -> SystemExit:
-    """What ends the program: what was wrong, in a line. Leaves no empty folder behind."""
-    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def _failure(error: Exception) -> SystemExit:
+    """What ends the program: what was wrong, in a line."""
     return SystemExit(f"{Path(sys.argv[0]).name}: error: {_said(error)}")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.mesh import Mesh, MeshError
 from simlayer.state import State
 
-Speeds = float | Sequence[float]
+Speeds = float | int | Sequence[float | int]
 
 
 def at_rest(mesh: Mesh, held: Bool[Tensor, "N 3"]) -> State:
@@ -49,7 +49,8 @@ def pulled_and_twisted(
 
 
 def _column(speeds: Speeds) -> Float[Tensor, "B 1 1"]:
-    return torch.tensor([speeds] if isinstance(speeds, int | float) else list(speeds))[:, None, None]
+    several = [speeds] if isinstance(speeds, int | float) else speeds
+    return torch.tensor([float(speed) for speed in several])[:, None, None]
 
 
 def _axis(

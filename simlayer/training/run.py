@@ -79,6 +79,8 @@ def computing(dtype: str, threads: int) -> Iterator[None]:
         with warnings.catch_warnings():
             # The scenes are tensors in memory: workers would only slow their loading down.
             warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # That is what resuming a run means.
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             # Lightning asks torch for something by its old name.
             warnings.filterwarnings("ignore", message=".*LeafSpec")
             yield
