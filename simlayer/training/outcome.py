@@ -18,6 +18,7 @@ from simlayer.training.data import Data
 from simlayer.training.gradients import summary
 from simlayer.training.history import History
 from simlayer.training.identification import ParameterIdentification, Scenes
+from simlayer.training.movie import write_movie
 from simlayer.training.pictures import convergence_picture, field_picture
 from simlayer.training.results import write_results
 from simlayer.training.scene import Scene
@@ -87,4 +88,5 @@ def write_outcome(
     motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
     times = torch.arange(len(motion)) * every * scene.rollout.step.dt
     cell_fields = {name.rpartition(".")[2]: unknown.value for name, unknown in fields.items()}
+    write_movie(folder / "motion.mp4", scene.mesh, motion)
     write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=cell_fields)
