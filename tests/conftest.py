@@ -22,7 +22,7 @@ def pytest_configure(config):
         early = sorted(name for name in sys.modules if name.split(".")[0] == "simlayer")
         if early:
             raise pytest.UsageError(f"{early[0]} was imported before its runtime shape checks: by a plugin?")
-        install_import_hook("simlayer", "beartype.beartype")
+        install_import_hook("simlayer", "typechecks.checked")
     # torch itself calls it when it first loads its forward-mode decompositions.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is:DeprecationWarning")
     if "PYTEST_XDIST_WORKER" in os.environ:
