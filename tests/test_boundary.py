@@ -90,7 +90,7 @@ def test_an_interior_face_points_from_its_first_cell_to_its_second(lump):
 
 def test_the_faces_inside_a_box_have_the_areas_of_its_cuts():
     mesh = box_mesh(cells=(2, 1, 1))
-    cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
+    _, triangles = interior_faces(mesh.cells, len(mesh.vertices))
     inside = area(mesh.vertices, triangles)
     middle = (mesh.vertices[triangles][:, :, 0] == 0.5).all(1)
     assert inside[middle].sum().item() == pytest.approx(1.0)
