@@ -35,6 +35,11 @@ class Unknown:
         return self.quantity.stored(self.module)  # type: ignore[return-value]
 
     @property
+    def stored(self) -> Tensor:
+        """The same, or what takes the parameter's place for a time."""
+        return self.quantity.stored(self.module)
+
+    @property
     def unit(self) -> str:
         return self.quantity.unit
 
