@@ -25,6 +25,8 @@ def pytest_configure(config):
         install_import_hook("simlayer", "typechecks.checked")
     # torch itself calls it when it first loads its forward-mode decompositions.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is:DeprecationWarning")
+    # The base classes of Hydra's DictConfig are written as in Python 3.8.
+    config.addinivalue_line("filterwarnings", "ignore:.*deprecated by PEP 585")
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
 
