@@ -22,12 +22,19 @@ def available() -> str | None:
 
 
 def build(
-    vertices: np.ndarray, cells: np.ndarray, fixed: np.ndarray, *, dt: float, num_steps: int
+    vertices: np.ndarray,
+    cells: np.ndarray,
+    fixed: np.ndarray,
+    *,
+    dt: float,
+    num_steps: int,
+    graph: bool,
 ) -> Callable[[], Result]:
     """One forward and backward of `num_steps` steps of the mean squared distance to the rest shape.
 
-    The launches of both passes are recorded once and replayed natively by a Warp graph. Every call computes
-    both passes anew; what is saved is Python's part of a launch, some 20 us each. Compiling happens in here.
+    Every call computes both passes anew: kernel by kernel, forward through `wp.launch` and backward by the
+    tape that recorded these launches once; or, with `graph`, all launches of both passes replayed natively by
+    a Warp graph, which saves Python's part of a launch, some 20 us each. Compiling happens in here.
     """
     import warp as wp
 
@@ -68,22 +75,29 @@ def build(
         forward()
     tape.backward(loss)
 
-    with wp.ScopedCapture(device=device) as capture:
+    def both_passes():
         for sums in (*forces, loss):  # the kernels add to these
             sums.zero_()
         tape.zero()
         forward()
         tape.backward(loss)
 
+    if graph:
+        with wp.ScopedCapture(device=device) as capture:
+            both_passes()
+
     leaves = {"E": youngs_modulus, "nu": poissons_ratio, "x0": positions[0], "v0": velocities[0]}
 
     def run() -> Result:
-        wp.capture_launch(capture.graph)
+        if graph:
+            wp.capture_launch(capture.graph)
+        else:
+            both_passes()
         # Copies, because the next call overwrites the buffers; squeezed, so that E and nu are scalars.
         gradients = {name: leaf.grad.numpy().squeeze().copy() for name, leaf in leaves.items()}
         return positions[-1].numpy().copy(), gradients
 
-    run.tape = tape  # The graph holds addresses only: the tape's arrays must live as long.
+    run.tape = tape  # A graph holds addresses only: the tape's arrays must live as long.
     return run
 
 

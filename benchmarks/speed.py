@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py [--sizes 6 12 26] [--threads 1]
 
-Prints million cell-steps a second (medians of interleaved runs) and ratios. torch-diffsim and Warp are
+Prints million cell-steps a second (medians of interleaved rounds) and ratios. torch-diffsim and Warp are
 optional: `pip install torch-diffsim==0.2.0 warp-lang==1.19.0`.
 """
 
@@ -11,31 +11,64 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 
+import contest
 import peer_torch_diffsim
 import peer_warp
 import scene
 import torch
 
+PEERS = {
+    "torch-diffsim": (peer_torch_diffsim, {}),
+    "Warp, launches": (peer_warp, {"graph": False}),
+    "Warp, CPU graph": (peer_warp, {"graph": True}),
+}
 
-def contestants(boxes: int) -> dict[str, Callable[[], object]]:
-    """One training call of each, by name."""
-    rollout = scene.block(boxes, compile=True)
-    eager = scene.block(boxes, compile=False)
+
+def simlayer(boxes: int, threads: int, compile: bool) -> contest.Call:
+    """A training call of a rollout."""
+    torch.set_num_threads(threads)
+    rollout = scene.block(boxes, compile=compile)
+    return scene.training_call(rollout, scene.sl.box_mesh(cells=(boxes,) * 3).vertices)
+
+
+def peer(boxes: int, threads: int, name: str) -> contest.Call:
+    """The same of a peer."""
+    torch.set_num_threads(threads)
     mesh = scene.sl.box_mesh(cells=(boxes,) * 3)
-    calls: dict[str, Callable[[], object]] = {
-        "simlayer": scene.training_call(rollout, mesh.vertices),
-        "simlayer eager": scene.training_call(eager, mesh.vertices),
-    }
     dt, num_steps = scene.SIZES[boxes]
     held = (mesh.vertices[:, 0] < 1e-9).numpy()
-    for name, peer in (("torch-diffsim", peer_torch_diffsim), ("Warp", peer_warp)):
-        if missing := peer.available():
+    module, options = PEERS[name]
+    return module.build(
+        mesh.vertices.numpy(), mesh.cells.numpy(), held, dt=dt, num_steps=num_steps, **options
+    )
+
+
+def contestants(boxes: int, threads: int) -> dict[str, Callable[[], contest.Call]]:
+    """What builds a training call of each, by name."""
+    builders: dict[str, Callable[[], contest.Call]] = {
+        "simlayer": partial(simlayer, boxes, threads, True),
+        "simlayer, eager": partial(simlayer, boxes, threads, False),
+    }
+    for name, (module, _) in PEERS.items():
+        if missing := module.available():
             print(f"  {name} left out: {missing}")
-            continue
-        arrays = mesh.vertices.numpy(), mesh.cells.numpy(), held
-        calls[name] = peer.build(*arrays, dt=dt, num_steps=num_steps)
-    return calls
+        else:
+            builders[name] = partial(peer, boxes, threads, name)
+    return builders
+
+
+def report(boxes: int, threads: int, runs: int) -> None:
+    """Print the speed of each, and how much faster simlayer is, compiled and eager."""
+    cells, num_steps = 6 * boxes**3, scene.SIZES[boxes][1]
+    print(f"{cells:,} cells, {num_steps} steps, {threads} thread(s), {runs} rounds; simlayer's lead")
+    print(f"  {'':<16} {'million cell-steps/s':>20} {'compiled':>10} {'eager':>8}", flush=True)
+    times = contest.interleaved(contestants(boxes, threads), runs=runs)
+    for name, own in times.items():
+        speed = cells * num_steps / statistics.median(own) / 1e6
+        compiled, eager = (scene.ratio(times[ours], own) for ours in ("simlayer", "simlayer, eager"))
+        print(f"  {name:<16} {speed:>20.2f} {compiled:>8.2f} x {eager:>6.2f} x")
 
 
 def main() -> None:
@@ -46,18 +79,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=7)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     for boxes in arguments.sizes:
-        cells, num_steps = 6 * boxes**3, scene.SIZES[boxes][1]
-        print(f"{cells:,} cells, {num_steps} steps, {arguments.threads} thread(s), {arguments.runs} runs")
-        calls = contestants(boxes)
-        times = dict(
-            zip(calls, scene.interleaved(list(calls.values()), runs=arguments.runs, warmup=2), strict=True)
-        )
-        for name, own in times.items():
-            speed = cells * num_steps / statistics.median(own) / 1e6
-            faster = f"simlayer is {scene.ratio(times['simlayer'], own):5.2f} times as fast"
-            print(f"  {name:<15} {speed:8.2f} million cell-steps/s   {faster if name != 'simlayer' else ''}")
+        report(boxes, arguments.threads, arguments.runs)
 
 
 if __name__ == "__main__":

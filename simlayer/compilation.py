@@ -87,6 +87,8 @@ def _inductor_options() -> dict[str, Any]:
         # One lower than the default, so that what every vertex receives in backward is computed once a
         # vertex and not again in each of the two dozen cells around it.
         "realize_reads_threshold": 3,
+        # Enough for a law and all that goes with it in one loop over the cells.
+        "max_fusion_size": 1024,
     }
     # Multiply and add in one instruction and one rounding. A switch in earlier versions of torch.
     if isinstance(config.cpp.enable_floating_point_contract_flag, str):

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.fields import Matrix3
+from simlayer.functional.stencil import Stencil, over_batch
 from simlayer.mesh import Mesh
 from simlayer.topology import Topology
 
@@ -68,22 +69,11 @@ class Elements(nn.Module):
 
         From differences to corner 0, which float32 computes to 6e-7 where absolute positions give 1e-5.
         """
-        edges = []
-        for i in range(3):
-            corners = self.topology.gather(positions[..., i].movedim(-1, 0))
-            edges.append([corner - corners[0] for corner in corners[1:]])
-        dN = over_cells(self.gradients, positions.ndim - 2)
-        return Matrix3(
-            *(
-                _total([edge * dN[c, j] for c, edge in enumerate(edges[i])])
-                for i in range(3)
-                for j in range(3)
-            )
-        )
+        return Stencil(self.topology.corners, self.gradients).gradient(positions)
 
     def integrate(self, density: Float[Tensor, "M *batch"]) -> Float[Tensor, "*batch"]:
         """The integral over the body of a field over its cells."""
-        weights = over_cells(self.weights, density.ndim - self.weights.ndim)
+        weights = over_batch(self.weights, density.ndim - self.weights.ndim)
         return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)
 
     def forces(self, stress: Matrix3) -> Float[Tensor, "*batch N 3"]:
@@ -91,17 +81,7 @@ class Elements(nn.Module):
 
         The force on corner 0 is minus the sum of the others, so momentum is conserved to rounding.
         """
-        nb = stress.xx.ndim - self.weights.ndim
-        dN, weights = over_cells(self.gradients, nb), over_cells(self.weights, nb)
-        weighted = stress * -weights
-        components = []
-        for i in range(3):
-            row = weighted.row(i)
-            corners = [_total([row[j] * dN[c, j] for j in range(3)]) for c in range(self.num_corners - 1)]
-            if self.weights.ndim == 2:
-                corners = [corner.sum(0) for corner in corners]
-            components.append(self.topology.sum_to_vertices([-_total(corners), *corners]))
-        return torch.stack(components).movedim(0, -1).movedim(0, -2)
+        return Stencil(self.topology.corners, self.gradients, -self.weights).divergence(stress)
 
     def gradient_products(self) -> Float[Tensor, "M 3 3"]:
         """The sum over corners of (∇N)(∇N)ᵀ [1/m²], for elements with one quadrature point."""
@@ -116,18 +96,6 @@ class Elements(nn.Module):
         """
         share = (density * self.volumes).movedim(-1, 0) / self.num_corners
         return self.topology.sum_to_vertices([share] * self.num_corners).movedim(0, -1)
-
-
-def over_cells(field: Tensor, batch_axes: int) -> Tensor:
-    """The field with trailing axes of size one, so that it broadcasts over the batch."""
-    return field[(..., *[None] * batch_axes)]
-
-
-def _total(terms: list[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _at_quadrature_points(element: ElementType, mesh: Mesh) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -100,10 +99,9 @@ class StableNeoHookean(IsotropicMaterial):
         if not self.logarithm:
             return 0.5 * self.mu * (I_C - 3) - self.mu * (J - 1) + 0.5 * (self.lam + self.mu) * (J - 1) ** 2
         mu, lam = 4 / 3 * self.mu, self.lam + 5 / 6 * self.mu
-        alpha = 1 + 0.75 * mu / lam
-        energy = 0.5 * mu * (I_C - 3) + 0.5 * lam * (J - alpha) ** 2 - 0.5 * mu * torch.log(I_C + 1)
-        # So that the rest shape has no energy; a constant, but one that depends on E and nu.
-        return energy - (0.5 * lam * (1 - alpha) ** 2 - 0.5 * mu * math.log(4))
+        # The paper's lam/2 (J - alpha)² with alpha = 1 + 3/4 mu/lam, multiplied out, less what it is at rest.
+        shear = I_C - 3 - 1.5 * (J - 1) - torch.log((I_C + 1) / 4)
+        return 0.5 * (mu * shear + lam * (J - 1) ** 2)
 
 
 class NeoHookean(IsotropicMaterial):

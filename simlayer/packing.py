@@ -24,6 +24,17 @@ def unpack(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
     return x.movedim((0, 1), (-1, -2))
 
 
+def unpack_result(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
+    """The view back, whose gradient is packed too.
+
+    A gradient comes in any layout, and operators keep it: sums over vertices would be taken in another order
+    than in a step that is run again, and differ in the last bit.
+    """
+    if x.requires_grad:
+        x.register_hook(lambda gradient: None if gradient is None else gradient.contiguous())
+    return unpack(x)
+
+
 def on_state(function: Callable[[Tensor], Tensor], state: State) -> State:
     """The state with a function applied to each of its tensors."""
     return State(
@@ -39,6 +50,8 @@ def pack_value(value: Tensor, own_axes: int) -> Tensor:
 
 def unpack_value(packed: Tensor, own_axes: int) -> Tensor:
     """The view back."""
+    if packed.ndim <= 1:
+        return packed
     own, first = _axes(packed, own_axes)
     return packed.movedim(first, own)
 

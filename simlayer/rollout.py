@@ -13,7 +13,7 @@ from simlayer.binding import quantities_by_name
 from simlayer.call import Call, Named, check_name, read_call
 from simlayer.compilation import compiler_missing
 from simlayer.diagnosis import check_time_step, divergence, is_finite
-from simlayer.packing import on_state, unpack
+from simlayer.packing import on_state, unpack, unpack_result
 from simlayer.quantities import describe
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -141,7 +141,7 @@ class RolloutModule(nn.Module):
             end, frames = unroll(self.step, call, advance, self.num_steps, segment=segment, every=every)
             if self.validate and not is_finite(end):
                 raise divergence(self.step, self.num_steps, call)
-        return on_state(unpack, end), [on_state(unpack, frame) for frame in frames]
+        return on_state(unpack_result, end), [on_state(unpack_result, frame) for frame in frames]
 
     def _prepare(self, call: Call) -> None:
         with call.reading(call.values_at(0)):

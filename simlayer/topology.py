@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -35,20 +36,52 @@ class Topology(nn.Module):
         table = _incidence_table(corners, num_vertices) if deterministic else None
         self.register_buffer("table", table, persistent=False)
 
+    @property
+    def corners(self) -> Corners:
+        """What this module reads now, as a value."""
+        return Corners(self.cells, self.table, self.num_vertices)
+
     def gather(self, values: Float[Tensor, "N *batch"]) -> list[Float[Tensor, "M *batch"]]:
         """The values at each corner of the cells."""
-        if self.table is None:
-            return [values[index] for index in self.cells]
-        return list(_Gather.apply(values, self.cells, self.table))
+        return [corner.squeeze(0) for corner in self.corners.gather(values[None])]
 
-    def sum_to_vertices(self, corners: list[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
+    def sum_to_vertices(self, values: Sequence[Float[Tensor, "M *batch"]]) -> Float[Tensor, "N *batch"]:
         """The sum over all corners that meet at each vertex."""
+        return self.corners.sum_to_vertices([corner[None] for corner in values]).squeeze(0)
+
+
+class Corners(NamedTuple):
+    """The vertices of the cells, `(C, M)`, and the table if sums go through one; for K fields at once."""
+
+    cells: Tensor
+    table: Tensor | None
+    num_vertices: int
+
+    def gather(self, values: Float[Tensor, "K N *batch"]) -> Sequence[Float[Tensor, "K M *batch"]]:
+        """The values at each corner of the cells."""
         if self.table is None:
-            total = corners[0].new_zeros((self.num_vertices, *corners[0].shape[1:]))
-            for index, values in zip(self.cells, corners, strict=True):
-                total = total.index_add(0, index, values)
-            return total
-        return _Sum.apply(torch.stack(corners), self.cells, self.table)
+            return [values.index_select(1, index) for index in self.cells.unbind()]
+        return _Gather.apply(values, self.cells, self.table).unbind(1)
+
+    def sum_to_vertices(
+        self, values: Sequence[Float[Tensor, "K M *batch"]], *, separately: bool = False
+    ) -> Float[Tensor, "K N *batch"]:
+        """The sum over all corners that meet at each vertex.
+
+        `separately` sums each corner of the cells by itself first. A compiler then does it where the values
+        are computed, which it does not where one sum waits for another.
+        """
+        if self.table is not None:
+            return _Sum.apply(torch.stack(list(values), 1), self.cells, self.table)
+        first = values[0]
+        zeros = first.new_zeros((len(first), self.num_vertices, *first.shape[2:]))
+        total = zeros
+        for index, corner in zip(self.cells.unbind(), values, strict=True):
+            if separately:
+                total = total + zeros.index_add(1, index, corner)
+            else:
+                total = total.index_add(1, index, corner)
+        return total
 
 
 def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tensor, "N V"]:
@@ -75,7 +108,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(values: Tensor, cells: Tensor, table: Tensor) -> Tensor:
-        return values[cells]
+        return values[:, cells]
 
     setup_context = staticmethod(_keep_indices)
 
@@ -95,9 +128,9 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(corners: Tensor, cells: Tensor, table: Tensor) -> Tensor:
-        flat = corners.flatten(0, 1)
-        padded = torch.cat([flat, flat.new_zeros((1, *flat.shape[1:]))])
-        return padded[table].sum(1)
+        flat = corners.flatten(1, 2)
+        padded = torch.cat([flat, flat.new_zeros((len(flat), 1, *flat.shape[2:]))], 1)
+        return padded[:, table].sum(2)
 
     setup_context = staticmethod(_keep_indices)
 

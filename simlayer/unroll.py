@@ -29,7 +29,7 @@ def advance_function(step: Step, call: Call, backend: str | None, *, recompute: 
         past, values = rest[: len(call.state.history)], rest[len(call.state.history) :]
         # Through views, so that what one step adds to a gradient is summed before it is added: in the same
         # order, to the last bit, whether or not the step is a single node of the graph.
-        with call.reading([value.view_as(value) for value in values]):
+        with call.reading([v.view_as(v) if v.requires_grad else v for v in values]):
             state = step.substep(on_state(unpack, State(positions, velocities, past)))
         state = on_state(pack, state)
         return state.positions, state.velocities, *state.history

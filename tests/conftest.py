@@ -23,10 +23,10 @@ def pytest_configure(config):
         if early:
             raise pytest.UsageError(f"{early[0]} was imported before its runtime shape checks: by a plugin?")
         install_import_hook("simlayer", "typechecks.checked")
+    # The shape checks look into annotations, and OmegaConf's classes are made of an old kind.
+    config.addinivalue_line("filterwarnings", "ignore:.*PEP 484 type hint typing.MutableMapping")
     # torch itself calls it when it first loads its forward-mode decompositions.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is:DeprecationWarning")
-    # The base classes of Hydra's DictConfig are written as in Python 3.8.
-    config.addinivalue_line("filterwarnings", "ignore:.*deprecated by PEP 585")
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
 

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from simlayer.functional.extension import extended
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.functional.polar import stretch_trace
+from simlayer.functional.simplification import simplify
 from simlayer.functional.tracing import trace
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -171,3 +172,37 @@ def test_a_trace_leaves_its_example_without_a_graph():
     x = torch.tensor(2.0, requires_grad=True)
     graph = trace(lambda x: x * x, x)
     assert graph(torch.tensor(3.0)).grad_fn is None
+
+
+def simplified(function, *example):
+    """The traced function, and the number of its operators, after simplifying."""
+    graph = trace(function, *example)
+    simplify(graph)
+    return graph, sum(node.op == "call_function" for node in graph.graph.nodes)
+
+
+def test_a_simplified_graph_computes_the_same_with_fewer_operators():
+    def function(x, y, z):
+        one = torch.ones_like(x)
+        double = x * y
+        return torch.neg(-(x * y + z)) * one + z**2 - (-y) * 1, (z + double) + double, z - (-x) * y, z + y**0
+
+    example = torch.randn(4, 3, dtype=torch.float64).unbind()[:3]
+    graph, count = simplified(function, *example)
+    # x y and x y + z are shared; then + z², + y; + 2 x y; z + x y; z + 1.
+    assert count <= 8
+    for result, expected in zip(graph(*example), function(*example), strict=True):
+        assert torch.allclose(result, expected, rtol=1e-15, atol=1e-15)
+
+
+def test_results_of_a_simplified_graph_are_tensors_of_their_own():
+    x = torch.tensor(2.0)
+    graph, _ = simplified(lambda x: (x * 1, x + 1, x + 1, torch.ones_like(x)), x)
+    results = graph(x)
+    assert [float(result) for result in results] == [2, 3, 3, 1]
+    assert len({id(tensor) for tensor in (x, *results)}) == 5
+
+
+def test_a_graph_that_writes_in_place_is_left_alone():
+    graph, _ = simplified(lambda x: torch.zeros_like(x).add_(x).add_(x), torch.tensor(2.0))
+    assert float(graph(torch.tensor(3.0))) == 6

@@ -7,7 +7,8 @@ from composed import composed
 from hydra.core.global_hydra import GlobalHydra
 
 from simlayer.errors import ConfigError
-from simlayer.training.overrides import TELLING
+from simlayer.training.app import configs
+from simlayer.training.overrides import TELLING, checked
 
 
 def test_overrides_reach_the_configuration():
@@ -67,6 +68,18 @@ def test_an_experiment_of_ones_own_is_found_in_its_folder(tmp_path):
     assert (config.name, config.seed) == ("mine", 7)
     with pytest.raises(ConfigError, match="experiment has no option 'mime'; did you mean 'mine'"):
         composed("--config-dir", str(tmp_path), "experiment=mime")
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["seed=1", "-m", "threads=1"], ["--multirun", "--config-name", "train", "seed=1", "threads=1"]),
+        (["seed=1", "-cd", "."], ["--config-name", "train", "--config-dir", ".", "seed=1"]),
+        (["seed=1", "--config-dir=."], ["--config-name", "train", "--config-dir", ".", "seed=1"]),
+    ],
+)
+def test_hydra_gets_options_first_wherever_they_were(given, passed):
+    assert checked(given, configs())[1] == passed
 
 
 @pytest.mark.parametrize("flag", [*TELLING, "--cfg=job"])

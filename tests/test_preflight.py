@@ -51,12 +51,6 @@ def test_every_experiment_can_be_run(experiment):
             ["data.path=${mesh.path}", "data.twin=refined"],
             "data.twin, data.noise and data.missing are for twins",
         ),
-        (
-            ["trainable=[density]"],
-            "the twin has no truth for density, so that the fit would start at the solution",
-        ),
-        (["trainable=[density]"], "set data.truth.density=..., or data.path to a file."),
-        (["experiment=blank", "trainable=[density]"], "the twin has no truth for density"),
         (["mesh=file"], "mesh.path has no value yet; give it: mesh.path=..."),
         (["constraints=box"], "constraints.fixed.box.lower has no value yet; give it"),
     ],
@@ -86,7 +80,3 @@ def test_everything_that_is_wrong_is_said_at_once():
         check_config(composed("threads=0", "duration=-1", "trainer.gradient_clip_val=1"), multirun=False)
     lines = str(error.value).splitlines()
     assert [line.split()[0] for line in lines] == ["threads", "duration", "L-BFGS"]
-
-
-def test_a_recording_needs_no_truth(tmp_path):
-    check_config(composed("data.path=${mesh.path}", "trainable=[density]"), multirun=False)

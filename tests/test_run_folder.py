@@ -38,10 +38,11 @@ def folder(tmp_path):
     return path
 
 
-def test_a_new_folder_holds_the_resolved_configuration_and_the_versions(tmp_path):
+def test_a_new_folder_holds_the_configuration_with_its_references_and_the_versions(tmp_path):
     assert open_folder(tmp_path / "a" / "b", config()) is None
     written = OmegaConf.load(tmp_path / "a" / "b" / "config.yaml")
-    assert written == OmegaConf.create(OmegaConf.to_container(config(), resolve=True))
+    assert OmegaConf.to_container(written) == OmegaConf.to_container(config())
+    assert OmegaConf.to_container(written)["material"]["law"] == "${name}"
     versions = json.loads((tmp_path / "a" / "b" / "versions.json").read_text())
     assert versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert {"simlayer", "lightning", "python"} <= set(versions)
@@ -66,7 +67,7 @@ def test_how_long_and_how_it_is_computed_may_change(folder):
         ({"trainable": ["a"]}, "trainable: ['a', 'b'] -> ['a']"),
         ({"duration": 0.1}, "duration: None -> 0.1"),
         ({"fields": {"a": "cells"}}, "fields.a: None -> cells"),
-        ({"name": "other"}, "material.law: run -> other"),
+        ({"name": "other"}, "name: run -> other"),
     ],
 )
 def test_another_experiment_is_refused_with_what_differs_and_nothing_is_overwritten(folder, changes, message):

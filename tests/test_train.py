@@ -1,8 +1,17 @@
-"""The main job, from the command line to what it writes."""
+"""Runs of the main job, from the command line to what they write."""
 
-import importlib.util
+from __future__ import annotations
+
+import contextlib
 import json
+import os
 import re
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import meshio
@@ -10,174 +19,259 @@ import numpy as np
 import pytest
 import torch
 
-import simlayer
-from simlayer import DivergenceError, box_mesh
-from simlayer.training.identification import identify
+from simlayer import box_mesh
+from simlayer.training.app import main
+from simlayer.training.history import History
 
 ROOT = Path(__file__).parent.parent
+E, NU = "forces.elastic.material.youngs_modulus", "forces.elastic.material.poissons_ratio"
+
+# A beam of three boxes on one torch thread: a fit of it takes a second or two.
+SMALL = ["mesh=box", "mesh.cells=[3,1,1]", "constraints.fixed.tag=x_min", "logger=csv"]
 
 
-@pytest.fixture(scope="module")
-def train():
-    specification = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test runs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A block of 0.1 m with two named faces, in mm."""
-    mesh = box_mesh(cells=(4, 2, 2), size=(100.0, 40.0, 40.0))
-    faces = [
-        mesh.boundary.numpy()[np.isin(mesh.boundary.numpy(), mesh.vertex_sets[name].numpy()).all(1)]
-        for name in ("x_min", "x_max")
-    ]
-    blocks = [("tetra", mesh.cells.numpy()), ("triangle", faces[0]), ("triangle", faces[1])]
-    tags = [np.full(len(cells), tag) for tag, (_, cells) in enumerate(blocks, 1)]
-    path = tmp_path_factory.mktemp("mesh") / "block.msh"
-    meshio.Mesh(
-        mesh.vertices.double().numpy(),
-        blocks,
-        cell_data={"gmsh:physical": tags, "gmsh:geometrical": [tag.copy() for tag in tags]},
-        field_data={"body": np.array([1, 3]), "left": np.array([2, 2]), "right": np.array([3, 2])},
-    ).write(path, file_format="gmsh22", binary=False)
-    return ["--mesh", str(path), "--scale", "0.001", "--fixed", "left"]
+def run(*arguments: str) -> Path:
+    """A run named "test", and its folder."""
+    main([*SMALL, "run_name=test", *arguments])
+    return Path("outputs/test")
 
 
-@pytest.fixture(scope="module")
-def finished(train, small, tmp_path_factory):
-    """The folder that a run on the small block wrote, and what it returned."""
-    folder = tmp_path_factory.mktemp("outputs") / "new" / "folder"
-    return folder, train.main([*small, "--output", str(folder)])
+def found(folder: Path) -> dict[str, float]:
+    rows = json.loads((folder / "results.json").read_text())["parameters"]
+    return {name: row["found"] for name, row in rows.items()}
 
 
-def test_the_truth_is_found_within_one_percent(finished):
-    rows = finished[1]["parameters"]
-    assert list(rows) == ["youngs_modulus [Pa]", "poissons_ratio"]
-    for row, initial, reference in zip(rows.values(), (3e5, 0.3), (1e5, 0.4), strict=True):
-        assert row["initial"] == pytest.approx(initial, rel=1e-5)
-        assert row["reference"] == reference
-        assert row["relative_error"] == pytest.approx(abs(row["found"] / reference - 1))
-        assert row["relative_error"] < 0.01
-    assert finished[1]["loss"]["found"] < 1e-5 < 0.1 < finished[1]["loss"]["initial"]
-    assert finished[1]["ended"] == "converged"
+def failure(*arguments: str) -> str:
+    with pytest.raises(SystemExit) as error:
+        main([*SMALL, *arguments])
+    assert error.value.code not in (None, 0)
+    return str(error.value.code)
 
 
-def test_results_pictures_and_frames_are_written(finished):
-    folder, results = finished
-    assert json.loads((folder / "results.json").read_text()) == results
-    for name in ("convergence.png", "found_over_target.png"):
-        assert (folder / name).read_bytes().startswith(b"\x89PNG")
-        assert (folder / name).stat().st_size > 10_000
+def in_another_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *SMALL, *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        timeout=300,
+    )
+
+
+def test_the_truth_is_found_and_everything_is_written(capsys):
+    folder = run("logger=wandb_offline")
+    assert found(folder) == pytest.approx({E: 1e5, NU: 0.4}, rel=1e-3)
+    out = capsys.readouterr().out
+    assert re.search(rf"{E}: 300000 Pa -> \d+\.?\d* Pa \(reference 100000 Pa, error 0\.\d\d%\)", out)
+    assert "wandb sync" in out
+    assert "the fit's own mesh and step" in out
+    results = json.loads((folder / "results.json").read_text())
+    row = results["parameters"][E]
+    assert row.keys() == {"initial", "found", "reference", "relative_error", "unit"}
+    assert (row["initial"], row["reference"], row["unit"]) == (pytest.approx(3e5), 1e5, "Pa")
+    assert row["relative_error"] == pytest.approx(abs(row["found"] / 1e5 - 1))
+    assert results["loss"]["found"] < 1e-6 < 0.1 < results["loss"]["initial"]
+    for picture in ("convergence.png", "found_over_target.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     frames = re.findall(r'file="([^"]+)"', (folder / "motion.pvd").read_text())
     assert 10 <= len(frames) <= 41
-    start, end = (meshio.read(folder / frames[k]).points for k in (0, -1))
-    assert start.max() == pytest.approx(0.1)
-    assert 1e-3 < np.abs(end - start).max() < 0.05
+    assert meshio.read(folder / frames[-1]).points.shape == (16, 3)
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert json.loads((folder / "versions.json").read_text())["torch"]
+    log = np.genfromtxt(folder / "csv/version_0/metrics.csv", delimiter=",", names=True, deletechars="")
+    assert len(log) == results["epochs"] + 1
+    assert log[E][0] == pytest.approx(3e5)
+    assert log["loss"].min() == pytest.approx(results["loss"]["found"])
 
 
-def test_what_is_printed(train, small, tmp_path, capsys):
-    results = train.main([*small, "--output", str(tmp_path), "--iterations", "2", "--dtype", "float32"])
+OPTIMIZERS = {
+    # Neither stops early here, so that both parts have epochs to run.
+    "lbfgs": ["optimizer.max_iter=1", "callbacks.stop.stopping_threshold=0"],
+    "adam": ["optimizer=adam", "scheduler=exponential", "scheduler.gamma=0.5"],
+    "cosine": ["optimizer=adam", "scheduler=cosine", "scheduler.T_max=4"],
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_resumed_run_equals_one_that_was_not_interrupted_to_the_last_bit(name):
+    options = OPTIMIZERS[name]
+    main([*SMALL, *options, "run_name=whole", "trainer.max_epochs=4"])
+    main([*SMALL, *options, "run_name=parts", "trainer.max_epochs=2"])
+    before = found(Path("outputs/parts"))
+    main([*SMALL, *options, "run_name=parts", "trainer.max_epochs=4"])
+    whole, parts = (json.loads(Path(f"outputs/{k}/results.json").read_text()) for k in ("whole", "parts"))
+    for key in ("parameters", "loss", "epochs"):
+        assert parts[key] == whole[key]
+    assert before != found(Path("outputs/parts"))
+
+
+def test_an_old_name_with_other_physics_is_refused_and_the_difference_shown():
+    folder = run("trainer.max_epochs=1")
+    before = (folder / "results.json").read_text()
+    message = failure("run_name=test", "material.youngs_modulus=2e5", "trainer.max_epochs=2")
+    assert "material.youngs_modulus: 300000.0 -> 200000.0" in message
+    assert "max_epochs" not in message
+    assert (folder / "results.json").read_text() == before
+
+
+def test_a_folder_of_something_else_is_refused(folder):
+    (folder / "outputs/test").mkdir(parents=True)
+    (folder / "outputs/test/thesis.tex").touch()
+    assert "not the folder of a run" in failure("run_name=test")
+
+
+def test_the_first_interrupt_ends_a_run_after_its_epoch_and_keeps_everything(monkeypatch, capsys):
+    record, asked = History.on_validation_epoch_end, []
+
+    def interrupting(self, trainer, module):
+        record(self, trainer, module)
+        if not asked and not trainer.sanity_checking:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    monkeypatch.setattr(History, "on_validation_epoch_end", interrupting)
+    before = signal.getsignal(signal.SIGINT)
+    assert threading.current_thread() is threading.main_thread()
+    folder = run("optimizer=adam")
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["ended"], results["epochs"]) == ("interrupted", 1)
+    assert "press Ctrl-C again" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_fit_that_fails_keeps_what_it_had(capsys):
+    # A learning rate that overshoots to a stiffness for which the time step is too long.
+    message = failure("run_name=test", "optimizer=sgd", "optimizer.lr=-3")
+    assert "beyond the stable time step" in message
+    results = json.loads(Path("outputs/test/results.json").read_text())
+    assert results["ended"].startswith("failed, dt = ")
+    assert results["epochs"] >= 1
+
+
+def test_two_processes_find_what_one_finds(folder):
+    scenes = ["initial.known.pull=[2,1]", "initial.known.twist=[8,-4]"]
+    options = [*scenes, "optimizer=adam", "trainer.max_epochs=2"]
+    main([*SMALL, *options, "run_name=one"])
+    result = in_another_process(*options, "trainer=ddp_cpu", "run_name=two")
+    assert result.returncode == 0, result.stderr
+    assert found(Path("outputs/two")) == pytest.approx(found(Path("outputs/one")), rel=1e-12)
+    assert sorted(path.name for path in Path("outputs").iterdir()) == ["one", "two"]
+
+
+def test_a_multirun_is_one_folder_and_as_many_results(capsys):
+    main([*SMALL, "-m", "material.youngs_modulus=2e5,3e5", "trainer.max_epochs=1"])
+    (sweep,) = Path("outputs/sweeps").iterdir()
+    initial = [
+        json.loads((sweep / k / "results.json").read_text())["parameters"][E]["initial"] for k in ("0", "1")
+    ]
+    assert initial == pytest.approx([2e5, 3e5])
+
+
+def test_a_multirun_of_runs_that_start_processes_is_refused_with_the_alternative():
+    message = failure("-m", "seed=0,1", "optimizer=adam", "trainer=ddp_cpu", "initial.known.pull=[1,2]")
+    assert "ddp_spawn" in message
+
+
+def test_a_body_and_a_target_of_ones_own(folder, capsys):
+    mesh = box_mesh(cells=(3, 1, 1), size=(100.0, 30.0, 30.0))
+    surface = mesh.boundary.numpy()
+    clamped = surface[np.isin(surface, mesh.vertex_sets["x_min"].numpy()).all(1)]
+    blocks = [("tetra", mesh.cells.numpy()), ("triangle", clamped)]
+    tags = [np.full(len(cells), tag) for tag, (_, cells) in enumerate(blocks, 1)]
+    data = {"gmsh:physical": tags, "gmsh:geometrical": [tag.copy() for tag in tags]}
+    names = {"body": np.array([1, 3]), "clamped": np.array([2, 2])}
+    own = meshio.Mesh(mesh.vertices.double().numpy(), blocks, cell_data=data, field_data=names)
+    own.write("my.msh", file_format="gmsh22", binary=False)
+    options = ["mesh.path=my.msh", "mesh.scale=0.001", "logger=csv"]
+    main([*options, "run_name=twin", "trainer.max_epochs=1", "optimizer.max_iter=1"])
+    frames = re.findall(r'file="([^"]+)"', Path("outputs/twin/motion.pvd").read_text())
+    # What the run before found is the target now.
+    deformed = Path("outputs/twin") / frames[-1]
+    main([*options, f"data.path={deformed}", "run_name=own"])
+    row = json.loads(Path("outputs/own/results.json").read_text())["parameters"][E]
+    assert row["reference"] is None
+    assert row["found"] == pytest.approx(found(Path("outputs/twin"))[E], rel=0.02)
+    assert f"{E}: 300000 Pa -> " in capsys.readouterr().out
+
+
+def test_a_refined_twin_shows_the_bias_of_the_mesh(capsys):
+    folder = run("data.twin=refined", "trainer.max_epochs=4")
+    # The fit's coarse beam is too stiff, so that it looks softer than it is.
+    assert found(folder)[E] < 0.97e5
+    assert "eight times the cells" in capsys.readouterr().out
+
+
+def test_checked_gradients_fit_nothing_and_write_nothing(capsys):
+    main([*SMALL, "debug=gradients", "run_name=test"])
     out = capsys.readouterr().out
-    row = results["parameters"]["youngs_modulus [Pa]"]
-    table = f"youngs_modulus [Pa]: 300000 -> {row['found']:.6g} (reference 100000, error"
-    for expected in ("(stable: ", "float32", "all within 0.02", "\n   2  loss = ", table, str(tmp_path)):
-        assert expected in out
-    assert "\n   3  loss" not in out
-    assert results["simulations"] == 2
-    assert results["ended"] == "all 2 simulations run"
-
-
-def test_one_thread_for_the_run_and_the_same_as_before_after_it(train, small, tmp_path, monkeypatch):
-    during, before = [], torch.get_num_threads()
-    monkeypatch.setattr(train, "progress", lambda *_: during.append(torch.get_num_threads()))
-    train.main([*small, "--output", str(tmp_path), "--iterations", "1", "--threads", str(before + 1)])
-    assert during == [before + 1]
-    assert torch.get_num_threads() == before
+    assert "all within 1e-06" in out
+    assert E in out
+    assert not Path("outputs/test").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--mesh", "nowhere.msh"], r"train.py: error: nowhere.msh does not exist"),
-        (["--mesh", str(ROOT / "train.py")], r"train.py: error: .* could not be read"),
-        (["--fixed", "hand"], r"cantilever.msh has no vertices tagged 'hand'; its tags: 'clamped', 'tip'"),
-        (["--scale", "0"], r"scale must be positive and finite .*, got 0.0"),
+        (["material.youngs_moduls=1"], "'material.youngs_moduls'; did you mean 'material.youngs_modulus'?"),
+        (["optimizer=adm"], "optimizer has no option 'adm'; did you mean 'adam'?"),
+        ([f"trainable=[{E}s]"], f"did you mean '{E}'?"),
+        (["mesh.cells=[0,1,1]"], "mesh: cells must"),
+        (["constraints.fixed.tag=hand"], "no vertices tagged 'hand'; its tags: 'x_min'"),
+        (["constraints.fixed.tag=null"], "exactly one of tag, box, plane, got none"),
+        (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist"),
+        (["trainer.max_epochs=many"], "trainer.max_epochs must be a whole number"),
+        (["material.poissons_ratio=0.7"], "poissons_ratio must lie in (-1, 0.5), got 0.7"),
+        (["trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping"),
+        (["dtype=float16"], "dtype must be float32 or float64"),
+        (["trainable=[density]"], "no truth for density"),
+        (["trainer.devices=2", "optimizer=adam"], "can not be shared equally by 2 processes"),
     ],
 )
-def test_bad_input_is_named(train, tmp_path, arguments, message):
-    with pytest.raises(SystemExit, match=message):
-        train.main([*arguments, "--output", str(tmp_path)])
-    assert not list(tmp_path.iterdir())
+def test_a_mistake_is_one_message_and_leaves_nothing_behind(arguments, message, folder):
+    assert message in failure(*arguments)
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert not list(folder.glob("outputs/*"))
 
 
-def test_an_output_that_is_a_file_is_refused_at_once(train, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"--output must name a folder, but .*file is a file"):
-        train.main(["--output", str(tmp_path / "file")])
+def test_the_default_run_has_no_warnings_and_the_script_exits_with_zero(folder):
+    result = in_another_process("trainer.max_epochs=1", "logger=wandb_offline")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert "epoch    1  loss = " in result.stdout
 
 
-@pytest.mark.parametrize("number", ["0", "-3", "2.5", "many"])
-def test_counts_are_whole_numbers_from_one_on(train, number, capsys):
-    with pytest.raises(SystemExit):
-        train.main(["--iterations", number])
-    assert "--iterations: must be a whole number of at least 1" in capsys.readouterr().err
+def test_a_mistake_exits_with_one_line_and_a_code():
+    result = in_another_process("optimizer=adm")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("train.py: error: ")
 
 
-def test_vertices_around_the_middle_can_not_be_held(train):
-    mesh = box_mesh(cells=(2, 2, 2))
-    with pytest.raises(simlayer.MeshError, match="must lie at one end"):
-        train.pulled_and_twisted(mesh, torch.arange(len(mesh.vertices)), pull=1.0, twist=1.0)
+def test_the_help_names_experiments_and_groups(capsys):
+    with contextlib.suppress(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    for word in ("spatially_varying", "data.path=", "optimizer: adam, adamw, lbfgs, sgd", "run_name=foo"):
+        assert word in out
 
 
-def test_the_velocities_pull_and_twist(train):
-    mesh = box_mesh(cells=(2, 2, 2), size=(0.2, 0.1, 0.1))
-    velocities, length = train.pulled_and_twisted(mesh, mesh.vertex_sets["x_min"], pull=2.0, twist=8.0)
-    assert length == pytest.approx(0.2)
-    assert velocities[mesh.vertex_sets["x_min"]].abs().max() == 0
-    far = mesh.vertex_sets["x_max"]
-    assert velocities[far, 0].numpy() == pytest.approx(2.0)
-    y, z = (mesh.vertices[far, 1:] - 0.05).T
-    # About the x axis at 8 m/s / 0.2 m.
-    torch.testing.assert_close(velocities[far, 1:], 40 * torch.stack([-z, y], 1), atol=1e-5, rtol=1e-5)
+def test_threads_and_dtype_are_as_before_after_a_run():
+    before = torch.get_num_threads(), torch.get_default_dtype()
+    run("dtype=float32", "threads=2", "trainer.max_epochs=1")
+    assert (torch.get_num_threads(), torch.get_default_dtype()) == before
 
 
-@pytest.mark.parametrize(
-    ("failure", "ended"),
-    [(KeyboardInterrupt(), "interrupted"), (DivergenceError("too fast"), "a trial failed: too fast")],
-)
-def test_what_was_found_before_an_interrupt_or_a_failure_is_kept(train, small, tmp_path, failure, ended):
-    scene = train.build_scene(train.parse([*small, "--steps", "20"]))
-    losses = []
-
-    def loss():
-        if len(losses) == 2:
-            raise failure
-        losses.append((scene.rollout(scene.start).positions - scene.target).square().sum() * 1e5)
-        return losses[-1]
-
-    fit = identify(scene.rollout, loss, [train.E, train.NU], limit=9, report=lambda *_: None)
-    assert fit.ended == ended
-    assert [trial.loss for trial in fit.trials] == [value.item() for value in losses]
-    material = scene.rollout.step.forces["elastic"].material
-    assert fit.best.loss == min(losses).item() < losses[0].item()
-    assert material.youngs_modulus.item() == fit.best.values[train.E]
-    assert material.poissons_ratio.item() == fit.best.values[train.NU]
-
-
-def test_an_interrupt_before_the_first_simulation_says_so(train, small, tmp_path, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "check_gradients", interrupted)
-    with pytest.raises(SystemExit, match="interrupted before there was anything to keep"):
-        train.main([*small, "--output", str(tmp_path)])
-
-
-def test_wrong_gradients_end_the_run(train, small, tmp_path, monkeypatch):
-    report = simlayer.verification.GradientReport
-    monkeypatch.setattr(report, "passed", property(lambda self: False))
-    with pytest.raises(SystemExit, match="these gradients are wrong"):
-        train.main([*small, "--output", str(tmp_path)])
-    assert not (tmp_path / "results.json").exists()
+def test_the_script_at_the_top_is_the_same_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with contextlib.suppress(SystemExit):
+        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+    assert "EXPERIMENTS" in capsys.readouterr().out

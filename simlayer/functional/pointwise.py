@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
+from simlayer.functional.simplification import simplify
 from simlayer.functional.tracing import trace
 
 # psi(coefficients, arguments) -> scalar
@@ -55,23 +56,14 @@ class PointwiseEnergy(nn.Module):
                 values[index] = tensor
             return energy(tuple(values), tensors[count:])
 
-        def gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
-            return torch.func.grad(lambda x: value(*tensors[:count], *x))(tensors[count:])
-
-        def hessian_product(*tensors: Tensor) -> tuple[Tensor, ...]:
-            fixed, x, direction = tensors[:count], tensors[count:-size], tensors[-size:]
-
-            # Reverse over reverse: forward modes do not broadcast when they are traced on scalars.
-            def slope(y: tuple[Tensor, ...]) -> Tensor:
-                terms = [g * d for g, d in zip(gradient(*fixed, *y), direction, strict=True)]
-                return sum(terms[1:], terms[0])
-
-            return torch.func.grad(slope)(x)
-
-        example = [*(coefficients[index] for index in self.used), *arguments]
-        self._value = trace(value, *example)
-        self._gradient = trace(gradient, *example)
-        self._hessian_product = trace(hessian_product, *example, *arguments)
+        own, every = slice(count, None), slice(None)
+        inputs = [*(coefficients[index] for index in self.used), *arguments]
+        self._value = _graph(value, *inputs)
+        self._gradient = _graph(_slopes(value, own), *inputs)
+        self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
+        if not self.shared:
+            self._pullback = _graph(_product(value, every, own, count + size), *inputs, *arguments)
+            self._tangent = _graph(_product(value, own, every, count + size), *inputs, *inputs)
 
     def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
         """The energy at every point."""
@@ -79,6 +71,8 @@ class PointwiseEnergy(nn.Module):
 
     def gradient(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Its derivatives with respect to the arguments."""
+        if not self.shared and torch.is_grad_enabled():
+            return _Gradient.apply(self, *coefficients, *arguments)
         return self._everywhere(self._gradient, coefficients, arguments)
 
     def hessian_product(
@@ -97,6 +91,82 @@ class PointwiseEnergy(nn.Module):
         flat = [field.expand(shape).reshape(-1) for field in fields]
         mapped = torch.func.vmap(graph, (*[None] * len(weights), *[0] * len(flat)))(*weights, *flat)
         return tree_map(lambda result: result.reshape(shape), mapped)
+
+
+class _Gradient(torch.autograd.Function):
+    """The gradient as one node of the autograd graph, whose derivatives are traced graphs too.
+
+    Recorded operator by operator, backward would execute twice as many.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(law: PointwiseEnergy, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return law._gradient(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.law, *tensors = inputs
+        ctx.shapes = [result.shape for result in output]
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        gradients = ctx.law._pullback(*tensors, *cotangents)
+        return None, *(_fitted(g, t.shape) for g, t in zip(gradients, tensors, strict=True))
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *directions: Tensor | None) -> tuple[Tensor, ...]:
+        pairs = zip(ctx.saved_tensors, directions, strict=True)
+        given = [torch.zeros_like(x) if dx is None else dx for x, dx in pairs]
+        tangents = ctx.law._tangent(*ctx.saved_tensors, *given)
+        return tuple(_fitted(t, shape) for t, shape in zip(tangents, ctx.shapes, strict=True))
+
+
+def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
+    """Summed over what the input was broadcast over, and expanded where the derivative is constant."""
+    if derivative.shape != shape and derivative.numel() <= shape.numel():
+        derivative = derivative.expand(torch.broadcast_shapes(derivative.shape, shape))
+    return derivative.sum_to_size(shape)
+
+
+def _slopes(function: Callable[..., Tensor], wanted: slice) -> Callable[..., tuple[Tensor, ...]]:
+    """The derivatives with respect to some of the inputs."""
+    return lambda *x: torch.func.grad(lambda y: function(*_replaced(x, wanted, y)))(x[wanted])
+
+
+def _product(
+    function: Callable[..., Tensor], wanted: slice, along: slice, num_inputs: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The derivatives with respect to `wanted` of the derivative in a direction of the inputs `along`."""
+
+    # Reverse over reverse: forward modes do not broadcast when they are traced on scalars.
+    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
+        x, direction = tensors[:num_inputs], tensors[num_inputs:]
+
+        def directional(y: tuple[Tensor, ...]) -> Tensor:
+            slopes = _slopes(function, along)(*_replaced(x, wanted, y))
+            terms = [g * d for g, d in zip(slopes, direction, strict=True)]
+            return sum(terms[1:], terms[0])
+
+        return torch.func.grad(directional)(x[wanted])
+
+    return derivatives
+
+
+def _graph(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
+    graph = trace(function, *example)
+    simplify(graph)
+    return graph
+
+
+def _replaced(tensors: tuple[Tensor, ...], where: slice, new: Sequence[Tensor]) -> list[Tensor]:
+    replaced = list(tensors)
+    replaced[where] = new
+    return replaced
 
 
 def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[int, ...]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from torch import Tensor, fx
+
+_thread = threading.local()
+
+
+def is_tracing() -> bool:
+    """Whether what runs now is only recorded as a graph."""
+    return getattr(_thread, "tracing", False)
 
 
 def trace(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
@@ -23,6 +31,7 @@ def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
     # Imported here because it brings sympy along, which `import simlayer` should not.
     from torch.fx.experimental.proxy_tensor import make_fx
 
+    _thread.tracing = True
     graph = make_fx(function)(*(tensor.detach() for tensor in example))
     graph.graph.eliminate_dead_code()
     graph.recompile()

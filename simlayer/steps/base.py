@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -47,7 +47,7 @@ class Step(PhysicalModule, ABC):
         *,
         dt: float | Literal["auto"],
         density: float | Tensor = 1000.0,
-        gravity: tuple[float, float, float] | Tensor = (0.0, 0.0, 0.0),
+        gravity: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
         fixed: Tensor | str | None = None,
         prescribed_velocities: Tensor | None = None,
         dissipation: Mapping[str, Dissipation] | None = None,

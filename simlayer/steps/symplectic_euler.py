@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -15,10 +17,11 @@ class SymplecticEuler(Step):
 
     def substep(self, state: State) -> State:
         h = self.dt / self.substeps
-        velocities = state.velocities + h * self.gravity[..., None, :]
+        # In fused operators, of which an uncompiled step should have few.
+        velocities = torch.add(state.velocities, self.gravity[..., None, :], alpha=h)
         for force in self.forces.values():
-            velocities = velocities + h * (force(state) * self.inverse_masses[..., None])
+            velocities = torch.addcmul(velocities, force(state), self.inverse_masses[..., None], value=h)
         for dissipation in self.dissipation.values():
             velocities = dissipation(state, velocities, h, self.forces)
-        velocities = self.free * velocities + self.held_velocities
-        return State(state.positions + h * velocities, velocities, state.history)
+        velocities = torch.addcmul(self.held_velocities, self.free, velocities)
+        return State(torch.add(state.positions, velocities, alpha=h), velocities, state.history)

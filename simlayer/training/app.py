@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     OmegaConf.register_new_resolver("asset", lambda name: str(PACKAGE / "assets" / name), replace=True)
     try:
-        config = checked(arguments, configs())
+        config, arguments = checked(arguments, configs())
         if config is not None:
             check_config(config, multirun=False)
     except ConfigError as error:
@@ -70,4 +70,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key" in str(error) else ""
         return (f"{key}: " if key else "") + _said(error.__cause__)
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, TypeError) and "unexpected keyword" in text:
+        text += "; if the experiment sets it, for another class: experiment=blank sets nothing."
+    return text

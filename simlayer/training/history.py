@@ -30,14 +30,21 @@ class History(Callback):
     def __init__(self, reference: Mapping[str, Tensor] | None = None) -> None:
         self.reference = dict(reference or {})
         self.rows: list[dict[str, Any]] = []
+        self._norms: dict[str, float] = {}
 
     @property
     def best(self) -> dict[str, Any]:
-        return min(self.rows, key=lambda row: row["loss"])
+        """The row of the epoch with the least loss; the first guess counts only where there is no epoch."""
+        return min(self.rows[1:] or self.rows, key=lambda row: row["loss"])
 
     def series(self, name: str) -> list[float]:
         """The mean of an unknown in every row."""
         return [torch.tensor(row["values"][name]).mean().item() for row in self.rows]
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ParameterIdentification)
+        gradients = ((unknown.name, unknown.parameter.grad) for unknown in pl_module.unknowns)
+        self._norms = {name: float(grad.norm()) for name, grad in gradients if grad is not None}
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rows:
@@ -61,8 +68,7 @@ class History(Callback):
             }  # fmt: skip
             if name in self.reference:
                 metrics[f"error/{name}"] = relative_error(value, self.reference[name])
-        if row["epoch"]:
-            metrics |= {f"gradient_norm/{n}": norm for n, norm in model.gradient_norms().items()}
+        metrics |= {f"gradient_norm/{name}": norm for name, norm in self._norms.items()}
         self.rows.append(row)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=row["epoch"])

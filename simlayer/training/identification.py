@@ -93,7 +93,8 @@ class ParameterIdentification(LightningModule):
 
     def validation_step(self, batch: Scenes, index: int) -> None:
         size = len(batch.positions)
-        self.log("loss", self.total_loss(batch), batch_size=size, sync_dist=True, on_epoch=True)
+        # `History` passes it on to loggers, together with the values that it belongs to.
+        self.log("loss", self.total_loss(batch), batch_size=size, sync_dist=True, logger=False)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)
@@ -112,10 +113,3 @@ class ParameterIdentification(LightningModule):
     def values(self) -> dict[str, Tensor]:
         """The unknowns now: physical values by name, in SI units."""
         return {unknown.name: unknown.value.clone() for unknown in self.unknowns}
-
-    def gradient_norms(self) -> dict[str, float]:
-        """Of the loss with respect to what is stored of each unknown; 0 where there is none yet."""
-        return {
-            unknown.name: 0.0 if unknown.parameter.grad is None else float(unknown.parameter.grad.norm())
-            for unknown in self.unknowns
-        }

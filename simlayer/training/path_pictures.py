@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
@@ -16,7 +17,7 @@ def path_picture(
     names: Sequence[str],
 ) -> Figure:
     """Displacements [m] over time [s], one panel a marker: dots where it was seen, a line per simulation."""
-    columns = min(len(names), 3)
+    columns = len(names) if len(names) <= 3 else math.ceil(math.sqrt(len(names)))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.5 * columns, 2.8 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -33,6 +34,8 @@ def path_picture(
                 axis.plot(times, path, color=color, lw=0.8, ls=":", label=f"{component}, {title}")
         axis.set_title(name, fontsize="medium")
         axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
     for axis in axes[-1]:
         axis.set_xlabel("time [s]")
     for axis in axes[:, 0]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.errors import ConfigError
-from simlayer.training.data import flattened
 
 
 def check_config(config: DictConfig, *, multirun: bool) -> None:
@@ -83,15 +82,5 @@ def _data(config: DictConfig) -> Iterator[str]:
     for key, path in (("mesh.path", config.mesh.get("path")), ("data.path", data.path)):
         if path is not None and not Path(path).is_file():
             yield f"{key}: {path} does not exist (looked from {Path.cwd()})."
-    if data.path is not None:
-        if data.twin != "same" or data.noise or data.missing:
-            yield "data.twin, data.noise and data.missing are for twins; leave them out, or data.path."
-        return
-    truth = flattened(OmegaConf.to_container(data.truth, resolve=True))  # type: ignore[arg-type]
-    fixed = {name.partition("._target_")[0] for name in truth if "._target_" in name}
-    without = [name for name in config.trainable or () if name not in truth and name not in fixed]
-    if without:
-        yield (
-            f"the twin has no truth for {without[0]}, so that the fit would start at the solution; set "
-            f"data.truth.{without[0]}=..., or data.path to a file."
-        )
+    if data.path is not None and (data.twin != "same" or data.noise or data.missing):
+        yield "data.twin, data.noise and data.missing are for twins; leave them out, or data.path."

@@ -91,10 +91,10 @@ def build_task(config: DictConfig) -> Task:
     data: Data = built(config.data)
     scene = build_scene(config, built(config.mesh), data)
     scenes = Scenes(scene.start.positions, scene.start.velocities, seen_by(data, scene, config))
-    if wrong := len(scenes.positions) % int(config.trainer.devices):
+    if len(scenes.positions) % int(config.trainer.devices):
         raise ConfigError(
-            f"{len(scenes.positions)} scene(s) can not be shared by {config.trainer.devices} processes, "
-            f"{wrong} would be left; change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
+            f"{len(scenes.positions)} scene(s) can not be shared equally by {config.trainer.devices} "
+            "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
     rest = scene.observed.sensors(scene.start.positions)[:, None]
     motion = (scenes.seen - rest).square().sum(-1).nanmean().sqrt()
@@ -108,6 +108,12 @@ def build_task(config: DictConfig) -> Task:
         fields=config.fields,
     )
     truth = data.truth if data.path is None else {}
+    without = [unknown.name for unknown in model.unknowns if unknown.name not in truth]
+    if data.path is None and without:
+        raise ConfigError(
+            f"the twin has no truth for {without[0]}, so that the fit would start at the solution; set "
+            f"data.truth.{without[0]}=..., or data.path to a file."
+        )
     reference = {
         unknown.name: torch.as_tensor(data.true_value(unknown.name, scene.mesh), dtype=torch.float64)
         for unknown in model.unknowns
@@ -137,6 +143,9 @@ def _fit(
                 raise
             failure = error
         model.load_state_dict(torch.load(folder / BEST, weights_only=True)["state_dict"])
+        # Where the fit ran in processes of its own, only its checkpoints know what happened.
+        callbacks = torch.load(folder / CHECKPOINT, weights_only=True)["callbacks"]
+        history.load_state_dict(callbacks[history.state_key])
         model.trainer = None  # so that what is written out needs none
         if not trainer.is_global_zero:
             return {}

@@ -29,8 +29,7 @@ def open_folder(folder: Path, config: DictConfig) -> Path | None:
     """
     path, last = folder / CONFIG, folder / CHECKPOINT
     if path.exists():
-        before = OmegaConf.to_container(OmegaConf.load(path))
-        if changes := _changes(before, _plain(config)):
+        if changes := _changes(_plain(OmegaConf.load(path)), _plain(config)):
             listed = "\n".join(f"  {change}" for change in changes)
             raise ConfigError(
                 f"{folder} holds a run of another experiment; it can only go on as it was:\n{listed}\n"
@@ -39,20 +38,21 @@ def open_folder(folder: Path, config: DictConfig) -> Path | None:
     elif folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and not the folder of a run; choose another run_name.")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(_plain(config))), encoding="utf-8")
+    path.write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     versions |= {"python": platform.python_version(), "platform": platform.platform()}
     (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", encoding="utf-8")
     return last if last.exists() else None
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    container = OmegaConf.to_container(config, resolve=True)
+def _plain(config: Any) -> dict[str, Any]:
+    """The configuration with its references as they are written: what one key changes is one change."""
+    container = OmegaConf.to_container(config)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
 
-def _changes(before: Any, now: dict[str, Any]) -> list[str]:
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     old, new = flattened(before), flattened(now)
     names = [name for name in {**old, **new} if not name.startswith(FREE)]
     return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]

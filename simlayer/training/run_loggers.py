@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
@@ -22,16 +21,19 @@ def built_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> lis
             loggers.append(make(save_dir=folder, flush_logs_every_n_steps=1))
             continue
         # Its notes on every run go to its own log; this program prints the command that matters.
-        os.environ.setdefault("WANDB_SILENT", "true")
-        group = make.keywords.pop("group", None) or sweep
+        wandb.setup(wandb.Settings(silent=True))
+        options = {"group": make.keywords.get("group") or sweep}
+        if make.keywords.get("offline"):
+            # Lightning says so by the environment, which was read before.
+            options["mode"] = "offline"
         loggers.append(
             make(
                 save_dir=folder,
                 name=folder.name if sweep is None else f"{sweep}-{folder.name}",
                 id=_identity(folder),
                 resume="allow",
-                group=group,
                 tags=[config.name],
+                **options,
             )
         )
     flat = flattened(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
