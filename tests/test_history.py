@@ -86,6 +86,14 @@ def test_loggers_get_every_row_with_errors_and_gradients():
     assert [metrics["loss"] for _, metrics in kept.metrics] == [row["loss"] for row in history.rows]
 
 
+def test_the_best_row_is_an_epoch_that_has_a_checkpoint_if_there_is_one():
+    history = History()
+    history.rows = [{"epoch": 0, "loss": 1.0}]
+    assert history.best["epoch"] == 0
+    history.rows += [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
+    assert history.best["epoch"] == 2
+
+
 def test_a_resumed_fit_has_a_whole_history(tmp_path):
     whole = History()
     fit(epochs=4, history=whole)

@@ -252,10 +252,10 @@ def test_every_epoch_ends_with_the_loss_at_the_values_that_it_reached():
 def test_a_field_and_one_number_are_found_together():
     stiffness = torch.linspace(0.8e5, 1.2e5, 18)
     model, scenes = fitted(
-        [E, "density"], truth={E: stiffness, "density": 950.0}, optimizer=lbfgs, count=3, fields={E: "cells"}
+        [E, "density"], truth={E: stiffness, "density": 950.0}, optimizer=lbfgs, count=2, fields={E: "cells"}
     )
     start = model.total_loss(scenes).item()
-    fit(model, scenes, epochs=8)
+    fit(model, scenes, epochs=4)
     assert model.total_loss(scenes).item() < 1e-3 * start
     assert float(model.values()["density"]) == pytest.approx(950.0, rel=0.02)
 
@@ -265,16 +265,6 @@ def test_a_model_is_tested_with_the_trainers_own_defaults():
     # In inference mode, which allows no autograd at all.
     (result,) = trainer().test(model, scene_loader(scenes), verbose=False)
     assert result["test_loss"] == pytest.approx(model.total_loss(scenes).item(), rel=1e-6)
-
-
-def test_gradient_norms_are_zero_before_there_is_a_gradient():
-    model, scenes = fitted([E, "initial.velocities"])
-    assert model.gradient_norms() == {E: 0.0, "initial.velocities": 0.0}
-    model.total_loss(scenes).backward()
-    norms = model.gradient_norms()
-    grad = model.known["initial.velocities"].parameter.grad
-    assert norms["initial.velocities"] == pytest.approx(float(grad.norm()))
-    assert norms[E] > 0
 
 
 def test_a_loader_gives_all_scenes_at_once_or_in_batches_of_their_order():
