@@ -22,7 +22,7 @@ def beam_mesh():
 
 def observed_beam(num_steps=8, *, times=None, dt=DT, frames=4, release_time=0.0, **options):
     """All vertices of a clamped beam, at times [s] (by default the last one), with an initial state."""
-    rollout = RolloutModule(beam(dt=dt, **options), num_steps, compile=False)
+    rollout = RolloutModule(beam(dt=dt, substeps=1, **options), num_steps, compile=False)
     times = torch.tensor([num_steps * dt]) if times is None else times
     return ObservedRollout(
         rollout,

@@ -135,7 +135,7 @@ def test_priors_are_added_with_the_stored_values_of_their_fields():
     prior = SmoothnessPrior(beam_mesh(), E, weight=0.5)
     model, scenes = fitted([E], fields={E: "cells"}, priors={"a": prior, "b": prior})
     stored = model.unknowns[0].parameter
-    stored.data += torch.randn(18)
+    stored.data += 0.2 * torch.randn(18)
     bare = model.loss(model(State(*scenes[:2])), scenes.seen)
     assert model.total_loss(scenes).item() == pytest.approx(
         float((bare + 2 * prior(stored)).detach()), rel=1e-14
