@@ -22,7 +22,7 @@ def pytest_configure(config):
         early = sorted(name for name in sys.modules if name.split(".")[0] == "simlayer")
         if early:
             raise pytest.UsageError(f"{early[0]} was imported before its runtime shape checks: by a plugin?")
-        install_import_hook("simlayer", "beartype.beartype")
+        install_import_hook("simlayer", "typechecks.checked")
     # The shape checks look into annotations, and OmegaConf's classes are made of an old kind.
     config.addinivalue_line("filterwarnings", "ignore:.*PEP 484 type hint typing.MutableMapping")
     # torch itself calls it when it first loads its forward-mode decompositions.

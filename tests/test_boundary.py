@@ -1,9 +1,11 @@
 """The boundary surface: closed, outward, and the only place where a face has one cell."""
 
+import math
+
 import pytest
 import torch
 
-from simlayer.boundary import cell_faces, face_owners
+from simlayer.boundary import boundary_and_owners, cell_faces, face_owners, interior_faces
 from simlayer.mesh import Mesh, box_mesh
 
 
@@ -54,3 +56,56 @@ def test_every_boundary_triangle_faces_away_from_its_cell():
         a, b, c = mesh.vertices[face]
         inward = mesh.vertices[cell].mean(0) - a
         assert torch.linalg.cross(b - a, c - a) @ inward < 0
+
+
+def area(vertices, triangles):
+    a, b, c = vertices[triangles].unbind(1)
+    return torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+
+
+def test_every_interior_face_is_a_face_of_both_of_its_cells(lump):
+    cells, triangles = interior_faces(lump.cells, len(lump.vertices))
+    for side in cells.unbind(1):
+        assert (lump.cells[side][:, :, None] == triangles[:, None]).any(1).all()
+    assert (cells[:, 0] != cells[:, 1]).all()
+    assert len(cells.sort(1).values.unique(dim=0)) == len(cells)
+
+
+def test_four_faces_a_cell_are_two_for_each_face_inside_and_one_for_each_outside(lump):
+    cells, _ = interior_faces(lump.cells, len(lump.vertices))
+    assert 4 * len(lump.cells) == 2 * len(cells) + len(lump.boundary)
+    outside = boundary_and_owners(lump.cells, len(lump.vertices))[1]
+    faces = torch.cat([cells.flatten(), outside]).bincount(minlength=len(lump.cells))
+    assert (faces == 4).all()
+
+
+def test_an_interior_face_points_from_its_first_cell_to_its_second(lump):
+    cells, triangles = interior_faces(lump.cells, len(lump.vertices))
+    middles = lump.vertices[lump.cells].mean(1)
+    a, b, c = lump.vertices[triangles].unbind(1)
+    normal = torch.linalg.cross(b - a, c - a)
+    assert ((middles[cells[:, 1]] - a) * normal).sum(1).min() > 0
+    assert ((middles[cells[:, 0]] - a) * normal).sum(1).max() < 0
+
+
+def test_the_faces_inside_a_box_have_the_areas_of_its_cuts():
+    mesh = box_mesh(cells=(2, 1, 1))
+    _, triangles = interior_faces(mesh.cells, len(mesh.vertices))
+    inside = area(mesh.vertices, triangles)
+    middle = (mesh.vertices[triangles][:, :, 0] == 0.5).all(1)
+    assert inside[middle].sum().item() == pytest.approx(1.0)
+    # Each box of 1/2 x 1 x 1 is cut by three planes through its diagonal, along x, y and z.
+    planes = 2 * (math.hypot(1, 1) / 2 + 2 * math.hypot(0.5, 1))
+    assert inside[~middle].sum().item() == pytest.approx(planes)
+
+
+def test_a_cell_alone_has_no_face_inside():
+    cells, triangles = interior_faces(torch.tensor([[0, 1, 2, 3]]), 4)
+    assert cells.shape == (0, 2)
+    assert triangles.shape == (0, 3)
+
+
+def test_every_boundary_triangle_is_a_face_of_its_owner(lump):
+    triangles, owners = boundary_and_owners(lump.cells, len(lump.vertices))
+    assert torch.equal(triangles, lump.boundary)
+    assert (lump.cells[owners][:, :, None] == triangles[:, None]).any(1).all()

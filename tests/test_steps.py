@@ -66,6 +66,27 @@ def test_a_body_without_stiffness_is_stable_at_any_time_step():
     assert step.stable_dt(moving((2, 1, 1))) == math.inf
 
 
+def test_an_automatic_time_step_is_half_of_the_stable_one_at_rest():
+    for options in ({}, {"youngs_modulus": 3e6}, {"density": 7.0}, {"substeps": 3}):
+        step = free_box(dt="auto", **options)
+        # It is rounded to two digits.
+        assert step.dt == pytest.approx(float(step.stable_dts()) / 2, rel=0.05)
+        assert step.dt == float(f"{step.dt:.1e}")
+    least = free_box(dt="auto", density=torch.linspace(100.0, 1000.0, 12))
+    assert least.dt == pytest.approx(float(least.stable_dts().min()) / 2, rel=0.05)
+
+
+def test_an_automatic_time_step_needs_a_stiffness():
+    with pytest.raises(ValueError, match=r"dt='auto' needs a force with a stiffness.*give seconds"):
+        SymplecticEuler(box_mesh(cells=(1, 1, 1)), {}, dt="auto")
+
+
+def test_a_time_step_can_not_be_another_word():
+    # Runtime checks of annotations are faster than the constructor, and a TypeError.
+    with pytest.raises((ValueError, TypeError), match="dt"):
+        free_box(dt="automatic")
+
+
 class FirstToZero(Force):
     def forward(self, state: State) -> Tensor:
         return -state.velocities
@@ -83,10 +104,10 @@ def test_dissipation_comes_after_the_forces():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dt": 0.0}, r"dt must be a positive number of seconds, got 0.0"),
-        ({"dt": -1e-3}, r"dt must be a positive number of seconds, got -0.001"),
-        ({"dt": math.nan}, r"dt must be a positive number of seconds, got nan"),
-        ({"dt": math.inf}, r"dt must be a positive number of seconds, got inf"),
+        ({"dt": 0.0}, r"dt must be a positive number of seconds, or 'auto', got 0.0"),
+        ({"dt": -1e-3}, r"dt must be a positive number of seconds, or 'auto', got -0.001"),
+        ({"dt": math.nan}, r"dt must be a positive number of seconds, or 'auto', got nan"),
+        ({"dt": math.inf}, r"dt must be a positive number of seconds, or 'auto', got inf"),
         ({"substeps": 0}, r"substeps must be at least 1, got 0"),
         ({"density": 0.0}, r"density must be positive, got 0"),
         ({"density": torch.ones(5)}, r"density has shape \(5,\)"),

@@ -54,8 +54,8 @@ class Step(PhysicalModule, ABC):
         substeps: int = 1,
     ) -> None:
         super().__init__()
-        if dt != "auto" and not 0 < dt < float("inf"):
-            raise ValueError(f"dt must be a positive number of seconds, or 'auto', got {dt}.")
+        if dt != "auto" and (isinstance(dt, str) or not 0 < dt < float("inf")):
+            raise ValueError(f"dt must be a positive number of seconds, or 'auto', got {dt!r}.")
         if substeps < 1:
             raise ValueError(f"substeps must be at least 1, got {substeps}.")
         self.substeps = substeps

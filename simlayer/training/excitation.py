@@ -35,6 +35,7 @@ def pulled_and_twisted(
 
     Raises:
         MeshError: if nothing is held, or not at one end.
+        ValueError: if there are several of both, but not as many.
     """
     ends = held.all(1)
     if not bool(ends.any()):
@@ -42,7 +43,14 @@ def pulled_and_twisted(
     axis, along, length = _axis(mesh, ends)
     arms = mesh.vertices - mesh.vertices[ends].mean(0)
     around = torch.linalg.cross(axis.expand_as(arms), arms) / length
-    pulls, twists = torch.broadcast_tensors(_column(pull), _column(twist))
+    columns = _column(pull), _column(twist)
+    counts = [len(column) for column in columns]
+    if 0 in counts or (1 not in counts and counts[0] != counts[1]):
+        raise ValueError(
+            "pull and twist must be as many speeds, or one of them a single one, got "
+            f"{counts[0]} and {counts[1]}."
+        )
+    pulls, twists = torch.broadcast_tensors(*columns)
     velocities = (along / length)[:, None] * (pulls * axis + twists * around)
     velocities = velocities.masked_fill(ends[:, None], 0.0)
     return State(mesh.vertices.expand_as(velocities), velocities)

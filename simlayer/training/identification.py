@@ -85,7 +85,7 @@ class ParameterIdentification(LightningModule):
         """The loss of the scenes, priors included."""
         loss = self.loss(self(State(batch.positions, batch.velocities)), batch.seen)
         for prior in self.priors.values():
-            loss = loss + prior(self.known[str(prior.name)].parameter)
+            loss = loss + prior(self.known[str(prior.name)].stored)
         return loss
 
     def training_step(self, batch: Scenes, index: int) -> Tensor:

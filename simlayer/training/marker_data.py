@@ -60,7 +60,7 @@ class MarkerPaths(Data):
             raise ObservationError(f"data.frame_rate [Hz] must be given for a twin, got {frame_rate}.")
         self.names = tuple(points)
         self.points = _tensor(points)
-        self.standoffs = _tensor(standoffs) if standoffs else None
+        self.standoffs = _tensor({name: standoffs[name] for name in points}) if standoffs else None
         self.frame_rate, self.unit, self.window = frame_rate, unit, window
         self.registration = registration
 

@@ -35,6 +35,11 @@ class Unknown:
         return self.quantity.stored(self.module)  # type: ignore[return-value]
 
     @property
+    def stored(self) -> Tensor:
+        """The same, or what takes the parameter's place for a time."""
+        return self.quantity.stored(self.module)
+
+    @property
     def unit(self) -> str:
         return self.quantity.unit
 
@@ -62,8 +67,9 @@ class Unknown:
         Raises:
             ValueError: if the quantity does not run over these.
         """
-        axis = {"regions": "cells", "vertices": self.quantity.over}.get(over, over)
-        size = self.module._extents.get("vertices" if "vert" in axis else axis)
+        vertices = "vertex vectors" if self.quantity.over == "vertex vectors" else "vertices"
+        axis = {"regions": "cells", "vertices": vertices}.get(over, over)
+        size = self.module._extents.get("vertices" if axis == vertices else axis)
         if axis != self.quantity.over or size is None or "component" in axis:
             raise ValueError(
                 f"{self.name} can not be expanded over {over!r}; it runs over {self.quantity.over!r}."

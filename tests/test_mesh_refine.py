@@ -1,0 +1,90 @@
+"""Refinement: the same body with eight times the cells, and everything that was named still named."""
+
+import pytest
+import torch
+from laws import deformations
+
+from simlayer import Mesh, box_mesh
+from simlayer.mesh_refine import refined
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.fixture
+def skewed():
+    """A box whose inner vertex is moved, sheared, with cells in random order and two regions."""
+    box = box_mesh(cells=(2, 2, 2))
+    moved = (
+        box.vertices + 0.1 * torch.randn(27, 3) * (box.vertices == 0.5).all(1, keepdim=True)
+    ) @ deformations()
+    cells = box.cells[torch.randperm(len(box.cells))]
+    right = (box.vertices[cells].mean(1)[:, 0] > 0.5).long()
+    return Mesh(
+        moved,
+        cells,
+        vertex_sets=box.vertex_sets,
+        cell_regions=right,
+        region_names=("left", "right"),
+        source="skew",
+    )
+
+
+def test_a_cell_becomes_eight_of_an_eighth_of_its_volume(skewed):
+    finer = refined(skewed)
+    assert len(finer.cells) == 8 * len(skewed.cells)
+    # A few roundings of volumes of 0.02 m³.
+    torch.testing.assert_close(
+        finer.volumes.view(-1, 8), (skewed.volumes[:, None] / 8).expand(-1, 8), rtol=0, atol=1e-16
+    )
+
+
+def test_the_first_vertices_are_those_of_the_mesh_and_the_others_all_the_middles_of_its_edges(skewed):
+    finer, count = refined(skewed), len(skewed.vertices)
+    assert torch.equal(finer.vertices[:count], skewed.vertices)
+    edges = {tuple(sorted((a, b))) for cell in skewed.cells.tolist() for a in cell for b in cell if a != b}
+    middles = {tuple(skewed.vertices[list(edge)].mean(0).tolist()) for edge in edges}
+    assert len(middles) == len(edges)
+    assert set(map(tuple, finer.vertices[count:].tolist())) == middles
+    assert len(finer.vertices) == count + len(edges)
+
+
+def test_faces_fit_so_the_boundary_has_four_times_the_triangles_and_the_same_area(skewed):
+    finer = refined(skewed)
+    assert len(finer.boundary) == 4 * len(skewed.boundary)
+
+    def area(mesh):
+        a, b, c = mesh.vertices[mesh.boundary].unbind(1)
+        return float(torch.linalg.cross(b - a, c - a).norm(dim=1).sum() / 2)
+
+    assert area(finer) == pytest.approx(area(skewed), rel=1e-13)
+
+
+def test_the_faces_of_a_box_are_the_faces_of_the_refined_box():
+    finer = refined(refined(box_mesh(cells=(2, 1, 2), size=(0.2, 0.1, 0.3))))
+    for axis, name in enumerate("xyz"):
+        for side, index in (("min", 0), ("max", 1)):
+            on = finer.vertices[:, axis] == finer.bounds[index, axis]
+            assert torch.equal(finer.vertex_sets[f"{name}_{side}"], on.nonzero().flatten())
+
+
+def test_a_single_vertex_and_no_vertex_stay_so():
+    box = box_mesh(cells=(1, 1, 1))
+    sets = {"corner": torch.tensor([3]), "nothing": torch.zeros(0, dtype=torch.int64)}
+    finer = refined(Mesh(box.vertices, box.cells, vertex_sets=sets))
+    assert finer.vertex_sets["corner"].tolist() == [3]
+    assert finer.vertex_sets["nothing"].tolist() == []
+
+
+def test_regions_are_inherited(skewed):
+    finer = refined(skewed)
+    assert finer.region_names == skewed.region_names
+    for region in (0, 1):
+        coarse = skewed.volumes[skewed.cell_regions == region].sum()
+        assert finer.volumes[finer.cell_regions == region].sum().item() == pytest.approx(coarse.item())
+        corners = finer.cells[finer.cell_regions == region].unique()
+        parents = skewed.cells[skewed.cell_regions == region].unique()
+        assert set(corners[corners < 27].tolist()) == set(parents.tolist())
+
+
+def test_a_refined_mesh_says_what_it_is(skewed):
+    assert refined(skewed).source == "skew, refined"
