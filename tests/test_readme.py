@@ -16,7 +16,11 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def shortened(block: str) -> str:
-    for long, short in (("num_steps=1000", "num_steps=12"), ("range(100)", "range(2)")):
+    for long, short in (
+        ("num_steps=1000", "num_steps=12"),
+        ("range(100)", "range(2)"),
+        ("max_epochs=100", "max_epochs=1"),
+    ):
         block = block.replace(long, short)
     return block
 
@@ -35,6 +39,7 @@ def readme():
     names["layer_gradient"] = names["network"].weight.grad
     names["target"] = names["target"][0]
     exec(shortened(BLOCKS[1]), names)
+    names["before"] = float(names["elastic"].material.youngs_modulus.detach())
     names["state"] = simlayer.State.at_rest(names["mesh"].vertices.double())
     names["loss"] = lambda final: final.positions.square().mean()
     return names
@@ -49,8 +54,19 @@ def test_the_fit_changes_the_material(readme):
     assert float(readme["elastic"].material.youngs_modulus.detach()) != pytest.approx(1e5, rel=1e-4)
 
 
+# What Lightning says of every short fit on a CPU.
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
+def test_lightning_trains_the_rollout(readme, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = dict(readme)
+    exec(shortened(BLOCKS[2]), names)
+    (value,) = names["model"].values().values()
+    # One step of Adam, whose size is the learning rate, from where the fit before had ended.
+    assert names["before"] != pytest.approx(float(value), rel=0.01)
+
+
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[2], readme)
+    exec(BLOCKS[3], readme)
     printed = capsys.readouterr().out
     assert "log_youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -58,7 +74,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_law_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[4], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

@@ -13,13 +13,12 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-import simlayer
 from simlayer.errors import ConfigError, SimulationError
 from simlayer.training.overrides import checked
 from simlayer.training.preflight import check_config
 from simlayer.training.run import run
 
-PACKAGE = Path(simlayer.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 MISTAKES = (InstantiationException, SimulationError, ValueError, TypeError, KeyError, OSError)
 
 

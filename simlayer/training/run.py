@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import Tensor
 
-from simlayer.errors import ConfigError, SimulationError
+from simlayer.errors import ConfigError, ObservationError, SimulationError
 from simlayer.state import State
 from simlayer.training.data import Data
 from simlayer.training.dataset import scene_loader
@@ -98,6 +98,8 @@ def build_task(config: DictConfig) -> Task:
             f"{len(scenes.positions)} scene(s) can not be shared equally by {config.trainer.devices} "
             "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
+    if not bool(scenes.seen.isfinite().any()):
+        raise ObservationError("no point was seen at any time, so there is nothing to fit.")
     rest = scene.observed.sensors(scene.start.positions)[:, None]
     motion = (scenes.seen - rest).square().sum(-1).nanmean().sqrt()
     model = ParameterIdentification(

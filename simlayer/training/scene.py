@@ -46,7 +46,8 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     step = built(config.step)(mesh, forces, fixed=held, dissipation=built(config.dissipation))
     duration = config.duration or natural_duration(step, mesh)
     times = data.times(duration)
-    initial = InitialState(mesh, **{name: torch.tensor(v) for name, v in built(config.initial.guess).items()})
+    guess = built(config.initial.guess)
+    initial = InitialState(mesh, **{name: torch.as_tensor(value).double() for name, value in guess.items()})
     observed = ObservedRollout(
         built(config.rollout)(step, num_steps(config, step, times)),
         data.sensors(mesh),

@@ -48,7 +48,7 @@ class Unknown:
         """The physical value now, in SI units, without gradient."""
         return self.quantity.decode(self.parameter.detach())
 
-    def assign(self, value: Tensor | float | list[float]) -> None:
+    def assign(self, value: Any) -> None:
         """Take this physical value; one number fills a field.
 
         Raises:
@@ -58,8 +58,13 @@ class Unknown:
         shape = self.parameter.shape
         if tensor.shape != shape and tensor.ndim <= len(shape) and tensor.numel() == 1:
             tensor = tensor.expand(shape)
+        before = self.parameter.data
         setattr(self.module, self.quantity.name, tensor)
-        self.module.set_extents()  # checks the new shape
+        try:
+            self.module.set_extents()  # checks the new shape
+        except ValueError:
+            self.parameter.data = before
+            raise
 
     def expand(self, over: str) -> None:
         """Give every cell (or region, vertex) a value of its own, all equal to the one there is.
