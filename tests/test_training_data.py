@@ -63,7 +63,7 @@ def test_vertices_that_were_not_seen_stay_missing(body, tmp_path):
 
 def test_all_vertices_are_seen_at_the_end_only():
     data, mesh = FinalPositions(), box_mesh(cells=(1, 1, 1))
-    assert data.times(0.3).tolist() == [0.3]
+    assert data.times(lambda: 0.3, 0.0).tolist() == [0.3]
     assert torch.equal(data.sensors(mesh)(mesh.vertices), mesh.vertices)
 
 

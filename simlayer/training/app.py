@@ -11,6 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.errors import ConfigError, SimulationError
@@ -19,7 +20,15 @@ from simlayer.training.preflight import check_config
 from simlayer.training.run import run
 
 PACKAGE = Path(__file__).parents[1]
-MISTAKES = (InstantiationException, SimulationError, ValueError, TypeError, KeyError, OSError)
+MISTAKES = (
+    InstantiationException,
+    MisconfigurationException,
+    SimulationError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+)
 
 
 def configs() -> Path:
@@ -35,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         config, arguments = checked(arguments, configs())
         if config is not None:
-            check_config(config, multirun=False)
+            check_config(config, multirun="--multirun" in arguments)
     except ConfigError as error:
         raise _failure(error) from error
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
@@ -54,6 +63,10 @@ def task(config: DictConfig) -> dict[str, Any] | None:
         check_config(config, multirun=multirun)
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None)
     except MISTAKES as error:
+        if multirun:
+            # Hydra goes on with the other runs, and reports this one again at the end.
+            print(_failure(error), file=sys.stderr, flush=True)
+            raise
         raise _failure(error) from error
     finally:
         # Hydra made it before anything was checked.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,8 @@ class Data(ABC):
         """What sees the points, on this mesh or a refinement of it."""
 
     @abstractmethod
-    def times(self, duration: float) -> Float[Tensor, "T"]:
-        """When they are seen [s], from the release on."""
+    def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
+        """When they are seen [s]: by the clock of the file, or until a duration after the release."""
 
     @abstractmethod
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
@@ -115,8 +115,8 @@ class FinalPositions(Data):
     def sensors(self, mesh: Mesh) -> nn.Module:
         return Vertices()
 
-    def times(self, duration: float) -> Float[Tensor, "T"]:
-        return torch.tensor([duration])
+    def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
+        return torch.tensor([release_time + duration()], dtype=torch.float64)
 
     def picture(
         self, mesh: Mesh, times: Tensor, seen: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]

@@ -66,8 +66,9 @@ class History(Callback):
             metrics |= {name: float(value.mean())} if value.numel() == 1 or value.numel() > LISTED else {
                 f"{name}.{k}": float(part) for k, part in enumerate(value.flatten())
             }  # fmt: skip
-            if name in self.reference:
-                metrics[f"error/{name}"] = relative_error(value, self.reference[name])
+            error = relative_error(value, self.reference[name]) if name in self.reference else None
+            if error is not None:
+                metrics[f"error/{name}"] = error
         metrics |= {f"gradient_norm/{name}": norm for name, norm in self._norms.items()}
         self.rows.append(row)
         for logger in trainer.loggers:
@@ -87,9 +88,16 @@ def listed(value: Tensor) -> float | list[float]:
     return [float(part) for part in value.flatten()]
 
 
-def relative_error(value: Tensor, reference: Tensor) -> float:
-    """Of one number; of a vector by its length; of a field the median over its entries."""
+def written(value: float | list[float]) -> str:
+    """For people."""
+    return f"{value:.6g}" if isinstance(value, float) else f"({', '.join(f'{part:.5g}' for part in value)})"
+
+
+def relative_error(value: Tensor, reference: Tensor) -> float | None:
+    """Of one number; of a vector by its length; of a field the median over its entries; None of zero."""
     value, reference = torch.broadcast_tensors(value.detach().cpu(), reference.to(value.dtype).cpu())
+    if not bool(reference.any()):
+        return None
     difference = (value - reference).abs()
     if value.numel() > LISTED:
         return float((difference / reference.abs()).median())

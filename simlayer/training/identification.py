@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from simlayer.errors import SimulationError
 from simlayer.state import State
 from simlayer.training.gradients import check_gradients_finite, warn_of_vanishing_gradients
 from simlayer.training.observation import ObservedRollout
@@ -72,6 +74,9 @@ class ParameterIdentification(LightningModule):
         if not self.unknowns:
             raise ValueError(f"nothing is trainable; name at least one of {list(self.known)}.")
         chosen(self.known, [str(prior.name) for prior in self.priors.values()])
+        with torch.no_grad():
+            for prior in self.priors.values():
+                prior(self.known[str(prior.name)].stored)  # a prior of fields says so if this is none
         # Before a strategy for several processes looks for what to synchronise.
         self.requires_grad_(False)
         for unknown in self.unknowns:
@@ -89,12 +94,16 @@ class ParameterIdentification(LightningModule):
         return loss
 
     def training_step(self, batch: Scenes, index: int) -> Tensor:
+        self.observed.check_end()
         return self.total_loss(batch)
 
     def validation_step(self, batch: Scenes, index: int) -> None:
-        size = len(batch.positions)
+        self.observed.check_end()
+        size, loss = len(batch.positions), self.total_loss(batch)
+        if not bool(loss.isfinite()):
+            raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
-        self.log("loss", self.total_loss(batch), batch_size=size, sync_dist=True, logger=False)
+        self.log("loss", loss, batch_size=size, sync_dist=True, logger=False)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -63,20 +63,28 @@ class MarkerPaths(Data):
         self.standoffs = _tensor({name: standoffs[name] for name in points}) if standoffs else None
         self.frame_rate, self.unit, self.window = frame_rate, unit, window
         self.registration = registration
+        given = set(registration or ())
+        if registration is not None and given != {"reference", "held"}:
+            raise ObservationError(f"data.registration needs reference and held, got {sorted(given)}.")
+        if registration is not None and (missing := set(points) - set(registration["reference"])):
+            raise ObservationError(
+                f"data.registration.reference must have a position for {sorted(missing)[0]!r}, as for every "
+                "marker in data.points."
+            )
 
     def sensors(self, mesh: Mesh) -> nn.Module:
         return Markers(mesh, self.points, standoffs=self.standoffs)
 
-    def times(self, duration: float) -> Float[Tensor, "T"]:
+    def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
         if self.path is not None:
-            return self._recording.times.to(torch.get_default_dtype())
+            return self._recording.times
         assert self.frame_rate is not None
-        count = int(duration * self.frame_rate * (1 + 1e-9))
+        count = int(duration() * self.frame_rate * (1 + 1e-9))
         if not count:
             raise ObservationError(
-                f"at {self.frame_rate} Hz there is no frame within duration = {duration} s."
+                f"at {self.frame_rate} Hz there is no frame within duration = {duration()} s."
             )
-        return torch.arange(1, count + 1) / self.frame_rate
+        return release_time + torch.arange(1, count + 1, dtype=torch.float64) / self.frame_rate
 
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
         return self._recording.markers
@@ -85,10 +93,8 @@ class MarkerPaths(Data):
     def _recording(self) -> Recording:
         """The markers named in `points`, in the body's frame, within the window."""
         assert self.path is not None
-        recording = read_recording(self.path, unit=self.unit, frame_rate=self.frame_rate)
-        for name in (*self.names, *(self.registration or {}).get("reference", ())):
-            if name not in recording.names:
-                raise ObservationError(f"{self.path} has no marker {name!r}; it has {list(recording.names)}.")
+        wanted = [*dict.fromkeys([*self.names, *(self.registration or {}).get("reference", ())])]
+        recording = read_recording(self.path, unit=self.unit, frame_rate=self.frame_rate, markers=wanted)
         if self.registration is not None:
             recording = self._registered(recording, self.registration)
         recording = _only(recording, self.names)

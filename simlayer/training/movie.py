@@ -17,15 +17,15 @@ from simlayer.training.pictures import COLORS, draw_surface
 
 def write_movie(
     path: Path, mesh: Mesh, positions: Float[Tensor, "T N 3"], *, frames_per_second: int = 20
-) -> bool:
-    """Draw frames of a motion as an MP4, coloured by the distance from the rest shape; False without ffmpeg.
+) -> None:
+    """Draw frames of a motion as an MP4, coloured by the distance from the rest shape.
 
-    ffmpeg comes with the extra `movie`, through imageio-ffmpeg.
+    Only with the extra `movie`, imageio-ffmpeg, which brings ffmpeg along.
     """
     try:
         import imageio_ffmpeg
     except ImportError:
-        return False
+        return
     boundary = mesh.boundary.cpu()
     moved = (positions - mesh.vertices).norm(dim=-1).cpu()
     largest = float(moved.max()) or 1.0
@@ -44,7 +44,6 @@ def write_movie(
             limits = limits or _around(axis.get_xlim(), axis.get_ylim())
             axis.set(xlim=limits[0], ylim=limits[1])
             writer.grab_frame()
-    return True
 
 
 def _around(*limits: tuple[float, float]) -> tuple[tuple[float, float], ...]:

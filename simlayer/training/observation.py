@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,7 +34,7 @@ class ObservedRollout(PhysicalModule):
     """
 
     release_time = Quantity("s")
-    times: Tensor
+    since_first: Tensor
 
     def __init__(
         self,
@@ -52,21 +53,43 @@ class ObservedRollout(PhysicalModule):
             raise ObservationError(f"frames must be at least 1, got {frames}.")
         self.rollout, self.sensors, self.initial = rollout, sensors, initial
         self.release_time = release_time
-        self.register_buffer("times", times.clone(), persistent=False)
-        last, end = float(times[-1]) - release_time, rollout.num_steps * rollout.step.dt
-        if last > end * (1 + 1e-6):
-            raise ObservationError(
-                f"the last time seen is {last:g} s after the release, but the rollout ends at {end:g} s: "
-                f"simulate {int(last / rollout.step.dt) + 1} steps, or leave out what was seen later."
-            )
-        self.every = _frame_steps(rollout, times, frames)
+        # Relative to the first: single precision does not tell apart the frames of a clock that runs long.
+        self.first = float(times[0])
+        relative = (times.double() - self.first).to(torch.get_default_dtype())
+        self.register_buffer("since_first", relative, persistent=False)
+        self.check_end()
+        self.every = _frame_steps(rollout, relative, frames, left=self._left())
 
     def forward(self, known: State) -> Float[Tensor, "*batch T K 3"]:
-        """The points seen when the body starts from this state (and what the initial state adds)."""
+        """The points seen when the body starts from this state (and what the initial state adds).
+
+        After the end of the rollout they stay where they are; see `check_end`.
+        """
         motion = self.rollout.trajectory(self.start(known), every=self.every)
         interval = self.every * self.rollout.step.dt
-        positions = interpolated(motion, interval, self.times - self.release_time)
+        positions = interpolated(motion, interval, self.since_first + (self.first - self.release_time))
         return self.sensors(positions).movedim(0, -3)
+
+    @property
+    def times(self) -> Float[Tensor, "T"]:
+        """When the points are seen, by the clock of whoever saw them [s]."""
+        return self.since_first.double() + self.first
+
+    def _left(self) -> float:
+        """How much longer the rollout lasts than is seen [s]."""
+        last = float(self.times[-1]) - float(self.release_time.detach())
+        return self.rollout.num_steps * self.rollout.step.dt - last
+
+    def check_end(self) -> None:
+        """Raise ObservationError if the rollout ends before the last time, as when the release moved."""
+        left, end = self._left(), self.rollout.num_steps * self.rollout.step.dt
+        if left < -1e-6 * end:
+            steps = int((end - left) / self.rollout.step.dt) + 1
+            raise ObservationError(
+                f"the last time seen is {end - left:g} s after the release, but the rollout ends at "
+                f"{end:g} s: simulate {steps} steps (observation.margin makes room for a release that moves) "
+                "or leave out what was seen later."
+            )
 
     def start(self, known: State) -> State:
         return known if self.initial is None else self.initial(known)
@@ -80,11 +103,19 @@ class ObservedRollout(PhysicalModule):
         return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
 
 
-def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int) -> int:
+def most_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:
+    """How many steps may lie between two frames, for `frames` of them between two times seen.
+
+    A single time at the end of the rollout needs no other frame; one with time [s] `left` after it does.
+    """
+    apart = float(times.diff().min()) if len(times) > 1 else left if left >= dt else float("inf")
+    return max(apart / dt / frames, 1.0)
+
+
+def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int, *, left: float) -> int:
     """How many steps lie between two frames: a divisor of their number."""
     steps = rollout.num_steps
-    apart = float(times.diff().min()) if len(times) > 1 else float("inf")
-    most = min(max(apart / rollout.step.dt / frames, 1.0), float(steps))
+    most = min(most_frame_steps(times, rollout.step.dt, frames, left=left), float(steps))
     return max(k for k in range(1, int(most) + 1) if steps % k == 0)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
@@ -33,14 +34,20 @@ def announce(
     """What will be done, before anything takes long."""
     step, count = scene.rollout.step, scene.rollout.num_steps
     stable = step.stable_dt(scene.start)
-    trained = ", ".join(f"{u.name.rpartition('.')[2]} = {summary(u)}" for u in model.unknowns)
+    labels = _labels(model)
+    trained = ", ".join(f"{labels[u.name]} = {summary(u)}" for u in model.unknowns)
+    speed = float(scene.observed.start(scene.start).velocities.detach().norm(dim=-1).max())
     compiled = {"False": "not compiled", "auto": "compiled if it pays"}.get(
         str(scene.rollout.compiler), "compiled"
     )
     print(scene.mesh)
-    print(f"Scenes:    {len(scene.start.positions)}, {int(scene.held.any(1).sum())} vertices held")
+    held = int(scene.held.any(1).sum())
+    print(f"Scenes:    {len(scene.start.positions)}, {held} vertices held, starting at up to {speed:.3g} m/s")
     print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {stable:.2g} s), {count * step.dt:.3g} s")
     print(f"Seen:      {data.described()}")
+    if data.path is not None and config.duration is None and len(scene.observed.times) == 1:
+        when = float(scene.observed.times)
+        print(f"           taken to be {when:g} s after the release, because no duration is given")
     print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
     print(f"Fit:       from {trained}")
     print(f"Output:    {folder}", flush=True)
@@ -69,24 +76,36 @@ def write_outcome(
         bodies = {"first guess": model(start)[0]}
     bodies["found"] = model(start)[0]
     picture(data, scene, scenes.seen[0], bodies).savefig(folder / "found_over_target.png", dpi=150)
-    series = {f"{u.name.rpartition('.')[2]} [{u.unit}]": history.series(u.name) for u in model.unknowns}
+    labels = _labels(model)
+    series = {f"{labels[u.name]} [{u.unit}]": history.series(u.name) for u in model.unknowns}
     references = {
-        f"{u.name.rpartition('.')[2]} [{u.unit}]": float(history.reference[u.name].mean())
+        f"{labels[u.name]} [{u.unit}]": float(history.reference[u.name].mean())
         for u in model.unknowns
         if u.name in history.reference
     }
     losses = [row["loss"] for row in history.rows]
     convergence_picture(folder / "convergence.png", losses, series, references)
-    fields = {u.name: u for u in model.unknowns if u.value.shape == (len(scene.mesh.cells),)}
-    for name, unknown in fields.items():
-        drawn = {"found": unknown.value}
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in model.values().items()}
+    np.savez(folder / "found.npz", **arrays)
+    fields = {u.name: u.value for u in model.unknowns if u.value.shape == (len(scene.mesh.cells),)}
+    for name, value in fields.items():
+        drawn = {"found": value}
         if name in history.reference:
-            drawn["reference"] = history.reference[name].expand_as(unknown.value)
-        path = folder / f"{name.rpartition('.')[2]}.png"
-        field_picture(path, scene.mesh, drawn, label=f"{name.rpartition('.')[2]} [{unknown.unit}]")
+            drawn["reference"] = history.reference[name].expand_as(value)
+        label = f"{labels[name]} [{model.known[name].unit}]"
+        field_picture(folder / f"{labels[name]}.png", scene.mesh, drawn, label=label)
     every = math.ceil(scene.rollout.num_steps / FRAMES)
     motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
     times = torch.arange(len(motion)) * every * scene.rollout.step.dt
-    cell_fields = {name.rpartition(".")[2]: unknown.value for name, unknown in fields.items()}
+    cell_fields = {labels[name]: value for name, value in fields.items()}
     write_movie(folder / "motion.mp4", scene.mesh, motion)
     write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=cell_fields)
+
+
+def _labels(model: ParameterIdentification) -> dict[str, str]:
+    """The last word of each unknown's name, or all of it where two end alike."""
+    last = [unknown.name.rpartition(".")[2] for unknown in model.unknowns]
+    return {
+        unknown.name: word if last.count(word) == 1 else unknown.name
+        for unknown, word in zip(model.unknowns, last, strict=True)
+    }

@@ -17,8 +17,10 @@ from yaml import YAMLError
 
 from simlayer.errors import ConfigError
 
-# With one of these Hydra prints something and runs nothing.
 GROUPS = ("experiment", "debug")  # which are no keys
+OPEN = ("data.truth.", "fields.")  # whose keys are the user's
+
+# With one of these Hydra prints something and runs nothing.
 TELLING = (
     "--help",
     "-h",
@@ -91,6 +93,8 @@ def _explained(error: Exception, overrides: Iterable[Override], config_name: str
     keys = [*_keys(default), *GROUPS]
     for key in (override.key_or_group for override in overrides if not override.is_add()):
         if key in text and key not in keys:
+            if key.startswith(OPEN):
+                return f"{key} is new there; add it with two plus signs: ++{key}=..."
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else "--help lists groups, --cfg job all keys."
             return f"no key is named {key!r}; {hint}"

@@ -36,7 +36,7 @@ def convergence_picture(
         if label in reference:
             axis.axhline(reference[label], color="0.5", linestyle="--", label="reference", zorder=0)
             axis.legend(frameon=False)
-        else:
+        if label == "loss":
             axis.set_yscale("log")
         axis.set(title=label, xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

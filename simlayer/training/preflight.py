@@ -65,8 +65,18 @@ def _optimizer(config: DictConfig) -> Iterator[str]:
         yield "L-BFGS chooses its own step lengths; set scheduler=none or optimizer=adam."
 
 
+def num_processes(config: DictConfig) -> int:
+    """How many processes share the scenes."""
+    devices = config.trainer.devices
+    if OmegaConf.is_list(devices):
+        devices = len(devices)
+    if not isinstance(devices, int) or devices < 1:
+        raise ConfigError(f"trainer.devices must be a number or a list of devices, got {devices!r}.")
+    return devices * int(config.trainer.get("num_nodes", 1))
+
+
 def _several(config: DictConfig) -> bool:
-    return config.trainer.devices not in (1, "1", [0]) or int(config.trainer.get("num_nodes", 1)) > 1
+    return num_processes(config) > 1
 
 
 def _processes(config: DictConfig, multirun: bool) -> Iterator[str]:

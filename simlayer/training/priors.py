@@ -41,7 +41,12 @@ class SmoothnessPrior(nn.Module):
         self.register_buffer("cells", cells, persistent=False)
         self.register_buffer("areas", areas * volume ** (1 / 3) / volume, persistent=False)
 
-    def forward(self, field: Float[Tensor, "M"]) -> Float[Tensor, ""]:
+    def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+        if field.shape != (int(self.cells.max()) + 1,):
+            raise ValueError(
+                f"a smoothness prior needs one value a cell of {self.name}, got shape {tuple(field.shape)}; "
+                f"name it in fields: ++fields.{self.name}=cells."
+            )
         jumps = field[self.cells[:, 0]] - field[self.cells[:, 1]]
         edges = (jumps.square() + self.sharpness**2).sqrt() - self.sharpness
         return self.weight * (self.areas * edges).sum()

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
-from simlayer.training.history import History
+from simlayer.training.history import History, written
 
 
 class FitProgress(ProgressBar):
@@ -55,16 +55,12 @@ class FitProgress(ProgressBar):
         if not self._enabled or not self._history.rows:
             return
         row = self._history.rows[-1]
-        values = ", ".join(f"{name.rpartition('.')[2]} = {_text(v)}" for name, v in row["values"].items())
+        values = ", ".join(f"{name.rpartition('.')[2]} = {written(v)}" for name, v in row["values"].items())
         text = f"loss = {row['loss']:.3e}, {values}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif row["epoch"] % max((trainer.max_epochs or 1) // 10, 1) == 0 or row["epoch"] < 5:
             print(f"epoch {row['epoch']:4}  {text}", flush=True)
-
-
-def _text(value: float | list[float]) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "(" + ", ".join(f"{v:.4g}" for v in value) + ")"
 
 
 class Interruption(Callback):
@@ -82,6 +78,9 @@ class Interruption(Callback):
 
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, ask)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._before is not None:

@@ -9,14 +9,21 @@ from typing import Any
 
 from torch import Tensor
 
-from simlayer.training.history import LISTED, History, listed, relative_error
+from simlayer.training.history import LISTED, History, listed, relative_error, written
 from simlayer.training.identification import ParameterIdentification
+
+CONVERGED = "converged"
 
 
 def results_of(
-    model: ParameterIdentification, history: History, initial: Mapping[str, Tensor], **more: Any
+    model: ParameterIdentification,
+    history: History,
+    initial: Mapping[str, Tensor],
+    *,
+    loss: float,
+    **more: Any,
 ) -> dict[str, Any]:
-    """The outcome of a fit; `model` at what was found, `initial` the values that it started from."""
+    """The outcome of a fit; `model` at what was found, with this loss, `initial` what it started from."""
     parameters = {}
     for unknown in model.unknowns:
         reference = history.reference.get(unknown.name)
@@ -29,8 +36,15 @@ def results_of(
         }
         if unknown.value.numel() > LISTED:
             parameters[unknown.name] |= {"values": unknown.value.numel(), "listed": "mean; median error"}
-    loss = {"initial": history.rows[0]["loss"], "found": history.best["loss"]}
-    return {"parameters": parameters, "loss": loss, "epochs": len(history.rows) - 1, **more}
+    losses = {"initial": history.rows[0]["loss"], "found": loss}
+    return {"parameters": parameters, "loss": losses, "epochs": len(history.rows) - 1, **more}
+
+
+def ended_results(folder: Path) -> dict[str, Any] | None:
+    """The results of a run that has converged, None for one that can go on."""
+    path = folder / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return results if results.get("ended") == CONVERGED else None
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
@@ -45,14 +59,8 @@ def table(results: Mapping[str, Any]) -> str:
 def _line(name: str, row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] not in ("", "1") else ""
     many = f", mean of {row['values']}" if "values" in row else ""
-    text = f"{name}: {_text(row['initial'])}{unit} -> {_text(row['found'])}{unit}{many}"
-    if row["reference"] is None:
-        return text
+    text = f"{name}: {written(row['initial'])}{unit} -> {written(row['found'])}{unit}{many}"
+    if row["relative_error"] is None:
+        return text if row["reference"] is None else f"{text} (reference {written(row['reference'])}{unit})"
     error = "median error" if many else "error"
-    return f"{text} (reference {_text(row['reference'])}{unit}, {error} {row['relative_error']:.2%})"
-
-
-def _text(value: float | list[float]) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "(" + ", ".join(f"{part:.5g}" for part in value) + ")"
+    return f"{text} (reference {written(row['reference'])}{unit}, {error} {row['relative_error']:.2%})"

@@ -49,6 +49,9 @@ def _plain(config: Any) -> dict[str, Any]:
     """The configuration with its references as they are written: what one key changes is one change."""
     container = OmegaConf.to_container(config)
     assert isinstance(container, dict)
+    # A schedule that follows the number of epochs is another one when that number is.
+    if config.get("scheduler"):
+        container["scheduler"] = OmegaConf.to_container(config.scheduler, resolve=True)
     return {str(key): value for key, value in container.items()}
 
 

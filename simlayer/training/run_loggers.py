@@ -42,12 +42,12 @@ def built_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> lis
     return loggers
 
 
-def finish(loggers: list[Logger]) -> None:
+def finish(loggers: list[Logger], *, failed: bool) -> None:
     """End W&B's run, or the next one of a multirun would go on in it."""
     for logger in loggers:
-        logger.finalize("success")
+        logger.finalize("failed" if failed else "success")
     if wandb.run is not None:
-        wandb.finish()
+        wandb.finish(exit_code=int(failed))
 
 
 def _identity(folder: Path) -> str:

@@ -20,7 +20,7 @@ from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.training.data import Data
 from simlayer.training.initial_state import InitialState
-from simlayer.training.observation import ObservedRollout
+from simlayer.training.observation import ObservedRollout, most_frame_steps
 from simlayer.training.selection import held_components
 from simlayer.training.unknown import taking
 
@@ -44,8 +44,8 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     held = held_components(mesh, config.constraints.fixed)
     forces = {name: bind(mesh) for name, bind in built(config.forces).items()}
     step = built(config.step)(mesh, forces, fixed=held, dissipation=built(config.dissipation))
-    duration = config.duration or natural_duration(step, mesh)
-    times = data.times(duration)
+    release_time = config.observation.release_time
+    times = data.times(lambda: config.duration or natural_duration(step, mesh), release_time)
     guess = built(config.initial.guess)
     initial = InitialState(mesh, **{name: torch.as_tensor(value).double() for name, value in guess.items()})
     observed = ObservedRollout(
@@ -53,7 +53,7 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
         data.sensors(mesh),
         times,
         initial=initial,
-        release_time=config.observation.release_time,
+        release_time=release_time,
         frames=config.observation.frames,
     )
     return Scene(mesh, held, observed, built(config.initial.known)(mesh, held))
@@ -66,10 +66,18 @@ def built(node: Any) -> Any:
 
 def num_steps(config: DictConfig, step: Step, times: Float[Tensor, "T"]) -> int:
     """Enough to reach the last time, and a whole number of frames."""
-    end = float(times[-1]) - config.observation.release_time + config.observation.margin
+    options = config.observation
+    end = float(times[-1]) - options.release_time + options.margin
+    if not end > 0:
+        raise ObservationError(
+            f"observation.release_time = {options.release_time} s is not before the last time seen, "
+            f"{float(times[-1]):g} s."
+        )
     count = math.ceil(end / step.dt * (1 - 1e-6))
-    frame = 1 if len(times) == 1 else int(float(times.diff().min()) / step.dt / config.observation.frames)
-    return math.ceil(count / max(frame, 1)) * max(frame, 1)
+    if len(times) == 1:
+        return count
+    frame = int(most_frame_steps(times, step.dt, options.frames, left=options.margin))
+    return math.ceil(count / frame) * frame
 
 
 def natural_duration(step: Step, mesh: Mesh) -> float:
@@ -87,6 +95,11 @@ def natural_duration(step: Step, mesh: Mesh) -> float:
 def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T K 3"]:
     """What was seen in each scene: what the file holds, or what a twin with the truth shows."""
     if data.path is not None:
+        if len(scene.start.positions) > 1:
+            raise ObservationError(
+                f"{data.path} is what was seen of one scene, but initial.known describes "
+                f"{len(scene.start.positions)}."
+            )
         seen = data.recorded(scene.mesh)
         return seen.expand(len(scene.start.positions), *seen.shape)
     # Building a second scene on the same mesh would only trace and compile its step again.
@@ -95,6 +108,7 @@ def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T 
     twin = scene if same else build_scene(config, mesh, data)
     truth = {name: data.true_value(name, mesh) for name in data.truth}
     with taking(twin.observed.quantities_by_name(), truth):
+        twin.observed.check_end()
         points = twin.observed(twin.start)
     # The vertices of a mesh are the first ones of its refinement.
     seen = scene.observed.sensors(scene.start.positions[0]).shape[-2]

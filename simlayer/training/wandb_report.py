@@ -45,7 +45,7 @@ class WandbReport(Callback):
         epoch = trainer.current_epoch + 1
         if epoch <= 3 or epoch % self._every == 0:
             with torch.no_grad():
-                points = pl_module(self._start)[0]
+                points = pl_module(self._start.to(pl_module.device))[0].cpu()
             # Wrapped, because a bare figure would be turned into an interactive one.
             media["found over target"] = wandb.Image(self._picture({f"epoch {epoch}": points}))
         if media:
