@@ -10,9 +10,10 @@ from observed import E, observed_beam, seen_scenes
 from torch.optim import Adam
 
 from simlayer.training.dataset import scene_loader
-from simlayer.training.history import History, listed, relative_error
+from simlayer.training.history import History, relative_error
 from simlayer.training.identification import ParameterIdentification
 from simlayer.training.losses import PositionLoss
+from simlayer.training.unknown import listed
 
 pytestmark = [
     pytest.mark.usefixtures("float64"),

@@ -124,6 +124,17 @@ def test_an_old_name_with_other_physics_is_refused_and_the_difference_shown():
     assert (folder / "results.json").read_text() == before
 
 
+def test_a_run_whose_folder_was_moved_still_knows_its_best_epoch():
+    options = [*OPTIMIZERS["overshooting"], "run_name=before"]
+    main([*SMALL, *options, "trainer.max_epochs=2"])
+    before = json.loads(Path("outputs/before/results.json").read_text())
+    Path("outputs/before").rename("outputs/after")
+    main([*SMALL, *options[:-1], "run_name=after", "trainer.max_epochs=3"])
+    after = json.loads(Path("outputs/after/results.json").read_text())
+    assert after["epochs"] == 3
+    assert (after["loss"], after["parameters"]) == (before["loss"], before["parameters"])
+
+
 def test_a_folder_of_something_else_is_refused(folder):
     (folder / "outputs/test").mkdir(parents=True)
     (folder / "outputs/test/thesis.tex").touch()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 
 from simlayer.errors import GradientError
-from simlayer.training.unknown import Unknown
+from simlayer.training.unknown import LISTED, Unknown, listed, written
 
 
 def check_gradients_finite(unknowns: Iterable[Unknown], *, epoch: int) -> None:
@@ -37,8 +37,11 @@ def warn_of_vanishing_gradients(unknowns: Iterable[Unknown]) -> None:
 
 
 def summary(unknown: Unknown) -> str:
-    """The value, or the range of several, with its unit."""
+    """The value, or the range of many, with its unit."""
     value = unknown.value
     low, high = float(value.min()), float(value.max())
-    text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    if value.numel() <= LISTED:
+        text = written(listed(value))
+    else:
+        text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
     return text if unknown.unit == "1" else f"{text} {unknown.unit}"

@@ -10,9 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from simlayer.training.identification import ParameterIdentification
-
-# More numbers than this are summed up by their mean.
-LISTED = 3
+from simlayer.training.unknown import LISTED, listed
 
 
 class History(Callback):
@@ -79,18 +77,6 @@ class History(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
-
-
-def listed(value: Tensor) -> float | list[float]:
-    """One number, a few, or the mean of many."""
-    if value.numel() == 1 or value.numel() > LISTED:
-        return float(value.mean())
-    return [float(part) for part in value.flatten()]
-
-
-def written(value: float | list[float]) -> str:
-    """For people."""
-    return f"{value:.6g}" if isinstance(value, float) else f"({', '.join(f'{part:.5g}' for part in value)})"
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float | None:

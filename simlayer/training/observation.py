@@ -108,8 +108,11 @@ def most_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left:
 
     A single time at the end of the rollout needs no other frame; one with time [s] `left` after it does.
     """
-    apart = float(times.diff().min()) if len(times) > 1 else left if left >= dt else float("inf")
-    return max(apart / dt / frames, 1.0)
+    if len(times) > 1:
+        left = float(times.diff().min())
+    elif left < dt:
+        return float("inf")
+    return max(left / dt / frames, 1.0)
 
 
 def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int, *, left: float) -> int:

@@ -13,7 +13,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
-from simlayer.training.history import History, written
+from simlayer.training.history import History
+from simlayer.training.unknown import written
 
 
 class FitProgress(ProgressBar):

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from simlayer.training.history import LISTED, History, listed, relative_error, written
+from simlayer.training.history import History, relative_error
 from simlayer.training.identification import ParameterIdentification
+from simlayer.training.unknown import LISTED, listed, written
 
 CONVERGED = "converged"
 

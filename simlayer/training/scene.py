@@ -100,8 +100,7 @@ def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T 
                 f"{data.path} is what was seen of one scene, but initial.known describes "
                 f"{len(scene.start.positions)}."
             )
-        seen = data.recorded(scene.mesh)
-        return seen.expand(len(scene.start.positions), *seen.shape)
+        return data.recorded(scene.mesh)[None]
     # Building a second scene on the same mesh would only trace and compile its step again.
     same = data.twin == "same"
     mesh = scene.mesh if same else refined(scene.mesh)

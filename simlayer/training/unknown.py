@@ -14,6 +14,9 @@ from simlayer.binding import quantities_by_name
 from simlayer.call import check_name
 from simlayer.quantities import PhysicalModule, Quantity
 
+# More numbers than this are summed up by their mean.
+LISTED = 3
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -81,7 +84,7 @@ class Unknown:
             )
         data = self.parameter.data
         if data.ndim < self.quantity.own_axes or data.shape[-self.quantity.own_axes] == 1:
-            self.parameter.data = data.reshape(1, *data.shape[1:]).repeat(size, *[1] * (len(data.shape[1:])))
+            self.parameter.data = data.expand(size, *data.shape[1:]).clone()
 
 
 def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
@@ -115,3 +118,15 @@ def taking(known: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[
     finally:
         for unknown, data in zip(unknowns, before, strict=True):
             unknown.parameter.data = data
+
+
+def listed(value: Tensor) -> float | list[float]:
+    """One number, a few, or the mean of many."""
+    if value.numel() == 1 or value.numel() > LISTED:
+        return float(value.mean())
+    return [float(part) for part in value.flatten()]
+
+
+def written(value: float | list[float]) -> str:
+    """For people."""
+    return f"{value:.6g}" if isinstance(value, float) else f"({', '.join(f'{part:.5g}' for part in value)})"

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from simlayer.state import State
-from simlayer.training.history import LISTED
 from simlayer.training.identification import ParameterIdentification
+from simlayer.training.unknown import LISTED
 
 Picture = Callable[[Mapping[str, Tensor]], Figure]
 
