@@ -83,6 +83,23 @@ class Elements(nn.Module):
         """
         return Stencil(self.topology.corners, self.gradients, -self.weights).divergence(stress)
 
+    def stiffness_blocks(
+        self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
+    ) -> Float[Tensor, "*batch M 3C 3C"]:
+        """The stiffness of each cell [N/m], by corner, then component, of a tangent dP/dF [Pa].
+
+        The tangent has its axes of batch first, then that of quadrature points, if there are several.
+        """
+        others = self.gradients.movedim((0, 1), (-2, -1))  # (Q?, M, C - 1, 3)
+        gradients = torch.cat([-others.sum(-2, keepdim=True), others], -2)
+        weighted = self.weights[..., None, None] * gradients
+        blocks = tangent.unflatten(-1, (3, 3)).unflatten(-3, (3, 3))
+        half = torch.einsum("...ijkl,...bl->...ijbk", blocks, weighted)
+        whole = torch.einsum("...aj,...ijbk->...aibk", gradients, half)
+        if self.weights.ndim == 2:
+            whole = whole.sum(-6)
+        return whole.flatten(-2).flatten(-3, -2)
+
     def gradient_products(self) -> Float[Tensor, "M 3 3"]:
         """The sum over corners of (∇N)(∇N)ᵀ [1/m²], for elements with one quadrature point."""
         others = self.gradients.movedim(-1, 0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, fx
 
 from simlayer.binding import bound, inputs_of
@@ -23,6 +23,9 @@ class Force(PhysicalModule, ABC):
     @abstractmethod
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         """Nodal forces [N]."""
+
+    def connect(self, forces: Mapping[str, Force]) -> None:
+        """Look up the forces that this one refers to by name; called once by the step that owns them all."""
 
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         """No less than the largest eigenvalue of each element's stiffness [N/m], at a state or at rest.
@@ -60,6 +63,26 @@ class Potential(Force, ABC):
         """The derivative of the energy's gradient along a direction [N]."""
         return self._derivative("hessian_product", positions, direction)
 
+    @property
+    def couplings(self) -> Int[Tensor, "M C"] | None:
+        """The C vertices that each of the M terms of the energy depends on, None where that is not known.
+
+        With them a potential supplies `hessian_blocks`, and implicit steps assemble its Hessian; without,
+        they only multiply with it.
+        """
+        return None
+
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch M 3C 3C"]:
+        """The Hessian of each term of the energy [N/m], rows and columns by vertex, then component.
+
+        Args:
+            positions: where.
+            projected: onto the semi-definite matrices, for a direction in which the energy falls.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no couplings.")
+
     def prepare(self, state: State) -> None:
         if type(self).forward is Potential.forward:
             self.forward(state)
@@ -78,6 +101,32 @@ class Potential(Force, ABC):
             example = [torch.ones(t.shape, dtype=t.dtype, device=t.device) for t in tensors]
             self._traced[key] = trace(partial(derivative, self, tuple(inputs)), *example)
         return self._traced[key](*tensors)
+
+
+class RatePotential(Force, ABC):
+    """A force that is minus the gradient of a dissipation potential with respect to the velocities.
+
+    The power that it takes out is `(gradient * velocities).sum()`: twice the potential where that is
+    quadratic. In explicit steps it is a force like any other; implicit steps solve for it, with the positions
+    predicted from the start of the step, which keeps their order.
+    """
+
+    @abstractmethod
+    def energy(
+        self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """The dissipation potential [W] of each sample."""
+
+    @property
+    @abstractmethod
+    def couplings(self) -> Int[Tensor, "M C"]:
+        """The C vertices that each of the M terms of the potential depends on."""
+
+    @abstractmethod
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch M 3C 3C"]:
+        """The second derivative of each term by the velocities [N s/m], by vertex, then component."""
 
 
 def _gradient(potential: Potential, names: Sequence[str], positions: Tensor, *values: Tensor) -> Tensor:

@@ -76,6 +76,20 @@ class ElasticForce(Potential):
         stress = Matrix3(*self.law.hessian_product(self._material_values(F), F, dF))
         return -self.elements.forces(stress)
 
+    @property
+    def couplings(self) -> Int[Tensor, "M C"]:
+        return self.elements.topology.cells.T
+
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch M 3C 3C"]:
+        F = self.elements.deformation_gradient(positions)
+        tangent = _tangent(self.law, self._material_values(F), F)
+        if projected:
+            values, vectors = torch.linalg.eigh(tangent)
+            tangent = (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+        return self.elements.stiffness_blocks(tangent)
+
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         if state is None:
             constant, largest = self.material.stiffness_factors(self._rest_tangent)

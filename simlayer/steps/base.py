@@ -60,6 +60,8 @@ class Step(PhysicalModule, ABC):
             raise ValueError(f"substeps must be at least 1, got {substeps}.")
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
+        for force in forces.values():
+            force.connect(forces)
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         self.elements = Elements(mesh)
         self.density, self.gravity = density, gravity
