@@ -96,7 +96,7 @@ def test_vertex_sets_are_sorted_and_without_repetition():
             "vertices must be floating-point numbers of shape (N, 3) [m], got torch.int64",
         ),
         (CORNERS[:, :2], CELLS, "got torch.float32 of shape (5, 2)"),
-        (CORNERS, CELLS.float(), "cells must be integers of shape (M, 4)"),
+        (CORNERS, CELLS.float(), "cells must be integers of shape (M, C)"),
         (CORNERS, CELLS[:, :3], "got torch.int64 of shape (2, 3)"),
         (CORNERS, CELLS[:0], "at least 4 vertices and 1 cell, got 5 and 0"),
         (CORNERS, CELLS + 1, "must lie in [0, 5), got 1 to 5, in cells 1 of 2: 1. Are they counted from 1?"),
@@ -132,7 +132,10 @@ def test_many_wrong_cells_are_counted_and_the_first_five_named(beam):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"element": "hex8"}, "element must be 'tet4', the only one so far, got 'hex8'"),
+        (
+            {"element": "hex8"},
+            "element must be 'tet4' for cells of 4 nodes, one of ('tet4', 'tet10', 'hex8', ",
+        ),
         ({"vertex_sets": {"a": torch.tensor([5])}}, "vertex set 'a' must hold indices in [0, 5), got 5 to 5"),
         ({"vertex_sets": {"a": torch.tensor([0.0])}}, "vertex set 'a' must hold vertex indices"),
         ({"cell_regions": torch.tensor([0, 1])}, "cell_regions must lie in [0, 1) for the regions ('body',)"),

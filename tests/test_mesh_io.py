@@ -54,9 +54,7 @@ def test_nodes_without_a_tetrahedron_are_dropped_and_come_back_in_the_file_order
     file.points = np.concatenate([[[9.0, 9, 9]], file.points, [[8.0, 8, 8]]])
     file.cells[0].data += 1
     file.write(tmp_path / "beam.vtu")
-    with pytest.warns(
-        UserWarning, match=re.escape("dropped nodes that no tetrahedron uses, 2 of 56: 0, 55.")
-    ):
+    with pytest.warns(UserWarning, match=re.escape("dropped nodes that no cell uses, 2 of 56: 0, 55.")):
         mesh = read_mesh(tmp_path / "beam.vtu")
     assert_same_body(mesh, file)
     restored = mesh.to_file_order(mesh.vertices[None] * 2, 1, unused=mesh.file_vertices)
