@@ -21,6 +21,7 @@ from simlayer.materials import (
 )
 from simlayer.mesh import Mesh, MeshError, box_mesh
 from simlayer.mesh_io import read_mesh, write_frames
+from simlayer.mesh_refine import quadratic, refined
 from simlayer.quantities import PhysicalModule, Quantity, derived
 from simlayer.rollout import RolloutModule
 from simlayer.state import State
@@ -63,6 +64,8 @@ __all__ = [
     "box_mesh",
     "check_gradients",
     "derived",
+    "quadratic",
     "read_mesh",
+    "refined",
     "write_frames",
 ]

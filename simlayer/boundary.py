@@ -1,47 +1,65 @@
-"""Faces of tetrahedra, and the surface that they leave open."""
+"""Faces of cells, and the surface that they leave open."""
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from simlayer.element_types import element_of
 from simlayer.mesh_geometry import row_keys
 
-# Corners of the face opposite to corner 0, 1, 2, 3, anticlockwise seen from outside a positive cell.
-FACES = ((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1))
+
+def cell_faces(cells: Int[Tensor, "M C"]) -> Int[Tensor, "M S K"]:
+    """The outward faces of each cell: corners, then the middles of the sides, if they are nodes."""
+    return cells[:, torch.tensor(element_of(cells).faces, device=cells.device)]
 
 
-def cell_faces(cells: Int[Tensor, "M 4"]) -> Int[Tensor, "M 4 3"]:
-    """The four outward triangles of each cell."""
-    return torch.stack([cells[:, list(face)] for face in FACES], 1)
+def _face_keys(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "MS"]:
+    """An integer for each face of each cell, equal where they have the same corners."""
+    corners = cell_faces(cells)[..., : element_of(cells).face_corners]
+    return row_keys(corners.flatten(0, 1), vertex_count)
 
 
-def face_owners(cells: Int[Tensor, "M 4"], vertex_count: int) -> Int[Tensor, "M 4"]:
+def face_owners(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "M S"]:
     """How many cells share each face of each cell: 1 on the boundary, 2 inside, more if non-manifold."""
-    keys = row_keys(cell_faces(cells).flatten(0, 1), vertex_count)
-    _, inverse, counts = keys.unique(return_inverse=True, return_counts=True)
-    return counts[inverse].view(len(cells), 4)
+    _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
+    return counts[inverse].view(len(cells), -1)
 
 
-def boundary_triangles(cells: Int[Tensor, "M 4"], vertex_count: int) -> Int[Tensor, "S 3"]:
-    """Faces that belong to one cell only, outward, in the order of their cells."""
-    return boundary_and_owners(cells, vertex_count)[0]
-
-
-def boundary_and_owners(
-    cells: Int[Tensor, "M 4"], vertex_count: int
-) -> tuple[Int[Tensor, "S 3"], Int[Tensor, "S"]]:
-    """The same with the cell that each belongs to."""
+def boundary_faces_and_owners(
+    cells: Int[Tensor, "M C"], vertex_count: int
+) -> tuple[Int[Tensor, "S K"], Int[Tensor, "S"]]:
+    """Faces that belong to one cell only, outward, in the order of their cells; and these cells."""
     outside = face_owners(cells, vertex_count) == 1
     return cell_faces(cells)[outside], outside.nonzero()[:, 0]
 
 
+def boundary_and_owners(
+    cells: Int[Tensor, "M C"], vertex_count: int
+) -> tuple[Int[Tensor, "S 3"], Int[Tensor, "S"]]:
+    """The same cut into triangles."""
+    faces, owners = boundary_faces_and_owners(cells, vertex_count)
+    return _triangles(cells, faces, owners)
+
+
 def interior_faces(
-    cells: Int[Tensor, "M 4"], vertex_count: int
+    cells: Int[Tensor, "M C"], vertex_count: int
 ) -> tuple[Int[Tensor, "F 2"], Int[Tensor, "F 3"]]:
-    """The two cells on either side of each face inside a body, and its triangle, outward from the first."""
-    faces = cell_faces(cells).flatten(0, 1)
-    _, inverse, counts = row_keys(faces, vertex_count).unique(return_inverse=True, return_counts=True)
+    """The faces inside a body, cut into triangles, outward from the first of the two cells on either side.
+
+    Returns these cells, and the triangles.
+    """
+    faces, per_cell = cell_faces(cells).flatten(0, 1), len(element_of(cells).faces)
+    _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
     # A stable sort puts the two sides of a face next to each other.
     order = torch.argsort(inverse, stable=True)
     first, second = order[counts[inverse[order]] == 2].unflatten(0, (-1, 2)).unbind(1)
-    return torch.stack([first, second], 1) // 4, faces[first]
+    triangles, sides = _triangles(cells, faces[first], torch.stack([first, second], 1) // per_cell)
+    return sides, triangles
+
+
+def _triangles(
+    cells: Int[Tensor, "M C"], faces: Int[Tensor, "S K"], owners: Int[Tensor, "S *two"]
+) -> tuple[Int[Tensor, "R 3"], Int[Tensor, "R *two"]]:
+    """Faces cut into triangles through all of their nodes, each with the owners of its face."""
+    cuts = torch.tensor(element_of(cells).face.triangles, device=cells.device)
+    return faces[:, cuts].flatten(0, 1), owners.repeat_interleave(len(cuts), 0)

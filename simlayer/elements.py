@@ -1,63 +1,70 @@
-"""Finite elements: shape gradients, quadrature and lumped masses of the cells of a mesh."""
+"""The cells of a mesh as finite elements: gradients, integrals, stiffness, masses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from simlayer.element_types import ELEMENT_TYPES, ElementType
 from simlayer.fields import Matrix3
 from simlayer.functional.stencil import Stencil, over_batch
 from simlayer.mesh import Mesh
+from simlayer.quadrature import Rule
 from simlayer.topology import Topology
-
-
-@dataclass(frozen=True)
-class ElementType:
-    """A reference element: its quadrature rule, and the gradients of its shape functions there."""
-
-    num_corners: int
-    points: tuple[tuple[float, float, float], ...]
-    weights: tuple[float, ...]
-    shape_gradients: Callable[[Tensor], Tensor]  # points (Q, 3) -> (Q, C, 3)
-
-
-def _tet4_gradients(points: Float[Tensor, "Q 3"]) -> Float[Tensor, "Q 4 3"]:
-    gradients = torch.cat([-torch.ones(1, 3), torch.eye(3)]).to(points)
-    return gradients.expand(len(points), 4, 3)
-
-
-ELEMENT_TYPES = {
-    "tet4": ElementType(4, ((0.25, 0.25, 0.25),), (1 / 6,), _tet4_gradients),
-}
 
 
 class Elements(nn.Module):
     """The cells of a mesh as finite elements.
 
     Fields over cells are `(M, *batch)`, and `(Q, M, *batch)` for elements with several quadrature points:
-    cells first, so that a compiled step is one loop over cells and their samples.
+    cells first, so that a compiled step is one loop over cells and their samples. The corners of a cell are
+    all of its nodes here, C of them.
 
     Args:
         mesh: the body in its rest shape.
         deterministic: how corner values are summed to vertices, see `Topology`.
+        quadrature: "full", or "reduced" for hex20: 8 points instead of 14, half the error of a bent or nearly
+            incompressible body, and six motions without stiffness of a cell that is alone. Not for bodies
+            that are only one cell thick in two directions.
     """
 
     gradients: Tensor
     weights: Tensor
+    lumped_volumes: Tensor
+    mass_functions: Tensor
+    mass_weights: Tensor
 
-    def __init__(self, mesh: Mesh, *, deterministic: bool | None = None) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        *,
+        deterministic: bool | None = None,
+        quadrature: Literal["full", "reduced"] = "full",
+    ) -> None:
         super().__init__()
         element = ELEMENT_TYPES[mesh.element]
         self.topology = Topology(mesh.cells, len(mesh.vertices), deterministic=deterministic)
         self.num_cells, self.num_corners = mesh.cells.shape
-        gradients, weights = _at_quadrature_points(element, mesh)
-        # Corner 0 is the origin of the differences below and needs no gradient of its own.
-        self.register_buffer("gradients", gradients[1:].contiguous(), persistent=False)
-        self.register_buffer("weights", weights, persistent=False)
+        gradients, weights = at_quadrature_points(mesh, _rule(element, quadrature))
+        if len(weights) == 1:
+            gradients, weights = gradients[:, :, 0], weights[0]
+        functions = element.shape.functions(element.mass_rule.tensors()[0])
+        mass_weights = at_quadrature_points(mesh, element.mass_rule)[1]
+        # HRZ lumping: the diagonal of the consistent mass, scaled to the total. Always positive.
+        diagonal = functions.square().T @ mass_weights
+        buffers = {
+            # Corner 0 is the origin of the differences below and needs no gradient of its own.
+            "gradients": gradients[1:].contiguous(),
+            "weights": weights,
+            "lumped_volumes": diagonal / diagonal.sum(0) * mass_weights.sum(0),
+            "mass_functions": functions,
+            "mass_weights": mass_weights,
+        }
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer.to(mesh.vertices.dtype), persistent=False)
 
     @property
     def volumes(self) -> Float[Tensor, "M"]:
@@ -71,7 +78,7 @@ class Elements(nn.Module):
         """
         return Stencil(self.topology.corners, self.gradients).gradient(positions)
 
-    def integrate(self, density: Float[Tensor, "M *batch"]) -> Float[Tensor, "*batch"]:
+    def integrate(self, density: Float[Tensor, "*cells_and_batch"]) -> Float[Tensor, "*batch"]:
         """The integral over the body of a field over its cells."""
         weights = over_batch(self.weights, density.ndim - self.weights.ndim)
         return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)
@@ -85,45 +92,85 @@ class Elements(nn.Module):
 
     def stiffness_blocks(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
-    ) -> Float[Tensor, "*batch M 3C 3C"]:
-        """The stiffness of each cell [N/m], by corner, then component, of a tangent dP/dF [Pa].
+    ) -> Float[Tensor, "*batch M D D"]:
+        """The stiffness of each cell [N/m], D = 3 C, by corner, then component, of a tangent dP/dF [Pa].
 
         The tangent has its axes of batch first, then that of quadrature points, if there are several.
         """
-        others = self.gradients.movedim((0, 1), (-2, -1))  # (Q?, M, C - 1, 3)
-        gradients = torch.cat([-others.sum(-2, keepdim=True), others], -2)
+        gradients = self._all_gradients()
         weighted = self.weights[..., None, None] * gradients
+        if self.weights.ndim == 1:
+            gradients, weighted, tangent = gradients[None], weighted[None], tangent.unsqueeze(-4)
         blocks = tangent.unflatten(-1, (3, 3)).unflatten(-3, (3, 3))
-        half = torch.einsum("...ijkl,...bl->...ijbk", blocks, weighted)
-        whole = torch.einsum("...aj,...ijbk->...aibk", gradients, half)
-        if self.weights.ndim == 2:
-            whole = whole.sum(-6)
+        half = torch.einsum("...qmijkl,qmbl->...qmijbk", blocks, weighted)
+        whole = torch.einsum("qmaj,...qmijbk->...maibk", gradients, half)
         return whole.flatten(-2).flatten(-3, -2)
 
-    def gradient_products(self) -> Float[Tensor, "M 3 3"]:
-        """The sum over corners of (∇N)(∇N)ᵀ [1/m²], for elements with one quadrature point."""
-        others = self.gradients.movedim(-1, 0)
-        first = others.sum(1, keepdim=True)
-        return others.mT @ others + first.mT @ first
+    def largest_stiffness(
+        self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
+    ) -> Float[Tensor, "*batch M"]:
+        """The largest eigenvalue of the stiffness of each cell [N/m], with corners weighed by their masses.
+
+        That is, of W^-½ K W^-½ with W the lumped masses over their mean in the cell; one for linear elements.
+        """
+        scale = self._mass_ratios().rsqrt().repeat_interleave(3, -1)
+        blocks = self.stiffness_blocks(tangent)
+        return torch.linalg.eigvalsh(scale[:, :, None] * blocks * scale[:, None, :])[..., -1]
+
+    def unit_stiffnesses(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
+        """Largest eigenvalues [m] of the stiffness of p (tr dF)² and of q |dF|², over p and q, likewise."""
+        gradients = self._all_gradients() / self._mass_ratios().sqrt()[..., None]
+        rows = (self.weights.sqrt()[..., None, None] * gradients).reshape(-1, *gradients.shape[-3:])
+        pressure = torch.einsum("qmcj,rmcj->mqr", rows, rows)
+        shear = torch.einsum("qmaj,qmbj->mab", rows, rows)
+        return torch.linalg.eigvalsh(pressure)[:, -1], torch.linalg.eigvalsh(shear)[:, -1]
+
+    def _all_gradients(self) -> Float[Tensor, "*points M C 3"]:
+        """Shape gradients of all corners [1/m]."""
+        others = self.gradients.movedim((0, 1), (-2, -1))
+        return torch.cat([-others.sum(-2, keepdim=True), others], -2)
+
+    def _mass_ratios(self) -> Float[Tensor, "M C"]:
+        """Lumped masses of the corners over their mean in the cell."""
+        return (self.lumped_volumes / self.lumped_volumes.mean(0)).T
 
     def vertex_masses(self, density: Float[Tensor, "*cells"]) -> Float[Tensor, "*batch N"]:
-        """Lumped masses [kg] of a density [kg/m³]: each cell's mass in equal parts to its corners.
+        """Lumped masses [kg] of a density [kg/m³].
+
+        Each cell gives its mass to its corners in proportion to the diagonal of its consistent mass: in equal
+        parts for linear elements (Hinton, Rock, Zienkiewicz 1976).
 
         The density is `()`, `(*batch, 1)` or `(*batch, M)`.
         """
-        share = (density * self.volumes).movedim(-1, 0) / self.num_corners
-        return self.topology.sum_to_vertices([share] * self.num_corners).movedim(0, -1)
+        shares = [(density * volume).movedim(-1, 0) for volume in self.lumped_volumes]
+        return self.topology.sum_to_vertices(shares).movedim(0, -1)
+
+    def mass_blocks(self, density: Float[Tensor, "*cells"]) -> Float[Tensor, "*batch M C C"]:
+        """The consistent mass of each cell [kg] of a density [kg/m³], shaped as in `vertex_masses`.
+
+        The same for each component. Exact where edges are straight and hexahedra parallelepipeds.
+        """
+        functions = self.mass_functions
+        blocks = torch.einsum("qm,qa,qb->mab", self.mass_weights, functions, functions)
+        return density[..., None, None] * blocks
 
 
-def _at_quadrature_points(element: ElementType, mesh: Mesh) -> tuple[Tensor, Tensor]:
-    """Shape gradients dN/dX (C, 3, Q?, M) and weights (Q?, M); no axis Q where there is one point."""
+def _rule(element: ElementType, quadrature: str) -> Rule:
+    if quadrature == "full":
+        return element.rule
+    if quadrature != "reduced" or element.reduced_rule is None:
+        known = "'full'" if element.reduced_rule is None else "'full' or 'reduced'"
+        raise ValueError(f"quadrature of {element.name} must be {known}, got {quadrature!r}.")
+    return element.reduced_rule
+
+
+def at_quadrature_points(mesh: Mesh, rule: Rule) -> tuple[Float[Tensor, "C 3 Q M"], Float[Tensor, "Q M"]]:
+    """Shape gradients dN/dX [1/m] and weights [m³] in every cell, in double precision."""
+    points, weights = rule.tensors()
+    reference = ELEMENT_TYPES[mesh.element].shape.gradients(points)
     corners = mesh.vertices.double()[mesh.cells]
-    reference = element.shape_gradients(torch.tensor(element.points, dtype=torch.float64))
     jacobian = torch.einsum("mci,qcj->qmij", corners, reference)
     gradients = torch.einsum("qcj,qmji->ciqm", reference, torch.linalg.inv(jacobian))
     columns = jacobian.unbind(-1)
     volume = (columns[0] * torch.linalg.cross(columns[1], columns[2])).sum(-1)
-    weights = torch.tensor(element.weights, dtype=torch.float64)[:, None] * volume
-    if len(element.weights) == 1:
-        gradients, weights = gradients[:, :, 0], weights[0]
-    return gradients.to(mesh.vertices.dtype), weights.to(mesh.vertices.dtype)
+    return gradients, weights[:, None] * volume

@@ -35,10 +35,9 @@ class Material(PhysicalModule, ABC):
         """Energy per rest volume [J/m³] of a deformation gradient."""
 
     def stiffness_factors(self, tangent: Callable[[], Tensor]) -> tuple[Tensor | float, Tensor]:
-        """Two numbers (p, q) [Pa] that bound the stiffness of an element at rest, cheaply.
+        """Two numbers (p, q) [Pa] that bound the stiffness at rest, cheaply.
 
-        With G the sum of (∇N)(∇N)ᵀ over its corners, the largest eigenvalue of its stiffness is at most
-        V (p tr G + q max eig G).
+        The second derivative of psi along dF is at most p (tr dF)² + q |dF|².
 
         Args:
             tangent: computes d²psi/dF² at rest, `(*batch, own, 9, 9)`.

@@ -1,4 +1,4 @@
-"""Rest shape of a body: vertices, tetrahedra, named sets of vertices and regions of cells."""
+"""Rest shape of a body: vertices, cells, named sets of vertices and regions of cells."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,28 +9,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.boundary import boundary_triangles
-from simlayer.mesh_box import check_box, grid_points, kuhn_tetrahedra
-from simlayer.mesh_checks import (
-    INTEGERS,
-    MeshError,
-    Numbering,
-    check_arrays,
-    check_sharing,
-    check_used,
-    check_values,
-    check_volumes,
-)
+from simlayer.boundary import boundary_and_owners, boundary_faces_and_owners
+from simlayer.mesh_box import box_cells, box_sides, check_box, grid_points
+from simlayer.mesh_checks import INTEGERS, MeshError, Numbering, check_arrays, check_cells, check_element
 from simlayer.mesh_geometry import signed_volumes
 
 __all__ = ["Mesh", "MeshError", "box_mesh"]
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
+_INFERRED: str = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mesh:
     """A body at rest, as plain data in torch's default dtype; positions in m.
+
+    Cells are tetrahedra or hexahedra with nodes in the order of VTK: corners, then the middles of edges. How
+    many, C, says which `element` they are: "tet4", "tet10", "hex8" or "hex20".
 
     Every cell has a positive volume, every vertex a cell, every face at most two; `MeshError` says which do
     not. `file_vertices`, `file_index`, `file_cell_index` lead back to a file's order, and may be left out.
@@ -39,7 +34,7 @@ class Mesh:
     vertices: Float[Tensor, "N 3"]
     cells: Int[Tensor, "M C"]
     _: KW_ONLY
-    element: str = "tet4"
+    element: str = _INFERRED
     vertex_sets: Mapping[str, Int[Tensor, "_"]] = field(default_factory=dict)
     cell_regions: Int[Tensor, "M"] = _ABSENT
     region_names: tuple[str, ...] = ("body",)
@@ -49,19 +44,13 @@ class Mesh:
     source: str = "mesh"
 
     def __post_init__(self) -> None:
-        if self.element != "tet4":
-            raise MeshError(
-                f"{self.source}: element must be 'tet4', the only one so far, got {self.element!r}."
-            )
         check_arrays(self.vertices, self.cells, self.source)
+        self._set("element", check_element(self.element, self.cells, self.source))
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))
         self._set("cells", self.cells.long())
         self._number()
         numbering = Numbering(self.source, self.file_index, self.file_cell_index)
-        check_values(self.vertices, self.cells, numbering)
-        check_volumes(self.vertices, self.cells, numbering)
-        check_sharing(self.cells, len(self.vertices), numbering)
-        check_used(self.cells, numbering)
+        check_cells(self.vertices, self.cells, numbering)
         self._set(
             "vertex_sets", {name: self._vertex_set(name, set_) for name, set_ in self.vertex_sets.items()}
         )
@@ -120,8 +109,13 @@ class Mesh:
 
     @cached_property
     def boundary(self) -> Int[Tensor, "S 3"]:
-        """Triangles of the surface, anticlockwise seen from outside."""
-        return boundary_triangles(self.cells, len(self.vertices))
+        """Triangles of the surface through all of its vertices, anticlockwise seen from outside."""
+        return boundary_and_owners(self.cells, len(self.vertices))[0]
+
+    @cached_property
+    def boundary_faces(self) -> Int[Tensor, "S K"]:
+        """Faces of the surface: corners, anticlockwise seen from outside, then middles of sides, if nodes."""
+        return boundary_faces_and_owners(self.cells, len(self.vertices))[0]
 
     @cached_property
     def volumes(self) -> Float[Tensor, "M"]:
@@ -184,16 +178,14 @@ def box_mesh(
     cells: Sequence[int],
     size: Sequence[float] = (1.0, 1.0, 1.0),
     origin: Sequence[float] = (0.0, 0.0, 0.0),
+    element: str = "tet4",
 ) -> Mesh:
-    """A box of cells[0] x cells[1] x cells[2] boxes, each cut into six tetrahedra; `size` and `origin` in m.
+    """A box of cells[0] x cells[1] x cells[2] boxes; `size` and `origin` in m.
 
-    Its vertex sets are its faces: x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first.
+    Each is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". Its vertex sets are its sides:
+    x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come after all
+    corners.
     """
     check_box(cells, size, origin)
-    points = grid_points(cells, size, origin)
-    lower, upper = points.aminmax(dim=0)
-    faces = {}
-    for axis, name in enumerate("xyz"):
-        faces[f"{name}_min"] = (points[:, axis] == lower[axis]).nonzero().flatten()
-        faces[f"{name}_max"] = (points[:, axis] == upper[axis]).nonzero().flatten()
-    return Mesh(points, kuhn_tetrahedra(cells), vertex_sets=faces, source="box")
+    points, corners = box_cells(element, cells, grid_points(cells, size, origin))
+    return Mesh(points, corners, vertex_sets=box_sides(points), source="box")

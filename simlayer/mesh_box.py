@@ -1,4 +1,4 @@
-"""Structured boxes cut into tetrahedra."""
+"""Structured boxes: their points, their cells, their sides."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.element_types import ELEMENT_TYPES
 from simlayer.mesh_checks import MeshError
+from simlayer.mesh_cut import cut
 
 
 def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> None:
@@ -50,3 +52,36 @@ def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
         odd = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
         paths.append([corners[0], corners[2], corners[1], corners[3]] if odd else corners)
     return (lowest[:, None, None] + torch.tensor(paths)).flatten(0, 1)
+
+
+def hexahedra(cells: Sequence[int]) -> Int[Tensor, "M 8"]:
+    """The boxes themselves, with their corners in the order of VTK."""
+    nx, ny, nz = cells
+    strides = torch.tensor(((ny + 1) * (nz + 1), nz + 1, 1))
+    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
+    corners = torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long()
+    return (boxes @ strides)[:, None] + corners @ strides
+
+
+def box_cells(
+    element: str, cells: Sequence[int], points: Float[Tensor, "N 3"]
+) -> tuple[Float[Tensor, "N_all 3"], Int[Tensor, "M C"]]:
+    """Vertices and cells of this element; quadratic ones have the middles of edges after the points."""
+    if element not in ELEMENT_TYPES:
+        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {element!r}.")
+    kind = ELEMENT_TYPES[element]
+    linear = kuhn_tetrahedra(cells) if kind.is_simplex else hexahedra(cells)
+    if kind.num_nodes == kind.num_corners:
+        return points, linear
+    nodes = torch.tensor(kind.shape.nodes, dtype=torch.float64)[None]
+    return cut(points, linear, nodes)[:2]
+
+
+def box_sides(points: Float[Tensor, "N 3"]) -> dict[str, Int[Tensor, "_"]]:
+    """The points on each of the six sides: x_min, x_max, y_min, y_max, z_min, z_max."""
+    lower, upper = points.aminmax(dim=0)
+    sides = {}
+    for axis, name in enumerate("xyz"):
+        sides[f"{name}_min"] = (points[:, axis] == lower[axis]).nonzero().flatten()
+        sides[f"{name}_max"] = (points[:, axis] == upper[axis]).nonzero().flatten()
+    return sides

@@ -7,13 +7,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simlayer.boundary import face_owners
-from simlayer.mesh_geometry import longest_edges, row_keys, signed_volumes
+from simlayer.element_types import BY_NODES, ELEMENT_TYPES, element_of
+from simlayer.mesh_geometry import jacobian_determinants, longest_edges, row_keys
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 LISTED = 5
+_NUMBERS = {4: "four", 8: "eight", 10: "ten", 20: "twenty"}
 
-# Six volumes over the longest edge cubed: 0.7 for a regular tetrahedron, 1e-3 for a sliver that still works.
-# Below 1e-6 float32 coordinates no longer tell a positive cell from an inverted one.
+# The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
+# volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer tell a
+# positive cell from an inverted one.
 FLATTEST = 1e-6
 
 
@@ -49,10 +52,11 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
             f"{source}: vertices must be floating-point numbers of shape (N, 3) [m], "
             f"got {vertices.dtype} of shape {tuple(vertices.shape)}."
         )
-    if cells.dtype not in INTEGERS or cells.dim() != 2 or cells.shape[1] != 4:
+    if cells.dtype not in INTEGERS or cells.dim() != 2 or cells.shape[1] not in BY_NODES:
+        kinds = ", ".join(f"{nodes} ({element.name})" for nodes, element in BY_NODES.items())
         raise MeshError(
-            f"{source}: cells must be integers of shape (M, 4), the corners of linear tetrahedra, "
-            f"got {cells.dtype} of shape {tuple(cells.shape)}."
+            f"{source}: cells must be integers of shape (M, C), the nodes of tetrahedra or hexahedra, "
+            f"with C one of {kinds}, got {cells.dtype} of shape {tuple(cells.shape)}."
         )
     if len(vertices) == 0 or len(cells) == 0:
         raise MeshError(
@@ -60,8 +64,27 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
         )
 
 
-def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M 4"], numbering: Numbering) -> None:
-    """Finite positions, and cells of four different vertices that exist."""
+def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
+    """The element that cells of so many nodes are, which is the one that was named, if one was."""
+    found = element_of(cells).name
+    if element not in (None, found):
+        raise MeshError(
+            f"{source}: element must be {found!r} for cells of {cells.shape[1]} nodes, one of "
+            f"{tuple(ELEMENT_TYPES)} in general, got {element!r}."
+        )
+    return found
+
+
+def check_cells(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Everything below."""
+    check_values(vertices, cells, numbering)
+    check_volumes(vertices, cells, numbering)
+    check_sharing(cells, len(vertices), numbering)
+    check_used(cells, numbering)
+
+
+def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Finite positions, and cells of different vertices that exist."""
     source, count = numbering.source, len(vertices)
     outside = ((cells < 0) | (cells >= count)).any(1)
     if outside.any():
@@ -79,51 +102,85 @@ def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M 4"], numb
     repeated = (corners[:, 1:] == corners[:, :-1]).any(1)
     if repeated.any():
         raise MeshError(
-            f"{source}: the four corners of a cell must differ; a vertex comes twice in cells "
+            f"{source}: the vertices of a cell must differ; a vertex comes twice in cells "
             f"{listed(repeated, numbering.cells)}. Remove these cells."
         )
 
 
-def check_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M 4"], numbering: Numbering) -> None:
-    """Cells that are neither flat nor inverted."""
-    vertices = vertices.double()
-    volumes = signed_volumes(vertices, cells)
-    flatness = 6 * volumes / longest_edges(vertices, cells) ** 3
+def check_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Cells that are neither flat, nor inverted, nor folded, at their nodes and quadrature points."""
+    vertices, element = vertices.double(), element_of(cells)
+    points = element.rule.points + (() if element.is_affine else element.shape.nodes)
+    determinants = jacobian_determinants(vertices, cells, torch.tensor(points, dtype=torch.float64))
+    shapes = determinants / longest_edges(vertices, cells) ** 3
+    positive, negative = (shapes > 0).any(0), (shapes < 0).any(0)
     # Written so that NaN, which two coinciding vertices give, counts as flat.
-    flat = ~(flatness.abs() >= FLATTEST)
+    flatness = shapes.abs().amin(0)
+    flat = ~(flatness >= FLATTEST) & ~(positive & negative)
     if flat.any():
+        what = "6 |volume|" if element.is_affine else "|det dX/dxi|"
         raise MeshError(
-            f"{numbering.source}: 6 |volume| / (longest edge)³ must be at least {FLATTEST:g}, "
-            f"got {flatness[flat].abs().min():.2g} and up in cells {listed(flat, numbering.cells)}. "
+            f"{numbering.source}: {what} / (longest edge)³ must be at least {FLATTEST:g}, "
+            f"got {flatness[flat].min():.2g} and up in cells {listed(flat, numbering.cells)}. "
             "Remove them, or mesh the body again."
         )
-    inverted = volumes < 0
-    if inverted.any():
+    if (positive & negative).any():
+        raise MeshError(
+            f"{numbering.source}: det dX/dxi must be positive all over a cell, got both signs in cells "
+            f"{listed(positive & negative, numbering.cells)}. Are the nodes in the order of VTK? If so, the "
+            "cells are folded, as curved edges can: mesh the body finer, or with straight edges."
+        )
+    if negative.any():
         raise MeshError(
             f"{numbering.source}: det[x1 - x0, x2 - x0, x3 - x0] must be positive, got inverted cells, "
-            f"{listed(inverted, numbering.cells)}. Swap two corners of each (read_mesh does so for files)."
+            f"{listed(negative, numbering.cells)}. Swap two corners of each (read_mesh does so for files)."
+            if element.is_affine
+            else f"{numbering.source}: det dX/dxi must be positive, got inverted cells, "
+            f"{listed(negative, numbering.cells)}. Take their nodes in the order "
+            f"cells[:, {list(element.mirror)}] (read_mesh does so for files)."
         )
 
 
-def check_sharing(cells: Int[Tensor, "M 4"], vertex_count: int, numbering: Numbering) -> None:
-    """No cell twice, and no face shared by more than two cells."""
+def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+    """No cell twice, no face shared by more than two cells, no edge with two middles."""
     _, inverse, counts = row_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
     repeated = counts[inverse] > 1
     if repeated.any():
         raise MeshError(
-            f"{numbering.source}: every cell must come once; the same four vertices make up cells "
-            f"{listed(repeated, numbering.cells)}. Keep one of each (Gmsh's "
+            f"{numbering.source}: every cell must come once; the same {_NUMBERS[cells.shape[1]]} vertices "
+            f"make up cells {listed(repeated, numbering.cells)}. Keep one of each (Gmsh's "
             "format 2.2 repeats cells that are in several groups: save as 4.1)."
         )
     crowded = (face_owners(cells, vertex_count) > 2).any(1)
     if crowded.any():
         raise MeshError(
-            f"{numbering.source}: a triangle belongs to at most two cells; more than two share one in cells "
+            f"{numbering.source}: a face belongs to at most two cells; more than two share one in cells "
             f"{listed(crowded, numbering.cells)}. These cells overlap: remove them, or mesh the body again."
+        )
+    _check_middles(cells, vertex_count, numbering)
+
+
+def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+    """Cells that share an edge share the vertex in its middle, or the body would come apart there."""
+    edges = cells[:, torch.tensor(element_of(cells).edges, device=cells.device)]
+    if edges.shape[-1] == 2:
+        return
+    middles = edges[..., 2].flatten()
+    _, edge = row_keys(edges[..., :2].flatten(0, 1), vertex_count).unique(return_inverse=True)
+    least = torch.full_like(middles, vertex_count).scatter_reduce(0, edge, middles, "amin")
+    owner = torch.full((vertex_count,), len(edge), device=cells.device).scatter_reduce(
+        0, middles, edge, "amin"
+    )
+    split = ((middles != least[edge]) | (owner[middles] != edge)).view(len(cells), -1).any(1)
+    if split.any():
+        raise MeshError(
+            f"{numbering.source}: every edge has a vertex of its own in the middle, common to all cells that "
+            f"share the edge; it is not so in cells {listed(split, numbering.cells)}. Merge vertices that "
+            "coincide, or check that the nodes are in the order of VTK."
         )
 
 
-def check_used(cells: Int[Tensor, "M 4"], numbering: Numbering) -> None:
+def check_used(cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
     """No vertex without a cell: it would have no mass, and a step would divide by it."""
     unused = torch.ones(len(numbering.vertices), dtype=torch.bool, device=cells.device)
     unused[cells] = False

@@ -18,6 +18,10 @@ GOOD_FORMATS = (
 )
 SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism", "polyhedron", "VTK_")
 
+# The elements that meshes are made of, as meshio calls them. meshio's order of nodes is VTK's in all formats.
+MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
+INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
+
 TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
 
 
@@ -67,7 +71,7 @@ def _check_path(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in SURFACES_ONLY:
         raise MeshError(
-            f"{path}: {suffix} files hold surfaces, and their tetrahedra are dropped in silence. "
+            f"{path}: {suffix} files hold surfaces, and their cells are dropped in silence. "
             f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
         )
     content = path.read_bytes()
@@ -110,22 +114,24 @@ def file_points(file: meshio.Mesh, path: Path) -> Float[np.ndarray, "N_file 3"]:
     return np.ascontiguousarray(points, dtype=np.float64)
 
 
-def tetrahedra(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M 4"]:
-    """Corners of the tetrahedra of all blocks, in the file's order and the machine's byte order."""
+def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
+    """Nodes of the cells of all blocks, in the file's order and the machine's byte order."""
     found: dict[str, int] = {}
     for block in file.cells:
         found[block.type] = found.get(block.type, 0) + len(block)
     counts = ", ".join(f"{count} {kind}" for kind, count in found.items()) or "no cells"
-    others = [kind for kind in found if kind.startswith(SOLIDS) and kind != "tetra"]
-    if others:
+    kinds = [kind for kind in found if kind.startswith(SOLIDS) and found[kind]]
+    if not kinds:
         raise MeshError(
-            f"{path}: only linear tetrahedra (4 corners) are supported so far, got {counts}. "
-            "Mesh the body with first-order tetrahedra (Gmsh: Mesh.ElementOrder = 1, no recombination)."
-        )
-    if not found.get("tetra"):
-        raise MeshError(
-            f"{path}: no tetrahedra, got {counts}. A surface must be filled with tetrahedra first "
+            f"{path}: no tetrahedra or hexahedra, got {counts}. A surface must be filled first "
             "(Gmsh, fTetWild); in Gmsh, add the volume to a physical group, or it is not saved."
         )
-    cells = [np.asarray(block.data) for block in file.cells if block.type == "tetra"]
+    others = [kind for kind in kinds if kind not in MESHIO_NAMES.values()]
+    if others or len(kinds) > 1:
+        raise MeshError(
+            f"{path}: cells must be of one kind, one of {', '.join(MESHIO_NAMES.values())}, got {counts}. "
+            "Mesh the body with tetrahedra of one order (Gmsh: Mesh.ElementOrder = 1 or 2, no recombination)"
+            f"{INCOMPLETE if 'hexahedron27' in others else ''}."
+        )
+    cells = [np.asarray(block.data) for block in file.cells if block.type == kinds[0]]
     return np.ascontiguousarray(np.concatenate(cells), dtype=np.int64)

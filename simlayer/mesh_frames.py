@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.mesh import Mesh, MeshError
+from simlayer.mesh_file import MESHIO_NAMES
 
 
 def write_frames(
@@ -53,7 +54,9 @@ def write_frames(
     for index, name in enumerate(names):
         point_data = {_escaped(key): values[index] for key, values in points.items()}
         cell_data = {_escaped(key): [values[index]] for key, values in cells.items()}
-        frame = meshio.Mesh(nodes[index].numpy(), [("tetra", corners)], point_data, cell_data)
+        frame = meshio.Mesh(
+            nodes[index].numpy(), [(MESHIO_NAMES[mesh.element], corners)], point_data, cell_data
+        )
         _write_frame(folder / name, frame)
     _write_list(path, moments, [f"{folder.name}/{name}" for name in names])
     return path
@@ -117,7 +120,7 @@ def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
     return values.flatten(2) if values.dim() > 3 else values
 
 
-def _file_cells(mesh: Mesh) -> Int[Tensor, "M 4"]:
+def _file_cells(mesh: Mesh) -> Int[Tensor, "M C"]:
     cells = torch.empty_like(mesh.cells)
     cells[mesh.file_cell_index] = mesh.file_index[mesh.cells]
     return cells

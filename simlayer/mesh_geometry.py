@@ -1,29 +1,38 @@
-"""Geometry of linear tetrahedra: signed volumes, edge lengths, and keys that tell rows of indices apart."""
-
-from itertools import combinations
+"""Geometry of cells: signed volumes, edge lengths, and keys that tell rows of indices apart."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-EDGES = tuple(combinations(range(4), 2))
+from simlayer.element_types import element_of
+
 LARGEST_KEY = 2**63 - 1
 
 
-def signed_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M 4"]) -> Float[Tensor, "M"]:
-    """Volume of each tetrahedron [m³], positive when corners 1, 2, 3 turn anticlockwise seen from outside.
+def jacobian_determinants(
+    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], points: Float[Tensor, "P 3"]
+) -> Float[Tensor, "P M"]:
+    """det dX/dxi of the map from the reference cell at some of its points [m³]: six volumes for tet4."""
+    slopes = element_of(cells).shape.gradients(points.to(vertices))[:, 1:]
+    # Differences to a corner are exact where absolute positions, far from the origin, lose digits.
+    edges = vertices[cells[:, 1:]] - vertices[cells[:, :1]]
+    first, second, third = torch.einsum("mci,pcj->jpmi", edges, slopes).unbind()
+    return (first * torch.linalg.cross(second, third)).sum(-1)
 
-    det[x1 - x0, x2 - x0, x3 - x0] / 6, by the scalar triple product.
+
+def signed_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"]) -> Float[Tensor, "M"]:
+    """Volume of each cell [m³], positive when its faces turn anticlockwise seen from outside.
+
+    Exact, for curved edges too: the determinant is a polynomial.
     """
-    origin, first, second, third = (vertices[corner] for corner in cells.unbind(1))
-    return ((first - origin) * torch.linalg.cross(second - origin, third - origin)).sum(1) / 6
+    points, weights = element_of(cells).volume_rule.tensors()
+    return weights.to(vertices) @ jacobian_determinants(vertices, cells, points)
 
 
-def longest_edges(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M 4"]) -> Float[Tensor, "M"]:
-    """Length of the longest edge of each tetrahedron [m]."""
-    corners = [vertices[corner] for corner in cells.unbind(1)]
-    squared = [(corners[a] - corners[b]).square().sum(1) for a, b in EDGES]
-    return torch.stack(squared).amax(0).sqrt()
+def longest_edges(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"]) -> Float[Tensor, "M"]:
+    """Distance of the ends of the longest edge of each cell [m]."""
+    ends = cells[:, [edge[:2] for edge in element_of(cells).edges]]
+    return (vertices[ends[..., 0]] - vertices[ends[..., 1]]).norm(dim=-1).amax(1)
 
 
 def row_keys(rows: Int[Tensor, "R K"], count: int) -> Int[Tensor, "R"]:

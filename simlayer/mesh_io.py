@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.element_types import element_of
 from simlayer.mesh import Mesh, MeshError
 from simlayer.mesh_checks import Numbering, check_values, listed
-from simlayer.mesh_file import file_points, load, tetrahedra
+from simlayer.mesh_file import file_points, load, solids
 from simlayer.mesh_frames import write_frames
 from simlayer.mesh_geometry import signed_volumes
 from simlayer.mesh_order import cell_order, inverse_order, vertex_order
@@ -22,7 +23,9 @@ __all__ = ["read_mesh", "write_frames"]
 
 
 def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
-    """A body from a file of linear tetrahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
+    """A body from a file of tetrahedra or hexahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
+
+    Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
 
     `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
     mesh_tags.py lists. Inverted cells are turned and unused nodes dropped, with a warning. Vertices and cells
@@ -33,7 +36,7 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     path = Path(path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
-    cells = torch.from_numpy(tetrahedra(file, path))
+    cells = torch.from_numpy(solids(file, path))
     numbering = Numbering(str(path), torch.arange(len(nodes)), torch.arange(len(cells)))
     check_values(nodes, cells, numbering)
     cells = _oriented(nodes, cells, numbering)
@@ -56,25 +59,26 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
 
 
 def _oriented(
-    nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M 4"], numbering: Numbering
-) -> Int[Tensor, "M 4"]:
+    nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], numbering: Numbering
+) -> Int[Tensor, "M C"]:
     inverted = signed_volumes(nodes, cells) < 0
     if not inverted.any():
         return cells
+    mirror = list(element_of(cells).mirror)
     warnings.warn(
         f"{numbering.source}: turned inverted cells, {listed(inverted, numbering.cells)}, "
-        "by swapping their last two corners.",
+        f"by taking their nodes in the order {mirror}.",
         stacklevel=3,
     )
-    return torch.where(inverted[:, None], cells[:, [0, 1, 3, 2]], cells)
+    return torch.where(inverted[:, None], cells[:, mirror], cells)
 
 
-def _used(nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M 4"], source: str) -> Int[Tensor, "N"]:
+def _used(nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], source: str) -> Int[Tensor, "N"]:
     used = torch.zeros(len(nodes), dtype=torch.bool)
     used[cells] = True
     if not used.all():
         dropped = listed(~used, torch.arange(len(nodes)))
-        warnings.warn(f"{source}: dropped nodes that no tetrahedron uses, {dropped}.", stacklevel=3)
+        warnings.warn(f"{source}: dropped nodes that no cell uses, {dropped}.", stacklevel=3)
     return used.nonzero().flatten()
 
 
@@ -91,5 +95,5 @@ def _renumbered(
         vertices = new_index[torch.from_numpy(nodes)]
         renumbered[name] = vertices[vertices >= 0]
         if len(renumbered[name]) == 0:
-            warnings.warn(f"{source}: vertex set {name!r} has no vertex of a tetrahedron.", stacklevel=3)
+            warnings.warn(f"{source}: vertex set {name!r} has no vertex of a cell.", stacklevel=3)
     return renumbered

@@ -1,6 +1,6 @@
 """Names in mesh files: which vertices and which cells carry them, whatever the format calls it.
 
-A name on points, lines or triangles becomes a set of the vertices they touch; a name on tetrahedra a region.
+A name on points, lines or faces becomes a set of the vertices they touch; a name on cells a region.
 
 | format | names |
 |---|---|
@@ -17,8 +17,11 @@ import meshio
 import numpy as np
 from jaxtyping import Int
 
+from simlayer.mesh_file import MESHIO_NAMES
+
 Group = tuple[str, int, np.ndarray]  # name, block of the file, members of that block
 
+SOLIDS = tuple(MESHIO_NAMES.values())
 TAGS = ("gmsh:physical", "medit:ref", "tetgen:ref", "region")
 KINDS = ("point", "curve", "surface", "region")
 PREFIX = "set:"
@@ -37,17 +40,17 @@ def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
             for tag, nodes in _members(values, key):
                 sets.setdefault(f"point_{tag}", []).append(nodes)
     for name, block, members in _groups(file):
-        if file.cells[block].type != "tetra":
+        if file.cells[block].type not in SOLIDS:
             sets.setdefault(name, []).append(np.asarray(file.cells[block].data)[members].ravel())
     return {name: np.unique(np.concatenate(nodes)).astype(np.int64) for name, nodes in sets.items()}
 
 
 def cell_regions(file: meshio.Mesh) -> tuple[Int[np.ndarray, "M"], tuple[str, ...]]:
-    """Region of each tetrahedron, and the regions' names; tetrahedra without a name are the "body".
+    """Region of each cell, and the regions' names; cells without a name are the "body".
 
-    A tetrahedron with several names belongs to the one that has the fewest, which is the most specific.
+    A cell with several names belongs to the one that has the fewest, which is the most specific.
     """
-    blocks = [index for index, block in enumerate(file.cells) if block.type == "tetra"]
+    blocks = [index for index, block in enumerate(file.cells) if block.type in SOLIDS]
     starts = dict(zip(blocks, np.cumsum([0, *(len(file.cells[b]) for b in blocks)]).tolist(), strict=False))
     members: dict[str, list[np.ndarray]] = {}
     for name, block, cells in _groups(file):

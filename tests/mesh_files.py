@@ -3,8 +3,10 @@
 import meshio
 import numpy as np
 import torch
+from bodies import wavy
 
 from simlayer.mesh import box_mesh
+from simlayer.mesh_file import MESHIO_NAMES
 
 BEAM, CLAMPED, TIP = 1, 2, 3
 
@@ -26,6 +28,17 @@ def shuffled(seed=0):
     ]
     names = {"beam": np.array([BEAM, 3]), "clamped": np.array([CLAMPED, 2]), "tip": np.array([TIP, 2])}
     return meshio.Mesh(points, blocks, cell_data={"gmsh:physical": tags}, field_data=names)
+
+
+def solid(element, *, seed=0):
+    """A box with wavy sides of any element, in random order, as a meshio mesh."""
+    box = wavy(element)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(box.vertices))
+    points = np.empty((len(order), 3))
+    points[order] = box.vertices.double().numpy()
+    cells = order[box.cells.numpy()][rng.permutation(len(box.cells))]
+    return meshio.Mesh(points, {MESHIO_NAMES[element]: cells})
 
 
 def bare(file):

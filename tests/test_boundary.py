@@ -4,15 +4,18 @@ import math
 
 import pytest
 import torch
+from bodies import ELEMENTS, wavy
 
 from simlayer.boundary import boundary_and_owners, cell_faces, face_owners, interior_faces
+from simlayer.element_types import ELEMENT_TYPES
 from simlayer.mesh import Mesh, box_mesh
+from simlayer.quadrature import gauss
 
 
-@pytest.fixture
-def lump():
-    """A box with wavy sides and mixed numbering, in double precision."""
-    box = box_mesh(cells=(4, 3, 5), size=(0.4, 0.3, 0.5))
+@pytest.fixture(params=ELEMENTS)
+def lump(request):
+    """A box with wavy sides and mixed numbering."""
+    box = box_mesh(cells=(4, 3, 5), size=(0.4, 0.3, 0.5), element=request.param)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(box.vertices), generator=generator)
     vertices = torch.empty_like(box.vertices)
@@ -23,9 +26,11 @@ def lump():
 def test_every_face_has_two_cells_inside_and_one_on_the_boundary(lump):
     owners = face_owners(lump.cells, len(lump.vertices))
     assert set(owners.unique().tolist()) == {1, 2}
-    assert (owners == 1).sum() == len(lump.boundary)
-    # Two triangles on each square of the six sides.
-    assert len(lump.boundary) == 2 * 2 * (4 * 3 + 3 * 5 + 4 * 5)
+    assert (owners == 1).sum() == len(lump.boundary_faces)
+    # Two faces of tetrahedra on each square of the six sides, or one of a hexahedron.
+    assert len(lump.boundary_faces) == (2 if "tet" in lump.element else 1) * 2 * (4 * 3 + 3 * 5 + 4 * 5)
+    cuts = {"tet4": 1, "tet10": 4, "hex8": 2, "hex20": 6}[lump.element]
+    assert len(lump.boundary) == cuts * len(lump.boundary_faces)
 
 
 def test_the_boundary_is_closed(lump):
@@ -41,19 +46,32 @@ def test_the_boundary_of_a_box_has_the_euler_characteristic_of_a_sphere(lump):
     assert len(lump.boundary.unique()) - edge_count + len(lump.boundary) == 2
 
 
-def test_the_flux_of_position_through_the_boundary_is_three_volumes(lump):
+def test_the_flux_of_position_through_the_faces_of_the_boundary_is_three_volumes(lump):
+    face = ELEMENT_TYPES[lump.element].face
+    # Squares of the Gauss points that mass needs: exact for normals times positions, of degree 3 + 2.
+    rule = gauss(2, 4) if "hex" in lump.element else face.rule
+    points, weights = rule.tensors()
+    x = lump.vertices.double()[lump.boundary_faces]
+    where = torch.einsum("qk,ski->sqi", face.shape.functions(points), x)
+    first, second = torch.einsum("qkd,ski->dsqi", face.shape.gradients(points), x)
+    flux = (weights * (where * torch.linalg.cross(first, second)).sum(-1)).sum()
+    assert flux.item() / 3 == pytest.approx(lump.volumes.double().sum().item(), rel=1e-5)
+
+
+def test_the_flux_of_position_through_the_boundary_of_tetrahedra_is_three_volumes():
+    lump = wavy("tet4")
     a, b, c = lump.vertices.double()[lump.boundary].unbind(1)
     flux = ((a + b + c) / 3 * torch.linalg.cross(b - a, c - a) / 2).sum()
     # The divergence theorem is exact for flat triangles; the volumes are sums in float32.
     assert flux.item() / 3 == pytest.approx(lump.volumes.double().sum().item(), rel=1e-5)
 
 
-def test_every_boundary_triangle_faces_away_from_its_cell():
-    mesh = box_mesh(cells=(1, 1, 1))
-    for face, cell in zip(
-        cell_faces(mesh.cells).flatten(0, 1), mesh.cells.repeat_interleave(4, 0), strict=True
-    ):
-        a, b, c = mesh.vertices[face]
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_every_face_looks_away_from_its_cell(element):
+    mesh = box_mesh(cells=(1, 1, 1), element=element)
+    faces = cell_faces(mesh.cells)
+    for face, cell in zip(faces.flatten(0, 1), mesh.cells.repeat_interleave(faces.shape[1], 0), strict=True):
+        a, b, c = mesh.vertices[face[:3]]
         inward = mesh.vertices[cell].mean(0) - a
         assert torch.linalg.cross(b - a, c - a) @ inward < 0
 
@@ -68,15 +86,19 @@ def test_every_interior_face_is_a_face_of_both_of_its_cells(lump):
     for side in cells.unbind(1):
         assert (lump.cells[side][:, :, None] == triangles[:, None]).any(1).all()
     assert (cells[:, 0] != cells[:, 1]).all()
-    assert len(cells.sort(1).values.unique(dim=0)) == len(cells)
+    assert len(cells.sort(1).values.unique(dim=0)) == len(cells) // cuts(lump)
 
 
-def test_four_faces_a_cell_are_two_for_each_face_inside_and_one_for_each_outside(lump):
+def cuts(mesh):
+    """Triangles of a face."""
+    return len(ELEMENT_TYPES[mesh.element].face.triangles)
+
+
+def test_the_triangles_of_a_cell_are_two_for_each_inside_and_one_for_each_outside(lump):
     cells, _ = interior_faces(lump.cells, len(lump.vertices))
-    assert 4 * len(lump.cells) == 2 * len(cells) + len(lump.boundary)
     outside = boundary_and_owners(lump.cells, len(lump.vertices))[1]
-    faces = torch.cat([cells.flatten(), outside]).bincount(minlength=len(lump.cells))
-    assert (faces == 4).all()
+    triangles = torch.cat([cells.flatten(), outside]).bincount(minlength=len(lump.cells))
+    assert (triangles == len(ELEMENT_TYPES[lump.element].faces) * cuts(lump)).all()
 
 
 def test_an_interior_face_points_from_its_first_cell_to_its_second(lump):

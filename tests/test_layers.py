@@ -23,7 +23,10 @@ FLOORS = (
 )
 
 # Helper modules of one subject, cut into files.
-FAMILIES = {"boundary": "mesh", "call": "rollout", "compilation": "rollout", "diagnosis": "rollout"} | {
+FAMILIES = {"boundary": "mesh", "element_types": "mesh", "quadrature": "mesh", "shape_functions": "mesh"} | {
+    "call": "rollout",
+    "compilation": "rollout",
+    "diagnosis": "rollout",
     "programs": "rollout",
     "unroll": "rollout",
     "verification": "rollout",

@@ -5,8 +5,10 @@ import re
 
 import pytest
 import torch
+from bodies import ELEMENTS, wavy
 from jaxtyping import TypeCheckError
 
+from simlayer.element_types import ELEMENT_TYPES
 from simlayer.mesh import Mesh, MeshError, box_mesh
 
 # A run with runtime shape checks refuses wrong shapes and types before our own messages can.
@@ -96,7 +98,7 @@ def test_vertex_sets_are_sorted_and_without_repetition():
             "vertices must be floating-point numbers of shape (N, 3) [m], got torch.int64",
         ),
         (CORNERS[:, :2], CELLS, "got torch.float32 of shape (5, 2)"),
-        (CORNERS, CELLS.float(), "cells must be integers of shape (M, 4)"),
+        (CORNERS, CELLS.float(), "cells must be integers of shape (M, C)"),
         (CORNERS, CELLS[:, :3], "got torch.int64 of shape (2, 3)"),
         (CORNERS, CELLS[:0], "at least 4 vertices and 1 cell, got 5 and 0"),
         (CORNERS, CELLS + 1, "must lie in [0, 5), got 1 to 5, in cells 1 of 2: 1. Are they counted from 1?"),
@@ -132,7 +134,10 @@ def test_many_wrong_cells_are_counted_and_the_first_five_named(beam):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"element": "hex8"}, "element must be 'tet4', the only one so far, got 'hex8'"),
+        (
+            {"element": "hex8"},
+            "element must be 'tet4' for cells of 4 nodes, one of ('tet4', 'tet10', 'hex8', ",
+        ),
         ({"vertex_sets": {"a": torch.tensor([5])}}, "vertex set 'a' must hold indices in [0, 5), got 5 to 5"),
         ({"vertex_sets": {"a": torch.tensor([0.0])}}, "vertex set 'a' must hold vertex indices"),
         ({"cell_regions": torch.tensor([0, 1])}, "cell_regions must lie in [0, 1) for the regions ('body',)"),
@@ -175,3 +180,99 @@ def test_the_printed_mesh_says_counts_size_sets_and_regions():
         "Mesh(tet4: 5 vertices, 2 cells in [0, 1] x [0, 1] x [0, 1] m;\n"
         "  vertex sets: tip (1);\n  regions: a (1), b (1))"
     )
+
+
+every_element = pytest.mark.parametrize("element", ELEMENTS)
+quadratic_elements = pytest.mark.parametrize("element", ["tet10", "hex20"])
+
+
+def one(element):
+    """A single reference cell."""
+    nodes = torch.tensor(ELEMENT_TYPES[element].shape.nodes, dtype=torch.float32)
+    return nodes, torch.arange(len(nodes))[None]
+
+
+@every_element
+def test_the_number_of_nodes_says_which_element_it_is(element):
+    vertices, cells = one(element)
+    assert Mesh(vertices, cells).element == element
+    assert Mesh(vertices, cells, element=element).element == element
+
+
+@every_element
+def test_a_box_of_any_element_has_its_volume_its_sides_and_as_many_cells_as_its_kind(element):
+    mesh = box_mesh(cells=(5, 3, 2), size=(0.5, 0.3, 0.2), origin=(1.0, 0.0, 0.0), element=element)
+    assert mesh.element == element
+    assert len(mesh.cells) == 30 * (6 if element.startswith("tet") else 1)
+    # Coordinates near 1 are rounded to 6e-8 in float32, on cells of 0.1.
+    assert torch.allclose(mesh.volumes, mesh.volumes.mean().expand_as(mesh.volumes), rtol=1e-5, atol=0)
+    assert mesh.volume.item() == pytest.approx(0.03, rel=1e-5)
+    for axis, (low, size) in enumerate(zip((1.0, 0.0, 0.0), (0.5, 0.3, 0.2), strict=True)):
+        for side, value in (("min", low), ("max", low + size)):
+            on = mesh.vertices[:, axis] == torch.tensor(value)
+            assert torch.equal(mesh.vertex_sets[f"{'xyz'[axis]}_{side}"], on.nonzero().flatten())
+            assert on.any()
+
+
+def test_quadratic_boxes_have_the_vertices_of_a_grid_of_half_the_width():
+    fine = box_mesh(cells=(4, 2, 6)).vertices
+    places = {tuple(vertex) for vertex in fine.tolist()}
+    tetrahedra = box_mesh(cells=(2, 1, 3), element="tet10").vertices
+    assert {tuple(vertex) for vertex in tetrahedra.tolist()} == places
+    # Serendipity elements have no vertex in the middle of a face or a cell.
+    cubes = {tuple(vertex) for vertex in box_mesh(cells=(2, 1, 3), element="hex20").vertices.tolist()}
+    assert cubes < places
+    assert len(cubes) == 3 * 2 * 4 + 2 * 2 * 4 + 3 * 1 * 4 + 3 * 2 * 3
+
+
+def test_a_box_of_an_unknown_element_is_refused():
+    with pytest.raises(MeshError, match=r"element must be one of .*'hex20'.*, got 'hex27'"):
+        box_mesh(cells=(1, 1, 1), element="hex27")
+
+
+@pytest.mark.parametrize("element", ["tet10", "hex8", "hex20"])
+def test_an_inverted_cell_is_refused_with_the_order_that_turns_it(element):
+    vertices, cells = one(element)
+    mirror = list(ELEMENT_TYPES[element].mirror)
+    with pytest.raises(MeshError, match=re.escape(f"in the order cells[:, {mirror}]")):
+        Mesh(vertices, cells[:, mirror])
+    assert Mesh(vertices, cells[:, mirror][:, mirror]).volume > 0
+
+
+@pytest.mark.parametrize("element", ["tet10", "hex8", "hex20"])
+def test_a_cell_that_is_turned_over_at_one_node_is_refused(element):
+    vertices, cells = one(element)
+    vertices = vertices.clone()
+    # A corner pushed far beyond the middle, or a middle that passes the next corner.
+    vertices[6 if element == "hex8" else 4] = (
+        torch.tensor([-1.0, -1.0, -1.0]) if element == "hex8" else (1.4 * vertices[1])
+    )
+    with pytest.raises(MeshError, match="got both signs in cells 1 of 1: 0"):
+        Mesh(vertices, cells)
+
+
+@quadratic_elements
+def test_cells_that_share_an_edge_but_not_its_middle_are_refused(element):
+    mesh = box_mesh(cells=(2, 1, 1), element=element)
+    cells = mesh.cells.clone()
+    middle = max(m for m in range(len(mesh.vertices)) if (cells == m).any(1).sum() > 1)
+    owner = (cells == middle).any(1).nonzero()[0]
+    cells[owner] = torch.where(cells[owner] == middle, len(mesh.vertices), cells[owner])
+    with pytest.raises(MeshError, match="every edge has a vertex of its own in the middle"):
+        Mesh(torch.cat([mesh.vertices, mesh.vertices[[middle]]]), cells)
+
+
+@every_element
+def test_nodes_in_another_order_are_refused(element):
+    vertices, cells = one(element)
+    swapped = cells.clone()
+    swapped[0, [-1, -2]] = cells[0, [-2, -1]]
+    with pytest.raises(MeshError, match=r"det.* must be positive"):
+        Mesh(vertices, swapped)
+
+
+@every_element
+def test_a_cell_that_comes_twice_is_refused(element):
+    mesh = wavy(element, (2, 1, 1))
+    with pytest.raises(MeshError, match="every cell must come once"):
+        Mesh(mesh.vertices, mesh.cells[[*range(len(mesh.cells)), 0]])

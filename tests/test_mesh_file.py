@@ -62,15 +62,17 @@ def test_surfaces_and_other_elements_are_refused_by_their_types(tmp_path):
     meshio.Mesh(file.points, [block for block in file.cells if block.type == "triangle"]).write(
         tmp_path / "s.vtu"
     )
-    with pytest.raises(MeshError, match=re.escape("no tetrahedra, got 16 triangle")):
+    with pytest.raises(MeshError, match=re.escape("no tetrahedra or hexahedra, got 16 triangle")):
         read_mesh(tmp_path / "s.vtu")
-    for kind, corners in (("tetra10", 10), ("hexahedron", 8)):
+    for kind, corners in (("wedge", 6), ("hexahedron27", 27)):
         meshio.Mesh(np.random.rand(corners, 3), {kind: np.arange(corners)[None]}).write(
             tmp_path / "other.vtu"
         )
         with pytest.raises(
             MeshError,
-            match=re.escape(f"only linear tetrahedra (4 corners) are supported so far, got 1 {kind}"),
+            match=re.escape(
+                f"one of tetra, tetra10, hexahedron, hexahedron20, got 1 {kind}. Mesh the body with"
+            ),
         ):
             read_mesh(tmp_path / "other.vtu")
 

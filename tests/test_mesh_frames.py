@@ -8,7 +8,9 @@ import meshio
 import numpy as np
 import pytest
 import torch
+from bodies import ELEMENTS
 from jaxtyping import TypeCheckError
+from mesh_files import solid
 
 from simlayer import mesh_frames
 from simlayer.mesh import Mesh, MeshError, box_mesh
@@ -169,3 +171,15 @@ def test_a_box_without_a_file_is_written_as_it_is(tmp_path):
     assert torch.equal(torch.from_numpy(written[0].points), box.vertices)
     assert torch.equal(torch.from_numpy(written[0].cells[0].data), box.cells)
     assert Mesh(torch.from_numpy(written[0].points), torch.from_numpy(written[0].cells[0].data)).volume > 0
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_frames_of_any_element_are_the_file_with_other_positions(tmp_path, element):
+    file = solid(element)
+    file.write(tmp_path / "body.vtu")
+    mesh = read_mesh(tmp_path / "body.vtu")
+    write_frames(tmp_path / "motion", mesh, torch.stack([mesh.vertices, 2 * mesh.vertices]))
+    frame = meshio.read(tmp_path / "motion_frames" / "frame_000001.vtu")
+    assert frame.cells[0].type == file.cells[0].type
+    assert np.array_equal(frame.cells[0].data, file.cells[0].data)
+    assert np.allclose(frame.points, 2 * file.points, rtol=1e-6)

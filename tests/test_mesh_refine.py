@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from bodies import ELEMENTS, wavy
 from laws import deformations
 
-from simlayer import Mesh, box_mesh
-from simlayer.mesh_refine import refined
+from simlayer import Mesh, MeshError, box_mesh
+from simlayer.element_types import element_of
+from simlayer.mesh_refine import quadratic, refined
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -88,3 +90,57 @@ def test_regions_are_inherited(skewed):
 
 def test_a_refined_mesh_says_what_it_is(skewed):
     assert refined(skewed).source == "skew, refined"
+
+
+# Every element.
+
+
+def places(vertices):
+    """Vertices that compare equal up to rounding, in any order."""
+    return sorted(tuple(round(x, 12) + 0.0 for x in vertex) for vertex in vertices.tolist())
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_a_refined_box_has_the_vertices_and_the_sides_of_a_finer_one(element):
+    coarse, finer = (box_mesh(cells=n, size=(0.4, 0.1, 0.2), element=element) for n in ((2, 1, 2), (4, 2, 4)))
+    mesh = refined(coarse)
+    assert mesh.element == element
+    assert len(mesh.cells) == len(finer.cells)
+    assert places(mesh.vertices) == places(finer.vertices)
+    for name, side in finer.vertex_sets.items():
+        assert places(mesh.vertices[mesh.vertex_sets[name]]) == places(finer.vertices[side])
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_a_refined_curved_body_is_the_same_body(element):
+    mesh = wavy(element)
+    finer = refined(mesh)
+    assert torch.equal(finer.vertices[: len(mesh.vertices)], mesh.vertices)
+    # Cells are cut along their own coordinates, so the eight fill what the one did.
+    assert torch.allclose(finer.volumes.view(-1, 8).sum(1), mesh.volumes, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("element", ["tet4", "hex8"])
+def test_quadratic_elements_have_the_corners_volumes_and_names_of_the_linear_ones(element):
+    box = wavy(element)
+    regions = (box.vertices[box.cells].mean(1)[:, 0] > 0.5).long()
+    sides = box.vertex_sets
+    mesh = Mesh(box.vertices, box.cells, vertex_sets=sides, cell_regions=regions, region_names=("a", "b"))
+    new = quadratic(mesh)
+    assert new.element == {"tet4": "tet10", "hex8": "hex20"}[element]
+    assert torch.equal(new.vertices[: len(mesh.vertices)], mesh.vertices)
+    assert torch.equal(new.cells[:, : mesh.cells.shape[1]], mesh.cells)
+    assert torch.allclose(new.volumes, mesh.volumes, rtol=1e-12, atol=0)
+    assert torch.equal(new.cell_regions, mesh.cell_regions)
+    assert new.region_names == ("a", "b")
+    ends = torch.tensor(element_of(new.cells).edges)
+    for name, side in sides.items():
+        # The middles whose two ends are in the set, and no others.
+        edges = new.cells[:, ends].flatten(0, 1)
+        grown = edges[torch.isin(edges[:, :2], side).all(1)].unique()
+        assert torch.equal(new.vertex_sets[name], torch.cat([grown, side]).unique())
+
+
+def test_quadratic_elements_are_not_made_quadratic_again():
+    with pytest.raises(MeshError, match=r"cells must be one of \('tet4', 'hex8'\), got 'tet10'"):
+        quadratic(box_mesh(cells=(1, 1, 1), element="tet10"))

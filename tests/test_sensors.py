@@ -4,10 +4,12 @@ import re
 
 import pytest
 import torch
+from bodies import DEGREES, ELEMENTS, wavy
 from laws import deformations, matrix, rotations
 from torch.autograd import gradcheck, gradgradcheck
 
 from simlayer import Mesh, ObservationError, box_mesh
+from simlayer.element_types import ELEMENT_TYPES
 from simlayer.functional.distance import distances_to_triangles
 from simlayer.functional.polar import rotation
 from simlayer.training.sensors import Markers, Vertices
@@ -223,3 +225,48 @@ def test_a_mesh_in_single_precision_holds_the_points_of_its_own_faces():
     seen = Markers(shuffled, shuffled.vertices)(shuffled.vertices @ R.T + t)
     # Rounding of positions of 3 m, and of a product in single precision.
     torch.testing.assert_close(seen, shuffled.vertices @ R.T + t, rtol=0, atol=1e-6)
+
+
+# Every element.
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_at_rest_markers_on_any_element_are_where_they_were_put(element):
+    mesh = wavy(element)
+    kind = ELEMENT_TYPES[element]
+    places = torch.tensor([[0.2, 0.3, 0.1], [0.0, 0.25, 0.5], [0.0, 0.0, 0.7], [1.0, 0.0, 0.0]])
+    N = kind.shape.functions(places)
+    # In a cell, on a curved face, on a curved edge and at a corner, of every fifth cell.
+    owners = torch.arange(len(mesh.cells))[::5]
+    points = (N @ mesh.vertices[mesh.cells[owners]]).flatten(0, 1)
+    sensor = Markers(mesh, points)
+    torch.testing.assert_close(sensor(mesh.vertices), points, rtol=0, atol=1e-13)
+    # What is in a cell has the shape functions of that cell.
+    assert torch.equal(sensor.corners[::4], mesh.cells[owners])
+    torch.testing.assert_close(sensor.weights[::4], N[:1].expand(len(owners), -1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_markers_follow_a_polynomial_of_the_elements_degree(element):
+    # In straight cells, where shape functions are polynomials in space.
+    box, shear = box_mesh(cells=(3, 2, 2), element=element), deformations()
+    mesh = Mesh(box.vertices @ shear.T, box.cells)
+    points = torch.rand(20, 3) @ shear.T
+    b = torch.randn(3, 3, 3) * (DEGREES[element] - 1)
+    A = torch.eye(3) + 0.1 * torch.randn(3, 3)
+
+    def field(X):
+        return X @ A.T + torch.einsum("ijk,nj,nk->ni", b, X, X)
+
+    seen = Markers(mesh, points)(field(mesh.vertices))
+    torch.testing.assert_close(seen, field(points), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_an_affine_motion_of_curved_elements_turns_stand_offs_by_its_rotation(element):
+    mesh = wavy(element)
+    F = deformations()
+    bases, o = mesh.vertices[[7, 20]], torch.tensor([[0.0, 0.0, 0.1], [0.1, 0.0, 0.0]])
+    seen = Markers(mesh, bases, standoffs=o)(mesh.vertices @ F.T)
+    expected = bases @ F.T + o @ by_singular_values(F).T
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-12)

@@ -30,6 +30,7 @@ class Force(PhysicalModule, ABC):
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         """No less than the largest eigenvalue of each element's stiffness [N/m], at a state or at rest.
 
+        Where the lumped masses of its corners differ: of W^-½ K W^-½ with W these masses over their mean.
         For the stable time step of an explicit step; zero for a force that does not know elements.
         """
         return torch.zeros(1)

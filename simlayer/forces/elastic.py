@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -28,6 +30,7 @@ class ElasticForce(Potential):
         regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value a
             region. For regions from a file: `mesh.cell_regions`.
         deterministic: bitwise repeatable sums on several threads, see `Topology`.
+        quadrature: "full" or "reduced", see `Elements`.
 
     Raises:
         ValueError: if a quantity of the material has neither one value nor one a cell (or region).
@@ -43,16 +46,15 @@ class ElasticForce(Potential):
         *,
         regions: Int[Tensor, "M"] | None = None,
         deterministic: bool | None = None,
+        quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        self.elements = Elements(mesh, deterministic=deterministic)
+        self.elements = Elements(mesh, deterministic=deterministic, quadrature=quadrature)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
         self.law, self._coefficients = _trace_law(material)
-        G = self.elements.gradient_products()
-        sizes = torch.stack([G.diagonal(dim1=-2, dim2=-1).sum(-1), torch.linalg.eigvalsh(G)[:, -1]])
-        self.register_buffer("rest_bounds", sizes * self.elements.volumes, persistent=False)
+        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
 
     @classmethod
     def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
@@ -82,9 +84,8 @@ class ElasticForce(Potential):
 
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch M 3C 3C"]:
-        F = self.elements.deformation_gradient(positions)
-        tangent = _tangent(self.law, self._material_values(F), F)
+    ) -> Float[Tensor, "*batch M D D"]:
+        tangent = self._tangents(positions)
         if projected:
             values, vectors = torch.linalg.eigh(tangent)
             tangent = (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
@@ -93,15 +94,13 @@ class ElasticForce(Potential):
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         if state is None:
             constant, largest = self.material.stiffness_factors(self._rest_tangent)
-            trace, eigenvalue = self.rest_bounds
-            return self._per_cell(constant) * trace + self._per_cell(largest) * eigenvalue
-        F = self.elements.deformation_gradient(state.positions)
-        tangent = _tangent(self.law, self._material_values(F), F)
-        # The element's stiffness V (I⊗B)ᵀ H (I⊗B) has, beside zeros, the eigenvalues of this 9x9 matrix.
-        L = torch.linalg.cholesky(self.elements.gradient_products())
-        blocks = tangent.unflatten(-1, (3, 3)).unflatten(-3, (3, 3))
-        reduced = torch.einsum("mja,...mijkl,mlb->...miakb", L, blocks, L).flatten(-2).flatten(-3, -2)
-        return self.elements.volumes * torch.linalg.eigvalsh(reduced)[..., -1]
+            pressure, shear = self.rest_bounds
+            return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
+        return self.elements.largest_stiffness(self._tangents(state.positions))
+
+    def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
+        F = self.elements.deformation_gradient(positions)
+        return _tangent(self.law, self._material_values(F), F, self.elements.weights.ndim)
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         fields = (getattr(self.material, name) for name in self._coefficients[self.law.shared :])
@@ -129,13 +128,15 @@ class ElasticForce(Potential):
         ]
 
 
-def _tangent(law: PointwiseEnergy, values: list[Tensor], F: Matrix3) -> Float[Tensor, "*batch M 9 9"]:
-    """d²psi/dF² in every cell."""
+def _tangent(
+    law: PointwiseEnergy, values: list[Tensor], F: Matrix3, cell_axes: int = 1
+) -> Float[Tensor, "*batch_and_points M 9 9"]:
+    """d²psi/dF² in every cell, or at every quadrature point of it, if there are two axes of cells."""
     unit = torch.eye(9, dtype=F.xx.dtype, device=F.xx.device)
     columns = [law.hessian_product(values, F, direction.unbind()) for direction in unit]
-    shape = torch.broadcast_shapes(*(entry.shape for column in columns for entry in column))
+    shape = torch.broadcast_shapes(F.xx.shape, *(entry.shape for column in columns for entry in column))
     stacked = torch.stack([torch.stack([entry.expand(shape) for entry in column]) for column in columns])
-    return stacked.movedim(2, -1).movedim((0, 1), (-2, -1))
+    return stacked.movedim([0, 1, *range(2, 2 + cell_axes)], [-2, -1, *range(-2 - cell_axes, -2)])
 
 
 def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None) -> Tensor:

@@ -1,48 +1,77 @@
-"""Where points lie in a body of tetrahedra, and how the body deforms around them."""
+"""Where points lie in a body, and how the body deforms around them."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from simlayer.boundary import boundary_and_owners
+from simlayer.element_types import ElementType, element_of
+from simlayer.elements import at_quadrature_points
 from simlayer.errors import ObservationError
 from simlayer.functional.distance import distances_to_triangles
 from simlayer.mesh import Mesh
 
 # Of the body's largest extent. A mesh cuts corners, so points on a surface may lie outside its cells.
 TOLERANCE = 1e-2
-ROUNDING = 1e-6  # of a barycentric coordinate, for meshes in single precision
+ROUNDING = 1e-6  # of a reference coordinate, for meshes in single precision
+_ITERATIONS = 20
 
 
-def shape_gradients(mesh: Mesh) -> Float[Tensor, "M 4 3"]:
-    """Gradients of the barycentric coordinates of each cell [1/m], in double precision."""
-    corners = mesh.vertices.double()[mesh.cells]
-    others = torch.linalg.inv((corners[:, 1:] - corners[:, :1]).mT)
-    return torch.cat([-others.sum(1, keepdim=True), others], 1)
-
-
-def barycentric(
-    points: Float[Tensor, "*#cells 3"],
-    origins: Float[Tensor, "*#cells 3"],
-    slopes: Float[Tensor, "*#cells 4 3"],
-) -> Float[Tensor, "*cells 4"]:
-    """Barycentric coordinates of points in cells with their first corners at `origins`."""
-    coordinates = (slopes * (points - origins)[..., None, :]).sum(-1)
-    return torch.cat([coordinates[..., :1] + 1, coordinates[..., 1:]], -1)
-
-
-def containing_cells(mesh: Mesh, points: Float[Tensor, "K 3"]) -> Int[Tensor, "K"]:
-    """The cell of each point; that of the nearest face for one just outside the body."""
-    origins, slopes = mesh.vertices.double()[mesh.cells[:, 0]], shape_gradients(mesh)
-    cells = []
+def attached(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
+    """The cell of each point, of the nearest face for one just outside, and its shape functions there."""
+    element, cells, weights = element_of(mesh.cells), [], []
+    vertices = mesh.vertices.double()
+    triangles, owners = boundary_and_owners(mesh.cells, len(vertices))
     for number, point in enumerate(points.double()):
-        depth, cell = barycentric(point, origins, slopes).amin(-1).max(0)
-        cells.append(cell if depth > -ROUNDING else _nearest_cell(mesh, point, number))
-    return torch.stack(cells)
+        near = _cells_around(vertices[mesh.cells], point)
+        places = _local(element, vertices[mesh.cells[near]], point)
+        depths = _depth(element, places)
+        if len(near) and depths.max() > -ROUNDING:
+            best = depths.argmax()
+            cell, place = near[best], places[best]
+        else:
+            distances = distances_to_triangles(point, vertices[triangles])
+            _check_outside(mesh, point, number, distances.min().item())
+            cell = owners[distances.argmin()]
+            place = _local(element, vertices[mesh.cells[cell]][None], point)[0]
+        cells.append(cell)
+        weights.append(element.shape.functions(place[None])[0])
+    return torch.stack(cells), torch.stack(weights)
 
 
-def _nearest_cell(mesh: Mesh, point: Float[Tensor, "3"], number: int) -> Int[Tensor, ""]:
-    distance, nearest = distances_to_triangles(point, mesh.vertices.double()[mesh.boundary]).min(0)
+def _cells_around(corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]) -> Int[Tensor, "_"]:
+    """Cells that may hold the point: curved edges leave the box around their nodes by a part of it."""
+    low, high = corners.amin(1), corners.amax(1)
+    margin = 0.25 * (high - low).amax(1, keepdim=True)
+    return ((point >= low - margin) & (point <= high + margin)).all(1).nonzero().flatten()
+
+
+def _local(
+    element: ElementType, corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]
+) -> Float[Tensor, "M 3"]:
+    """The reference coordinates of a point in each cell, by Newton's method from the middle of the cell.
+
+    Exact after one iteration where the map is affine; NaN or far away where there is no solution.
+    """
+    place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(corners), 3)
+    for _ in range(1 if element.is_affine else _ITERATIONS):
+        miss = point - torch.einsum("mc,mci->mi", element.shape.functions(place), corners)
+        jacobian = torch.einsum("mci,mcj->mij", corners, element.shape.gradients(place))
+        # Of 3 x 3 matrices, and without an error where one is singular on the way.
+        change, _ = torch.linalg.solve_ex(jacobian, miss)
+        place = place + change
+    return place
+
+
+def _depth(element: ElementType, places: Float[Tensor, "M 3"]) -> Float[Tensor, "M"]:
+    """How far inside the reference cell points are; negative outside."""
+    least = places.amin(1)
+    other = 1 - places.sum(1) if element.is_simplex else 1 - places.amax(1)
+    return torch.minimum(least, other).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
+
+
+def _check_outside(mesh: Mesh, point: Float[Tensor, "3"], number: int, distance: float) -> None:
     tolerance = TOLERANCE * (mesh.bounds[1] - mesh.bounds[0]).max().item()
     if distance > tolerance:
         raise ObservationError(
@@ -51,8 +80,6 @@ def _nearest_cell(mesh: Mesh, point: Float[Tensor, "3"], number: int) -> Int[Ten
             "the mesh's frame? For a marker on a rigid stand-off give the point at its foot, and the rest as "
             "standoffs=."
         )
-    face = mesh.boundary[nearest]
-    return (mesh.cells[:, :, None] == face).any(1).all(-1).long().argmax()
 
 
 def neighbours(mesh: Mesh, cells: Int[Tensor, "K"]) -> Bool[Tensor, "K M"]:
@@ -74,17 +101,18 @@ def cells_within(mesh: Mesh, points: Float[Tensor, "K 3"], radius: float) -> Boo
 
 
 def mean_gradients(
-    mesh: Mesh, near: Bool[Tensor, "K M"], slopes: Float[Tensor, "M 4 3"]
+    mesh: Mesh, near: Bool[Tensor, "K M"]
 ) -> tuple[Int[Tensor, "K P"], Float[Tensor, "K P 3"]]:
     """Vertices and their G with sum of x Gᵀ the mean deformation gradient, by volume, of the cells near.
 
     Rows are padded with vertex 0 at G = 0.
     """
+    slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).rule)
+    integrals, volumes = torch.einsum("ciqm,qm->mci", slopes, weights), weights.sum(0)
     vertices, gradients = [], []
     for cells in near:
-        share = mesh.volumes.double()[cells] / mesh.volumes.double()[cells].sum()
         used, inverse = mesh.cells[cells].unique(return_inverse=True)
-        parts = (share[:, None, None] * slopes[cells]).flatten(0, 1)
+        parts = (integrals[cells] / volumes[cells].sum()).flatten(0, 1)
         vertices.append(used)
         gradients.append(parts.new_zeros((len(used), 3)).index_add(0, inverse.flatten(), parts))
     return pad_sequence(vertices, batch_first=True), pad_sequence(gradients, batch_first=True)

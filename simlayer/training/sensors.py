@@ -10,14 +10,7 @@ from simlayer.errors import ObservationError
 from simlayer.fields import Matrix3
 from simlayer.functional.polar import rotation
 from simlayer.mesh import Mesh
-from simlayer.training.attachment import (
-    barycentric,
-    cells_within,
-    containing_cells,
-    mean_gradients,
-    neighbours,
-    shape_gradients,
-)
+from simlayer.training.attachment import attached, cells_within, mean_gradients, neighbours
 
 
 class Vertices(nn.Module):
@@ -39,9 +32,10 @@ class Vertices(nn.Module):
 
 
 class Markers(nn.Module):
-    """Points fixed to a body of tetrahedra, `(*batch, N, 3)` -> `(*batch, K, 3)`.
+    """Points fixed to a body, `(*batch, N, 3)` -> `(*batch, K, 3)`.
 
-    A point moves affinely with the cell that contains it at rest. A marker on a rigid stand-off o is seen at
+    A point moves with the displacement field of the cell that contains it at rest: with the shape functions
+    of the element. A marker on a rigid stand-off o is seen at
     base + R o, with R the rotation of the mean deformation gradient, by volume, of the cells around its base.
 
     Args:
@@ -74,17 +68,14 @@ class Markers(nn.Module):
         super().__init__()
         _check(points, standoffs)
         dtype = mesh.vertices.dtype
-        owners = containing_cells(mesh, points)
-        corners, slopes = mesh.cells[owners], shape_gradients(mesh)
-        origins = mesh.vertices.double()[corners[:, 0]]
-        weights = barycentric(points.double(), origins, slopes[owners])
-        self.register_buffer("corners", corners, persistent=False)
+        owners, weights = attached(mesh, points)
+        self.register_buffer("corners", mesh.cells[owners], persistent=False)
         self.register_buffer("weights", weights.to(dtype), persistent=False)
         self.register_buffer("standoffs", standoffs, persistent=False)
         if standoffs is not None:
             self.standoffs = standoffs.to(dtype)
             near = neighbours(mesh, owners) if radius is None else cells_within(mesh, points, radius)
-            around, gradients = mean_gradients(mesh, near, slopes)
+            around, gradients = mean_gradients(mesh, near)
             self.register_buffer("around", around, persistent=False)
             self.register_buffer("gradients", gradients.to(dtype), persistent=False)
 
