@@ -132,11 +132,10 @@ def _tangent(
     law: PointwiseEnergy, values: list[Tensor], F: Matrix3, cell_axes: int = 1
 ) -> Float[Tensor, "*batch_and_points M 9 9"]:
     """d²psi/dF² in every cell, or at every quadrature point of it, if there are two axes of cells."""
-    unit = torch.eye(9, dtype=F.xx.dtype, device=F.xx.device)
-    columns = [law.hessian_product(values, F, direction.unbind()) for direction in unit]
-    shape = torch.broadcast_shapes(F.xx.shape, *(entry.shape for column in columns for entry in column))
-    stacked = torch.stack([torch.stack([entry.expand(shape) for entry in column]) for column in columns])
-    return stacked.movedim([0, 1, *range(2, 2 + cell_axes)], [-2, -1, *range(-2 - cell_axes, -2)])
+    entries = law.hessian(values, F)
+    shape = torch.broadcast_shapes(F.xx.shape, *(entry.shape for entry in entries))
+    stacked = torch.stack([entry.expand(shape) for entry in entries], -1).unflatten(-1, (9, 9))
+    return stacked.movedim([*range(cell_axes)], [*range(-2 - cell_axes, -2)])
 
 
 def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None) -> Tensor:

@@ -59,6 +59,9 @@ class PointwiseEnergy(nn.Module):
         own, every = slice(count, None), slice(None)
         inputs = [*(coefficients[index] for index in self.used), *arguments]
         self._value = _graph(value, *inputs)
+        # Traced when it is first asked for: explicit steps never do.
+        self._hessian: fx.GraphModule | None = None
+        self._example = inputs
         self._gradient = _graph(_slopes(value, own), *inputs)
         self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
         if not self.shared:
@@ -80,6 +83,14 @@ class PointwiseEnergy(nn.Module):
     ) -> tuple[Tensor, ...]:
         """The derivative of the gradient along a direction."""
         return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
+
+    def hessian(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> list[Tensor]:
+        """All second derivatives by the arguments, row by row; what the entries share is computed once."""
+        if self._hessian is None:
+            self._hessian = _graph(_hessian(self._gradient, len(self.used)), *self._example)
+        lower = self._everywhere(self._hessian, coefficients, arguments)
+        indices = range(len(arguments))
+        return [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
 
     def _everywhere(
         self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
@@ -153,6 +164,19 @@ def _product(
             return sum(terms[1:], terms[0])
 
         return torch.func.grad(directional)(x[wanted])
+
+    return derivatives
+
+
+def _hessian(gradient: Callable[..., tuple[Tensor, ...]], count: int) -> Callable[..., tuple[Tensor, ...]]:
+    """Derivatives of a traced gradient by the inputs after the first `count`: the lower triangle, by rows."""
+
+    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
+        arguments = tensors[count:]
+        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)
+        zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
+        units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
+        return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])
 
     return derivatives
 
