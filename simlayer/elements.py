@@ -12,6 +12,7 @@ from simlayer.element_types import ELEMENT_TYPES, ElementType
 from simlayer.fields import Matrix3
 from simlayer.functional.stencil import Stencil, over_batch
 from simlayer.mesh import Mesh
+from simlayer.mesh_geometry import jacobian_determinants
 from simlayer.quadrature import Rule
 from simlayer.topology import Topology
 
@@ -51,8 +52,9 @@ class Elements(nn.Module):
         gradients, weights = at_quadrature_points(mesh, _rule(element, quadrature))
         if len(weights) == 1:
             gradients, weights = gradients[:, :, 0], weights[0]
-        functions = element.shape.functions(element.mass_rule.tensors()[0])
-        mass_weights = at_quadrature_points(mesh, element.mass_rule)[1]
+        points, parts = element.mass_rule.tensors()
+        functions = element.shape.functions(points)
+        mass_weights = parts[:, None] * jacobian_determinants(mesh.vertices.double(), mesh.cells, points)
         # HRZ lumping: the diagonal of the consistent mass, scaled to the total. Always positive.
         diagonal = functions.square().T @ mass_weights
         buffers = {
@@ -69,7 +71,7 @@ class Elements(nn.Module):
     @property
     def volumes(self) -> Float[Tensor, "M"]:
         """Rest volumes [m³]."""
-        return self.weights.sum(0) if self.weights.ndim == 2 else self.weights
+        return self.mass_weights.sum(0) if self.weights.ndim == 2 else self.weights
 
     def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """F = dx/dX in every cell, nine fields `(M, *batch)`.
