@@ -8,6 +8,7 @@ from simlayer.fields import Matrix3
 from simlayer.forces.base import Force, Potential
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.load import NodalLoad
+from simlayer.masses import PointMass
 from simlayer.materials import (
     Corotated,
     IsotropicMaterial,
@@ -48,6 +49,7 @@ __all__ = [
     "NodalLoad",
     "ObservationError",
     "PhysicalModule",
+    "PointMass",
     "Potential",
     "Quantity",
     "RolloutModule",

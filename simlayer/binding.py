@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -27,24 +27,49 @@ def quantities_by_name(root: nn.Module) -> dict[str, tuple[PhysicalModule, Quant
     }
 
 
-def values_of(
-    root: nn.Module, tensors: Mapping[str, Tensor], *, only: set[str] | None = None
-) -> dict[str, Tensor]:
-    """What a step reads: physical and derived values by full name, from stored tensors by full name.
+def values_of(root: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a step reads: physical and derived values by full name, from stored tensors by full name."""
+    modules = list(physical_modules(root))
+    values = _physical_values(modules, tensors)
+    return values | _derived_values(root, modules, values)
 
-    `only` restricts the work to the modules with these prefixes.
-    """
-    modules = [(p, m) for p, m in physical_modules(root) if only is None or p in only]
-    values = {
-        prefix + quantity.name: quantity.decode(tensors[prefix + quantity.stored_name])
+
+def changed_values(
+    root: nn.Module, values: Mapping[str, Tensor], stored: Mapping[str, Tensor], changed: Iterable[str]
+) -> dict[str, Tensor]:
+    """Those of the values of all modules that differ now that these of the stored tensors have changed."""
+    owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in changed}
+    modules = [(p, m) for p, m in physical_modules(root) if p in owners]
+    physical = _physical_values(modules, stored)
+    modules = [(p, m) for p, m in physical_modules(root) if p in owners or _derives_from(p, m, owners)]
+    derived = {prefix + name for prefix, module in modules for name in module.derived_names()}
+    others = {name: value for name, value in values.items() if name not in derived}
+    return physical | _derived_values(root, modules, others | physical)
+
+
+Modules = Sequence[tuple[str, PhysicalModule]]
+
+
+def _physical_values(modules: Modules, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        prefix + quantity.name: quantity.decode(stored[prefix + quantity.stored_name])
         for prefix, module in modules
         for quantity in module.quantities().values()
     }
+
+
+def _derived_values(root: nn.Module, modules: Modules, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     with bound(root, values):
-        for prefix, module in modules:
-            for name in module.derived_names():
-                values[prefix + name] = getattr(module, name)
-    return values
+        return {
+            prefix + name: getattr(module, name)
+            for prefix, module in modules
+            for name in module.derived_names()
+        }
+
+
+def _derives_from(prefix: str, module: PhysicalModule, owners: Iterable[str]) -> bool:
+    children = tuple(f"{prefix}{child}." for child in module.derives_from)
+    return any(owner.startswith(children) for owner in owners)
 
 
 def plain_parameters(root: nn.Module) -> dict[str, Tensor]:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from simlayer.binding import Binding, physical_modules, plain_parameters, quantities_by_name, values_of
+from simlayer.binding import (
+    Binding,
+    changed_values,
+    physical_modules,
+    plain_parameters,
+    quantities_by_name,
+    values_of,
+)
 from simlayer.packing import on_state, pack, pack_value, unpack_value
 from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
@@ -79,13 +86,13 @@ def read_call(
     def arranged(values: Named) -> dict[str, Tensor]:
         return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
 
-    values = arranged(values_of(step, tensors))
+    physical = values_of(step, tensors)
+    values = arranged(physical)
     values |= {name: tensors[name] for name in weights} | dict(step.named_buffers())
     changes: list[dict[str, Tensor]] = []
-    owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in slices}
     for index in range(num_steps if slices else 0):
         now = {name: parts[index] for name, parts in slices.items()}
-        change = arranged(values_of(step, {**tensors, **now}, only=owners))
+        change = arranged(changed_values(step, physical, {**tensors, **now}, now))
         changes.append(change | {name: part for name, part in now.items() if name in weights})
     return Call(packed, values, changes, own_axes, Binding(step, values))
 

@@ -152,8 +152,13 @@ class derived_vectors(derived):  # noqa: N801
 
 
 class PhysicalModule(nn.Module):
-    """A module with physical quantities."""
+    """A module with physical quantities.
 
+    Attributes:
+        derives_from: the children whose quantities enter its derived properties.
+    """
+
+    derives_from: ClassVar[tuple[str, ...]] = ()
     _quantities: ClassVar[dict[str, Quantity]] = {}
     _derived: ClassVar[dict[str, derived]] = {}
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
     {"functional": ("functional",), "packing": (), "binding": ()},
     {"elements": (), "materials": (), "implicit": ("implicit.base",)},
-    {"forces": ("forces.base",), "dissipation": ("dissipation.base",)},
+    {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
     {"steps": ("steps.base",)},
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from simlayer.dissipation.base import Dissipation
 from simlayer.elements import Elements
 from simlayer.forces.base import Force
+from simlayer.masses import PointMass
 from simlayer.mesh import Mesh
+from simlayer.mesh_selection import vertex_indices
 from simlayer.quantities import PhysicalModule, Quantity, derived, derived_vectors
 from simlayer.state import State
 
@@ -27,6 +29,7 @@ class Step(PhysicalModule, ABC):
         dt: duration of a step [s]; "auto": half of what is stable from the rest shape for an explicit step,
             which leaves room for a body that gets four times as stiff.
         density: [kg/m³]: one value, or one a cell.
+        masses: what the body carries beside its own mass, by name.
         gravity: acceleration [m/s²].
         fixed: what is held: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of
             components `(N, 3)`.
@@ -35,6 +38,7 @@ class Step(PhysicalModule, ABC):
         substeps: how many equal steps of dt/substeps make one.
     """
 
+    derives_from = ("masses",)
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
@@ -47,6 +51,7 @@ class Step(PhysicalModule, ABC):
         *,
         dt: float | Literal["auto"],
         density: float | Tensor = 1000.0,
+        masses: Mapping[str, PointMass] | None = None,
         gravity: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
         fixed: Tensor | str | None = None,
         prescribed_velocities: Tensor | None = None,
@@ -63,6 +68,7 @@ class Step(PhysicalModule, ABC):
         for force in forces.values():
             force.connect(forces)
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
+        self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = Elements(mesh)
         self.density, self.gravity = density, gravity
         self.prescribed_velocities = (
@@ -81,9 +87,15 @@ class Step(PhysicalModule, ABC):
         return self.free.shape[0]
 
     @derived
+    def vertex_masses(self) -> Float[Tensor, "*batch N"]:
+        """Lumped masses [kg], with all that the body carries."""
+        own = self.elements.vertex_masses(self.density)
+        return sum((mass() for mass in self.masses.values()), own)
+
+    @derived
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
-        """Reciprocals of the lumped masses [1/kg]."""
-        return self.elements.vertex_masses(self.density).reciprocal()
+        """Their reciprocals [1/kg]."""
+        return self.vertex_masses.reciprocal()
 
     @derived_vectors
     def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
@@ -107,8 +119,8 @@ class Step(PhysicalModule, ABC):
         """The longest stable dt [s] of each sample for an explicit step, from the elements' eigenvalues.
 
         No frequency of a mesh is above the highest of its elements taken one by one, each with its own
-        mass. With a state: the elements' tangents there; without: a bound on those at rest, cheap and lower.
-        Forces that do not know elements do not count.
+        mass alone. With a state: the elements' tangents there; without: a bound on those at rest, cheap and
+        lower. Forces that do not know elements, and masses that a body carries, do not count.
         """
         masses = self.density * self.elements.volumes / self.elements.num_corners
         squares = [self._force(name).stiffness_bound(state) / masses for name in self.forces]
@@ -143,26 +155,10 @@ class Step(PhysicalModule, ABC):
 
 def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
     """Which components are held, `(N, 3)`."""
-    num_vertices = len(mesh.vertices)
-    if fixed is None:
-        return torch.zeros(num_vertices, 3, dtype=torch.bool)
-    if isinstance(fixed, str):
-        if fixed not in mesh.vertex_sets:
-            raise ValueError(f"the mesh has no vertex set {fixed!r}; it has {list(mesh.vertex_sets)}.")
-        fixed = mesh.vertex_sets[fixed]
-    fixed = torch.as_tensor(fixed).cpu()
-    if fixed.dtype == torch.bool and fixed.shape in {(num_vertices,), (num_vertices, 3)}:
-        return fixed.reshape(num_vertices, -1).expand(num_vertices, 3)
-    if fixed.dtype == torch.int64 and fixed.ndim == 1:
-        if len(fixed) and not (int(fixed.min()) >= 0 and int(fixed.max()) < num_vertices):
-            raise ValueError(
-                f"fixed holds vertex {int(fixed.max()) if int(fixed.min()) >= 0 else int(fixed.min())}, "
-                f"but the mesh has vertices 0 to {num_vertices - 1}."
-            )
-        mask = torch.zeros(num_vertices, 3, dtype=torch.bool)
-        mask[fixed] = True
-        return mask
-    raise ValueError(
-        f"fixed must be a boolean mask ({num_vertices},) or ({num_vertices}, 3) or vertex indices, "
-        f"got {tuple(fixed.shape)} {fixed.dtype}."
-    )
+    mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+    if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
+        return fixed.cpu()
+    if fixed is not None:
+        components = f" or {tuple(mask.shape)}"
+        mask[vertex_indices(mesh, fixed, name="fixed", alternative=components).cpu()] = True
+    return mask
