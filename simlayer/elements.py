@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.element_types import ELEMENT_TYPES, ElementType
@@ -155,6 +155,27 @@ class Elements(nn.Module):
         functions = self.mass_functions
         blocks = torch.einsum("qm,qa,qb->mab", self.mass_weights, functions, functions)
         return density[..., None, None] * blocks
+
+
+def cells_first(
+    value: Float[Tensor, "*batch_and_own"], batch_axes: int, *, regions: Int[Tensor, "M"] | None = None
+) -> Float[Tensor, "*own_and_batch"]:
+    """A quantity over cells, or regions, as `(own, *batch)`, aligned with fields of `batch_axes` batch axes.
+
+    Raises:
+        ValueError: if it has more.
+    """
+    if value.ndim == 0:
+        return value
+    if value.ndim - 1 > batch_axes:
+        raise ValueError(
+            f"a quantity of shape {tuple(value.shape)} has {value.ndim - 1} batch axes, the positions have "
+            f"{batch_axes}; expand the positions to the batch, or call through a RolloutModule, which does."
+        )
+    value = value.movedim(-1, 0)
+    if regions is not None and value.shape[0] > 1:
+        value = value[regions]
+    return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
 
 
 def _rule(element: ElementType, quadrature: str) -> Rule:

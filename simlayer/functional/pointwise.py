@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
@@ -80,6 +81,18 @@ class PointwiseEnergy(nn.Module):
     ) -> tuple[Tensor, ...]:
         """The derivative of the gradient along a direction."""
         return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
+
+    def hessian(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], *, point_axes: int
+    ) -> Float[Tensor, "*batch_and_points n n"]:
+        """The matrix of second derivatives by the n arguments, fields with the axes of points first."""
+        field = arguments[0]
+        unit = torch.eye(len(arguments), dtype=field.dtype, device=field.device)
+        columns = [self.hessian_product(coefficients, arguments, direction.unbind()) for direction in unit]
+        shape = torch.broadcast_shapes(field.shape, *(entry.shape for column in columns for entry in column))
+        stacked = torch.stack([torch.stack([entry.expand(shape) for entry in column]) for column in columns])
+        points = range(2, 2 + point_axes)
+        return stacked.movedim([0, 1, *points], [-2, -1, *range(-2 - point_axes, -2)])
 
     def _everywhere(
         self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
