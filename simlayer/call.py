@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from simlayer.binding import (
     quantities_by_name,
     values_of,
 )
-from simlayer.packing import on_state, pack, pack_value, unpack_value
+from simlayer.packing import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -94,7 +94,11 @@ def read_call(
         now = {name: parts[index] for name, parts in slices.items()}
         change = arranged(changed_values(step, physical, {**tensors, **now}, now))
         changes.append(change | {name: part for name, part in now.items() if name in weights})
-    return Call(packed, values, changes, own_axes, Binding(step, values))
+    call = Call(packed, values, changes, own_axes, Binding(step, values))
+    # What a step carries follows from the quantities of this call.
+    with call.reading(call.values_at(0)):
+        started = step.start(on_state(unpack, packed))
+    return replace(call, state=on_state(pack, started))
 
 
 def _check_given(step: Step, parameters: Named, controls: Named, known: list[str]) -> None:
@@ -169,5 +173,4 @@ def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]
     except RuntimeError:
         listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes)
         raise ValueError(f"these batch shapes do not broadcast: {listed}.") from None
-    state = step.start(state)
     return on_state(lambda x: pack(x.expand(*batch, *x.shape[-2:])), state)

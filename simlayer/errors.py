@@ -23,3 +23,15 @@ class ConfigError(ValueError):
 
 class ObservationError(ValueError):
     """What was seen of a body can not be read, or not be compared with a simulation, as it is."""
+
+
+class ConvergenceError(SimulationError):
+    """An iteration that did not reach its tolerance.
+
+    Attributes:
+        history: what was seen at each iteration, a line each.
+    """
+
+    def __init__(self, message: str, history: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.history = history

@@ -149,6 +149,8 @@ class RolloutModule(nn.Module):
 
     def _backend(self, call: Call) -> str | None:
         """The compiler backend to use, None for eager."""
+        if not self.step.explicit:
+            return None
         if self.compiler == "auto":
             work = (
                 self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
@@ -167,6 +169,8 @@ class RolloutModule(nn.Module):
         if isinstance(self.checkpoint, int):
             return self.checkpoint
         if self.checkpoint == "auto":
+            if not self.step.explicit:
+                return None  # keeps the state only, and is dear to run again
             kept = bytes_kept(call, advance) * self.num_steps * self.step.substeps
             if kept <= self.memory_budget:
                 return None

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from simlayer.call import Call
 from simlayer.compilation import program_for
+from simlayer.errors import ConvergenceError
 from simlayer.packing import on_state, pack, unpack
 from simlayer.programs import Function, Recomputed
 from simlayer.state import State
@@ -72,7 +73,11 @@ def unroll(
         frames = []
         for index in range(first, first + count):
             for _ in range(step.substeps):
-                state = advance(state, values[(index - first) % len(values)])
+                try:
+                    state = advance(state, values[(index - first) % len(values)])
+                except ConvergenceError as error:
+                    moment = f"in step {index + 1} (t = {(index + 1) * step.dt:g} s): "
+                    raise ConvergenceError(moment + str(error), error.history) from error
             if every and (index + 1) % every == 0:
                 frames.append(state)
         return state, frames

@@ -39,6 +39,8 @@ class Step(PhysicalModule, ABC):
     """
 
     derives_from = ("masses",)
+    # Whether a step is one fixed sequence of operators, to be compiled as a whole and run again at will.
+    explicit = True
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")

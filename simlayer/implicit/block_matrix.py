@@ -1,0 +1,111 @@
+"""Sparse symmetric matrices in blocks of three by three, assembled from the blocks of elements."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from scipy import sparse
+from torch import Tensor, nn
+
+
+class BlockMatrix(NamedTuple):
+    """One matrix for each of B samples, all with the same pattern of K blocks.
+
+    Attributes:
+        values: the blocks, in the order of their rows, then columns.
+        starts: where each row of blocks begins, and the end.
+        columns: of the blocks.
+        diagonal: which block lies on the diagonal in each row.
+    """
+
+    values: Float[Tensor, "B K 3 3"]
+    starts: Int[Tensor, "N+1"]
+    columns: Int[Tensor, "K"]
+    diagonal: Int[Tensor, "N"]
+
+    def multiplication(self) -> Callable[[Tensor], Tensor]:
+        """The product with vectors `(B, N, 3)`, as a function that is to be called often."""
+        samples, count = self.values.shape[:2]
+        rows = len(self.diagonal)
+        offsets = torch.arange(samples, dtype=torch.int32, device=self.starts.device)[:, None]
+        starts = (self.starts[:-1] + offsets * count).flatten()
+        starts = torch.cat([starts, starts.new_tensor([samples * count])])
+        columns = (self.columns + offsets * rows).flatten()
+        size = 3 * samples * rows
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse BSR tensor support is in beta")
+            matrix = torch.sparse_bsr_tensor(
+                starts, columns, self.values.flatten(0, 1), (size, size), check_invariants=False
+            )
+        if matrix.device.type == "cpu" and not torch.backends.mkl.is_available():
+            matrix = matrix.to_sparse_csr()  # blocks need MKL there
+        return lambda vectors: (matrix @ vectors.reshape(-1)).view_as(vectors)
+
+    def diagonal_blocks(self) -> Float[Tensor, "B N 3 3"]:
+        return self.values[:, self.diagonal]
+
+    def to_scipy(self, sample: int) -> sparse.csc_matrix:
+        """The matrix of a sample, in double precision."""
+        values = self.values[sample].double().cpu().numpy()
+        size = 3 * len(self.diagonal)
+        blocks = (values, self.columns.cpu().numpy(), self.starts.cpu().numpy())
+        matrix = sparse.bsr_matrix(blocks, shape=(size, size)).tocsr()
+        # By symmetry, rows are columns.
+        return sparse.csc_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(size, size))
+
+
+class Assembly(nn.Module):
+    """Adds blocks of elements up to a sparse matrix of fixed pattern.
+
+    Args:
+        couplings: for each set of elements the vertices of each, `(M, C)`.
+        free: which components may move: 1, or 0 for those held, whose rows and columns become those of the
+            identity.
+    """
+
+    starts: Tensor
+    columns: Tensor
+    diagonal: Tensor
+    mask: Tensor
+    held: Tensor
+
+    def __init__(self, couplings: Sequence[Int[Tensor, "M C"]], free: Float[Tensor, "N 3"]) -> None:
+        super().__init__()
+        count = len(free)
+        every = torch.arange(count, device=free.device)
+        keys = [(cells[:, :, None] * count + cells[:, None, :]).flatten() for cells in couplings]
+        # Every vertex has a block on the diagonal, for its mass.
+        entries, slots = torch.cat([*keys, every * (count + 1)]).unique(return_inverse=True)
+        rows, columns = entries // count, entries % count
+        starts = torch.zeros(count + 1, dtype=torch.int64, device=free.device)
+        starts[1:] = torch.bincount(rows, minlength=count).cumsum(0)
+        # 32-bit indices: reading the matrix is what a product with it takes.
+        self.register_buffer("starts", starts.int(), persistent=False)
+        self.register_buffer("columns", columns.int(), persistent=False)
+        self.sets = len(keys)
+        for index, part in enumerate(slots.split([*map(len, keys), count])):
+            self.register_buffer(
+                f"slots_{index}" if index < self.sets else "diagonal", part, persistent=False
+            )
+        mask = free[rows][:, :, None] * free[columns][:, None, :]
+        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("held", torch.diag_embed(1 - free), persistent=False)
+
+    def forward(
+        self, blocks: Sequence[Float[Tensor, "B M 3C 3C"]], diagonal: Float[Tensor, "B N"]
+    ) -> BlockMatrix:
+        """The sum of blocks, one tensor for each set of elements, and of a number for each vertex."""
+        values = diagonal.new_zeros((len(diagonal), len(self.columns), 3, 3))
+        for index, part in enumerate(blocks):
+            corners = part.shape[-1] // 3
+            pairs = part.unflatten(-1, (corners, 3)).unflatten(-3, (corners, 3)).transpose(-2, -3)
+            values.index_add_(1, getattr(self, f"slots_{index}"), pairs.reshape(len(part), -1, 3, 3))
+        own = diagonal[..., None, None] * torch.eye(3, dtype=diagonal.dtype, device=diagonal.device)
+        values.index_add_(1, self.diagonal, own)
+        values *= self.mask
+        values.index_add_(1, self.diagonal, self.held.expand(len(diagonal), *self.held.shape))
+        return BlockMatrix(values, self.starts, self.columns, self.diagonal)

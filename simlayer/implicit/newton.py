@@ -1,0 +1,134 @@
+"""Newton's method on an energy, with projection where it is needed and a line search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simlayer.errors import ConvergenceError
+from simlayer.implicit.base import Balance, Problem, flattened, largest
+from simlayer.implicit.conjugate_gradients import conjugate_gradients
+from simlayer.implicit.solvers import LinearSolver
+
+# Energies that differ by less, relative to their size, can not be compared.
+_ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-5}
+# Positions that move by less, relative to the largest, do not move.
+_STILL = {torch.float64: 1e-14, torch.float32: 1e-6}
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Finds a minimum of an energy: search along Newton's direction, each sample by itself.
+
+    A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
+    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length is
+    halved until the energy falls enough (Armijo 1966), or, where energies differ by rounding only, until the
+    gradient does.
+
+    Attributes:
+        tolerance: of the largest component of the gradient relative to the scene's own forces; by default
+            1e-6, 1e-4 in single precision. After it is reached one more iteration polishes.
+        max_iterations: after which ConvergenceError is raised.
+    """
+
+    tolerance: float | None = None
+    max_iterations: int = 60
+
+    def minimize(
+        self, problem: Problem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+    ) -> Float[Tensor, "*batch N 3"]:
+        """The positions of a minimum near `start`; raises ConvergenceError rather than anything less."""
+        tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
+        point = _Point(start, problem.value(start), *problem.balance(start))
+        history: list[str] = []
+        polished = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
+        for iteration in range(self.max_iterations + 1):
+            error = Balance(point.gradient, point.scale).error()
+            history.append(_line(iteration, point.energy, error))
+            small = error <= tolerance
+            active = ~(small & polished)
+            if not bool(active.any()):
+                return point.positions
+            if iteration == self.max_iterations:
+                break
+            direction = self._direction(problem, point, solver)
+            direction = torch.where(active[..., None, None], direction, 0.0)
+            still = largest(direction) <= _STILL[start.dtype] * largest(point.positions)
+            point, moved = _search(problem, point, direction)
+            stuck = active & ~moved & ~still
+            if bool((stuck & ~small).any()):
+                raise _failure(problem, point, stuck & ~small, history, "no shorter step lowers the energy")
+            # One more iteration after the tolerance is met, unless numbers of this precision have no better.
+            polished = small | still | stuck
+        raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
+
+    def _direction(self, problem: Problem, point: _Point, solver: LinearSolver) -> Tensor:
+        right = -flattened(point.gradient)
+        tangent = problem.tangent(point.positions, projected=False)
+        # As exact as the next iteration can make use of.
+        options = {"tolerance": 1e-6, "max_iterations": solver.max_iterations}
+        inverse = solver.inverse(tangent.matrix)
+        found = conjugate_gradients(tangent.multiplication(), right, inverse, **options)
+        if bool(found.indefinite.any()):
+            convex = problem.tangent(point.positions, projected=True)
+            inverse = solver.inverse(convex.matrix)
+            again = conjugate_gradients(convex.multiplication(), right, inverse, **options)
+            choice = torch.where(found.indefinite[:, None, None], again.vectors, found.vectors)
+        else:
+            choice = found.vectors
+        return choice.view_as(point.gradient)
+
+
+class _Point(NamedTuple):
+    """Where the search is in each sample, and what is known there."""
+
+    positions: Tensor
+    energy: Tensor
+    gradient: Tensor
+    scale: Tensor
+
+
+def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point, Bool[Tensor, "*batch"]]:
+    """The next point, and in which samples it is a better one."""
+    energy, size = point.energy, largest(point.gradient)
+    slope = (point.gradient * direction).sum((-1, -2))
+    length = torch.ones_like(energy)
+    waiting = torch.ones_like(energy, dtype=torch.bool)
+    best = point
+    for _ in range(40):
+        positions = point.positions + length[..., None, None] * direction
+        trial = _Point(positions, problem.value(positions), *problem.balance(positions))
+        falls = trial.energy <= energy + 1e-4 * length * slope
+        level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
+        good = waiting & (falls | (level & (largest(trial.gradient) <= size)))
+        best = _Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
+        waiting = waiting & ~good
+        if not bool(waiting.any()):
+            break
+        length = torch.where(waiting, length / 2, length)
+    return best, ~waiting
+
+
+def _failure(
+    problem: Problem, point: _Point, wrong: Bool[Tensor, "*batch"], history: list[str], why: str
+) -> ConvergenceError:
+    sample = tuple(wrong.nonzero()[0].tolist()) if wrong.ndim else ()
+    where = f" of sample {sample}" if sample else ""
+    seen = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
+    lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions[sample])}"]
+    return ConvergenceError("\n".join([*lines, *seen]), tuple(history))
+
+
+def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(where[(..., *[None] * (new.ndim - where.ndim))], new, old)
+
+
+def _line(iteration: int, energy: Tensor, error: Tensor) -> str:
+    """Of the sample that is furthest."""
+    worst = int(error.argmax())
+    energy, error = energy.flatten()[worst], error.flatten()[worst]
+    return f"  iteration {iteration}: energy {float(energy):.10g} J, gradient {float(error):.2e}"

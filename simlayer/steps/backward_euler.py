@@ -1,0 +1,28 @@
+"""The implicit Euler step."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from simlayer.state import State
+from simlayer.steps.implicit import ImplicitStep
+
+
+class BackwardEuler(ImplicitStep):
+    """Backward Euler: forces and velocities at the end of the step. First order; stable at any dt.
+
+    It damps an oscillation of angular frequency w by a ratio of about w dt/2: use `Newmark` or `BDF2` where
+    damping is the question. Arguments as for `ImplicitStep`.
+    """
+
+    @property
+    def inertia(self) -> float:
+        return 1 / self.h**2
+
+    @property
+    def rate(self) -> float:
+        return 1 / self.h
+
+    def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        target = state.positions + self.h * state.velocities
+        return target, state.velocities, state.positions

@@ -1,0 +1,44 @@
+"""The implicit step of second-order backward differences."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from simlayer.state import State
+from simlayer.steps.implicit import ImplicitStep
+
+
+class BDF2(ImplicitStep):
+    """Second-order backward differences (Curtiss, Hirschfelder 1952): damps what the step does not resolve.
+
+    Second order and stable at any dt. It carries positions and velocities of the step before, which at the
+    start are those of constant acceleration. Arguments as for `ImplicitStep`.
+    """
+
+    @property
+    def inertia(self) -> float:
+        return 9 / (4 * self.h**2)
+
+    @property
+    def rate(self) -> float:
+        return 3 / (2 * self.h)
+
+    def start(self, state: State) -> State:
+        if state.history:
+            return state
+        h, acceleration = self.h, self.accelerations(state)
+        past = state.positions - h * state.velocities + 0.5 * h**2 * acceleration
+        return state._replace(history=(past, state.velocities - h * acceleration))
+
+    def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        positions, velocities = state.history
+        drift = (4 * state.velocities - velocities) / 3
+        target = (4 * state.positions - positions) / 3 + drift / self.rate
+        # A parabola through both positions with the velocity between them.
+        predicted = state.positions + self.h * (1.5 * state.velocities - 0.5 * velocities)
+        return target, drift, predicted
+
+    def history(
+        self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
+    ) -> tuple[Tensor, ...]:
+        return state.positions, state.velocities

@@ -1,0 +1,151 @@
+"""The function whose minimum is the end of an implicit step, or an equilibrium."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.forces.base import Potential, RatePotential
+from simlayer.implicit.base import Balance, Problem, Tangent, flattened
+from simlayer.implicit.block_matrix import Assembly
+from simlayer.implicit.conjugate_gradients import Product
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+
+class Motion(NamedTuple):
+    """A step as far as it is known before the forces at its end are.
+
+    Attributes:
+        target: where the vertices would be without forces [m].
+        drift: their velocities then [m/s].
+        predicted: an explicit guess of the end of the step, as accurate as the step itself [m]; dissipation
+            is evaluated there.
+        held: positions of the held components at the end [m].
+        constant: forces that do not follow from a potential, from the start of the step [N].
+    """
+
+    target: Float[Tensor, "*batch N 3"]
+    drift: Float[Tensor, "*batch N 3"]
+    predicted: Float[Tensor, "*batch N 3"]
+    held: Float[Tensor, "*batch N 3"]
+    constant: Float[Tensor, "*batch N 3"]
+
+
+class Terms(NamedTuple):
+    """What an incremental potential is the sum of, beside inertia, gravity and constant forces.
+
+    Attributes:
+        potentials: energies of the positions.
+        rates: dissipation potentials.
+        assembly: adds up the Hessians of those that have couplings, in this order.
+        inertia: the factor of the masses [1/s²], zero in an equilibrium.
+        rate: how fast the velocities change with the positions [1/s].
+    """
+
+    potentials: Sequence[Potential]
+    rates: Sequence[RatePotential]
+    assembly: Assembly
+    inertia: float
+    rate: float
+
+
+class IncrementalPotential(Problem):
+    """inertia/2 |x - target|²_M - weights·x + potentials(x) + dissipation potentials(velocities(x)) / rate.
+
+    The velocities are drift + rate (x - target).
+
+    Args:
+        step: whose masses, gravity and held components are read.
+        terms: of the sum.
+        motion: the step so far.
+    """
+
+    def __init__(self, step: Step, terms: Terms, motion: Motion) -> None:
+        self.step, self.terms, self.motion = step, terms, motion
+        self.masses = step.vertex_masses[..., None]
+        self.loads = self.masses * step.gravity[..., None, :] + motion.constant
+
+    def velocities(self, positions: Tensor) -> Tensor:
+        return self.motion.drift + self.terms.rate * (positions - self.motion.target)
+
+    def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        moved = positions - self.motion.target
+        own = 0.5 * self.terms.inertia * self.masses * moved * moved - self.loads * moved
+        total = own.sum((-1, -2))
+        for potential in self.terms.potentials:
+            total = total + potential.energy(positions)
+        for rate in self.terms.rates:
+            total = total + rate.energy(self.motion.predicted, self.velocities(positions)) / self.terms.rate
+        return total
+
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+        inertia = self.terms.inertia * self.masses * (positions - self.motion.target)
+        total = inertia - self.loads
+        momentum = self.masses * self.motion.drift * self.terms.inertia**0.5
+        scale = torch.maximum(_mean(self.loads), _mean(momentum))
+        velocities = self.velocities(positions)
+        for potential in self.terms.potentials:
+            force = potential(State(positions, velocities))
+            total, scale = total - force, torch.maximum(scale, _mean(force))
+        for rate in self.terms.rates:
+            total = total - rate(State(self.motion.predicted, velocities))
+        return Balance(self.step.free * total, scale)
+
+    def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
+        terms, predicted = self.terms, self.motion.predicted
+        velocities = self.velocities(positions)
+        blocks = [
+            potential.hessian_blocks(positions, projected=projected)
+            for potential in terms.potentials
+            if potential.couplings is not None
+        ]
+        blocks += [
+            terms.rate * rate.hessian_blocks(predicted, velocities, projected=projected)
+            for rate in terms.rates
+            if rate.couplings is not None
+        ]
+        batch = positions.shape[:-2]
+        diagonal = (terms.inertia * self.masses[..., 0]).expand(positions.shape[:-1])
+        matrix = terms.assembly(
+            [_rows(part.expand(*batch, *part.shape[-3:]), 3) for part in blocks], _rows(diagonal, 1)
+        )
+        return Tangent(matrix, self._others(positions, velocities))
+
+    def _others(self, positions: Tensor, velocities: Tensor) -> Product | None:
+        """Products with the Hessians that have no blocks."""
+        potentials = [p for p in self.terms.potentials if p.couplings is None]
+        rates = [r for r in self.terms.rates if r.couplings is None]
+        if not potentials and not rates:
+            return None
+
+        def multiply(vectors: Tensor) -> Tensor:
+            direction = self.step.free * vectors.view_as(positions)
+            parts = [p.hessian_product(positions, direction) for p in potentials]
+            parts += [
+                self.terms.rate * r.rate_product(self.motion.predicted, velocities, direction) for r in rates
+            ]
+            return flattened(self.step.free * sum(parts[1:], parts[0]))
+
+        return multiply
+
+    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
+        J = self.step.elements.deformation_gradient(positions).det()
+        return (
+            f"The smallest J = det F there is {float(J.min()):.3g}. Try a shorter dt, loads in several "
+            "steps, or a finer mesh where cells are inverted."
+        )
+
+
+def _mean(vectors: Tensor) -> Tensor:
+    """The mean length of vectors."""
+    return vectors.square().sum(-1).sqrt().mean(-1)
+
+
+def _rows(values: Tensor, own_axes: int) -> Tensor:
+    """All samples in a row."""
+    return values.reshape(-1, *values.shape[values.ndim - own_axes :])

@@ -1,0 +1,42 @@
+"""The implicit step of average acceleration."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from simlayer.state import State
+from simlayer.steps.implicit import ImplicitStep
+
+# Average acceleration: the only pair that is unconditionally stable, second order and free of damping.
+BETA, GAMMA = 0.25, 0.5
+
+
+class Newmark(ImplicitStep):
+    """Newmark's step with average acceleration (Newmark 1959, beta = 1/4, gamma = 1/2).
+
+    Second order, stable at any dt, and without numerical damping. It carries the acceleration from one step
+    to the next. Arguments as for `ImplicitStep`.
+    """
+
+    @property
+    def inertia(self) -> float:
+        return 1 / (BETA * self.h**2)
+
+    @property
+    def rate(self) -> float:
+        return GAMMA / (BETA * self.h)
+
+    def start(self, state: State) -> State:
+        return state if state.history else state._replace(history=(self.accelerations(state),))
+
+    def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        h, (acceleration,) = self.h, state.history
+        coasted = state.positions + h * state.velocities
+        target = coasted + h**2 * (0.5 - BETA) * acceleration
+        drift = state.velocities + h * (1 - GAMMA) * acceleration
+        return target, drift, coasted + 0.5 * h**2 * acceleration
+
+    def history(
+        self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
+    ) -> tuple[Tensor, ...]:
+        return (self.free * self.inertia * (positions - target),)
