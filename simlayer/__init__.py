@@ -5,9 +5,11 @@ from simlayer.dissipation.damping import MassDamping
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
 from simlayer.errors import DivergenceError, ObservationError, SimulationError, UnstableStepError
 from simlayer.fields import Matrix3
-from simlayer.forces.base import Force, Potential
+from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.forces.elastic import ElasticForce
+from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.load import NodalLoad
+from simlayer.forces.rayleigh import RayleighDamping
 from simlayer.masses import PointMass
 from simlayer.materials import (
     Corotated,
@@ -38,6 +40,7 @@ __all__ = [
     "GradientCheck",
     "GradientReport",
     "IsotropicMaterial",
+    "KelvinVoigt",
     "Linear",
     "MassDamping",
     "Material",
@@ -52,6 +55,8 @@ __all__ = [
     "PointMass",
     "Potential",
     "Quantity",
+    "RatePotential",
+    "RayleighDamping",
     "RolloutModule",
     "SimulationError",
     "SmoothVelocityClamp",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.element_types import ELEMENT_TYPES, ElementType
 from simlayer.fields import Matrix3
 from simlayer.functional.stencil import Stencil, over_batch
 from simlayer.mesh import Mesh
+from simlayer.mesh_geometry import jacobian_determinants
 from simlayer.quadrature import Rule
 from simlayer.topology import Topology
 
@@ -51,8 +52,9 @@ class Elements(nn.Module):
         gradients, weights = at_quadrature_points(mesh, _rule(element, quadrature))
         if len(weights) == 1:
             gradients, weights = gradients[:, :, 0], weights[0]
-        functions = element.shape.functions(element.mass_rule.tensors()[0])
-        mass_weights = at_quadrature_points(mesh, element.mass_rule)[1]
+        points, parts = element.mass_rule.tensors()
+        functions = element.shape.functions(points)
+        mass_weights = parts[:, None] * jacobian_determinants(mesh.vertices.double(), mesh.cells, points)
         # HRZ lumping: the diagonal of the consistent mass, scaled to the total. Always positive.
         diagonal = functions.square().T @ mass_weights
         buffers = {
@@ -69,7 +71,7 @@ class Elements(nn.Module):
     @property
     def volumes(self) -> Float[Tensor, "M"]:
         """Rest volumes [m³]."""
-        return self.weights.sum(0) if self.weights.ndim == 2 else self.weights
+        return self.mass_weights.sum(0) if self.weights.ndim == 2 else self.weights
 
     def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """F = dx/dX in every cell, nine fields `(M, *batch)`.
@@ -153,6 +155,27 @@ class Elements(nn.Module):
         functions = self.mass_functions
         blocks = torch.einsum("qm,qa,qb->mab", self.mass_weights, functions, functions)
         return density[..., None, None] * blocks
+
+
+def cells_first(
+    value: Float[Tensor, "*batch_and_own"], batch_axes: int, *, regions: Int[Tensor, "M"] | None = None
+) -> Float[Tensor, "*own_and_batch"]:
+    """A quantity over cells, or regions, as `(own, *batch)`, aligned with fields of `batch_axes` batch axes.
+
+    Raises:
+        ValueError: if it has more.
+    """
+    if value.ndim == 0:
+        return value
+    if value.ndim - 1 > batch_axes:
+        raise ValueError(
+            f"a quantity of shape {tuple(value.shape)} has {value.ndim - 1} batch axes, the positions have "
+            f"{batch_axes}; expand the positions to the batch, or call through a RolloutModule, which does."
+        )
+    value = value.movedim(-1, 0)
+    if regions is not None and value.shape[0] > 1:
+        value = value[regions]
+    return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
 
 
 def _rule(element: ElementType, quadrature: str) -> Rule:

@@ -149,6 +149,26 @@ def beam(
     return SymplecticEuler(mesh, forces | options.pop("forces", {}), dt=dt, **(defaults | options))
 
 
+def beam_of(element: str) -> tuple[SymplecticEuler, State]:
+    """Two cells of another element with everything that a step may have, and a deformed and moving state."""
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.2, 0.1, 0.1), element=element)
+    count = len(mesh.vertices)
+    step = SymplecticEuler(
+        mesh,
+        {
+            "elastic": ElasticForce(mesh, StableNeoHookean(1e5, 0.4)),
+            "load": NodalLoad(mesh, 0.5 * noise(count, 3, seed=1)),
+        },
+        dt="auto",
+        gravity=(1.0, -2.0, -9.81),
+        fixed="x_min",
+        prescribed_velocities=0.1 * noise(count, 3, seed=2),
+        dissipation={"damping": MassDamping(2.0)},
+    )
+    deformed = mesh.vertices + 1e-3 * noise(count, 3, seed=3)
+    return step, State(deformed, 0.1 * noise(count, 3, seed=4))
+
+
 def rest(cells: tuple[int, int, int] = (3, 1, 1)) -> Tensor:
     """The rest shape of the boxes above."""
     return _box(cells).vertices

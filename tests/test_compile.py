@@ -18,6 +18,7 @@ from scenes import (
     Tether,
     Wind,
     beam,
+    beam_of,
     moving,
     noise,
     same,
@@ -44,7 +45,7 @@ def gradients(
     leaves = {name: value.detach().clone().requires_grad_() for name, value in values.items()}
     start = State(*(x.detach().clone().requires_grad_() for x in state[:2]))
     end = rollout(start, leaves)
-    weights = [noise(16, 3, seed=seed).to(end.positions.dtype) for seed in (11, 12)]
+    weights = [noise(*end.positions.shape[-2:], seed=seed).to(end.positions.dtype) for seed in (11, 12)]
     loss = (
         100 * end.positions * weights[0] + end.velocities * weights[1] + end.velocities.square() / 50
     ).sum()
@@ -87,6 +88,15 @@ class TestInductor:
         quantities = step.forces["elastic"].material.named_parameters(prefix="forces.elastic.material")
         values = {n: p.detach() + 0.1 * noise(3, M, seed=k) for k, (n, p) in enumerate(quantities)}
         assert_like_eager(step, moving(), values, 1e-12, compile=True)
+
+    @pytest.mark.parametrize("element", ["tet10", "hex8"])
+    def test_elements_with_several_quadrature_points_equal_the_eager_ones(self, element):
+        step, state = beam_of(element)
+        moduli = step.forces["elastic"].material.log_youngs_modulus + 0.1 * noise(
+            step.elements.num_cells, seed=5
+        )
+        values = values_of(step) | {E_NAME: moduli.detach()}
+        assert_like_eager(step, state, values, 1e-12, compile=True)
 
     def test_weights_of_any_memory_layout_are_read_right(self):
         step = beam(forces={"mixing": Mixing()})

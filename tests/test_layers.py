@@ -15,7 +15,7 @@ ROOT = Path(simlayer.__file__).parent
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
     {"functional": ("functional",), "packing": (), "binding": ()},
-    {"elements": (), "materials": (), "implicit": ("implicit.base",)},
+    {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit.base",)},
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
     {"steps": ("steps.base",)},
     {"rollout": ("rollout",)},

@@ -14,6 +14,7 @@ from scenes import (
     Tether,
     Wind,
     beam,
+    beam_of,
     free_box,
     moving,
     noise,
@@ -185,6 +186,30 @@ def test_a_gradient_equals_a_central_difference(name, mode, scene_name):
     expected = slope(name, scene_name)
     assert abs(expected) > 1e-4, "the loss does not depend on it, so the test shows nothing"
     assert float((gradient * direction(name, scene(scene_name))).sum()) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("element", ["tet10", "hex8", "hex20"])
+@pytest.mark.parametrize("checkpoint", ["none", 3])
+def test_gradients_on_every_element_equal_central_differences(element, checkpoint):
+    step, start = beam_of(element)
+    count = step.num_vertices
+    leaves = {"positions": start.positions, "velocities": start.velocities} | {
+        name: parameter.detach().clone() for name, parameter in step.named_parameters()
+    }
+    rollout = RolloutModule(step, STEPS, checkpoint=checkpoint)
+
+    def result(inputs):
+        end = run(rollout, inputs)
+        return (end.positions * noise(count, 3, seed=11) * 100 + end.velocities.square() / 50).sum()
+
+    inputs = {name: value.requires_grad_() for name, value in leaves.items()}
+    slopes = torch.autograd.grad(result(inputs), list(inputs.values()))
+    inputs = {name: value.detach() for name, value in inputs.items()}
+    for name, slope in zip(inputs, slopes, strict=True):
+        d = 0.1 * SUBJECTS[name] * noise(*slope.shape, seed=7).add(0.1)
+        expected = difference(lambda h, n=name, d=d: result(inputs | {n: inputs[n] + h * d}), 1e-3)
+        assert abs(expected) > 1e-5, "the loss does not depend on it, so the test shows nothing"
+        assert float((slope * d).sum()) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("checkpoint", ["sqrt", 1, 3, STEPS, 2 * STEPS])

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.binding import bound, inputs_of, plain_parameters
-from simlayer.elements import Elements
+from simlayer.elements import Elements, cells_first
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Potential
 from simlayer.functional.pointwise import PointwiseEnergy
@@ -100,7 +100,7 @@ class ElasticForce(Potential):
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         F = self.elements.deformation_gradient(positions)
-        return _tangent(self.law, self._material_values(F), F, self.elements.weights.ndim)
+        return self.law.hessian(self._material_values(F), F, point_axes=self.elements.weights.ndim)
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         fields = (getattr(self.material, name) for name in self._coefficients[self.law.shared :])
@@ -108,7 +108,8 @@ class ElasticForce(Potential):
         one = self.elements.weights.new_ones((1, *[1] * max(batch_axes, 0)))
         zero = torch.zeros_like(one)
         values = self._coefficients_over(max(batch_axes, 0), None)
-        return _tangent(self.law, values, Matrix3(one, zero, zero, zero, one, zero, zero, zero, one))
+        rest = Matrix3(one, zero, zero, zero, one, zero, zero, zero, one)
+        return self.law.hessian(values, rest, point_axes=1)
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
         if self.regions is None or isinstance(value, float) or value.ndim == 0 or value.shape[-1] == 1:
@@ -124,33 +125,8 @@ class ElasticForce(Potential):
         weights = dict(self.material.named_parameters()) if shared else {}
         fields = (getattr(self.material, name) for name in self._coefficients[len(shared) :])
         return [weights[name] for name in shared] + [
-            _over_cells_and_batch(field, batch_axes, regions) for field in fields
+            cells_first(field, batch_axes, regions=regions) for field in fields
         ]
-
-
-def _tangent(
-    law: PointwiseEnergy, values: list[Tensor], F: Matrix3, cell_axes: int = 1
-) -> Float[Tensor, "*batch_and_points M 9 9"]:
-    """d²psi/dF² in every cell, or at every quadrature point of it, if there are two axes of cells."""
-    entries = law.hessian(values, F)
-    shape = torch.broadcast_shapes(F.xx.shape, *(entry.shape for entry in entries))
-    stacked = torch.stack([entry.expand(shape) for entry in entries], -1).unflatten(-1, (9, 9))
-    return stacked.movedim([*range(cell_axes)], [*range(-2 - cell_axes, -2)])
-
-
-def _over_cells_and_batch(value: Tensor, batch_axes: int, regions: Tensor | None) -> Tensor:
-    """`(*batch, own)` as `(own, *batch)`, aligned with fields of `batch_axes` batch axes."""
-    if value.ndim == 0:
-        return value
-    if value.ndim - 1 > batch_axes:
-        raise ValueError(
-            f"a quantity of shape {tuple(value.shape)} has {value.ndim - 1} batch axes, the positions have "
-            f"{batch_axes}; expand the positions to the batch, or call through a RolloutModule, which does."
-        )
-    value = value.movedim(-1, 0)
-    if regions is not None and value.shape[0] > 1:
-        value = value[regions]
-    return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
 
 
 def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
@@ -84,13 +85,21 @@ class PointwiseEnergy(nn.Module):
         """The derivative of the gradient along a direction."""
         return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
 
-    def hessian(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> list[Tensor]:
-        """All second derivatives by the arguments, row by row; what the entries share is computed once."""
+    def hessian(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], *, point_axes: int
+    ) -> Float[Tensor, "*batch_and_points n n"]:
+        """The matrix of second derivatives by the n arguments, fields with the axes of points first."""
+        count = len(arguments)
         if self._hessian is None:
-            self._hessian = _graph(_hessian(self._gradient, len(self.used)), *self._example)
+            derivatives = _second_derivatives(self._gradient, len(self.used))
+            self._hessian = _graph(derivatives, *self._example)
         lower = self._everywhere(self._hessian, coefficients, arguments)
-        indices = range(len(arguments))
-        return [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
+        shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
+        rows, columns = torch.tril_indices(count, count).tolist()
+        places = {(row, column): entry for row, column, entry in zip(rows, columns, lower, strict=True)}
+        entries = [places[max(k, j), min(k, j)].expand(shape) for k in range(count) for j in range(count)]
+        stacked = torch.stack(entries, -1).unflatten(-1, (count, count))
+        return stacked.movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
 
     def _everywhere(
         self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
@@ -168,7 +177,9 @@ def _product(
     return derivatives
 
 
-def _hessian(gradient: Callable[..., tuple[Tensor, ...]], count: int) -> Callable[..., tuple[Tensor, ...]]:
+def _second_derivatives(
+    gradient: Callable[..., tuple[Tensor, ...]], count: int
+) -> Callable[..., tuple[Tensor, ...]]:
     """Derivatives of a traced gradient by the inputs after the first `count`: the lower triangle, by rows."""
 
     def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -68,7 +68,7 @@ class Step(PhysicalModule, ABC):
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
         for force in forces.values():
-            force.connect(forces)
+            force.connect(self.forces)
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = Elements(mesh)
@@ -120,14 +120,16 @@ class Step(PhysicalModule, ABC):
     def stable_dts(self, state: State | None = None) -> Float[Tensor, "*batch"]:
         """The longest stable dt [s] of each sample for an explicit step, from the elements' eigenvalues.
 
-        No frequency of a mesh is above the highest of its elements taken one by one, each with its own
-        mass alone. With a state: the elements' tangents there; without: a bound on those at rest, cheap and
-        lower. Forces that do not know elements, and masses that a body carries, do not count.
+        No frequency or damping of a mesh is above the highest of its elements taken one by one, each with
+        its own mass alone. With a state: the elements' tangents there; without: a bound on those at rest,
+        cheap and lower. Forces that do not know elements, and masses that a body carries, do not count.
         """
         masses = self.density * self.elements.volumes / self.elements.num_corners
-        squares = [self._force(name).stiffness_bound(state) / masses for name in self.forces]
-        total = sum(squares, torch.zeros_like(masses)).amax(-1)
-        return self.substeps * 2 / total.sqrt()
+        none, forces = torch.zeros_like(masses), [self._force(name) for name in self.forces]
+        squares = sum((force.stiffness_bound(state) / masses for force in forces), none)
+        decay = sum((force.damping_bound(state) / masses for force in forces), none) / 2
+        # The explicit limit (2/w) (sqrt(1 + xi²) - xi) with xi = decay/w, which holds without stiffness too.
+        return self.substeps * 2 / (decay + (squares + decay.square()).sqrt()).amax(-1)
 
     def stable_dt(self, state: State) -> float:
         """The longest stable dt [s] of an explicit step from this state, the least of all samples."""

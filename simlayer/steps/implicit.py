@@ -181,7 +181,8 @@ class Increment(Root):
         if not bool((found.residual <= 10 * _ADJOINT[right.dtype]).all()):
             raise ConvergenceError(
                 "the linear system of backward was not solved: residual "
-                f"{float(found.residual.max()):.1e} after {found.iterations} iterations of {type(solver).__name__}"
+                f"{float(found.residual.max()):.1e} after {found.iterations} iterations of "
+                + type(solver).__name__
                 + (", its matrix is not positive definite" if bool(found.indefinite.any()) else "")
                 + ". Try another solver, or check that the state is a stable one."
             )

@@ -1,0 +1,132 @@
+"""Viscous forces of a meshed body."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from simlayer.elements import Elements, cells_first
+from simlayer.fields import Matrix3
+from simlayer.forces.base import RatePotential
+from simlayer.functional.pointwise import PointwiseEnergy
+from simlayer.mesh import Mesh
+from simlayer.quantities import Quantity
+from simlayer.state import State
+
+
+def dissipation_density(
+    viscosities: tuple[Tensor, Tensor], deformation_gradient: Matrix3, rate: Matrix3
+) -> Tensor:
+    """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""
+    eta, zeta = viscosities
+    product = deformation_gradient.T @ rate
+    strain_rate = (product + product.T) * 0.5
+    return eta * strain_rate.inner(strain_rate) + 0.5 * zeta * strain_rate.trace() ** 2
+
+
+class KelvinVoigt(RatePotential):
+    """Viscosity beside the elasticity of a body, none for any rigid motion of it however deformed.
+
+    The stress P = F (2 eta Ė + zeta tr(Ė) I), with E the Green strain. In a small vibration of frequency w
+    and shear modulus mu it damps shear with the ratio eta w / (2 mu).
+
+    Args:
+        mesh: the body in its rest shape.
+        shear_viscosity: eta [Pa s], positive: one value, or one a cell.
+        bulk_viscosity: zeta [Pa s], likewise. None: a millionth of eta, which is as good as zero, the
+            logarithm of which could not be stored.
+        deterministic, quadrature: see `Elements`.
+    """
+
+    shear_viscosity = Quantity("Pa s", over="cells", positive=True)
+    bulk_viscosity = Quantity("Pa s", over="cells", positive=True)
+    rest_bounds: Tensor
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        *,
+        shear_viscosity: float | Tensor,
+        bulk_viscosity: float | Tensor | None = None,
+        deterministic: bool | None = None,
+        quadrature: Literal["full", "reduced"] = "full",
+    ) -> None:
+        super().__init__()
+        self.elements = Elements(mesh, deterministic=deterministic, quadrature=quadrature)
+        self.shear_viscosity = shear_viscosity
+        self.bulk_viscosity = (
+            1e-6 * self.shear_viscosity.detach() if bulk_viscosity is None else bulk_viscosity
+        )
+        self.set_extents(cells=len(mesh.cells))
+        self.law = _traced_law()
+        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
+
+    def energy(
+        self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        return self.elements.integrate(self.law.value(*self._arguments(positions, velocities)))
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        stress = self.law.gradient(*self._arguments(state.positions, state.velocities))
+        return self.elements.forces(Matrix3(*stress))
+
+    def rate_product(
+        self,
+        positions: Float[Tensor, "*batch N 3"],
+        velocities: Float[Tensor, "*batch N 3"],
+        direction: Float[Tensor, "*batch N 3"],
+    ) -> Float[Tensor, "*batch N 3"]:
+        # The potential is quadratic in the velocities.
+        return -self(State(positions, direction))
+
+    @property
+    def couplings(self) -> Int[Tensor, "M C"]:
+        return self.elements.topology.cells.T
+
+    def hessian_blocks(
+        self,
+        positions: Float[Tensor, "*batch N 3"],
+        velocities: Float[Tensor, "*batch N 3"],
+        *,
+        projected: bool = False,
+    ) -> Float[Tensor, "*batch M D D"]:
+        # Semi-definite as it is.
+        return self.elements.stiffness_blocks(self._tangents(positions))
+
+    def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
+        if state is None:
+            # |sym dF| <= |dF|
+            pressure, shear = self.rest_bounds
+            return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
+        return self.elements.largest_stiffness(self._tangents(state.positions))
+
+    def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
+        return self.law.hessian(*self._arguments(positions, positions), point_axes=self.elements.weights.ndim)
+
+    def _arguments(self, positions: Tensor, velocities: Tensor) -> tuple[list[Tensor], Matrix3]:
+        """What the law takes: coefficients, and the rate of the deformation gradient."""
+        F = self.elements.deformation_gradient(positions)
+        rate = self.elements.deformation_gradient(velocities)
+        batch_axes = positions.ndim - 2
+        viscosities = (self.shear_viscosity, self.bulk_viscosity)
+        return [*(cells_first(value, batch_axes) for value in viscosities), *F], rate
+
+
+@cache
+def _traced_law() -> PointwiseEnergy:
+    """The density as a function of the rate, with the viscosities and the deformation gradient given.
+
+    Made once, for all bodies: it takes two seconds.
+    """
+
+    def density(coefficients: tuple[Tensor, ...], rate: tuple[Tensor, ...]) -> Tensor:
+        eta, zeta, *F = coefficients
+        return dissipation_density((eta, zeta), Matrix3(*F), Matrix3(*rate))
+
+    generic = [0.1 * k + 0.3 for k in range(20)]
+    values = [torch.tensor(value) for value in generic]
+    return PointwiseEnergy(density, values[:11], values[11:])
