@@ -96,7 +96,8 @@ class TestInductor:
             step.elements.num_cells, seed=5
         )
         values = values_of(step) | {E_NAME: moduli.detach()}
-        assert_like_eager(step, state, values, 1e-12, compile=True)
+        # The gradient to the density is one sum over all that cancels to a hundredth of its terms.
+        assert_like_eager(step, state, values, 1e-11, compile=True)
 
     def test_weights_of_any_memory_layout_are_read_right(self):
         step = beam(forces={"mixing": Mixing()})

@@ -144,6 +144,26 @@ def test_blocks_of_a_batch_are_those_of_its_samples(element, quadrature, own):
         force.material.youngs_modulus = E
 
 
+@every_element
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_value_a_cell_or_a_region_of_each_sample_gives_the_forces_of_the_samples(element, deterministic):
+    mesh, x = _body(element), deformed(element, 2)
+    regions = (mesh.vertices[mesh.cells].mean(1)[:, 0] > 0.5).long()
+    by_cell = ElasticForce(mesh, StableNeoHookean(E, NU), deterministic=deterministic)
+    by_region = ElasticForce(mesh, StableNeoHookean(E, NU), regions=regions, deterministic=deterministic)
+    modulus = E * (1 + torch.rand(2, 2))
+    by_region.material.youngs_modulus, by_cell.material.youngs_modulus = modulus, modulus[:, regions]
+    together = by_region(at_rest(x))
+    assert torch.allclose(together, by_cell(at_rest(x)), rtol=0, atol=1e-13 * E)
+    energies = by_region.energy(x)
+    for k in range(2):
+        by_cell.material.youngs_modulus = modulus[k, regions]
+        assert torch.allclose(together[k], by_cell(at_rest(x[k])), rtol=0, atol=1e-13 * E)
+        assert float(energies[k]) == pytest.approx(float(by_cell.energy(x[k])), rel=1e-12)
+        bound = by_region.stiffness_bound(at_rest(x))[k]
+        assert torch.allclose(bound, by_cell.stiffness_bound(at_rest(x[k])), rtol=1e-11, atol=0)
+
+
 @every_kind
 def test_projected_blocks_have_no_negative_eigenvalue(element, quadrature):
     force, x = _elastic(element, quadrature), deformed(element, amount=0.05)
