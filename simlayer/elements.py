@@ -103,10 +103,13 @@ class Elements(nn.Module):
         weighted = self.weights[..., None, None] * gradients
         if self.weights.ndim == 1:
             gradients, weighted, tangent = gradients[None], weighted[None], tangent.unsqueeze(-4)
-        blocks = tangent.unflatten(-1, (3, 3)).unflatten(-3, (3, 3))
-        half = torch.einsum("...qmijkl,qmbl->...qmijbk", blocks, weighted)
-        whole = torch.einsum("qmaj,...qmijbk->...maibk", gradients, half)
-        return whole.flatten(-2).flatten(-3, -2)
+        # H_ijkl G_bl, then the sum over points and j of G_aj with it, as two products of matrices a cell.
+        half = tangent.reshape(*tangent.shape[:-2], 27, 3) @ weighted.mT
+        corners = half.shape[-1]
+        half = half.unflatten(-2, (3, 3, 3)).movedim((-6, -3), (-5, -4))  # (*batch, M, Q, j, i, k, b)
+        left = gradients.permute(1, 2, 0, 3).flatten(2)  # (M, a, Q j)
+        whole = left @ half.flatten(-3).flatten(-3, -2)
+        return whole.unflatten(-1, (3, 3, corners)).transpose(-1, -2).flatten(-2).flatten(-3, -2)
 
     def largest_stiffness(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
-from simlayer.implicit.base import Balance, Problem, flattened, largest
-from simlayer.implicit.conjugate_gradients import conjugate_gradients
+from simlayer.implicit.base import Balance, Problem, Tangent, flattened, largest
+from simlayer.implicit.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.implicit.solvers import LinearSolver
 
 # Energies that differ by less, relative to their size, can not be compared.
@@ -45,6 +45,7 @@ class Newton:
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
         point = _Point(start, problem.value(start), *problem.balance(start))
         history: list[str] = []
+        linear = _Linear(solver)
         polished = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
         for iteration in range(self.max_iterations + 1):
             error = Balance(point.gradient, point.scale).error()
@@ -55,7 +56,7 @@ class Newton:
                 return point.positions
             if iteration == self.max_iterations:
                 break
-            direction = self._direction(problem, point, solver)
+            direction = self._direction(problem, point, linear)
             direction = torch.where(active[..., None, None], direction, 0.0)
             still = largest(direction) <= _STILL[start.dtype] * largest(point.positions)
             point, moved = _search(problem, point, direction)
@@ -66,21 +67,35 @@ class Newton:
             polished = small | still | stuck
         raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
 
-    def _direction(self, problem: Problem, point: _Point, solver: LinearSolver) -> Tensor:
+    def _direction(self, problem: Problem, point: _Point, linear: _Linear) -> Tensor:
         right = -flattened(point.gradient)
-        tangent = problem.tangent(point.positions, projected=False)
-        # As exact as the next iteration can make use of.
-        options = {"tolerance": 1e-6, "max_iterations": solver.max_iterations}
-        inverse = solver.inverse(tangent.matrix)
-        found = conjugate_gradients(tangent.multiplication(), right, inverse, **options)
+        found = linear.solve(problem.tangent(point.positions, projected=False), right)
+        vectors = found.vectors
         if bool(found.indefinite.any()):
-            convex = problem.tangent(point.positions, projected=True)
-            inverse = solver.inverse(convex.matrix)
-            again = conjugate_gradients(convex.multiplication(), right, inverse, **options)
-            choice = torch.where(found.indefinite[:, None, None], again.vectors, found.vectors)
-        else:
-            choice = found.vectors
-        return choice.view_as(point.gradient)
+            convex = linear.solve(problem.tangent(point.positions, projected=True), right, afresh=True)
+            vectors = torch.where(found.indefinite[:, None, None], convex.vectors, vectors)
+        return vectors.view_as(point.gradient)
+
+
+class _Linear:
+    """Linear solves of one search, which go on with an older inverse while that is good enough."""
+
+    def __init__(self, solver: LinearSolver) -> None:
+        self.solver = solver
+        self.inverse: Product | None = None
+
+    def solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
+        # As exact as the next iteration can make use of.
+        tolerance, most = 1e-6, self.solver.max_iterations
+        multiply = tangent.multiplication()
+        if self.inverse is not None and not afresh and self.solver.patience:
+            found = conjugate_gradients(
+                multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
+            )
+            if bool((found.residual <= 2 * tolerance).all()):
+                return found
+        self.inverse = self.solver.inverse(tangent.matrix)
+        return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 
 
 class _Point(NamedTuple):

@@ -29,9 +29,11 @@ class LinearSolver(ABC):
 
     Attributes:
         max_iterations: of conjugate gradients; more is a failure.
+        patience: how many with the inverse of an earlier matrix, before that of the present one is made.
     """
 
     max_iterations: int
+    patience: int
 
     @abstractmethod
     def inverse(self, matrix: BlockMatrix) -> Product:
@@ -46,6 +48,7 @@ class BlockJacobi(LinearSolver):
     """
 
     max_iterations: int = 10_000
+    patience: int = 0
 
     def inverse(self, matrix: BlockMatrix) -> Product:
         blocks = torch.linalg.inv(matrix.diagonal_blocks())
@@ -60,6 +63,7 @@ class SparseDirect(LinearSolver):
     """
 
     max_iterations: int = 50
+    patience: int = 20
 
     def inverse(self, matrix: BlockMatrix) -> Product:
         factors = [_factorized(matrix, sample) for sample in range(len(matrix.values))]
