@@ -8,7 +8,7 @@ from simlayer.fields import Matrix3
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
-from simlayer.forces.load import NodalLoad
+from simlayer.forces.load import DistributedLoad, NodalLoad
 from simlayer.forces.rayleigh import RayleighDamping
 from simlayer.masses import PointMass
 from simlayer.materials import (
@@ -24,6 +24,7 @@ from simlayer.materials import (
 from simlayer.mesh import Mesh, MeshError, box_mesh
 from simlayer.mesh_io import read_mesh, write_frames
 from simlayer.mesh_refine import quadratic, refined
+from simlayer.motion import motion_controls
 from simlayer.quantities import PhysicalModule, Quantity, derived
 from simlayer.rollout import RolloutModule
 from simlayer.state import State
@@ -34,6 +35,7 @@ from simlayer.verification import GradientCheck, GradientReport, check_gradients
 __all__ = [
     "Corotated",
     "Dissipation",
+    "DistributedLoad",
     "DivergenceError",
     "ElasticForce",
     "Force",
@@ -69,6 +71,7 @@ __all__ = [
     "box_mesh",
     "check_gradients",
     "derived",
+    "motion_controls",
     "quadratic",
     "read_mesh",
     "refined",

@@ -1,4 +1,4 @@
-"""Loads on chosen vertices."""
+"""Loads and masses on chosen vertices."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
-from simlayer.forces.load import NodalLoad
+from simlayer.forces.load import DistributedLoad, NodalLoad
+from simlayer.masses import PointMass
 from simlayer.mesh import Mesh
+from simlayer.mesh_facets import Kind
 from simlayer.training.selection import select
 
 
@@ -24,3 +26,22 @@ def spread_load(mesh: Mesh, *, vertices: Mapping[str, Any], total: Sequence[floa
     forces = torch.zeros_like(mesh.vertices)
     forces[chosen] = torch.tensor([float(part) for part in total]) / len(chosen)
     return NodalLoad(mesh, forces)
+
+
+def distributed_load(
+    mesh: Mesh, *, vertices: Mapping[str, Any], force: Sequence[float], over: Kind = "faces"
+) -> DistributedLoad:
+    """A force spread evenly over the faces, or edges, between chosen vertices; see `select` for how.
+
+    Args:
+        mesh: the body.
+        vertices: the selection.
+        force: the total [N].
+        over: "faces" or "edges".
+    """
+    return DistributedLoad(mesh, select(mesh, vertices), force=force, over=over)
+
+
+def point_mass(mesh: Mesh, *, vertices: Mapping[str, Any], mass: float) -> PointMass:
+    """A mass [kg] that hangs in equal parts on chosen vertices; see `select` for how."""
+    return PointMass(mesh, select(mesh, vertices), mass=mass)

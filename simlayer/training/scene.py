@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,8 +43,9 @@ class Scene:
 def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     """The scene at the first guess; every module in it is new, also on a second call."""
     held = held_components(mesh, config.constraints.fixed)
-    forces = {name: bind(mesh) for name, bind in built(config.forces).items()}
-    step = built(config.step)(mesh, forces, fixed=held, dissipation=built(config.dissipation))
+    forces = {name: _on(mesh, force) for name, force in built(config.forces).items()}
+    masses = {name: _on(mesh, mass) for name, mass in built(config.masses).items()}
+    step = built(config.step)(mesh, forces, fixed=held, masses=masses, dissipation=built(config.dissipation))
     release_time = config.observation.release_time
     times = data.times(lambda: config.duration or natural_duration(step, mesh), release_time)
     guess = built(config.initial.guess)
@@ -62,6 +64,11 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
 def built(node: Any) -> Any:
     """What a configuration node describes, as plain Python objects."""
     return instantiate(node, _convert_="all") if node is not None else {}
+
+
+def _on(mesh: Mesh, part: Any) -> Any:
+    """A part of a step, which a configuration describes as it is or, partially, for any mesh."""
+    return part(mesh) if isinstance(part, partial) else part
 
 
 def num_steps(config: DictConfig, step: Step, times: Float[Tensor, "T"]) -> int:
