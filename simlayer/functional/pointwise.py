@@ -104,9 +104,9 @@ class PointwiseEnergy(nn.Module):
             self._hessian = _graph(derivatives, *self._example)
         lower = self._everywhere(self._hessian, coefficients, arguments)
         shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
-        rows, columns = torch.tril_indices(count, count).tolist()
-        places = {(row, column): entry for row, column, entry in zip(rows, columns, lower, strict=True)}
-        entries = [places[max(k, j), min(k, j)].expand(shape) for k in range(count) for j in range(count)]
+        indices = range(count)
+        entries = [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
+        entries = [entry.expand(shape) for entry in entries]
         stacked = torch.stack(entries, -1).unflatten(-1, (count, count))
         return stacked.movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
 
@@ -193,7 +193,7 @@ def _second_derivatives(
 
     def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
         arguments = tensors[count:]
-        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)
+        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)[:2]
         zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
         units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
         return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])
