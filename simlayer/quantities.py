@@ -34,6 +34,8 @@ class Quantity:
             (3 values) and "vertex vectors" (the last two axes are N and 3). Any axes before are batch.
         positive: the value is positive and its logarithm is stored, as `log_<name>`.
         bounds: the value lies strictly between these two and its logit is stored, as `logit_<name>`.
+        scale: how large changes typically are, for a value that has neither; the value is stored in units
+            of it, as `scaled_<name>`, so that an optimizer takes steps that fit.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Quantity:
         over: Axis = "uniform",
         positive: bool = False,
         bounds: tuple[float, float] | None = None,
+        scale: float | None = None,
     ) -> None:
         self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
+        self.scale = scale
         self.name = self.stored_name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        prefix = "log_" if self.positive else "logit_" if self.bounds else ""
+        prefix = "log_" if self.positive else "logit_" if self.bounds else "scaled_" if self.scale else ""
         self.name, self.stored_name = name, prefix + name
 
     @overload
@@ -99,6 +103,8 @@ class Quantity:
         elif self.bounds:
             low, high = self.bounds
             tensor = ((tensor - low) / (high - low)).logit()
+        elif self.scale:
+            tensor = tensor / self.scale
         return tensor
 
     def decode(self, stored: Tensor) -> Tensor:
@@ -108,6 +114,8 @@ class Quantity:
         if self.bounds:
             low, high = self.bounds
             return low + (high - low) * stored.sigmoid()
+        if self.scale:
+            return self.scale * stored
         return stored
 
     def _check(self, value: Tensor) -> None:

@@ -71,7 +71,7 @@ def test_only_what_is_named_is_trained():
     model, _ = fitted([E, "release_time"])
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == {
-        "observed.rollout.step.forces.elastic.material.log_youngs_modulus", "observed.release_time",
+        "observed.rollout.step.forces.elastic.material.log_youngs_modulus", "observed.scaled_release_time",
     }  # fmt: skip
     assert list(model.values()) == [E, "release_time"]
     assert len(model.configure_optimizers().param_groups[0]["params"]) == 2

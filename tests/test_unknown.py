@@ -37,7 +37,7 @@ def test_a_prefix_stands_before_the_names_of_its_module_only():
     [
         (E, 2e5, "log_youngs_modulus"),
         (NU, 0.25, "logit_poissons_ratio"),
-        ("release_time", 0.1, "release_time"),
+        ("release_time", 0.1, "scaled_release_time"),
     ],
 )
 def test_a_value_is_read_back_as_it_was_assigned_and_the_parameter_stays_the_same_object(

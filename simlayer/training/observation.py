@@ -33,7 +33,7 @@ class ObservedRollout(PhysicalModule):
         ObservationError: if the times do not increase, or the rollout ends before the last.
     """
 
-    release_time = Quantity("s")
+    release_time = Quantity("s", scale=0.01)
     since_first: Tensor
 
     def __init__(
