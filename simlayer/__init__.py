@@ -3,13 +3,21 @@
 from simlayer.dissipation.base import Dissipation
 from simlayer.dissipation.damping import MassDamping
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
-from simlayer.errors import DivergenceError, ObservationError, SimulationError, UnstableStepError
+from simlayer.errors import (
+    ConvergenceError,
+    DivergenceError,
+    ObservationError,
+    SimulationError,
+    UnstableStepError,
+)
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.load import DistributedLoad, NodalLoad
 from simlayer.forces.rayleigh import RayleighDamping
+from simlayer.implicit.newton import Newton
+from simlayer.implicit.solvers import BlockJacobi, LinearSolver, SparseDirect
 from simlayer.masses import PointMass
 from simlayer.materials import (
     Corotated,
@@ -28,22 +36,32 @@ from simlayer.motion import motion_controls
 from simlayer.quantities import PhysicalModule, Quantity, derived
 from simlayer.rollout import RolloutModule
 from simlayer.state import State
+from simlayer.steps.backward_euler import BackwardEuler
 from simlayer.steps.base import Step
+from simlayer.steps.bdf2 import BDF2
+from simlayer.steps.equilibrium import Equilibrium
+from simlayer.steps.newmark import Newmark
 from simlayer.steps.symplectic_euler import SymplecticEuler
 from simlayer.verification import GradientCheck, GradientReport, check_gradients
 
 __all__ = [
+    "BDF2",
+    "BackwardEuler",
+    "BlockJacobi",
+    "ConvergenceError",
     "Corotated",
     "Dissipation",
     "DistributedLoad",
     "DivergenceError",
     "ElasticForce",
+    "Equilibrium",
     "Force",
     "GradientCheck",
     "GradientReport",
     "IsotropicMaterial",
     "KelvinVoigt",
     "Linear",
+    "LinearSolver",
     "MassDamping",
     "Material",
     "Matrix3",
@@ -51,6 +69,8 @@ __all__ = [
     "MeshError",
     "MooneyRivlin",
     "NeoHookean",
+    "Newmark",
+    "Newton",
     "NodalLoad",
     "ObservationError",
     "PhysicalModule",
@@ -62,6 +82,7 @@ __all__ = [
     "RolloutModule",
     "SimulationError",
     "SmoothVelocityClamp",
+    "SparseDirect",
     "StVenantKirchhoff",
     "StableNeoHookean",
     "State",

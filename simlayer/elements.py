@@ -73,12 +73,22 @@ class Elements(nn.Module):
         """Rest volumes [m³]."""
         return self.mass_weights.sum(0) if self.weights.ndim == 2 else self.weights
 
+    @property
+    def shape_stencil(self) -> Stencil:
+        """Positions to deformation gradients."""
+        return Stencil(self.topology.corners, self.gradients)
+
+    @property
+    def force_stencil(self) -> Stencil:
+        """The adjoint of stresses to nodal forces."""
+        return Stencil(self.topology.corners, self.gradients, -self.weights)
+
     def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """F = dx/dX in every cell, nine fields `(M, *batch)`.
 
         From differences to corner 0, which float32 computes to 6e-7 where absolute positions give 1e-5.
         """
-        return Stencil(self.topology.corners, self.gradients).gradient(positions)
+        return self.shape_stencil.gradient(positions)
 
     def integrate(self, density: Float[Tensor, "*cells_and_batch"]) -> Float[Tensor, "*batch"]:
         """The integral over the body of a field over its cells."""
@@ -90,7 +100,7 @@ class Elements(nn.Module):
 
         The force on corner 0 is minus the sum of the others, so momentum is conserved to rounding.
         """
-        return Stencil(self.topology.corners, self.gradients, -self.weights).divergence(stress)
+        return self.force_stencil.divergence(stress)
 
     def stiffness_blocks(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]

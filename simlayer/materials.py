@@ -96,11 +96,22 @@ class StableNeoHookean(IsotropicMaterial):
     def energy_density(self, F: Matrix3) -> Tensor:
         I_C, J = F.inner(F), F.det()
         if not self.logarithm:
-            return 0.5 * self.mu * (I_C - 3) - self.mu * (J - 1) + 0.5 * (self.lam + self.mu) * (J - 1) ** 2
-        mu, lam = 4 / 3 * self.mu, self.lam + 5 / 6 * self.mu
+            return self.half_shear * (I_C - 3 - 2 * (J - 1)) + self.half_bulk * (J - 1) ** 2
         # The paper's lam/2 (J - alpha)² with alpha = 1 + 3/4 mu/lam, multiplied out, less what it is at rest.
         shear = I_C - 3 - 1.5 * (J - 1) - torch.log((I_C + 1) / 4)
-        return 0.5 * (mu * shear + lam * (J - 1) ** 2)
+        return self.half_shear * shear + self.half_bulk * (J - 1) ** 2
+
+    # The law's own moduli, derived so that they are computed once per rollout and not at every step.
+
+    @derived
+    def half_shear(self) -> Tensor:
+        """Half the modulus of the shear term [Pa]."""
+        return (2 / 3 if self.logarithm else 1 / 2) * self.mu
+
+    @derived
+    def half_bulk(self) -> Tensor:
+        """Half the modulus of the volume term [Pa]."""
+        return (self.lam + (5 / 6 if self.logarithm else 1) * self.mu) / 2
 
 
 class NeoHookean(IsotropicMaterial):

@@ -63,6 +63,19 @@ class Corners(NamedTuple):
             return [values.index_select(1, index) for index in self.cells.unbind()]
         return _Gather.apply(values, self.cells, self.table).unbind(1)
 
+    def gather_stacked(self, values: Float[Tensor, "K N *batch"]) -> Float[Tensor, "K C M *batch"]:
+        """The values at the corners in one tensor."""
+        if self.table is None:
+            return values.index_select(1, self.cells.flatten()).unflatten(1, self.cells.shape)
+        return _Gather.apply(values, self.cells, self.table)
+
+    def sum_stacked(self, values: Float[Tensor, "K C M *batch"]) -> Float[Tensor, "K N *batch"]:
+        """The sum over all corners that meet at each vertex, of values in one tensor."""
+        if self.table is not None:
+            return _Sum.apply(values, self.cells, self.table)
+        zeros = values.new_zeros((len(values), self.num_vertices, *values.shape[3:]))
+        return zeros.index_add_(1, self.cells.flatten(), values.flatten(1, 2))
+
     def sum_to_vertices(
         self, values: Sequence[Float[Tensor, "K M *batch"]], *, separately: bool = False
     ) -> Float[Tensor, "K N *batch"]:

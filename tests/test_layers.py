@@ -15,9 +15,9 @@ ROOT = Path(simlayer.__file__).parent
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
     {"functional": ("functional",), "packing": (), "binding": (), "motion": ()},
-    {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit.base",)},
+    {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit",)},
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
-    {"steps": ("steps.base",)},
+    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential")},
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},
 )

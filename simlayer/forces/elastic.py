@@ -13,6 +13,7 @@ from simlayer.elements import Elements, cells_first
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Potential
 from simlayer.functional.pointwise import PointwiseEnergy
+from simlayer.functional.stress_forces import stress_forces
 from simlayer.materials import Material
 from simlayer.mesh import Mesh
 from simlayer.state import State
@@ -66,9 +67,9 @@ class ElasticForce(Potential):
         return self.elements.integrate(self.law.value(self._material_values(F), F))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        F = self.elements.deformation_gradient(state.positions)
-        stress = Matrix3(*self.law.gradient(self._material_values(F), F))
-        return self.elements.forces(stress)
+        values = self._coefficients_over(state.positions.ndim - 2, self.regions)
+        shape, adjoint = self.elements.shape_stencil, self.elements.force_stencil
+        return stress_forces(self.law, shape, adjoint, values, state.positions)
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]

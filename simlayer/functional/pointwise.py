@@ -79,6 +79,15 @@ class PointwiseEnergy(nn.Module):
             return _Gradient.apply(self, *coefficients, *arguments)
         return self._everywhere(self._gradient, coefficients, arguments)
 
+    def pullback(self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The vector-Jacobian product of the gradient with coefficients and arguments, of their shapes."""
+        gradients = self._pullback(*inputs, *cotangents)
+        return tuple(_fitted(g, x.shape) for g, x in zip(gradients, inputs, strict=True))
+
+    def tangent(self, inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The derivative of the gradient along a direction of coefficients and arguments."""
+        return self._tangent(*inputs, *directions)
+
     def hessian_product(
         self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], direction: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
@@ -95,9 +104,9 @@ class PointwiseEnergy(nn.Module):
             self._hessian = _graph(derivatives, *self._example)
         lower = self._everywhere(self._hessian, coefficients, arguments)
         shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
-        rows, columns = torch.tril_indices(count, count).tolist()
-        places = {(row, column): entry for row, column, entry in zip(rows, columns, lower, strict=True)}
-        entries = [places[max(k, j), min(k, j)].expand(shape) for k in range(count) for j in range(count)]
+        indices = range(count)
+        entries = [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
+        entries = [entry.expand(shape) for entry in entries]
         stacked = torch.stack(entries, -1).unflatten(-1, (count, count))
         return stacked.movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
 
@@ -134,21 +143,21 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        tensors = ctx.saved_tensors
-        gradients = ctx.law._pullback(*tensors, *cotangents)
-        return None, *(_fitted(g, t.shape) for g, t in zip(gradients, tensors, strict=True))
+        return None, *ctx.law.pullback(ctx.saved_tensors, cotangents)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> tuple[Tensor, ...]:
         pairs = zip(ctx.saved_tensors, directions, strict=True)
         given = [torch.zeros_like(x) if dx is None else dx for x, dx in pairs]
-        tangents = ctx.law._tangent(*ctx.saved_tensors, *given)
+        tangents = ctx.law.tangent(ctx.saved_tensors, given)
         return tuple(_fitted(t, shape) for t, shape in zip(tangents, ctx.shapes, strict=True))
 
 
 def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
     """Summed over what the input was broadcast over, and expanded where the derivative is constant."""
-    if derivative.shape != shape and derivative.numel() <= shape.numel():
+    if derivative.shape == shape:
+        return derivative
+    if derivative.numel() <= shape.numel():
         derivative = derivative.expand(torch.broadcast_shapes(derivative.shape, shape))
     return derivative.sum_to_size(shape)
 
@@ -184,7 +193,7 @@ def _second_derivatives(
 
     def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
         arguments = tensors[count:]
-        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)
+        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)[:2]
         zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
         units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
         return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])

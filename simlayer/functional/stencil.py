@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.fields import Matrix3
+from simlayer.functional import stacked_stencil
 from simlayer.functional.tracing import is_tracing
 from simlayer.topology import Corners
 
@@ -31,6 +32,14 @@ class Stencil(NamedTuple):
     def has_points(self) -> bool:
         """Whether there is an axis Q."""
         return self.gradients.ndim == 4
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether few operators matter, and the axis Q does not make large tensors of them."""
+        return not (self.has_points or is_tracing())
+
+    def weights_over(self, batch_axes: int) -> Tensor | None:
+        return None if self.weights is None else over_batch(self.weights, batch_axes)
 
     def weighted(self, field: Tensor, batch_axes: int) -> Tensor:
         return field if self.weights is None else field * over_batch(self.weights, batch_axes)
@@ -56,6 +65,9 @@ class _Gradient(torch.autograd.Function):
     def forward(stencil: Stencil, vectors: Tensor) -> tuple[Tensor, ...]:
         nb = vectors.ndim - 2
         dN = over_batch(stencil.gradients, nb)
+        if stencil.is_stacked:
+            packed = vectors.movedim((-1, -2), (0, 1))
+            return stacked_stencil.gradient(stencil.corners, dN, stencil.weights_over(nb), packed)
         rows: list[tuple[Tensor, ...]] = []
         for part in vectors.movedim((-1, -2), (0, 1)).split(_at_a_time()):
             # Differences to corner 0 are exact to 6e-7 in float32 where positions themselves give 1e-5.
@@ -89,6 +101,9 @@ class _Divergence(torch.autograd.Function):
     def forward(stencil: Stencil, *field: Tensor) -> Tensor:
         nb = field[0].ndim - stencil.gradients.ndim + 2
         dN = over_batch(stencil.gradients, nb)
+        if stencil.is_stacked:
+            packed = stacked_stencil.divergence(stencil.corners, dN, stencil.weights_over(nb), field)
+            return packed.movedim((0, 1), (-1, -2))
         parts, count = [], _at_a_time()
         for first in range(0, 3, count):
             columns = [torch.stack(field[j::3][first : first + count]) for j in range(3)]

@@ -60,10 +60,8 @@ class ImplicitStep(Step, ABC):
     ) -> None:
         super().__init__(mesh, forces, **options)
         self.newton = newton or Newton()
-        potentials, rates = self._potentials(), self._rates()
-        self.assembly = Assembly(
-            [p.couplings for p in (*potentials, *rates) if p.couplings is not None], self.free
-        )
+        couplings = [p.couplings for p in self._potentials()] + [r.couplings for r in self._rates()]
+        self.assembly = Assembly([cells for cells in couplings if cells is not None], self.free)
         self.solver = solver_for(self.free.numel(), dynamic=self.inertia > 0) if solver == "auto" else solver
 
     @property

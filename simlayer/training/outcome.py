@@ -43,7 +43,8 @@ def announce(
     print(scene.mesh)
     held = int(scene.held.any(1).sum())
     print(f"Scenes:    {len(scene.start.positions)}, {held} vertices held, starting at up to {speed:.3g} m/s")
-    print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {stable:.2g} s), {count * step.dt:.3g} s")
+    limit = f"{stable:.2g} s" if math.isfinite(stable) else "any"
+    print(f"Time:      {count} steps of {step.dt:.2g} s (stable: {limit}), {count * step.dt:.3g} s")
     print(f"Seen:      {data.described()}")
     if data.path is not None and config.duration is None and len(scene.observed.times) == 1:
         when = float(scene.observed.times)

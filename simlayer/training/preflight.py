@@ -91,6 +91,7 @@ def _data(config: DictConfig) -> Iterator[str]:
     data = config.data
     for key, path in (("mesh.path", config.mesh.get("path")), ("data.path", data.path)):
         if path is not None and not Path(path).is_file():
-            yield f"{key}: {path} does not exist (looked from {Path.cwd()})."
+            hint = config.hints.get(key)
+            yield f"{key}: {path} does not exist (looked from {Path.cwd()})." + (f" {hint}" if hint else "")
     if data.path is not None and (data.twin != "same" or data.noise or data.missing):
         yield "data.twin, data.noise and data.missing are for twins; leave them out, or data.path."
