@@ -73,7 +73,7 @@ class Assembly(nn.Module):
     mask: Tensor
     held: Tensor
 
-    def __init__(self, couplings: Sequence[Int[Tensor, "M C"]], free: Float[Tensor, "N 3"]) -> None:
+    def __init__(self, couplings: Sequence[Int[Tensor, "_ _"]], free: Float[Tensor, "N 3"]) -> None:
         super().__init__()
         count = len(free)
         every = torch.arange(count, device=free.device)
@@ -96,7 +96,7 @@ class Assembly(nn.Module):
         self.register_buffer("held", torch.diag_embed(1 - free), persistent=False)
 
     def forward(
-        self, blocks: Sequence[Float[Tensor, "B M 3C 3C"]], diagonal: Float[Tensor, "B N"]
+        self, blocks: Sequence[Float[Tensor, "B _ _ _"]], diagonal: Float[Tensor, "B N"]
     ) -> BlockMatrix:
         """The sum of blocks, one tensor for each set of elements, and of a number for each vertex."""
         values = diagonal.new_zeros((len(diagonal), len(self.columns), 3, 3))

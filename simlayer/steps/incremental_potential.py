@@ -148,4 +148,6 @@ def _mean(vectors: Tensor) -> Tensor:
 
 def _rows(values: Tensor, own_axes: int) -> Tensor:
     """All samples in a row."""
-    return values.reshape(-1, *values.shape[values.ndim - own_axes :])
+    # Not -1 for the first axis, which would be anything where there are no terms.
+    batch, own = values.shape[: values.ndim - own_axes], values.shape[values.ndim - own_axes :]
+    return values.reshape(batch.numel(), *own)
