@@ -56,7 +56,9 @@ class Newton:
                 return point.positions
             if iteration == self.max_iterations:
                 break
-            direction = self._direction(problem, point, linear)
+            # To polish, the tangent of the iteration before is good enough.
+            again = iteration > 0 and not bool((active & ~small).any())
+            direction = self._direction(problem, point, linear, again=again)
             direction = torch.where(active[..., None, None], direction, 0.0)
             still = largest(direction) <= _STILL[start.dtype] * largest(point.positions)
             point, moved = _search(problem, point, direction)
@@ -67,8 +69,10 @@ class Newton:
             polished = small | still | stuck
         raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
 
-    def _direction(self, problem: Problem, point: _Point, linear: _Linear) -> Tensor:
+    def _direction(self, problem: Problem, point: _Point, linear: _Linear, *, again: bool) -> Tensor:
         right = -flattened(point.gradient)
+        if again:
+            return linear.again(right).vectors.view_as(point.gradient)
         found = linear.solve(problem.tangent(point.positions, projected=False), right)
         vectors = found.vectors
         if bool(found.indefinite.any()):
@@ -83,11 +87,12 @@ class _Linear:
     def __init__(self, solver: LinearSolver) -> None:
         self.solver = solver
         self.inverse: Product | None = None
+        self.multiply: Product | None = None
 
     def solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
         # As exact as the next iteration can make use of.
         tolerance, most = 1e-6, self.solver.max_iterations
-        multiply = tangent.multiplication()
+        self.multiply = multiply = tangent.multiplication()
         if self.inverse is not None and not afresh and self.solver.patience:
             found = conjugate_gradients(
                 multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
@@ -96,6 +101,13 @@ class _Linear:
                 return found
         self.inverse = self.solver.inverse(tangent.matrix)
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
+
+    def again(self, right: Tensor) -> Solution:
+        """With the tangent and the inverse of the last solve."""
+        assert self.multiply is not None
+        assert self.inverse is not None
+        most = self.solver.max_iterations
+        return conjugate_gradients(self.multiply, right, self.inverse, tolerance=1e-6, max_iterations=most)
 
 
 class _Point(NamedTuple):
