@@ -59,6 +59,18 @@ def test_numbers_have_a_comment_with_their_unit_or_meaning(group, option):
 
 # An experiment on few cells, for few steps, without compiler: it has to run, not to find anything.
 SHORT = {
+    "silicone_beam": [
+        "mesh.cells=[2,1,1]",
+        "duration=0.02",
+        "observation.release_time=0",
+        "data.path=null",
+        "data.frame_rate=100",
+        "data.window=null",
+        "data.registration=null",
+        "++data.truth.forces.elastic.material.youngs_modulus=2.5e5",
+        "++data.truth.forces.viscosity.shear_viscosity=200",
+        "++data.truth.release_time=0.001",
+    ],
     "cantilever": ["mesh=box", "mesh.cells=[2,1,1]", "constraints.fixed.tag=x_min"],
     "blank": [
         "mesh=box",

@@ -15,7 +15,8 @@ LBFGS = "optimizer=lbfgs"
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_run(experiment):
-    config = composed(f"experiment={experiment}")
+    own = {"silicone_beam": ["data.path=pyproject.toml"]}  # a recording that is not in the repository
+    config = composed(f"experiment={experiment}", *own.get(experiment, []))
     for multirun in (False, True):
         check_config(config, multirun=multirun)
 

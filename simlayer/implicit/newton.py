@@ -14,10 +14,11 @@ from simlayer.implicit.base import Balance, Problem, Tangent, flattened, largest
 from simlayer.implicit.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.implicit.solvers import LinearSolver
 
-# Energies that differ by less, relative to their size, can not be compared.
-_ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-5}
-# Positions that move by less, relative to the largest, do not move.
-_STILL = {torch.float64: 1e-14, torch.float32: 1e-6}
+# Energies that differ by less can not be compared: relative to a sum whose terms may be much larger.
+_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
+# Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
+# where forces are large against those that balance, their rounding keeps the gradient from the tolerance.
+_STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class Newton:
         point = _Point(start, problem.value(start), *problem.balance(start))
         history: list[str] = []
         linear = _Linear(solver)
-        polished = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
+        polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
         for iteration in range(self.max_iterations + 1):
             error = Balance(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
-            active = ~(small & polished)
+            active = ~(still | small & polished)
             if not bool(active.any()):
                 return point.positions
             if iteration == self.max_iterations:
@@ -60,13 +61,15 @@ class Newton:
             again = iteration > 0 and not bool((active & ~small).any())
             direction = self._direction(problem, point, linear, again=again)
             direction = torch.where(active[..., None, None], direction, 0.0)
-            still = largest(direction) <= _STILL[start.dtype] * largest(point.positions)
+            still = ~active & still | active & (
+                largest(direction) <= _STILL[start.dtype] * largest(point.positions)
+            )
             point, moved = _search(problem, point, direction)
             stuck = active & ~moved & ~still
             if bool((stuck & ~small).any()):
                 raise _failure(problem, point, stuck & ~small, history, "no shorter step lowers the energy")
             # One more iteration after the tolerance is met, unless numbers of this precision have no better.
-            polished = small | still | stuck
+            polished = small | stuck
         raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
 
     def _direction(self, problem: Problem, point: _Point, linear: _Linear, *, again: bool) -> Tensor:
