@@ -25,7 +25,18 @@ from scenes import (
 )
 from torch import Tensor
 
-from simlayer import ElasticForce, Force, RolloutModule, State, SymplecticEuler, box_mesh
+from simlayer import (
+    DistributedLoad,
+    ElasticForce,
+    Force,
+    KelvinVoigt,
+    PointMass,
+    RayleighDamping,
+    RolloutModule,
+    State,
+    SymplecticEuler,
+    box_mesh,
+)
 
 pytestmark = [
     pytest.mark.compiled,
@@ -98,6 +109,19 @@ class TestInductor:
         values = values_of(step) | {E_NAME: moduli.detach()}
         # The gradient to the density is one sum over all that cancels to a hundredth of its terms.
         assert_like_eager(step, state, values, 1e-11, compile=True)
+
+    def test_damping_forces_and_a_load_on_faces_equal_the_eager_ones(self):
+        mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1))
+        forces = {
+            "viscosity": KelvinVoigt(mesh, shear_viscosity=20.0, bulk_viscosity=10.0),
+            "rayleigh": RayleighDamping("elastic", coefficient=5e-4),
+            "tip": DistributedLoad(mesh, "x_max", force=(0.1, 0.2, 0.3)),
+        }
+        step = beam(forces=forces, masses={"weight": PointMass(mesh, "x_max", mass=0.1)}, dt=2e-3)
+        names = ("viscosity.log_shear_viscosity", "viscosity.log_bulk_viscosity", "rayleigh.log_coefficient")
+        values = {f"forces.{name}": dict(step.forces.named_parameters())[name] for name in names}
+        values |= {"forces.tip.force": noise(3), "masses.weight.log_mass": noise(2, 1)} | values_of(step)
+        assert_like_eager(step, moving(), values, 1e-12, compile=True, checkpoint=3)
 
     def test_weights_of_any_memory_layout_are_read_right(self):
         step = beam(forces={"mixing": Mixing()})

@@ -92,6 +92,30 @@ def test_the_truth_is_found_and_everything_is_written(capsys):
     assert log["loss"].min() == pytest.approx(results["loss"]["found"])
 
 
+DAMPINGS = {
+    "viscosity": ("elastic_kelvin_voigt", "forces.viscosity.shear_viscosity", 20.0, 5.0),
+    "rayleigh": ("elastic_rayleigh", "forces.damping.coefficient", 2e-4, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", DAMPINGS)
+def test_a_damping_force_is_found_on_a_body_that_carries_a_weight(name):
+    forces, unknown, truth, guess = DAMPINGS[name]
+    folder = run(
+        f"forces={forces}",
+        "dissipation=none",
+        "masses=weight",
+        "masses.weight.vertices.tag=x_max",
+        f"trainable=[{unknown}]",
+        f"{unknown}={guess}",
+        f"++data.truth.{unknown}={truth}",
+        "material.youngs_modulus=1e5",
+        "material.poissons_ratio=0.4",
+        "duration=0.03",
+    )
+    assert found(folder) == pytest.approx({unknown: truth}, rel=1e-3)
+
+
 OPTIMIZERS = {
     # The loss of the second epoch is worse than that of the first, so that the best is not the last.
     "overshooting": ["optimizer=adam", "optimizer.lr=1"],
