@@ -17,7 +17,7 @@ FLOORS = (
     {"functional": ("functional",), "packing": (), "binding": (), "motion": ()},
     {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit",)},
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
-    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential")},
+    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential", "steps.mass_matrix")},
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},
 )

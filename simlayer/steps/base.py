@@ -91,13 +91,16 @@ class Step(PhysicalModule, ABC):
     @derived
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """Lumped masses [kg], with all that the body carries."""
-        own = self.elements.vertex_masses(self.density)
-        return sum((mass() for mass in self.masses.values()), own)
+        return self.elements.vertex_masses(self.density) + self.carried_masses()
 
     @derived
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """Their reciprocals [1/kg]."""
         return self.vertex_masses.reciprocal()
+
+    def carried_masses(self) -> Float[Tensor, "*batch #N"]:
+        """What the body carries at each vertex [kg]."""
+        return sum((mass() for mass in self.masses.values()), self.free.new_zeros(1))
 
     @derived_vectors
     def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
