@@ -121,6 +121,26 @@ def test_newtons_method_raises_with_its_history_rather_than_return_its_last_iter
     assert "gradient" in error.value.history[0]
 
 
+class Hill(DoubleWell):
+    """The sum of -x²/2, which falls for ever."""
+
+    def value(self, positions):
+        return -positions.square().sum((-1, -2)) / 2
+
+    def balance(self, positions):
+        return Balance(-positions, positions.abs().amax((-1, -2)))
+
+    def tangent(self, positions, *, projected):
+        matrix = self.assembly([], torch.zeros(2, 5))
+        matrix.values[:, matrix.diagonal] = torch.eye(3) * (1e-2 if projected else -1.0)
+        return Tangent(matrix, None)
+
+
+def test_an_energy_without_a_minimum_is_told_and_never_a_far_away_state():
+    with pytest.raises(ConvergenceError, match="the energy falls without end"):
+        Newton().minimize(Hill(torch.zeros(2, 5, 3)), torch.randn(2, 5, 3), SparseDirect())
+
+
 class CubeRoot(Root):
     """x with x³ + x = a + b, by itself for every component."""
 

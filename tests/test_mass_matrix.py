@@ -55,14 +55,16 @@ def test_a_body_with_a_consistent_mass_falls_like_any_other(kind):
 
 @pytest.mark.parametrize(("mass_matrix", "error"), [("consistent", 5e-4), ("lumped", 5e-2)])
 def test_a_bar_swings_along_itself_in_its_period(mass_matrix, error):
-    # The lowest mode sin(pi x / 2 L) with the period 4 L sqrt(rho/E), on two quadratic cells of length h: of the
-    # order of (k h)^4 off, with k h = pi / 4, and of (k h)^2 if lumped.
-    period, steps = 4 * 0.4 * math.sqrt(1000.0 / 1e5), 400
+    # The lowest mode sin(pi x / 2 L) with the period 4 L sqrt(rho/E), on two quadratic cells of length h:
+    # of the order of (k h)^4 off, with k h = pi / 4, and of (k h)^2 if lumped.
+    period, steps = 4 * 0.4 * math.sqrt(1000.0 / 1e5), 200
     mesh, step = bar(Newmark, dt=period / steps, mass_matrix=mass_matrix)
     start = mesh.vertices.clone()
     start[:, 0] += 1e-3 * torch.sin(math.pi * mesh.vertices[:, 0] / 0.8)
     tips = (
-        RolloutModule(step, steps).trajectory(State.at_rest(start)).positions[:, mesh.vertex_sets["x_max"], 0]
+        RolloutModule(step, steps // 3)
+        .trajectory(State.at_rest(start))
+        .positions[:, mesh.vertex_sets["x_max"], 0]
     )
     moved = tips.mean(1) - 0.4
     # The first zero, at a quarter of the period, by the secant.

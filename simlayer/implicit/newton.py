@@ -19,6 +19,8 @@ _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against those that balance, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
+# How many of its own sizes a body may move in a search.
+_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Newton:
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)
+            if bool((lost := _lost(point.positions, start)).any()):
+                raise _failure(problem, point, lost, history, "the energy falls without end")
             if not bool(active.any()):
                 return point.positions
             if iteration == self.max_iterations:
@@ -141,6 +145,12 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
             break
         length = torch.where(waiting, length / 2, length)
     return best, ~waiting
+
+
+def _lost(positions: Tensor, start: Tensor) -> Bool[Tensor, "*batch"]:
+    """Where a body is thousands of its sizes away from where it started."""
+    size = (start.amax(-2) - start.amin(-2)).amax(-1)
+    return largest(positions - start) > _FAR * size
 
 
 def _failure(

@@ -14,7 +14,7 @@ from torch import Tensor
 from simlayer.binding import Binding, inputs_of
 from simlayer.errors import ConvergenceError
 from simlayer.forces.base import Force, Potential, RatePotential
-from simlayer.implicit.base import flattened
+from simlayer.implicit.base import Problem, flattened
 from simlayer.implicit.block_matrix import Assembly
 from simlayer.implicit.conjugate_gradients import conjugate_gradients
 from simlayer.implicit.newton import Newton
@@ -106,6 +106,10 @@ class ImplicitStep(Step, ABC):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Target, drift and predicted positions, see `Motion`."""
 
+    def minimum(self, problem: Problem, start: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        """The minimum of the incremental potential near the start; raises ConvergenceError."""
+        return self.newton.minimize(problem, start, self.solver)
+
     def history(
         self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
     ) -> tuple[Tensor, ...]:
@@ -175,7 +179,7 @@ class Increment(Root):
             guesses = [
                 _held(x, self.step.free, problem.motion.held) for x in (self.start, problem.motion.predicted)
             ]
-            return self.step.newton.minimize(problem, _better(problem, *guesses), self.step.solver)
+            return self.step.minimum(problem, _better(problem, *guesses))
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
         free = self.step.free
