@@ -150,7 +150,7 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
 def _lost(positions: Tensor, start: Tensor) -> Bool[Tensor, "*batch"]:
     """Where a body is thousands of its sizes away from where it started."""
     size = (start.amax(-2) - start.amin(-2)).amax(-1)
-    return largest(positions - start) > _FAR * size
+    return (size > 0) & (largest(positions - start) > _FAR * size)
 
 
 def _failure(

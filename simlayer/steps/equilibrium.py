@@ -51,8 +51,8 @@ class Equilibrium(ImplicitStep):
         smallest = float(self.elements.deformation_gradient(positions).det().min())
         if smallest <= 0:
             warnings.warn(
-                f"the equilibrium has cells that are inside out, the smallest J = det F is {smallest:.3g}: refine "
-                "the mesh, lower the loads, or take a material that resists (StableNeoHookean).",
+                f"the equilibrium has cells that are inside out, the smallest J = det F is {smallest:.3g}: "
+                "refine the mesh, lower the loads, or take a law that resists, such as StableNeoHookean.",
                 stacklevel=2,
             )
         return positions
@@ -60,8 +60,8 @@ class Equilibrium(ImplicitStep):
     def _check_held(self, problem: Problem, positions: Tensor, error: Exception | None) -> None:
         if motions := unresisted(problem, positions, self.free):
             raise ConvergenceError(
-                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Hold more of its vertices "
-                "(three that are not in a line), or add a force with a stiffness."
+                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Hold more of its "
+                "vertices (three that are not in a line), or add a force with a stiffness."
             ) from error
 
     def _rate_names(self) -> list[str]:
