@@ -18,7 +18,7 @@ _SHORTEST = 1 / 256
 
 
 class Restrained(Problem):
-    """A problem with dead loads against a share of the forces at a start; against all of them it is in balance.
+    """A problem with dead loads against a share of the forces at a start; against all, it is in balance.
 
     Where the start would be at rest without loads, the other share of the loads is left, whatever kind they
     are of; of held components that were moved, that of the forces which they cause.

@@ -50,8 +50,9 @@ class Newton:
         history: list[str] = []
         linear = _Linear(solver)
         polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
+        error = torch.full_like(point.energy, torch.inf)
         for iteration in range(self.max_iterations + 1):
-            error = Balance(point.gradient, point.scale).error()
+            before, error = error, Balance(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)
@@ -61,8 +62,10 @@ class Newton:
                 return point.positions
             if iteration == self.max_iterations:
                 break
-            # To polish, the tangent of the iteration before is good enough.
-            again = iteration > 0 and not bool((active & ~small).any())
+            # To polish, the tangent of the iteration before is good enough; with factors of it at hand, also
+            # as long as that is much cheaper than what a new one gains.
+            falls = small | (error <= 0.1 * before) if solver.patience else small
+            again = iteration > 0 and not bool((active & ~falls).any())
             direction = self._direction(problem, point, linear, again=again)
             direction = torch.where(active[..., None, None], direction, 0.0)
             still = ~active & still | active & (
