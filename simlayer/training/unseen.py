@@ -59,7 +59,7 @@ class Unseen:
 
 def unseen_of(config: DictConfig, scene: Scene) -> Unseen | None:
     """What `unseen` describes, if it has a path: the keys of `data` that differ, and the release."""
-    if config.unseen is None or config.unseen.data.path is None:
+    if not config.unseen or config.unseen.data.path is None:
         return None
     data: Data = built(OmegaConf.merge(config.data, config.unseen.data))
     release = config.unseen.release_time
