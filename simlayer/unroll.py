@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from simlayer.call import Call
 from simlayer.compilation import program_for
 from simlayer.errors import ConvergenceError
+from simlayer.heap import trim
 from simlayer.packing import on_state, pack, unpack
 from simlayer.programs import Function, Recomputed
 from simlayer.state import State
@@ -71,6 +72,8 @@ def unroll(
         state: State, values: Sequence[Sequence[Tensor]], first: int, count: int
     ) -> tuple[State, list[State]]:
         frames = []
+        if segment:
+            trim()  # in backward too, where the segment after this one has just been dropped
         for index in range(first, first + count):
             for _ in range(step.substeps):
                 try:
