@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, fx
 
-from simlayer.functional.splitting import split
+from simlayer.functional.splitting import is_sum, split
 from simlayer.functional.tracing import trace
 from simlayer.programs import Function, Program, with_pullback
 from simlayer.steps.base import Step
@@ -52,7 +52,7 @@ class CompiledProgram(Program):
         joint = trace(functools.partial(with_pullback, function, self.differentiable), *example, *cotangents)
         # Without operations in place: what one part of a split graph computes must not change in the other.
         joint = trace(torch.func.functionalize(joint), *example, *cotangents)
-        forward, backward = split(joint, len(example), len(outputs))
+        forward, backward = split(joint, len(example), len(outputs), keep=is_sum)
         with torch.no_grad():
             kept = forward(*example)[len(outputs) :]
         self._run = _compile(forward, example, backend)

@@ -35,7 +35,7 @@ def stress_forces(
 
 
 class _Forces(torch.autograd.Function):
-    """The three maps, of which only the gradient in the cells is kept."""
+    """The three maps; what the law keeps for its derivative is all that is kept inside the cells."""
 
     @staticmethod
     def forward(
@@ -47,19 +47,22 @@ class _Forces(torch.autograd.Function):
         *coefficients: Tensor,
     ) -> Tensor:
         F = shape.gradient(positions)
+        stress, kept = law.gradient_and_kept(coefficients, F)
         ctx.maps = law, shape, adjoint
-        ctx.save_for_backward(positions, *coefficients, *F)
+        ctx.save_for_backward(positions, *coefficients, *F, *kept)
         ctx.save_for_forward(positions, *coefficients)
-        return adjoint.divergence(Matrix3(*law.gradient(coefficients, F)))
+        return adjoint.divergence(Matrix3(*stress))
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         law, shape, adjoint = ctx.maps
-        kept = ctx.saved_tensors
-        positions, *coefficients = kept[:-9]
-        # What was kept has no history; differentiated once more, it is computed again with one.
-        F = shape.gradient(positions) if torch.is_grad_enabled() else Matrix3(*kept[-9:])
-        slopes = law.pullback([*coefficients, *F], adjoint.gradient(cotangent))
+        count = 1 + len(law.used)
+        positions, *coefficients = ctx.saved_tensors[:count]
+        F, kept = ctx.saved_tensors[count : count + 9], ctx.saved_tensors[count + 9 :]
+        if torch.is_grad_enabled():
+            # What was kept has no history; differentiated once more, it is computed again with one.
+            F, kept = shape.gradient(positions), ()
+        slopes = law.pullback([*coefficients, *F], adjoint.gradient(cotangent), kept)
         return None, None, None, shape.divergence(Matrix3(*slopes[-9:])), *slopes[:-9]
 
     @staticmethod
