@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, fx
 
 from simlayer.functional.splitting import is_sum, split
-from simlayer.functional.tracing import trace
+from simlayer.functional.tracing import inputs_read, trace
 from simlayer.programs import Function, Program, with_pullback
 from simlayer.steps.base import Step
 
@@ -41,15 +41,23 @@ class CompiledProgram(Program):
     def __init__(
         self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
     ) -> None:
-        example = [tensor.detach() for tensor in example]
+        arguments = [tensor.detach() for tensor in example]
+        # Every input takes time in every call.
+        read = inputs_read(trace(function, *arguments))
+        example = [arguments[index] for index in read]
+
+        def of_inputs(*inputs: Tensor) -> Sequence[Tensor]:
+            given = dict(zip(read, inputs, strict=True))
+            return function(*(given.get(index, own) for index, own in enumerate(arguments)))
+
         with torch.no_grad():
-            outputs = function(*example)
-        super().__init__(len(outputs), differentiable)
-        if not any(differentiable):
-            self._run = _compile(trace(function, *example), example, backend)
+            outputs = of_inputs(*example)
+        super().__init__(len(outputs), differentiable, read)
+        if not any(self.differentiable):
+            self._run = _compile(trace(of_inputs, *example), example, backend)
             return
         cotangents = [torch.ones_like(output) for output in outputs]
-        joint = trace(functools.partial(with_pullback, function, self.differentiable), *example, *cotangents)
+        joint = trace(functools.partial(with_pullback, of_inputs, self.differentiable), *example, *cotangents)
         # Without operations in place: what one part of a split graph computes must not change in the other.
         joint = trace(torch.func.functionalize(joint), *example, *cotangents)
         forward, backward = split(joint, len(example), len(outputs), keep=is_sum)

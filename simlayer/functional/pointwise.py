@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map
 
 from simlayer.functional.simplification import simplify
 from simlayer.functional.splitting import split
-from simlayer.functional.tracing import trace
+from simlayer.functional.tracing import inputs_read, trace
 
 # psi(coefficients, arguments) -> scalar
 Energy = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
@@ -243,5 +243,4 @@ def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Te
     """Which coefficients the energy depends on."""
     count = len(coefficients)
     graph = trace(lambda *tensors: energy(tensors[:count], tensors[count:]), *coefficients, *arguments)
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"][:count]
-    return tuple(index for index, node in enumerate(inputs) if node.users)
+    return tuple(index for index in inputs_read(graph) if index < count)
