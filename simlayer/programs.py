@@ -18,12 +18,15 @@ class Program(ABC):
     Args:
         num_outputs: how many of the results of `run` are outputs; the others are kept for `pullback`.
         differentiable: which inputs may need a gradient.
+        read: the indices of the arguments that are inputs; the function does not read the others.
     """
 
-    def __init__(self, num_outputs: int, differentiable: Sequence[bool]) -> None:
-        self.num_outputs, self.differentiable = num_outputs, tuple(differentiable)
+    def __init__(self, num_outputs: int, differentiable: Sequence[bool], read: Sequence[int]) -> None:
+        self.num_outputs, self.read = num_outputs, tuple(read)
+        self.differentiable = tuple(differentiable[index] for index in read)
 
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *arguments: Tensor) -> tuple[Tensor, ...]:
+        tensors = [arguments[index] for index in self.read]
         if not any(self.differentiable):
             return tuple(self.run(*tensors))
         return _Run.apply(self, *tensors)
@@ -45,7 +48,7 @@ class Recomputed(Program):
     """
 
     def __init__(self, function: Function, num_outputs: int, differentiable: Sequence[bool]) -> None:
-        super().__init__(num_outputs, differentiable)
+        super().__init__(num_outputs, differentiable, range(len(differentiable)))
         self._function = function
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
