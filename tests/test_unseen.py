@@ -46,9 +46,7 @@ def test_a_body_that_moves_otherwise_is_not_explained_by_its_release():
 
 def configured(**unseen):
     data = {"_target_": "simlayer.training.marker_data.MarkerPaths", "path": None, "points": POINTS}
-    return OmegaConf.create(
-        {"data": data, "unseen": unseen, "duration": None, "observation": {"frames": 2}}
-    )
+    return OmegaConf.create({"data": data, "unseen": unseen, "duration": None, "observation": {"frames": 2}})
 
 
 def scene():
