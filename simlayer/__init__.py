@@ -2,6 +2,7 @@
 
 from simlayer.dissipation.base import Dissipation
 from simlayer.dissipation.damping import MassDamping
+from simlayer.dissipation.friction import CoulombFriction
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
 from simlayer.errors import (
     ConvergenceError,
@@ -50,6 +51,7 @@ __all__ = [
     "BlockJacobi",
     "ConvergenceError",
     "Corotated",
+    "CoulombFriction",
     "Dissipation",
     "DistributedLoad",
     "DivergenceError",

@@ -17,13 +17,14 @@ FLOORS = (
     {"functional": ("functional",), "packing": (), "binding": (), "motion": (), "contact_state": ()},
     {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit",)},
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
-    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential")},
+    {"steps": ("steps.base", "steps.implicit", "steps.increment", "steps.incremental_potential")},
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},
 )
 
 # Helper modules of one subject, cut into files.
 FAMILIES = {"boundary": "mesh", "element_types": "mesh", "quadrature": "mesh", "shape_functions": "mesh"} | {
+    "naming": "errors",
     "call": "rollout",
     "compilation": "rollout",
     "diagnosis": "rollout",

@@ -134,7 +134,9 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
         trial = _Point(positions, problem.value(positions), *problem.balance(positions))
         falls = trial.energy <= energy + 1e-4 * length * slope
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
-        good = waiting & (falls | (level & (largest(trial.gradient) <= size)))
+        # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
+        smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
+        good = waiting & (falls | (level & smaller))
         best = _Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
         if not bool(waiting.any()):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.base import Dissipation, Surroundings
 from simlayer.elements import Elements
 from simlayer.forces.base import Force
 from simlayer.masses import PointMass
@@ -67,9 +67,11 @@ class Step(PhysicalModule, ABC):
             raise ValueError(f"substeps must be at least 1, got {substeps}.")
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
+        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         for force in forces.values():
             force.connect(self.forces)
-        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
+        for part in (dissipation or {}).values():
+            part.connect(self.forces)
         self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = Elements(mesh)
         self.density, self.gravity = density, gravity
@@ -103,6 +105,10 @@ class Step(PhysicalModule, ABC):
     def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
         """Prescribed velocities of the held components, zero for the others [m/s]."""
         return (1 - self.free) * self.prescribed_velocities
+
+    def surroundings(self, dt: float) -> Surroundings:
+        """What dissipations are told that act for dt [s]."""
+        return Surroundings(dt, self.forces, self.inverse_masses)
 
     def start(self, state: State) -> State:
         """The state with the history that this step needs."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.dissipation.base import Dissipation
 from simlayer.forces.base import Potential, RatePotential
 from simlayer.implicit.base import Balance, Problem, Tangent, flattened
 from simlayer.implicit.block_matrix import Assembly
@@ -27,6 +28,7 @@ class Motion(NamedTuple):
             is evaluated there.
         held: positions of the held components at the end [m].
         constant: forces that do not follow from a potential, from the start of the step [N].
+        start: positions at the start of the step [m]; what lags behind follows from them.
     """
 
     target: Float[Tensor, "*batch N 3"]
@@ -34,6 +36,11 @@ class Motion(NamedTuple):
     predicted: Float[Tensor, "*batch N 3"]
     held: Float[Tensor, "*batch N 3"]
     constant: Float[Tensor, "*batch N 3"]
+    start: Float[Tensor, "*batch N 3"]
+
+    def velocities(self, positions: Float[Tensor, "*batch N 3"], rate: float) -> Float[Tensor, "*batch N 3"]:
+        """Those at the end with these positions there, which change with them at a rate [1/s]."""
+        return self.drift + rate * (positions - self.target)
 
 
 class Terms(NamedTuple):
@@ -42,16 +49,20 @@ class Terms(NamedTuple):
     Attributes:
         potentials: energies of the positions.
         rates: dissipation potentials.
+        dissipations: whose lagged potentials of the velocities are terms too.
         assembly: adds up the Hessians of those that have couplings, in this order.
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
         rate: how fast the velocities change with the positions [1/s].
+        lagged_weight: the factor of lagged potentials.
     """
 
     potentials: Sequence[Potential]
     rates: Sequence[RatePotential]
+    dissipations: Sequence[Dissipation]
     assembly: Assembly
     inertia: float
     rate: float
+    lagged_weight: float
 
 
 class IncrementalPotential(Problem):
@@ -69,9 +80,10 @@ class IncrementalPotential(Problem):
         self.step, self.terms, self.motion = step, terms, motion
         self.masses = step.vertex_masses[..., None]
         self.loads = self.masses * step.gravity[..., None, :] + motion.constant
+        self.lagged = [d.lagged_potential(motion.start, step.forces) for d in terms.dissipations]
 
     def velocities(self, positions: Tensor) -> Tensor:
-        return self.motion.drift + self.terms.rate * (positions - self.motion.target)
+        return self.motion.velocities(positions, self.terms.rate)
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         moved = positions - self.motion.target
@@ -81,6 +93,9 @@ class IncrementalPotential(Problem):
             total = total + potential.energy(positions)
         for rate in self.terms.rates:
             total = total + rate.energy(self.motion.predicted, self.velocities(positions)) / self.terms.rate
+        for lagged in self.lagged:
+            energy = lagged.energy(self.velocities(positions)).sum(-1)
+            total = total + self.terms.lagged_weight / self.terms.rate * energy
         return total
 
     def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
@@ -94,6 +109,8 @@ class IncrementalPotential(Problem):
             total, scale = total - force, torch.maximum(scale, _mean(force))
         for rate in self.terms.rates:
             total = total - rate(State(self.motion.predicted, velocities))
+        for lagged in self.lagged:
+            total = total + self.terms.lagged_weight * lagged.gradient(velocities)
         return Balance(self.step.free * total, scale)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
@@ -109,6 +126,8 @@ class IncrementalPotential(Problem):
             for rate in terms.rates
             if rate.couplings is not None
         ]
+        # Semi-definite as they are.
+        blocks += [terms.lagged_weight * terms.rate * lagged.hessian(velocities) for lagged in self.lagged]
         batch = positions.shape[:-2]
         diagonal = (terms.inertia * self.masses[..., 0]).expand(positions.shape[:-1])
         matrix = terms.assembly(
