@@ -110,7 +110,9 @@ class ImplicitStep(Step, ABC):
         velocities = torch.addcmul(self.held_velocities, self.free, velocities)
         return State(positions, velocities, self.history(state, positions, velocities, motion.target))
 
-    def stable_dts(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+    def stable_dts(
+        self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
+    ) -> Float[Tensor, "*batch"]:
         """Any: implicit steps are stable."""
         return self.free.new_tensor(float("inf"))
 
@@ -157,6 +159,7 @@ class Increment(Root):
             guesses = [
                 _held(x, self.step.free, problem.motion.held) for x in (self.start, problem.motion.predicted)
             ]
+            problem.check_start(guesses[0])
             return self.step.newton.minimize(problem, _better(problem, *guesses), self.step.solver)
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
@@ -198,6 +201,7 @@ def _held(positions: Tensor, free: Tensor, held: Tensor) -> Tensor:
 
 
 def _better(problem: IncrementalPotential, first: Tensor, second: Tensor) -> Tensor:
-    """Of two guesses in each sample the one with the lower energy, the first if the other's is not finite."""
+    """Of two guesses in each sample the one with the lower energy, if the way to it is free."""
     better = problem.value(second) < problem.value(first)
+    better = better & (problem.longest_move(first, second - first) >= 1)
     return torch.where(better[..., None, None], second, first)
