@@ -15,7 +15,13 @@ ROOT = Path(simlayer.__file__).parent
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
     {"functional": ("functional",), "packing": (), "binding": (), "motion": (), "contact_state": ()},
-    {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit",)},
+    {
+        "elements": (),
+        "materials": (),
+        "derivatives": (),
+        "implicit": ("implicit",),
+        "obstacles": ("obstacles.base",),
+    },
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
     {"steps": ("steps.base", "steps.implicit", "steps.increment", "steps.incremental_potential")},
     {"rollout": ("rollout",)},
@@ -28,9 +34,12 @@ FAMILIES = {"boundary": "mesh", "element_types": "mesh", "quadrature": "mesh", "
     "call": "rollout",
     "compilation": "rollout",
     "diagnosis": "rollout",
+    "guards": "rollout",
+    "penetration": "rollout",
     "programs": "rollout",
     "unroll": "rollout",
     "verification": "rollout",
+    "wording": "rollout",
 }
 
 

@@ -26,9 +26,9 @@ class Newton:
     """Finds a minimum of an energy: search along Newton's direction, each sample by itself.
 
     A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
-    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length is
-    halved until the energy falls enough (Armijo 1966), or, where energies differ by rounding only, until the
-    gradient does.
+    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length
+    begins with what stays in the domain of the energy; it is halved until the energy falls enough (Armijo
+    1966), or, where energies differ by rounding only, until the gradient does.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default
@@ -126,7 +126,7 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
     """The next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
     slope = (point.gradient * direction).sum((-1, -2))
-    length = torch.ones_like(energy)
+    length = problem.longest_move(point.positions, direction)
     waiting = torch.ones_like(energy, dtype=torch.bool)
     best = point
     for _ in range(40):

@@ -121,7 +121,9 @@ class ImplicitStep(Step, ABC):
         velocities = torch.addcmul(self.held_velocities, self.free, velocities)
         return State(positions, velocities, self.history(state, motion, positions))
 
-    def stable_dts(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+    def stable_dts(
+        self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
+    ) -> Float[Tensor, "*batch"]:
         """Any: implicit steps are stable."""
         return self.free.new_tensor(float("inf"))
 

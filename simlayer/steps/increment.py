@@ -43,6 +43,7 @@ class Increment(Root):
         with torch.no_grad(), self._problem(inputs) as problem:
             motion = problem.motion
             guesses = [_held(x, self.step.free, motion.held) for x in (motion.start, motion.predicted)]
+            problem.check_start(guesses[0])
             return self.newton.minimize(problem, _better(problem, *guesses), self.solver)
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
@@ -84,6 +85,7 @@ def _held(positions: Tensor, free: Tensor, held: Tensor) -> Tensor:
 
 
 def _better(problem: IncrementalPotential, first: Tensor, second: Tensor) -> Tensor:
-    """Of two guesses in each sample the one with the lower energy, the first if the other's is not finite."""
+    """Of two guesses in each sample the one with the lower energy, if the way to it is free."""
     better = problem.value(second) < problem.value(first)
+    better = better & (problem.longest_move(first, second - first) >= 1)
     return torch.where(better[..., None, None], second, first)

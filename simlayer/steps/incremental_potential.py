@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation.base import Dissipation
+from simlayer.errors import PenetrationError
 from simlayer.forces.base import Potential, RatePotential
 from simlayer.implicit.base import Balance, Problem, Tangent, flattened
 from simlayer.implicit.block_matrix import Assembly
@@ -134,6 +135,31 @@ class IncrementalPotential(Problem):
             [_rows(part.expand(*batch, *part.shape[-3:]), 3) for part in blocks], _rows(diagonal, 1)
         )
         return Tangent(matrix, self._others(positions, velocities))
+
+    def check_start(self, positions: Float[Tensor, "*batch N 3"]) -> None:
+        """Raise PenetrationError if a contact is penetrated where the search is to begin."""
+        for name, contact in self.step.contacts().items():
+            distances = contact.distances(positions)
+            inside = distances <= 0
+            if bool(inside.any()):
+                sample = tuple(inside.nonzero()[0, :-1].tolist())
+                vertices = tuple(inside[sample].nonzero().flatten().tolist())
+                depth = -float(distances[sample].min())
+                raise PenetrationError(
+                    f"contact {name!r}: the body is inside an obstacle before its step begins"
+                    f"{f'; sample {sample}' if sample else ''}, {len(vertices)} vertices, the first "
+                    f"{vertices[0]}, up to {depth:.3g} m deep. It starts there, or the obstacle or held "
+                    "vertices move farther in one step than the two are apart: use a shorter dt.",
+                    sample=sample,
+                    vertices=vertices,
+                    distance=-depth,
+                )
+
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        parts = [potential.longest_move(positions, direction) for potential in self.terms.potentials]
+        return torch.stack(parts).amin(0) if parts else super().longest_move(positions, direction)
 
     def _others(self, positions: Tensor, velocities: Tensor) -> Product | None:
         """Products with the Hessians that have no blocks."""
