@@ -35,6 +35,7 @@ from simlayer.materials import (
     StVenantKirchhoff,
 )
 from simlayer.mesh import Mesh, MeshError, box_mesh
+from simlayer.mesh_ball import ball_mesh
 from simlayer.mesh_io import read_mesh, write_frames
 from simlayer.mesh_refine import quadratic, refined
 from simlayer.motion import motion_controls, obstacle_controls
@@ -112,6 +113,7 @@ __all__ = [
     "Step",
     "SymplecticEuler",
     "UnstableStepError",
+    "ball_mesh",
     "box_mesh",
     "check_gradients",
     "derived",
