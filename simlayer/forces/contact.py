@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.binding import bound, inputs_of, plain_parameters
+from simlayer.binding import Bound, bound, inputs_of, plain_parameters
 from simlayer.contact_state import ContactState
 from simlayer.elements import cells_first
 from simlayer.forces.base import Contact
 from simlayer.functional.advancement import conservative_advancement
-from simlayer.functional.barrier import Curve, barrier_law
+from simlayer.functional.barrier import barrier_law
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.functional.stencil import over_batch
 from simlayer.mesh import Mesh
@@ -67,7 +67,7 @@ class BarrierContact(Contact):
         *,
         stiffness: float | Tensor,
         activation_distance: float,
-        curve: Curve = "linear",
+        curve: str = "linear",
         extended: bool = False,
         start: Float[Tensor, "*batch N 3"] | None = None,
     ) -> None:
@@ -211,7 +211,7 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
             examples += one.unbind()
 
     def distance(values: tuple[Tensor, ...], point: tuple[Tensor, ...]) -> Tensor:
-        bindings: dict[str, Any] = dict(zip(weights, values, strict=False))
+        bindings: dict[str, Bound] = dict(zip(weights, values, strict=False))
         rest = iter(values[len(weights) :])
         for name, size in sizes.items():
             own = tuple(next(rest) for _ in range(size))
@@ -227,7 +227,8 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
 
 def _components(vectors: Float[Tensor, "*batch K 3"]) -> tuple[Tensor, ...]:
     """Three fields `(K, *batch)`."""
-    return tuple(component.movedim(-1, 0) for component in vectors.unbind(-1))
+    # In the order in which a rollout packs them, so that a gradient is never transposed.
+    return vectors.movedim((-1, -2), (0, 1)).unbind()
 
 
 def _dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from simlayer.functional.extension import extended
 from simlayer.functional.pointwise import PointwiseEnergy
-
-Curve = Literal["linear", "squared"]
 
 # Below this gap the curves can be continued by a parabola.
 EXTENDED_BELOW = 0.1
@@ -33,10 +30,10 @@ def squared(gap: Tensor) -> Tensor:
     return -2 * (1 - s * s) ** 2 * s.log()
 
 
-CURVES: dict[Curve, Callable[[Tensor], Tensor]] = {"linear": linear, "squared": squared}
+CURVES: dict[str, Callable[[Tensor], Tensor]] = {"linear": linear, "squared": squared}
 
 
-def barrier_law(curve: Curve, *, extended: bool = False) -> PointwiseEnergy:
+def barrier_law(curve: str, *, extended: bool = False) -> PointwiseEnergy:
     """B of one argument, the gap, with its derivatives.
 
     Args:
@@ -52,7 +49,7 @@ def barrier_law(curve: Curve, *, extended: bool = False) -> PointwiseEnergy:
 
 
 @cache
-def _law(curve: Curve, is_extended: bool, dtype: torch.dtype) -> PointwiseEnergy:
+def _law(curve: str, is_extended: bool, dtype: torch.dtype) -> PointwiseEnergy:
     interval = (EXTENDED_BELOW, math.inf) if is_extended else None
     function = partial(extended, CURVES[curve], interval=interval)
     return PointwiseEnergy(lambda _, gap: function(*gap), [], [torch.tensor(0.3, dtype=dtype)])

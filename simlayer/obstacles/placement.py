@@ -30,7 +30,7 @@ def check_placement(
     wrong = (deepest <= 0).nonzero().flatten().tolist()
     if not wrong:
         return
-    depth = -float(deepest.min())
+    depth = 0.0 - float(deepest.min())
     if len(wrong) == int(deepest.isfinite().sum()):
         raise ValueError(
             f"the whole body is inside the obstacle, up to {depth:.3g} m deep. Is the obstacle inside out "
