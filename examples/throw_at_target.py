@@ -17,7 +17,7 @@ from simlayer import (
     ball_mesh,
 )
 
-TARGET = torch.tensor([0.25, 0.05, 0.1])  # [m], where its middle is to be in the end
+TARGET = torch.tensor([0.2, 0.05, 0.08])  # [m], where its middle is to be in the end
 FIRST_THROW = (1.0, 0.0, -1.0)  # [m/s]
 GAP = 1e-2  # [m], from which on the floor pushes
 
@@ -32,9 +32,9 @@ def main() -> float:
     }
     friction = CoulombFriction("contact", coefficient=0.4, threshold_speed=1e-2)
     step = SymplecticEuler(
-        mesh, forces, dt=4e-4, gravity=(0.0, 0.0, -9.81), dissipation={"friction": friction}
+        mesh, forces, dt=5e-4, gravity=(0.0, 0.0, -9.81), dissipation={"friction": friction}
     )
-    rollout = RolloutModule(step, num_steps=350, compile=False)
+    rollout = RolloutModule(step, num_steps=240, compile=False)
     throw = torch.tensor(FIRST_THROW, requires_grad=True)
 
     def miss() -> torch.Tensor:

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from simlayer.mesh import Mesh, MeshError, box_mesh
 
+# The edges of the cube become flat, where cells with curved edges would be folded.
+_STRAIGHT = ("tet4", "hex8")
+
 
 def ball_mesh(
     cells: int, *, radius: float, center: Sequence[float] = (0.0, 0.0, 0.0), element: str = "tet4"
@@ -21,11 +24,13 @@ def ball_mesh(
         cells: boxes along each edge of the cube.
         radius: of the sphere on which all vertices of the surface lie [m].
         center: [m].
-        element: as for `box_mesh`.
+        element: "tet4" or "hex8"; `quadratic` makes quadratic ones of them, with straight edges.
 
     Raises:
-        MeshError: for a count, a radius or a center that is none, or cells that it would turn inside out.
+        MeshError: for a count, a radius, a center or an element that is none of these.
     """
+    if element not in _STRAIGHT:
+        raise MeshError(f"element must be one of {_STRAIGHT}, got {element!r}; quadratic(...) refines these.")
     if not 0 < radius < math.inf:
         raise MeshError(f"radius must be a positive finite length in m, got {radius}.")
     if len(center) != 3 or not all(math.isfinite(coordinate) for coordinate in center):

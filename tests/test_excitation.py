@@ -33,7 +33,9 @@ def test_a_thrown_body_moves_as_a_whole_where_it_is_not_held(mesh):
     state = thrown(mesh, held(mesh), velocity=[1, 0.5, -2.0])
     assert torch.equal(state.positions, mesh.vertices[None])
     assert not state.velocities[0, mesh.vertex_sets["x_min"]].any()
-    assert torch.equal(state.velocities[0, mesh.vertex_sets["x_max"]], torch.tensor([1, 0.5, -2]).expand(9, 3))
+    assert torch.equal(
+        state.velocities[0, mesh.vertex_sets["x_max"]], torch.tensor([1, 0.5, -2]).expand(9, 3)
+    )
 
 
 def test_a_velocity_without_three_components_is_refused(mesh):
