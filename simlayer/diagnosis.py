@@ -55,7 +55,6 @@ def is_finite(state: State) -> bool:
     return bool(state.positions.isfinite().all() & state.velocities.isfinite().all())
 
 
-@torch.no_grad()
 def check_end(step: Step, num_steps: int, call: Call, end: State, seen: tuple[Tensor, ...]) -> None:
     """Raise what went wrong on the way to this end, given what was seen of the contacts, or warn."""
     if not is_finite(end) or not check_contacts(step, call, end, seen):

@@ -33,7 +33,7 @@ def obstacle_controls(
     dt: float,
     *,
     explicit: bool,
-    rotations: Float[Tensor, "frames *batch 3"] | None = None,
+    rotations: Float[Tensor, "_ *batch 3"] | None = None,
     contact: str = "contact",
 ) -> dict[str, Tensor]:
     """Controls that take the obstacle of a contact along a path: its places, and the velocities between them.

@@ -27,7 +27,7 @@ def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...])
     if not seen:
         return True
     worst = [Seen(*tensor.unbind()) for tensor in seen]
-    with call.reading(call.values_at(len(call.changes) - 1)):
+    with torch.no_grad(), call.reading(call.values_at(len(call.changes) - 1)):
         last = [look(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
     fastest = max(float(part.approach.max()) for part in worst)
     if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:
@@ -39,11 +39,12 @@ def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...])
             "gradients through the contact may be wrong by some per cent. Use dt <= "
             f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step)}.",
             ContactWarning,
-            stacklevel=8,  # of a call of the rollout
+            stacklevel=7,  # of a call of the rollout
         )
     return True
 
 
+@torch.no_grad()
 def _check_pressed(step: Step, call: Call, end: State, contact: Tensor) -> None:
     """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
     with call.reading(call.values_at(0)):

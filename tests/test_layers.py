@@ -14,13 +14,14 @@ ROOT = Path(simlayer.__file__).parent
 # From the ground up. A module may import from floors below its own, and from what its own entry names.
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
-    {"functional": ("functional",), "packing": (), "binding": (), "motion": (), "contact_state": ()},
+    {"functional": ("functional",), "packing": (), "binding": (), "contact_state": ()},
     {
         "elements": (),
         "materials": (),
         "derivatives": (),
         "implicit": ("implicit",),
         "obstacles": ("obstacles.base",),
+        "motion": (),
     },
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
     {"steps": ("steps.base", "steps.implicit", "steps.increment", "steps.incremental_potential")},
