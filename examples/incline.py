@@ -21,14 +21,14 @@ from simlayer import (
 
 TRUTH, GUESS = 0.3, 0.7  # coefficients of friction; with the guess the block would only creep
 SLOPE = math.radians(25)
-GAP = 2e-3  # [m], from which on the incline pushes
+GAP = 3e-3  # [m], from which on the incline pushes
 
 
 def main() -> float:
     """The coefficient that is found."""
     # In coordinates along the incline, so that gravity leans and the incline does not.
     gravity = (9.81 * math.sin(SLOPE), 0.0, -9.81 * math.cos(SLOPE))
-    mesh = box_mesh(cells=(2, 2, 1), size=(0.1, 0.1, 0.05), origin=(0.0, 0.0, 0.8 * GAP))
+    mesh = box_mesh(cells=(2, 2, 1), size=(0.1, 0.1, 0.05), origin=(0.0, 0.0, 0.88 * GAP))
     contact = BarrierContact(mesh, HalfSpace(), stiffness=1e4, activation_distance=GAP)
     friction = CoulombFriction("contact", coefficient=TRUTH, threshold_speed=1e-2)
     step = SymplecticEuler(
