@@ -80,9 +80,7 @@ def compare(mesh: sl.Mesh, runs: int) -> None:
             if run:  # the first makes what is made once
                 results[name].append(outcome)
     _, _, first, slope = results["simlayer, sparse direct"][0]
-    print(
-        f"Equilibrium, {len(mesh.cells):,} tet4, {3 * len(mesh.vertices):,} unknowns; medians of {runs} rounds"
-    )
+    print(f"Equilibrium, {len(mesh.cells):,} tet4, {3 * len(mesh.vertices):,} unknowns; medians of {runs}")
     print(f"  {'':<26} {'forward':>10} {'backward':>10}   differences of positions, of the gradient")
     for name, rows in results.items():
         forward, backward = (statistics.median(row[k] for row in rows) for k in (0, 1))

@@ -1,17 +1,22 @@
 """Differentiable simulation of deformable bodies as plain torch modules."""
 
+from simlayer.contact_state import ContactState
 from simlayer.dissipation.base import Dissipation
 from simlayer.dissipation.damping import MassDamping
+from simlayer.dissipation.friction import CoulombFriction
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
 from simlayer.errors import (
+    ContactWarning,
     ConvergenceError,
     DivergenceError,
     ObservationError,
+    PenetrationError,
     SimulationError,
     UnstableStepError,
 )
 from simlayer.fields import Matrix3
-from simlayer.forces.base import Force, Potential, RatePotential
+from simlayer.forces.base import Contact, Force, Potential, RatePotential
+from simlayer.forces.contact import BarrierContact
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.load import DistributedLoad, NodalLoad
@@ -30,9 +35,16 @@ from simlayer.materials import (
     StVenantKirchhoff,
 )
 from simlayer.mesh import Mesh, MeshError, box_mesh
+from simlayer.mesh_ball import ball_mesh
 from simlayer.mesh_io import read_mesh, write_frames
 from simlayer.mesh_refine import quadratic, refined
-from simlayer.motion import motion_controls
+from simlayer.motion import motion_controls, obstacle_controls
+from simlayer.obstacles.base import Obstacle
+from simlayer.obstacles.box import Box
+from simlayer.obstacles.capsule import Capsule
+from simlayer.obstacles.cylinder import Cylinder
+from simlayer.obstacles.half_space import HalfSpace
+from simlayer.obstacles.sphere import Sphere
 from simlayer.quantities import PhysicalModule, Quantity, derived
 from simlayer.rollout import RolloutModule
 from simlayer.state import State
@@ -47,9 +59,17 @@ from simlayer.verification import GradientCheck, GradientReport, check_gradients
 __all__ = [
     "BDF2",
     "BackwardEuler",
+    "BarrierContact",
     "BlockJacobi",
+    "Box",
+    "Capsule",
+    "Contact",
+    "ContactState",
+    "ContactWarning",
     "ConvergenceError",
     "Corotated",
+    "CoulombFriction",
+    "Cylinder",
     "Dissipation",
     "DistributedLoad",
     "DivergenceError",
@@ -58,6 +78,7 @@ __all__ = [
     "Force",
     "GradientCheck",
     "GradientReport",
+    "HalfSpace",
     "IsotropicMaterial",
     "KelvinVoigt",
     "Linear",
@@ -73,6 +94,8 @@ __all__ = [
     "Newton",
     "NodalLoad",
     "ObservationError",
+    "Obstacle",
+    "PenetrationError",
     "PhysicalModule",
     "PointMass",
     "Potential",
@@ -83,16 +106,19 @@ __all__ = [
     "SimulationError",
     "SmoothVelocityClamp",
     "SparseDirect",
+    "Sphere",
     "StVenantKirchhoff",
     "StableNeoHookean",
     "State",
     "Step",
     "SymplecticEuler",
     "UnstableStepError",
+    "ball_mesh",
     "box_mesh",
     "check_gradients",
     "derived",
     "motion_controls",
+    "obstacle_controls",
     "quadratic",
     "read_mesh",
     "refined",

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from simlayer.quantities import PhysicalModule, Quantity
 
+# What a module may read by a name: vectors as their components where a function is traced on scalars.
+Bound = Tensor | tuple[Tensor, ...]
+
 
 def physical_modules(root: nn.Module) -> Iterator[tuple[str, PhysicalModule]]:
     """The physical modules under `root` with the prefix of their names, dot included."""
@@ -100,7 +103,7 @@ class Binding:
         self._places = [_place(modules, name) for name in names]
 
     @contextmanager
-    def __call__(self, tensors: Iterable[Tensor]) -> Iterator[None]:
+    def __call__(self, tensors: Iterable[Bound]) -> Iterator[None]:
         pairs = list(zip(self._places, tensors, strict=True))  # before anything is bound: it may raise
         previous = [place.get(key) for place, key in self._places]
         for (place, key), tensor in pairs:
@@ -115,7 +118,7 @@ class Binding:
                     place[key] = value
 
 
-def bound(root: nn.Module, values: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+def bound(root: nn.Module, values: Mapping[str, Bound]) -> AbstractContextManager[None]:
     """A `Binding` for one use."""
     return Binding(root, values)(values.values())
 

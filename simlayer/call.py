@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from simlayer.binding import (
     quantities_by_name,
     values_of,
 )
+from simlayer.naming import hint
 from simlayer.packing import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
@@ -113,11 +113,7 @@ def check_name(name: str, known: Iterable[str]) -> None:
     """Raise KeyError, with the nearest known name, unless the name is known."""
     known = list(known)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        raise KeyError(
-            f"no quantity is named {name!r}"
-            + (f"; did you mean {near[0]!r}?" if near else f"; there are {known}.")
-        )
+        raise KeyError(f"no quantity is named {name!r}; {hint(name, known)}")
 
 
 def _own_axes(step: Step) -> dict[str, int]:

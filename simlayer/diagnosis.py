@@ -7,13 +7,13 @@ from torch import Tensor
 
 from simlayer.binding import quantities_by_name
 from simlayer.call import Call
-from simlayer.errors import DivergenceError, UnstableStepError
+from simlayer.errors import DivergenceError, SimulationError, UnstableStepError
 from simlayer.packing import on_state, unpack
+from simlayer.penetration import check_contacts, penetration
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.unroll import advance_function
-
-_LISTED = 5
+from simlayer.unroll import Progress, advance_function
+from simlayer.wording import first_index, in_substeps, listed, needed_substeps
 
 
 @torch.no_grad()
@@ -31,11 +31,12 @@ def check_time_step(step: Step, call: Call) -> None:
         stable = step.stable_dts(state).expand(call.batch_shape)
     if bool((stable >= step.dt).all()):
         return
-    where = f" of sample {_first(stable < step.dt)}" if call.batch_shape else ""
+    where = f" of sample {first_index(stable < step.dt)}" if call.batch_shape else ""
     limit = float(stable.min())
     raise UnstableStepError(
-        f"dt = {step.dt:g} s{_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
-        f"quantities of this call; use dt <= {0.9 * limit:.2g}, or substeps >= {_needed(step, limit)}."
+        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
+        f"quantities of this call; use dt <= {0.9 * limit:.2g}, or substeps >= "
+        f"{needed_substeps(step, limit)}."
     )
 
 
@@ -54,21 +55,28 @@ def is_finite(state: State) -> bool:
     return bool(state.positions.isfinite().all() & state.velocities.isfinite().all())
 
 
+def check_end(step: Step, num_steps: int, call: Call, end: State, seen: tuple[Tensor, ...]) -> None:
+    """Raise what went wrong on the way to this end, given what was seen of the contacts, or warn."""
+    if not is_finite(end) or not check_contacts(step, call, end, seen):
+        raise failure(step, num_steps, call)
+
+
 @torch.no_grad()
-def divergence(step: Step, num_steps: int, call: Call) -> DivergenceError:
-    """Run again, eagerly and without gradients, to the first state that is not finite, and describe it."""
+def failure(step: Step, num_steps: int, call: Call) -> SimulationError:
+    """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
     advance = advance_function(step, call, None)
     state = call.state
     if not is_finite(state):
         return DivergenceError(f"the initial state is not finite: {_where(state, call)}.")
     for index in range(num_steps):
         for _ in range(step.substeps):
-            before, state = state, advance(state, call.values_at(index))
+            if error := penetration(step, call, index, state):
+                return error
+            before, state = state, advance(Progress(state), call.values_at(index)).state
             if not is_finite(state):
                 return DivergenceError(_describe(step, call, index, before, state))
-    return DivergenceError(
-        "the compiled rollout ended in a state that is not finite, the eager one does not; run with "
-        "compile=False and report this."
+    return penetration(step, call, num_steps, state) or DivergenceError(
+        "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
 
 
@@ -85,7 +93,7 @@ def _describe(step: Step, call: Call, index: int, before: State, after: State) -
     return (
         f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
         f"{_where(after, call)}; {cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"
-        f"{_substeps(step)}. Try a smaller dt, more substeps, damping, or softer and slower input."
+        f"{in_substeps(step)}. Try a smaller dt, more substeps, damping, or softer and slower input."
     )
 
 
@@ -102,21 +110,7 @@ def _where(state: State, call: Call) -> str:
     wrong = ~(state.positions.isfinite() & state.velocities.isfinite()).all(0)
     sample = ""
     if call.batch_shape:
-        index = _first(wrong.any(0))
+        index = first_index(wrong.any(0))
         sample = f"sample {index}, "
         wrong = wrong.movedim(0, -1)[index]
-    vertices = wrong.nonzero().flatten().tolist()
-    more = f" and {len(vertices) - _LISTED} more" if len(vertices) > _LISTED else ""
-    return f"{sample}vertices {vertices[:_LISTED]}{more}"
-
-
-def _first(mask: Tensor) -> tuple[int, ...]:
-    return tuple(mask.nonzero()[0].tolist())
-
-
-def _substeps(step: Step) -> str:
-    return f" in {step.substeps} substeps" if step.substeps > 1 else ""
-
-
-def _needed(step: Step, limit: float) -> int:
-    return int(step.substeps * step.dt / (0.9 * limit)) + 1
+    return f"{sample}vertices {listed(wrong.nonzero().flatten().tolist())}"

@@ -1,8 +1,16 @@
 """Failures of a simulation, and of what was seen of a body."""
 
+from __future__ import annotations
+
+import math
+
 
 class SimulationError(RuntimeError):
     """A simulation that cannot go on; the message says where, why, and what to try."""
+
+    def locate(self, step: int, dt: float) -> None:
+        """Say in which step of a rollout it happened, the first being 1."""
+        self.args = (f"in step {step} (t = {step * dt:g} s): {self}", *self.args[1:])
 
 
 class UnstableStepError(SimulationError):
@@ -11,6 +19,46 @@ class UnstableStepError(SimulationError):
 
 class DivergenceError(SimulationError):
     """A state that is no longer finite."""
+
+
+class PenetrationError(SimulationError):
+    """A body inside an obstacle, or so fast that a step can not tell whether it is.
+
+    Attributes:
+        step: after how many steps; 0 is the initial state.
+        sample: index of the sample, empty without a batch.
+        vertices: which are inside, or too fast.
+        distance: the smallest of any of them to the obstacle [m].
+        approach: the largest distance by which any of them came nearer in one step, over the activation
+            distance.
+        suggested_dt: a step that resolves the contact [s], None for an implicit one.
+        suggested_stiffness: of the contact [Pa] that stops the body in time.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: int = 0,
+        sample: tuple[int, ...] = (),
+        vertices: tuple[int, ...] = (),
+        distance: float = math.nan,
+        approach: float = math.nan,
+        suggested_dt: float | None = None,
+        suggested_stiffness: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.step, self.sample, self.vertices = step, sample, vertices
+        self.distance, self.approach = distance, approach
+        self.suggested_dt, self.suggested_stiffness = suggested_dt, suggested_stiffness
+
+    def locate(self, step: int, dt: float) -> None:
+        super().locate(step, dt)
+        self.step = step
+
+
+class ContactWarning(UserWarning):
+    """A contact that is resolved well enough for a motion, but not for its gradients."""
 
 
 class GradientError(SimulationError):

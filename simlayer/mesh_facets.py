@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.element_types import ELEMENT_TYPES
+from simlayer.element_types import ELEMENT_TYPES, Facet
 from simlayer.mesh import Mesh, MeshError
 from simlayer.mesh_geometry import row_keys
 
@@ -48,10 +48,36 @@ def shape_integrals(mesh: Mesh, facets: Int[Tensor, "S K"], kind: Kind) -> Float
     """The integral of every vertex's shape function over facets [m² or m]; they add up to the measure."""
     element = ELEMENT_TYPES[mesh.element]
     facet = element.face if kind == "faces" else element.edge
+    measures, functions = _at_quadrature_points(mesh, facets, facet)
+    return _sum_to_vertices(mesh, facets, measures @ functions)
+
+
+def lumped_areas(mesh: Mesh) -> Float[Tensor, "N"]:
+    """The part of the surface that belongs to every vertex [m²], zero inside.
+
+    Each face gives its area to its nodes in proportion to the diagonal of its consistent mass, as cells do
+    with their masses: positive everywhere, and equal parts for triangles and parallelograms of corners alone.
+    """
+    facets = mesh.boundary_faces
+    measures, functions = _at_quadrature_points(mesh, facets, ELEMENT_TYPES[mesh.element].face)
+    diagonal = measures @ functions.square()
+    shares = diagonal / diagonal.sum(1, keepdim=True)
+    return _sum_to_vertices(mesh, facets, shares * measures.sum(1, keepdim=True))
+
+
+def _at_quadrature_points(
+    mesh: Mesh, facets: Int[Tensor, "S K"], facet: Facet
+) -> tuple[Float[Tensor, "S Q"], Float[Tensor, "Q K"]]:
+    """The measure that each point stands for [m² or m], and shape functions, in double precision."""
     points, weights = facet.rule.tensors()
     nodes = mesh.vertices.double().cpu()[facets.cpu()]
     tangents = torch.einsum("ski,qkd->sqid", nodes, facet.shape.gradients(points)).unbind(-1)
-    normals = torch.linalg.cross(*tangents) if kind == "faces" else tangents[0]
-    parts = torch.einsum("sq,q,qk->sk", normals.norm(dim=-1), weights, facet.shape.functions(points))
+    normals = torch.linalg.cross(*tangents) if len(tangents) == 2 else tangents[0]
+    return normals.norm(dim=-1) * weights, facet.shape.functions(points)
+
+
+def _sum_to_vertices(
+    mesh: Mesh, facets: Int[Tensor, "S K"], parts: Float[Tensor, "S K"]
+) -> Float[Tensor, "N"]:
     total = torch.zeros(len(mesh.vertices), dtype=parts.dtype)
     return total.index_add(0, facets.cpu().flatten(), parts.flatten()).to(mesh.vertices)

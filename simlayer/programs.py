@@ -100,7 +100,8 @@ def with_pullback(function: Function, differentiable: Sequence[bool], *tensors: 
         inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
         wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
         outputs = tuple(function(*inputs))
-        gradients = torch.autograd.grad(
-            outputs, wanted, tensors[count:], allow_unused=True, materialize_grads=True
-        )
+        # What is only watched has no gradient.
+        pairs = [(out, ct) for out, ct in zip(outputs, tensors[count:], strict=True) if out.requires_grad]
+        ends, cotangents = zip(*pairs, strict=True)
+        gradients = torch.autograd.grad(ends, wanted, cotangents, allow_unused=True, materialize_grads=True)
     return *outputs, *gradients

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simlayer.binding import quantities_by_name
 from simlayer.call import Call, Named, check_name, read_call
 from simlayer.compilation import compiler_missing
-from simlayer.diagnosis import check_time_step, divergence, is_finite
+from simlayer.diagnosis import check_end, check_time_step
+from simlayer.guards import nothing_seen
 from simlayer.packing import on_state, unpack, unpack_result
 from simlayer.quantities import describe
 from simlayer.state import State
@@ -36,7 +37,8 @@ class RolloutModule(nn.Module):
             5 million on; False: eager, which is the reference and can be differentiated twice; or the name
             of a torch compiler backend. A first call with new shapes takes seconds.
         memory_budget: for checkpoint="auto" [bytes].
-        validate: before a call, compare dt with the stable one; after it, check that the state is finite.
+        validate: before a call, compare dt with the stable one; after it, check that the state is finite, and
+            that every contact was resolved.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class RolloutModule(nn.Module):
             TypeError, ValueError: if a dtype, device or shape does not fit.
             UnstableStepError: if dt is beyond the stable time step.
             DivergenceError: if the last state is not finite.
+            PenetrationError: if a vertex gets into an obstacle, or came nearer by more than 0.3 of the
+                activation distance in one step. Above 0.1 gradients are of little use: a ContactWarning.
         """
         return self._run(state, parameters, controls, every=None)[0]
 
@@ -133,14 +137,15 @@ class RolloutModule(nn.Module):
             if self.validate:
                 check_time_step(self.step, call)
             self._prepare(call)
-            backend = self._backend(call)
-            advance = advance_function(self.step, call, backend)
-            segment = self._segment(call, advance) if call.needs_gradient() else None
+            backend, seen = self._backend(call), nothing_seen(self.step, call) if self.validate else ()
+            advance = advance_function(self.step, call, backend, seen=seen)
+            segment = self._segment(call, advance, seen) if call.needs_gradient() else None
             if segment and backend is None:
-                advance = advance_function(self.step, call, None, recompute=True)
-            end, frames = unroll(self.step, call, advance, self.num_steps, segment=segment, every=every)
-            if self.validate and not is_finite(end):
-                raise divergence(self.step, self.num_steps, call)
+                advance = advance_function(self.step, call, None, recompute=True, seen=seen)
+            options = {"segment": segment, "every": every}
+            (end, seen), frames = unroll(self.step, call, advance, self.num_steps, seen=seen, **options)
+            if self.validate:
+                check_end(self.step, self.num_steps, call, end, seen)
         return on_state(unpack_result, end), [on_state(unpack_result, frame) for frame in frames]
 
     def _prepare(self, call: Call) -> None:
@@ -164,14 +169,14 @@ class RolloutModule(nn.Module):
             return None
         return backend
 
-    def _segment(self, call: Call, advance: Advance) -> int | None:
+    def _segment(self, call: Call, advance: Advance, seen: tuple[Tensor, ...]) -> int | None:
         """How many steps backward runs again at a time, None to keep them all."""
         if isinstance(self.checkpoint, int):
             return self.checkpoint
         if self.checkpoint == "auto":
             if not self.step.explicit:
                 return None  # keeps the state only, and is dear to run again
-            kept = bytes_kept(call, advance) * self.num_steps * self.step.substeps
+            kept = bytes_kept(call, advance, seen) * self.num_steps * self.step.substeps
             if kept <= self.memory_budget:
                 return None
         return None if self.checkpoint == "none" else math.isqrt(self.num_steps - 1) + 1

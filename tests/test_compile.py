@@ -9,6 +9,7 @@ import pickle
 
 import pytest
 import torch
+from contacts import KAPPA_NAME, PLACE_NAME, dropped, falling
 from scenes import (
     DAMPING_NAME,
     E_NAME,
@@ -122,6 +123,16 @@ class TestInductor:
         values = {f"forces.{name}": dict(step.forces.named_parameters())[name] for name in names}
         values |= {"forces.tip.force": noise(3), "masses.weight.log_mass": noise(2, 1)} | values_of(step)
         assert_like_eager(step, moving(), values, 1e-12, compile=True, checkpoint=3)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+    def test_contact_with_a_parameter_a_sample_equals_the_eager_one(self, dtype):
+        torch.set_default_dtype(dtype)
+        step, names = dropped("box", dt=5e-4), (E_NAME, KAPPA_NAME, PLACE_NAME)
+        values = {n: dict(step.named_parameters())[n] + 1e-4 * noise(3, 1) for n in names}
+        # Its lower corners are in contact from the start.
+        start = falling()._replace(positions=falling().positions - torch.tensor([0.0, 0.0, 6e-3]))
+        tolerance = {torch.float64: 1e-11, torch.float32: 2e-3}[dtype]
+        assert_like_eager(step, start, values, tolerance, compile=True)
 
     def test_weights_of_any_memory_layout_are_read_right(self):
         step = beam(forces={"mixing": Mixing()})

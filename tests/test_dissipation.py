@@ -7,14 +7,18 @@ import torch
 from torch import nn
 
 from simlayer import MassDamping, SmoothVelocityClamp, State
+from simlayer.dissipation.base import Surroundings
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-NO_FORCES = nn.ModuleDict()
+
+def alone(dt, v):
+    """What a step without forces tells its dissipations."""
+    return Surroundings(dt, nn.ModuleDict(), torch.ones(v.shape[:-1]))
 
 
 def apply(dissipation, v, dt=1e-3):
-    return dissipation(State.at_rest(torch.zeros_like(v)), v, dt, NO_FORCES)
+    return dissipation(State.at_rest(torch.zeros_like(v)), v, alone(dt, v))
 
 
 # The contract of every dissipation; a newcomer joins by a line.
@@ -59,7 +63,7 @@ def test_derivatives_are_exact_in_velocities_and_quantities(make):
     def function(v, *tensors):
         named = {name: tensor for (name, _), tensor in zip(stored, tensors, strict=True)}
         state = State.at_rest(torch.zeros_like(v))
-        return torch.func.functional_call(dissipation, named, (state, v, 1e-2, NO_FORCES))
+        return torch.func.functional_call(dissipation, named, (state, v, alone(1e-2, v)))
 
     inputs = (v, *(tensor for _, tensor in stored))
     assert torch.autograd.gradcheck(function, inputs)

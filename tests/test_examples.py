@@ -54,6 +54,21 @@ def test_a_synthetic_recording_is_registered_to_its_noise(capsys):
     assert f"synthetic.csv: {1e3 * rms:.2f} mm rms" in capsys.readouterr().out
 
 
+def test_the_stiffness_of_a_ball_and_of_its_contact_are_found(capsys):
+    assert example("bouncing_ball").main() == pytest.approx((5e4, 5e3), rel=2e-3)
+    assert capsys.readouterr().out.startswith("found E = ")
+
+
+def test_the_coefficient_of_friction_is_found(capsys):
+    assert example("incline").main() == pytest.approx(0.3, rel=1e-3)
+    assert capsys.readouterr().out.startswith("found mu = 0.3000")
+
+
+def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
+    assert example("throw_at_target").main() < 1e-3
+    assert "misses by 0." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -68,4 +83,5 @@ def test_a_recording_that_can_not_be_registered_is_named(arguments, message):
 
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
+    tested |= {"bouncing_ball", "incline", "throw_at_target"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

@@ -1,4 +1,4 @@
-"""Known initial states: at rest, or pulled and twisted from the held end."""
+"""Known initial states: at rest, thrown, or pulled and twisted from the held end."""
 
 import re
 
@@ -7,7 +7,7 @@ import torch
 from laws import rotations
 
 from simlayer import Mesh, MeshError, box_mesh
-from simlayer.training.excitation import at_rest, pulled_and_twisted
+from simlayer.training.excitation import at_rest, pulled_and_twisted, thrown
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -27,6 +27,20 @@ def test_at_rest_is_one_scene_of_the_rest_shape(mesh):
     state = at_rest(mesh, held(mesh))
     assert torch.equal(state.positions, mesh.vertices[None])
     assert not state.velocities.any()
+
+
+def test_a_thrown_body_moves_as_a_whole_where_it_is_not_held(mesh):
+    state = thrown(mesh, held(mesh), velocity=[1, 0.5, -2.0])
+    assert torch.equal(state.positions, mesh.vertices[None])
+    assert not state.velocities[0, mesh.vertex_sets["x_min"]].any()
+    assert torch.equal(
+        state.velocities[0, mesh.vertex_sets["x_max"]], torch.tensor([1, 0.5, -2]).expand(9, 3)
+    )
+
+
+def test_a_velocity_without_three_components_is_refused(mesh):
+    with pytest.raises(ValueError, match=r"three components in m/s, got \[1.0\]"):
+        thrown(mesh, held(mesh), velocity=[1.0])
 
 
 def test_the_velocities_pull_and_twist_in_proportion_to_the_distance_from_the_held_end(mesh):

@@ -14,22 +14,41 @@ ROOT = Path(simlayer.__file__).parent
 # From the ground up. A module may import from floors below its own, and from what its own entry names.
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
-    {"functional": ("functional",), "packing": (), "heap": (), "binding": (), "motion": ()},
-    {"elements": (), "materials": (), "derivatives": (), "implicit": ("implicit",)},
+    {"functional": ("functional",), "packing": (), "heap": (), "binding": (), "contact_state": ()},
+    {
+        "elements": (),
+        "materials": (),
+        "derivatives": (),
+        "implicit": ("implicit",),
+        "obstacles": ("obstacles.base",),
+        "motion": (),
+    },
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
-    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential", "steps.mass_matrix")},
+    {
+        "steps": (
+            "steps.base",
+            "steps.implicit",
+            "steps.increment",
+            "steps.incremental_potential",
+            "steps.mass_matrix",
+        )
+    },
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},
 )
 
 # Helper modules of one subject, cut into files.
 FAMILIES = {"boundary": "mesh", "element_types": "mesh", "quadrature": "mesh", "shape_functions": "mesh"} | {
+    "naming": "errors",
     "call": "rollout",
     "compilation": "rollout",
     "diagnosis": "rollout",
+    "guards": "rollout",
+    "penetration": "rollout",
     "programs": "rollout",
     "unroll": "rollout",
     "verification": "rollout",
+    "wording": "rollout",
 }
 
 

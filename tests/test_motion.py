@@ -1,10 +1,11 @@
-"""Held vertices that follow a path."""
+"""Held vertices and obstacles that follow a path."""
 
 import pytest
 import torch
 from scenes import beam, moving, noise, rest
 
-from simlayer import RolloutModule, State, motion_controls
+from simlayer import RolloutModule, State, motion_controls, obstacle_controls
+from simlayer.functional.rotation import rotation_matrix
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -55,3 +56,30 @@ def test_the_gradient_in_a_path_equals_a_central_difference():
 def test_a_path_without_a_step_is_refused():
     with pytest.raises(ValueError, match=r"path must hold the start and at least one step, got shape \(1, "):
         motion_controls(torch.zeros(1, 16, 3), 1e-3)
+
+
+def test_an_obstacle_follows_a_path_as_each_kind_of_step_looks_for_it():
+    places = torch.randn(5, 3)
+    explicit, implicit = (obstacle_controls(places, 0.1, explicit=e) for e in (True, False))
+    place, speed = (f"forces.contact.obstacle.{name}" for name in ("translation", "velocity"))
+    assert torch.equal(explicit[place], places[:-1])
+    assert torch.equal(implicit[place], places[1:])
+    for controls in (explicit, implicit):
+        assert controls.keys() == {place, speed}
+        assert torch.allclose(controls[speed], (places[1:] - places[:-1]) / 0.1)
+
+
+def test_a_turning_obstacle_has_the_angular_velocity_that_leads_from_one_rotation_to_the_next():
+    rotations, places = torch.randn(6, 3), torch.zeros(6, 3)
+    controls = obstacle_controls(places, 0.2, explicit=True, rotations=rotations, contact="wall")
+    spin = controls["forces.wall.obstacle.angular_velocity"]
+    matrices = rotation_matrix(rotations)
+    assert torch.allclose(rotation_matrix(0.2 * spin) @ matrices[:-1], matrices[1:], rtol=0, atol=1e-12)
+    assert torch.equal(controls["forces.wall.obstacle.rotation"], rotations[:-1])
+
+
+def test_an_obstacle_needs_a_path_with_a_step_and_as_many_rotations():
+    with pytest.raises(ValueError, match="at least one step"):
+        obstacle_controls(torch.zeros(1, 3), 0.1, explicit=True)
+    with pytest.raises(ValueError, match="path has 3 places, rotations has 4"):
+        obstacle_controls(torch.zeros(3, 3), 0.1, explicit=True, rotations=torch.zeros(4, 3))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.base import Dissipation, Surroundings
 from simlayer.quantities import Quantity
 from simlayer.state import State
 
@@ -25,10 +25,6 @@ class MassDamping(Dissipation):
         self.coefficient = coefficient
 
     def forward(
-        self,
-        state: State,
-        velocities: Float[Tensor, "*batch N 3"],
-        dt: float,
-        forces: nn.ModuleDict,
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
     ) -> Float[Tensor, "*batch N 3"]:
-        return velocities * torch.exp(-dt * self.coefficient)[..., None]
+        return velocities * torch.exp(-surroundings.dt * self.coefficient)[..., None]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.base import Dissipation, Surroundings
 from simlayer.quantities import Quantity
 from simlayer.state import State
 
@@ -31,11 +31,7 @@ class SmoothVelocityClamp(Dissipation):
         self.max_speed = max_speed
 
     def forward(
-        self,
-        state: State,
-        velocities: Float[Tensor, "*batch N 3"],
-        dt: float,
-        forces: nn.ModuleDict,
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
     ) -> Float[Tensor, "*batch N 3"]:
         limit = self.max_speed[..., None]
         relative = velocities / limit

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from simlayer.contact_state import ContactState
 from simlayer.derivatives import Derivatives
-from simlayer.quantities import PhysicalModule
+from simlayer.quantities import PhysicalModule, Quantity
 from simlayer.state import State
 
 
@@ -33,6 +34,13 @@ class Force(PhysicalModule, ABC):
 
     def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         """The same for its damping, minus the derivative of the force by the velocities [N s/m]."""
+        return torch.zeros(1)
+
+    def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch #N"]:
+        """The stiffness that it gives to single vertices [N/m], beside that of elements.
+
+        At a state, or None: the largest that it is meant to reach.
+        """
         return torch.zeros(1)
 
     def prepare(self, state: State) -> None:
@@ -84,9 +92,44 @@ class Potential(Force, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no couplings.")
 
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """The part of a move, at most 1, that stays where the energy is finite."""
+        return positions.new_ones(positions.shape[:-2])
+
     def prepare(self, state: State) -> None:
         if type(self).forward is Potential.forward:
             self.forward(state)
+
+
+class Contact(Potential, ABC):
+    """A potential that keeps vertices at a distance from something.
+
+    Attributes:
+        activation_distance: from which on it acts [m].
+        areas: the part of the surface that each vertex stands for, zero inside the body [m²].
+    """
+
+    stiffness = Quantity("Pa", positive=True)
+    activation_distance: float
+    areas: Tensor
+
+    @abstractmethod
+    def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
+        """Of each vertex to what it may touch [m], negative inside; infinite where there is no contact."""
+
+    @abstractmethod
+    def approach(self, state: State) -> Float[Tensor, "*batch N"]:
+        """How fast each vertex comes nearer to what it may touch [m/s]."""
+
+    @abstractmethod
+    def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
+        """What friction needs to know, differentiable in the positions and in all quantities."""
+
+    @abstractmethod
+    def stiffness_to_stop(self, energy: float) -> float:
+        """The stiffness [Pa] that takes up an energy per area [J/m²], pressed as far as it is meant to be."""
 
 
 class RatePotential(Force, ABC):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.forces.base import Potential, RatePotential
+from simlayer.naming import referred_force
 from simlayer.quantities import Quantity
 from simlayer.state import State
 
@@ -35,17 +34,11 @@ class RayleighDamping(RatePotential):
 
     def connect(self, forces: nn.ModuleDict) -> None:
         """Find the named force; raises ValueError if there is none, or if it has no energy."""
-        name = self.force_name
-        if name not in forces:
-            near = difflib.get_close_matches(name, list(forces), n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {list(forces)}."
+        force = referred_force(forces, self.force_name, by="RayleighDamping")
+        if not isinstance(force, Potential):
             raise ValueError(
-                f"RayleighDamping refers to a force {name!r} that the step does not have; {hint}"
-            )
-        if not isinstance(forces[name], Potential):
-            raise ValueError(
-                f"RayleighDamping needs the stiffness of a Potential, such as ElasticForce, but {name!r} is "
-                f"{type(forces[name]).__name__}."
+                f"RayleighDamping needs the stiffness of a Potential, such as ElasticForce, but "
+                f"{self.force_name!r} is {type(force).__name__}."
             )
         self._refer_to(forces)
 

@@ -52,6 +52,12 @@ class Problem(ABC):
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         """Its Hessian, of all samples in a row; positive semi-definite if projected."""
 
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """The part of a move, at most 1, that stays where the function is finite."""
+        return positions.new_ones(positions.shape[:-2])
+
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         """What may explain a failure at these positions of a sample."""
         return ""

@@ -39,6 +39,11 @@ class Restrained(Problem):
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         return self.problem.tangent(positions, projected=projected)
 
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        return self.problem.longest_move(positions, direction)
+
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         return self.problem.describe(positions)
 

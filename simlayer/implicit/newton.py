@@ -28,9 +28,9 @@ class Newton:
     """Finds a minimum of an energy: search along Newton's direction, each sample by itself.
 
     A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
-    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length is
-    halved until the energy falls enough (Armijo 1966), or, where energies differ by rounding only, until the
-    gradient does.
+    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length
+    begins with what stays in the domain of the energy; it is halved until the energy falls enough (Armijo
+    1966), or, where energies differ by rounding only, until the gradient does.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default
@@ -133,7 +133,7 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
     """The next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
     slope = (point.gradient * direction).sum((-1, -2))
-    length = torch.ones_like(energy)
+    length = problem.longest_move(point.positions, direction)
     waiting = torch.ones_like(energy, dtype=torch.bool)
     best = point
     for _ in range(40):
@@ -141,7 +141,9 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
         trial = _Point(positions, problem.value(positions), *problem.balance(positions))
         falls = trial.energy <= energy + 1e-4 * length * slope
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
-        good = waiting & (falls | (level & (largest(trial.gradient) <= size)))
+        # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
+        smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
+        good = waiting & (falls | (level & smaller))
         best = _Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
         if not bool(waiting.any()):

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.base import Dissipation, Surroundings
 from simlayer.elements import Elements
-from simlayer.forces.base import Force
+from simlayer.forces.base import Contact, Force
 from simlayer.masses import PointMass
 from simlayer.mesh import Mesh
 from simlayer.mesh_selection import vertex_indices
@@ -27,7 +27,8 @@ class Step(PhysicalModule, ABC):
         mesh: the body in its rest shape.
         forces: forces by name; the names appear in those of parameters.
         dt: duration of a step [s]; "auto": half of what is stable from the rest shape for an explicit step,
-            which leaves room for a body that gets four times as stiff.
+            with contacts as far pressed as they are meant to be, which leaves room for a body that gets four
+            times as stiff.
         density: [kg/m³]: one value, or one a cell.
         masses: what the body carries beside its own mass, by name.
         gravity: acceleration [m/s²].
@@ -67,9 +68,11 @@ class Step(PhysicalModule, ABC):
             raise ValueError(f"substeps must be at least 1, got {substeps}.")
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
+        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
         for force in forces.values():
             force.connect(self.forces)
-        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
+        for part in (dissipation or {}).values():
+            part.connect(self.forces)
         self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = Elements(mesh)
         self.density, self.gravity = density, gravity
@@ -102,10 +105,19 @@ class Step(PhysicalModule, ABC):
         """What the body carries at each vertex [kg]."""
         return sum((mass() for mass in self.masses.values()), self.free.new_zeros(1))
 
+    @property
+    def mobility(self) -> Float[Tensor, "*batch N"]:
+        """The same, zero where a vertex is held in all components [1/kg]."""
+        return self.inverse_masses * self.free.amax(-1)
+
     @derived_vectors
     def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
         """Prescribed velocities of the held components, zero for the others [m/s]."""
         return (1 - self.free) * self.prescribed_velocities
+
+    def surroundings(self, dt: float) -> Surroundings:
+        """What dissipations are told that act for dt [s]."""
+        return Surroundings(dt, self.forces, self.inverse_masses)
 
     def start(self, state: State) -> State:
         """The state with the history that this step needs."""
@@ -120,19 +132,42 @@ class Step(PhysicalModule, ABC):
     def substep(self, state: State) -> State:
         """The state dt/substeps later."""
 
-    def stable_dts(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+    def stable_dts(
+        self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
+    ) -> Float[Tensor, "*batch"]:
         """The longest stable dt [s] of each sample for an explicit step, from the elements' eigenvalues.
 
         No frequency or damping of a mesh is above the highest of its elements taken one by one, each with
-        its own mass alone. With a state: the elements' tangents there; without: a bound on those at rest,
-        cheap and lower. Forces that do not know elements, and masses that a body carries, do not count.
+        its own mass alone and its part of what holds its vertices. With a state: the elements' tangents and
+        contacts there; without: a bound on those at rest, cheap and lower, and no contact. Other forces that
+        do not know elements, and masses that a body carries, do not count.
+
+        Args:
+            state: where.
+            contact: the largest stiffness of contacts over mass [1/s²], in place of that at the state.
         """
         masses = self.density * self.elements.volumes / self.elements.num_corners
         none, forces = torch.zeros_like(masses), [self._force(name) for name in self.forces]
         squares = sum((force.stiffness_bound(state) / masses for force in forces), none)
         decay = sum((force.damping_bound(state) / masses for force in forces), none) / 2
+        if contact is None and state is not None:
+            contact = self.contact_squares(state)
+        if contact is not None:
+            squares = squares + contact[..., None]
         # The explicit limit (2/w) (sqrt(1 + xi²) - xi) with xi = decay/w, which holds without stiffness too.
         return self.substeps * 2 / (decay + (squares + decay.square()).sqrt()).amax(-1)
+
+    def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+        """The largest stiffness that single vertices get from contacts, over their mass [1/s²].
+
+        At a state, or None: as far as the contacts are meant to be pressed.
+        """
+        stiffness = [self._force(name).vertex_stiffness(state) for name in self.forces]
+        return (sum(stiffness, torch.zeros_like(self.mobility)) * self.mobility).amax(-1)
+
+    def contacts(self) -> dict[str, Contact]:
+        """The contacts among the forces, by name."""
+        return {name: force for name, force in self.forces.items() if isinstance(force, Contact)}
 
     def stable_dt(self, state: State) -> float:
         """The longest stable dt [s] of an explicit step from this state, the least of all samples."""
@@ -141,7 +176,7 @@ class Step(PhysicalModule, ABC):
 
     def _half_of_stable_dt(self) -> float:
         with torch.no_grad():
-            stable = float(self.stable_dts().min())
+            stable = float(self.stable_dts(contact=self.contact_squares()).min())
         if stable == float("inf"):
             raise ValueError("dt='auto' needs a force with a stiffness, such as ElasticForce; give seconds.")
         return float(f"{stable / 2:.1e}")

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
+from simlayer.steps.incremental_potential import Motion
 
 
 class BDF2(ImplicitStep):
@@ -26,7 +27,8 @@ class BDF2(ImplicitStep):
     def start(self, state: State) -> State:
         if state.history:
             return state
-        h, acceleration = self.h, self.accelerations(state)
+        h, friction = self.h, self.lagged_accelerations(state.positions, state.velocities)
+        acceleration = self.accelerations(state) + friction
         past = state.positions - h * state.velocities + 0.5 * h**2 * acceleration
         return state._replace(history=(past, state.velocities - h * acceleration))
 
@@ -38,7 +40,5 @@ class BDF2(ImplicitStep):
         predicted = state.positions + self.h * (1.5 * state.velocities - 0.5 * velocities)
         return target, drift, predicted
 
-    def history(
-        self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
-    ) -> tuple[Tensor, ...]:
+    def history(self, state: State, motion: Motion, positions: Tensor) -> tuple[Tensor, ...]:
         return state.positions, state.velocities

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.dissipation.base import Dissipation
+from simlayer.errors import PenetrationError
 from simlayer.forces.base import Potential, RatePotential
 from simlayer.implicit.base import Balance, Problem, Tangent, flattened
 from simlayer.implicit.block_matrix import Assembly
@@ -28,6 +30,7 @@ class Motion(NamedTuple):
             is evaluated there.
         held: positions of the held components at the end [m].
         constant: forces that do not follow from a potential, from the start of the step [N].
+        start: positions at the start of the step [m]; what lags behind follows from them.
     """
 
     target: Float[Tensor, "*batch N 3"]
@@ -35,6 +38,11 @@ class Motion(NamedTuple):
     predicted: Float[Tensor, "*batch N 3"]
     held: Float[Tensor, "*batch N 3"]
     constant: Float[Tensor, "*batch N 3"]
+    start: Float[Tensor, "*batch N 3"]
+
+    def velocities(self, positions: Float[Tensor, "*batch N 3"], rate: float) -> Float[Tensor, "*batch N 3"]:
+        """Those at the end with these positions there, which change with them at a rate [1/s]."""
+        return self.drift + rate * (positions - self.target)
 
 
 class Terms(NamedTuple):
@@ -43,18 +51,22 @@ class Terms(NamedTuple):
     Attributes:
         potentials: energies of the positions.
         rates: dissipation potentials.
+        dissipations: whose lagged potentials of the velocities are terms too.
         mass: how masses act.
         assembly: adds up the Hessians of those that have couplings, in this order, then the masses.
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
         rate: how fast the velocities change with the positions [1/s].
+        lagged_weight: the factor of lagged potentials.
     """
 
     potentials: Sequence[Potential]
     rates: Sequence[RatePotential]
+    dissipations: Sequence[Dissipation]
     mass: MassMatrix
     assembly: Assembly
     inertia: float
     rate: float
+    lagged_weight: float
 
 
 class IncrementalPotential(Problem):
@@ -72,12 +84,13 @@ class IncrementalPotential(Problem):
         self.step, self.terms, self.motion = step, terms, motion
         gravity = step.gravity[..., None, :].expand_as(motion.constant)
         self.loads = self._weighed(gravity) + motion.constant
+        self.lagged = [d.lagged_potential(motion.start, step.forces) for d in terms.dissipations]
 
     def _weighed(self, vectors: Tensor) -> Tensor:
         return self.terms.mass.product(self.step, vectors)
 
     def velocities(self, positions: Tensor) -> Tensor:
-        return self.motion.drift + self.terms.rate * (positions - self.motion.target)
+        return self.motion.velocities(positions, self.terms.rate)
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         moved = positions - self.motion.target
@@ -87,6 +100,9 @@ class IncrementalPotential(Problem):
             total = total + potential.energy(positions)
         for rate in self.terms.rates:
             total = total + rate.energy(self.motion.predicted, self.velocities(positions)) / self.terms.rate
+        for lagged in self.lagged:
+            energy = lagged.energy(self.velocities(positions)).sum(-1)
+            total = total + self.terms.lagged_weight / self.terms.rate * energy
         return total
 
     def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
@@ -99,6 +115,8 @@ class IncrementalPotential(Problem):
             total, scale = total - force, torch.maximum(scale, _mean(force))
         for rate in self.terms.rates:
             total = total - rate(State(self.motion.predicted, velocities))
+        for lagged in self.lagged:
+            total = total + self.terms.lagged_weight * lagged.gradient(velocities)
         return Balance(self.step.free * total, scale)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
@@ -114,6 +132,8 @@ class IncrementalPotential(Problem):
             for rate in terms.rates
             if rate.couplings is not None
         ]
+        # Semi-definite as they are.
+        blocks += [terms.lagged_weight * terms.rate * lagged.hessian(velocities) for lagged in self.lagged]
         blocks += [terms.inertia * block for block in terms.mass.blocks(self.step)]
         batch = positions.shape[:-2]
         diagonal = (terms.inertia * terms.mass.diagonal(self.step)).expand(positions.shape[:-1])
@@ -121,6 +141,31 @@ class IncrementalPotential(Problem):
             [_rows(part.expand(*batch, *part.shape[-3:]), 3) for part in blocks], _rows(diagonal, 1)
         )
         return Tangent(matrix, self._others(positions, velocities))
+
+    def check_start(self, positions: Float[Tensor, "*batch N 3"]) -> None:
+        """Raise PenetrationError if a contact is penetrated where the search is to begin."""
+        for name, contact in self.step.contacts().items():
+            distances = contact.distances(positions)
+            inside = distances <= 0
+            if bool(inside.any()):
+                sample = tuple(inside.nonzero()[0, :-1].tolist())
+                vertices = tuple(inside[sample].nonzero().flatten().tolist())
+                depth = -float(distances[sample].min())
+                raise PenetrationError(
+                    f"contact {name!r}: the body is inside an obstacle before its step begins"
+                    f"{f'; sample {sample}' if sample else ''}, {len(vertices)} vertices, the first "
+                    f"{vertices[0]}, up to {depth:.3g} m deep. It starts there, or the obstacle or held "
+                    "vertices move farther in one step than the two are apart: use a shorter dt.",
+                    sample=sample,
+                    vertices=vertices,
+                    distance=-depth,
+                )
+
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        parts = [potential.longest_move(positions, direction) for potential in self.terms.potentials]
+        return torch.stack(parts).amin(0) if parts else super().longest_move(positions, direction)
 
     def _others(self, positions: Tensor, velocities: Tensor) -> Product | None:
         """Products with the Hessians that have no blocks."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
+from simlayer.steps.incremental_potential import Motion
 
 # Average acceleration: the only pair that is unconditionally stable, second order and free of damping.
 BETA, GAMMA = 0.25, 0.5
@@ -15,7 +16,8 @@ class Newmark(ImplicitStep):
     """Newmark's step with average acceleration (Newmark 1959, beta = 1/4, gamma = 1/2).
 
     Second order, stable at any dt, and without numerical damping. It carries the acceleration from one step
-    to the next. Arguments as for `ImplicitStep`.
+    to the next. Friction is no part of that, as an average of both ends would ring at every step where it
+    sticks: it acts as it is at the end, for the whole step. Arguments as for `ImplicitStep`.
     """
 
     @property
@@ -25,6 +27,10 @@ class Newmark(ImplicitStep):
     @property
     def rate(self) -> float:
         return GAMMA / (BETA * self.h)
+
+    @property
+    def lagged_weight(self) -> float:
+        return 1 / GAMMA
 
     def start(self, state: State) -> State:
         return state if state.history else state._replace(history=(self.accelerations(state),))
@@ -36,7 +42,6 @@ class Newmark(ImplicitStep):
         drift = state.velocities + h * (1 - GAMMA) * acceleration
         return target, drift, coasted + 0.5 * h**2 * acceleration
 
-    def history(
-        self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
-    ) -> tuple[Tensor, ...]:
-        return (self.free * self.inertia * (positions - target),)
+    def history(self, state: State, motion: Motion, positions: Tensor) -> tuple[Tensor, ...]:
+        friction = self.lagged_accelerations(motion.start, motion.velocities(positions, self.rate))
+        return (self.free * self.inertia * (positions - motion.target) - self.lagged_weight * friction,)

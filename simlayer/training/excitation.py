@@ -1,4 +1,4 @@
-"""Known initial states: at rest, or moving so that a material can be identified."""
+"""Known initial states: at rest, thrown, or moving so that a material can be identified."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ Speeds = float | int | Sequence[float | int]
 def at_rest(mesh: Mesh, held: Bool[Tensor, "N 3"]) -> State:
     """One scene: the rest shape, not moving."""
     return State.at_rest(mesh.vertices[None])
+
+
+def thrown(mesh: Mesh, held: Bool[Tensor, "N 3"], *, velocity: Sequence[float | int]) -> State:
+    """One scene: the rest shape, moving as a whole.
+
+    Args:
+        mesh: the body.
+        held: the components that do not move.
+        velocity: [m/s], three components.
+
+    Raises:
+        ValueError: if they are not three.
+    """
+    if len(velocity) != 3:
+        raise ValueError(f"velocity must have three components in m/s, got {list(velocity)}.")
+    velocities = mesh.vertices.new_tensor(velocity).expand(1, *mesh.vertices.shape)
+    return State(mesh.vertices[None], velocities.masked_fill(held, 0.0))
 
 
 def pulled_and_twisted(

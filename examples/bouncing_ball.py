@@ -1,0 +1,64 @@
+"""A bouncing ball: Young's modulus and the stiffness of the contact, found from the paths of two points.
+
+Run it by: python examples/bouncing_ball.py
+"""
+
+import torch
+
+from simlayer import (
+    BarrierContact,
+    ElasticForce,
+    HalfSpace,
+    RolloutModule,
+    StableNeoHookean,
+    State,
+    SymplecticEuler,
+    ball_mesh,
+)
+
+TRUTH, GUESS = (5e4, 5e3), (2.5e4, 1e4)  # Young's modulus and the stiffness of the contact [Pa]
+GAP = 5e-3  # [m], from which on the floor pushes; a step takes the ball through a twentieth of it
+
+
+def main() -> tuple[float, float]:
+    """Young's modulus and the stiffness of the contact that are found [Pa]."""
+    mesh = ball_mesh(2, radius=0.05)
+    heights = mesh.vertices[:, 2]
+    elastic = ElasticForce(mesh, StableNeoHookean(TRUTH[0], poissons_ratio=0.4))
+    floor = HalfSpace(point=(0.0, 0.0, float(heights.min()) - 1.5 * GAP))
+    contact = BarrierContact(mesh, floor, stiffness=TRUTH[1], activation_distance=GAP)
+    forces = {"elastic": elastic, "contact": contact}
+    step = SymplecticEuler(mesh, forces, dt=5e-4, gravity=(0.0, 0.0, -9.81))
+    rollout = RolloutModule(step, num_steps=120, compile=False)
+    start = State(mesh.vertices, torch.tensor([0.0, 0.0, -0.5]).expand_as(mesh.vertices))
+    points = [int(heights.argmin()), int(heights.argmax())]
+
+    def path() -> torch.Tensor:
+        return rollout.trajectory(start, every=6).positions[:, points]
+
+    seen = path().detach()  # stands for a recording
+    elastic.material.youngs_modulus, contact.stiffness = GUESS
+    names = ("forces.elastic.material.log_youngs_modulus", "forces.contact.log_stiffness")
+    optimizer = torch.optim.LBFGS(
+        rollout.train_only(names), max_iter=12, line_search_fn="strong_wolfe", tolerance_change=1e-12
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = (path() - seen).square().sum(-1).mean() / 1e-3**2  # of millimetres
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    found = elastic.material.youngs_modulus.item(), contact.stiffness.item()
+    texts = [
+        f"{f:.4g} Pa (truth: {t:g}, first guess: {g:g})" for f, t, g in zip(found, TRUTH, GUESS, strict=True)
+    ]
+    print(f"found E = {texts[0]}, contact stiffness = {texts[1]}")
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # Tensors as small as these are no faster on two.
+    torch.set_default_dtype(torch.float64)
+    main()

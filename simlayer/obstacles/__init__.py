@@ -1,0 +1,1 @@
+"""Obstacles: rigid things that a body may touch, still or moved by prescribed motions."""
