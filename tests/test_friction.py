@@ -18,10 +18,10 @@ from simlayer import (
     RolloutModule,
     StableNeoHookean,
     State,
+    Surroundings,
     SymplecticEuler,
     box_mesh,
 )
-from simlayer.dissipation.base import Surroundings
 
 pytestmark = pytest.mark.usefixtures("float64")
 
