@@ -1,7 +1,7 @@
 """Differentiable simulation of deformable bodies as plain torch modules."""
 
 from simlayer.contact_state import ContactState
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation.base import Dissipation, Surroundings
 from simlayer.dissipation.damping import MassDamping
 from simlayer.dissipation.friction import CoulombFriction
 from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
@@ -111,6 +111,7 @@ __all__ = [
     "StableNeoHookean",
     "State",
     "Step",
+    "Surroundings",
     "SymplecticEuler",
     "UnstableStepError",
     "ball_mesh",

@@ -88,7 +88,7 @@ SHORT = {
         "step.dt=4e-4",
     ],
     "initial_velocity": ["mesh.cells=[1,1,1]", "duration=0.02"],
-    "bouncing_ball": ["duration=0.004"],
+    "bouncing_ball": ["duration=0.012"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
 }

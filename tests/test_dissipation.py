@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from simlayer import MassDamping, SmoothVelocityClamp, State
-from simlayer.dissipation.base import Surroundings
+from simlayer import MassDamping, SmoothVelocityClamp, State, Surroundings
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -18,10 +18,10 @@ from simlayer import (
     RolloutModule,
     StableNeoHookean,
     State,
+    Surroundings,
     SymplecticEuler,
     box_mesh,
 )
-from simlayer.dissipation.base import Surroundings
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -125,6 +125,15 @@ def test_a_belt_carries_a_block_along_until_it_is_as_fast(kind):
     assert slid(step, 0.0, 0.05)[1] == pytest.approx(MU * GRAVITY * 0.05, rel=1e-9)
     # As the rest of the difference to it decays, within a threshold.
     assert slid(step, 0.0, 0.15)[1] == pytest.approx(belt, abs=1e-6)
+
+
+def test_newtons_method_finds_the_end_of_a_step_between_two_mirrored_slopes():
+    # As fast as the belt: sliding a little slower and a little faster have the same energy, and Newton's
+    # direction leads from one to the other.
+    step = block(BackwardEuler, 1e-3, belt=0.5)
+    x = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1)).vertices
+    velocities = torch.tensor([0.5, 0.0, 0.0]).expand_as(x)
+    assert torch.allclose(step(State(x, velocities)).velocities, velocities, rtol=0, atol=1e-9)
 
 
 def test_the_gradient_to_the_speed_of_a_belt_is_one_once_the_block_moves_with_it():

@@ -293,9 +293,9 @@ def test_compiling_by_itself_comes_with_the_work(monkeypatch, factor, backend):
     chosen = []
     real = simlayer.rollout.advance_function
 
-    def spy(step, call, backend):
+    def spy(step, call, backend, **options):
         chosen.append(backend)
-        return real(step, call, None)
+        return real(step, call, None, **options)
 
     monkeypatch.setattr(simlayer.rollout, "advance_function", spy)
     monkeypatch.setattr(simlayer.rollout, "compiler_missing", lambda: False)

@@ -17,8 +17,8 @@ _NEGLIGIBLE = 1e-6
 
 def friction_ratio(speed: Float[Tensor, "*v"], threshold: float) -> Float[Tensor, "*v"]:
     """f1: friction relative to its largest value, y (2 - y) at y thresholds and 1 beyond the first."""
-    y = (speed / threshold).clamp(max=1.0)
-    return y * (2 - y)
+    y = speed / threshold
+    return y * _secant(y.clamp(min=_NEGLIGIBLE))
 
 
 def friction_potential(speed: Float[Tensor, "*v"], threshold: float) -> Float[Tensor, "*v"]:
@@ -99,6 +99,6 @@ def _thresholds(scaled: Float[Tensor, "*v 3"]) -> Float[Tensor, "*v 1"]:
     return ((scaled * scaled).sum(-1, keepdim=True) + _NEGLIGIBLE**2).sqrt()
 
 
-def _secant(y: Float[Tensor, "*v 1"]) -> Float[Tensor, "*v 1"]:
+def _secant(y: Float[Tensor, "*y"]) -> Float[Tensor, "*y"]:
     """f1(y)/y."""
     return torch.where(y < 1, 2 - y, 1 / y)
