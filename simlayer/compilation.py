@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, fx
 
-from simlayer.functional.splitting import split
-from simlayer.functional.tracing import trace
+from simlayer.functional.splitting import is_sum, split
+from simlayer.functional.tracing import inputs_read, trace
 from simlayer.programs import Function, Program, with_pullback
 from simlayer.steps.base import Step
 
@@ -41,18 +41,23 @@ class CompiledProgram(Program):
     def __init__(
         self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
     ) -> None:
-        example = [tensor.detach() for tensor in example]
+        arguments = [tensor.detach() for tensor in example]
         with torch.no_grad():
-            outputs = function(*example)
-        super().__init__(len(outputs), differentiable)
-        if not any(differentiable):
-            self._run = _compile(trace(function, *example), example, backend)
+            outputs = function(*arguments)
+        cotangents = [torch.ones_like(output) for output in outputs] if any(differentiable) else []
+        joint = functools.partial(with_pullback, function, differentiable) if cotangents else function
+        graph = trace(joint, *arguments, *cotangents)
+        read = [index for index in inputs_read(graph) if index < len(arguments)]
+        super().__init__(len(outputs), differentiable, read)
+        # Only of what is read, because every input takes time in every call; and without operations in
+        # place: what one part of a split graph computes must not change in the other.
+        reduced = torch.func.functionalize(_of_read(graph, read, arguments, differentiable))
+        example = [arguments[index] for index in read]
+        graph = trace(reduced, *example, *cotangents)
+        if not cotangents:
+            self._run = _compile(graph, example, backend)
             return
-        cotangents = [torch.ones_like(output) for output in outputs]
-        joint = trace(functools.partial(with_pullback, function, self.differentiable), *example, *cotangents)
-        # Without operations in place: what one part of a split graph computes must not change in the other.
-        joint = trace(torch.func.functionalize(joint), *example, *cotangents)
-        forward, backward = split(joint, len(example), len(outputs))
+        forward, backward = split(graph, len(example), len(outputs), keep=is_sum)
         with torch.no_grad():
             kept = forward(*example)[len(outputs) :]
         self._run = _compile(forward, example, backend)
@@ -65,6 +70,23 @@ class CompiledProgram(Program):
         # What comes from outside may have any strides; the program was compiled for contiguous tensors.
         cotangents = (cotangent.contiguous() for cotangent in tensors[-self.num_outputs :])
         return self._pullback(*tensors[: -self.num_outputs], *cotangents)
+
+
+def _of_read(
+    graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor], differentiable: Sequence[bool]
+) -> Function:
+    """The same function, of the arguments that are read, with the gradients of these only."""
+    wanted = [index for index, needed in enumerate(differentiable) if needed]
+
+    def function(*tensors: Tensor) -> list[Tensor]:
+        given = dict(zip(read, tensors, strict=False))
+        complete = [given.get(index, own) for index, own in enumerate(arguments)]
+        results = graph(*complete, *tensors[len(read) :])
+        num_outputs = len(results) - len(wanted)
+        gradients = zip(wanted, results[num_outputs:], strict=True)
+        return [*results[:num_outputs], *(gradient for index, gradient in gradients if index in given)]
+
+    return function
 
 
 def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:

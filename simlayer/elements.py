@@ -160,6 +160,18 @@ class Elements(nn.Module):
         shares = [(density * volume).movedim(-1, 0) for volume in self.lumped_volumes]
         return self.topology.sum_to_vertices(shares).movedim(0, -1)
 
+    def mass_product(
+        self, density: Float[Tensor, "*cells"], vectors: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        """The consistent mass matrix times vectors [kg], of a density [kg/m³] as in `vertex_masses`."""
+        corners = self.topology.corners.gather_stacked(vectors.movedim((-1, -2), (0, 1)))
+        batch_axes = corners.ndim - 3
+        functions, weights = self.mass_functions, over_batch(self.mass_weights, batch_axes)
+        inside = torch.einsum("qc,icm...->iqm...", functions, corners)
+        weighted = weights * cells_first(density, batch_axes) * inside
+        values = torch.einsum("qc,iqm...->icm...", functions, weighted)
+        return self.topology.corners.sum_stacked(values).movedim((0, 1), (-1, -2))
+
     def mass_blocks(self, density: Float[Tensor, "*cells"]) -> Float[Tensor, "*batch M C C"]:
         """The consistent mass of each cell [kg] of a density [kg/m³], shaped as in `vertex_masses`.
 

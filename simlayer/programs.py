@@ -13,17 +13,22 @@ Function = Callable[..., Sequence[Tensor]]
 
 
 class Program(ABC):
-    """A function and its vector-Jacobian product; called, it is one node of the autograd graph.
+    """A step's function and its vector-Jacobian product; called, it is one node of the autograd graph.
 
     Args:
-        num_outputs: how many of the results of `run` are outputs; the others are kept for `pullback`.
+        num_outputs: how many of the results of `run` are outputs, the next state; the others are kept for
+            `pullback`. As many of the first arguments are the state; the others, all steps may share.
         differentiable: which inputs may need a gradient.
+        read: the indices of the arguments that are inputs; the function does not read the others.
     """
 
-    def __init__(self, num_outputs: int, differentiable: Sequence[bool]) -> None:
-        self.num_outputs, self.differentiable = num_outputs, tuple(differentiable)
+    def __init__(self, num_outputs: int, differentiable: Sequence[bool], read: Sequence[int]) -> None:
+        self.num_outputs, self.read = num_outputs, tuple(read)
+        self.differentiable = tuple(differentiable[index] for index in read)
+        self.num_states = sum(index < num_outputs for index in read)
 
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *arguments: Tensor) -> tuple[Tensor, ...]:
+        tensors = [arguments[index] for index in self.read]
         if not any(self.differentiable):
             return tuple(self.run(*tensors))
         return _Run.apply(self, *tensors)
@@ -45,7 +50,7 @@ class Recomputed(Program):
     """
 
     def __init__(self, function: Function, num_outputs: int, differentiable: Sequence[bool]) -> None:
-        super().__init__(num_outputs, differentiable)
+        super().__init__(num_outputs, differentiable, range(len(differentiable)))
         self._function = function
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
@@ -62,7 +67,11 @@ class _Run(torch.autograd.Function):
     def forward(ctx: Any, program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
         results = tuple(program.run(*tensors))
         ctx.program = program
-        ctx.save_for_backward(*tensors, *results[program.num_outputs :])
+        # Referred to, not saved: under a checkpoint, whatever a node saves takes it 300 bytes, and every step
+        # reads some thirty quantities and buffers.
+        ctx.shared = tensors[program.num_states :]
+        ctx.versions = [tensor._version for tensor in ctx.shared]
+        ctx.save_for_backward(*tensors[: program.num_states], *results[program.num_outputs :])
         return results[: program.num_outputs]
 
     @staticmethod
@@ -72,8 +81,15 @@ class _Run(torch.autograd.Function):
                 "a compiled or checkpointed rollout cannot be differentiated twice (create_graph=True); use "
                 "RolloutModule(..., compile=False, checkpoint='none')."
             )
+        if [tensor._version for tensor in ctx.shared] != ctx.versions:
+            raise RuntimeError(
+                "a quantity or buffer of a rollout was modified in place between its forward and its "
+                "backward pass: call backward before the optimizer's step, or run forward again."
+            )
         program = ctx.program
-        gradients = iter(program.pullback(*ctx.saved_tensors, *cotangents))
+        saved, count = ctx.saved_tensors, program.num_states
+        tensors = (*saved[:count], *ctx.shared, *saved[count:])
+        gradients = iter(program.pullback(*tensors, *cotangents))
         return None, *(next(gradients) if needed else None for needed in program.differentiable)
 
 

@@ -14,6 +14,7 @@ from simlayer.call import Call
 from simlayer.compilation import program_for
 from simlayer.errors import SimulationError
 from simlayer.guards import watched
+from simlayer.heap import trim
 from simlayer.packing import on_state, pack, unpack
 from simlayer.programs import Function, Recomputed
 from simlayer.state import State
@@ -96,6 +97,8 @@ def unroll(
         progress: Progress, values: Sequence[Sequence[Tensor]], first: int, count: int
     ) -> tuple[Progress, list[State]]:
         frames = []
+        if segment:
+            trim()  # in backward too, where the segment after this one has just been dropped
         for index in range(first, first + count):
             for _ in range(step.substeps):
                 try:

@@ -53,6 +53,16 @@ def _seeded():
 @pytest.fixture
 def float64():
     """Double precision by default, for one test."""
+    yield from _double()
+
+
+@pytest.fixture(scope="module")
+def float64_throughout():
+    """The same for a whole module, and what its tests share."""
+    yield from _double()
+
+
+def _double():
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield

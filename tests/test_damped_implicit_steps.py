@@ -21,7 +21,7 @@ from simlayer import (
     box_mesh,
 )
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("float64_throughout")
 
 DURATION = 0.02
 
@@ -54,9 +54,8 @@ def end(kind, steps):
 
 
 @pytest.fixture(scope="module")
-def exact():
+def exact(float64_throughout):
     """By extrapolation of two explicit rollouts, to 1e-8."""
-    torch.set_default_dtype(torch.float64)
     return 2 * end(SymplecticEuler, 800) - end(SymplecticEuler, 400)
 
 

@@ -145,6 +145,14 @@ def test_value_gradient_and_hessian_product_are_the_closed_forms_with_broadcasti
     assert torch.allclose(hy, 2 * a * x * dx - b * y.sin() * dy, **close)
 
 
+def test_a_pullback_from_what_was_kept_is_the_one_from_the_inputs_to_the_last_bit(law):
+    inputs, cotangents = torch.randn(4, 5).unbind(), torch.randn(2, 5).unbind()
+    gradient, kept = law.gradient_and_kept(inputs[:2], inputs[2:])
+    assert kept
+    assert all(map(torch.equal, gradient, law.gradient(inputs[:2], inputs[2:])))
+    assert all(map(torch.equal, law.pullback(inputs, cotangents, kept), law.pullback(inputs, cotangents)))
+
+
 def test_traced_derivatives_can_be_differentiated_again(law):
     inputs = tuple(torch.randn(3).requires_grad_() for _ in range(4))
     assert torch.autograd.gradcheck(lambda a, b, x, y: law.gradient((a, b), (x, y)), inputs)
@@ -193,6 +201,14 @@ def test_a_simplified_graph_computes_the_same_with_fewer_operators():
     assert count <= 8
     for result, expected in zip(graph(*example), function(*example), strict=True):
         assert torch.allclose(result, expected, rtol=1e-15, atol=1e-15)
+
+
+def test_twice_a_product_is_one_product_with_a_factor_that_is_doubled_once():
+    graph = trace(lambda s, x, y: (s * x + s * x, s * y + s * y), *torch.randn(3).unbind())
+    s, x, y = torch.randn(3, 5).unbind()
+    simplify(graph)
+    assert len([node for node in graph.graph.nodes if node.op == "call_function"]) == 3
+    assert all(map(torch.equal, graph(s, x, y), (2 * s * x, 2 * s * y)))
 
 
 def test_results_of_a_simplified_graph_are_tensors_of_their_own():

@@ -14,7 +14,7 @@ ROOT = Path(simlayer.__file__).parent
 # From the ground up. A module may import from floors below its own, and from what its own entry names.
 FLOORS = (
     {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
-    {"functional": ("functional",), "packing": (), "binding": (), "contact_state": ()},
+    {"functional": ("functional",), "packing": (), "heap": (), "binding": (), "contact_state": ()},
     {
         "elements": (),
         "materials": (),
@@ -24,7 +24,7 @@ FLOORS = (
         "motion": (),
     },
     {"masses": (), "forces": ("forces.base",), "dissipation": ("dissipation.base",)},
-    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential")},
+    {"steps": ("steps.base", "steps.implicit", "steps.incremental_potential", "steps.mass_matrix")},
     {"rollout": ("rollout",)},
     {"training": ("training",), "viz": ("viz.base",)},
 )

@@ -71,6 +71,18 @@ def test_the_order_of_stand_offs_does_not_matter():
 # A recording.
 
 
+def test_a_settled_body_is_seen_once_by_the_mean_of_its_window_at_the_end(tmp_path):
+    path = write_csv(tmp_path / "take.csv", swinging())
+    names = list(POINTS)
+    data = MarkerPaths(path=str(path), points=POINTS, window=[12, 30], settled=True)
+    chosen = [swinging().names.index(name) for name in names]
+    expected = swinging().markers[12:30][:, chosen].mean(0)
+    torch.testing.assert_close(data.recorded(mesh()), expected[None], rtol=0, atol=1e-15)
+    assert data.times(lambda: 2.0, 0.5).tolist() == [2.5]
+    twin = MarkerPaths(points=POINTS, settled=True)
+    assert twin.times(lambda: 2.0, 0.5).tolist() == [2.5]
+
+
 def test_the_named_markers_are_read_in_their_order_from_the_window(tmp_path):
     path = write_csv(tmp_path / "take.csv", swinging())
     names = ["marker2", "marker0"]

@@ -39,5 +39,5 @@ class SmoothVelocityClamp(Dissipation):
     ) -> Float[Tensor, "*batch N 3"]:
         limit = self.max_speed[..., None]
         relative = velocities / limit
-        speed = ((relative * relative).sum(-1, keepdim=True) + _NEGLIGIBLE**2).sqrt()
-        return velocities * speed.reciprocal().tanh()
+        square = (relative * relative).sum(-1, keepdim=True) + _NEGLIGIBLE**2
+        return velocities * square.rsqrt().tanh()

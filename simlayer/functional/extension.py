@@ -23,6 +23,8 @@ def extended(function: Callable[[Tensor], Tensor], x: Tensor, interval: tuple[fl
     def curvature(y: Tensor) -> Tensor:
         return torch.func.grad(lambda z: slope(z).sum())(y)
 
-    inside = x.clamp(*interval)
+    # One end at a time: the derivative of a clamp to both works in place, which no graph that is to be
+    # simplified may do.
+    inside = x.clamp(min=interval[0]).clamp(max=interval[1])
     beyond = x - inside
     return function(inside) + beyond * (slope(inside) + 0.5 * beyond * curvature(inside))

@@ -17,7 +17,8 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
 from simlayer.functional.simplification import simplify
-from simlayer.functional.tracing import trace
+from simlayer.functional.splitting import split
+from simlayer.functional.tracing import inputs_read, trace
 
 # psi(coefficients, arguments) -> scalar
 Energy = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
@@ -63,11 +64,16 @@ class PointwiseEnergy(nn.Module):
         # Traced when it is first asked for: explicit steps never do.
         self._hessian: fx.GraphModule | None = None
         self._example = inputs
-        self._gradient = _graph(_slopes(value, own), *inputs)
         self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
-        if not self.shared:
-            self._pullback = _graph(_product(value, every, own, count + size), *inputs, *arguments)
-            self._tangent = _graph(_product(value, own, every, count + size), *inputs, *inputs)
+        if self.shared:
+            self._gradient = _graph(_slopes(value, own), *inputs)
+            return
+        pullback = _product(value, every, own, count + size)
+        joint = _graph(_both(_slopes(value, own), pullback, count + size), *inputs, *arguments)
+        # Parts of one graph, which agree to the last bit.
+        self._gradient, self._pullback = split(joint, count + size, size, keep=lambda node: False)
+        self._keeping, self._pullback_of_kept = split(joint, count + size, size, keep=lambda node: True)
+        self._tangent = _graph(_product(value, own, every, count + size), *inputs, *inputs)
 
     def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
         """The energy at every point."""
@@ -79,9 +85,22 @@ class PointwiseEnergy(nn.Module):
             return _Gradient.apply(self, *coefficients, *arguments)
         return self._everywhere(self._gradient, coefficients, arguments)
 
-    def pullback(self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The vector-Jacobian product of the gradient with coefficients and arguments, of their shapes."""
-        gradients = self._pullback(*inputs, *cotangents)
+    def gradient_and_kept(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The gradient, and what the pullback at this point would otherwise compute again."""
+        results = self._keeping(*coefficients, *arguments)
+        return results[: len(arguments)], results[len(arguments) :]
+
+    def pullback(
+        self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor], kept: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, ...]:
+        """The vector-Jacobian product of the gradient with coefficients and arguments, of their shapes.
+
+        Differentiable where nothing was kept.
+        """
+        run = self._pullback_of_kept if kept else self._pullback
+        gradients = run(*inputs, *kept, *cotangents)
         return tuple(_fitted(g, x.shape) for g, x in zip(gradients, inputs, strict=True))
 
     def tangent(self, inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -186,6 +205,13 @@ def _product(
     return derivatives
 
 
+def _both(
+    outputs: Callable[..., tuple[Tensor, ...]], pullback: Callable[..., tuple[Tensor, ...]], num_inputs: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The outputs of the first inputs, and their pullback."""
+    return lambda *tensors: (*outputs(*tensors[:num_inputs]), *pullback(*tensors))
+
+
 def _second_derivatives(
     gradient: Callable[..., tuple[Tensor, ...]], count: int
 ) -> Callable[..., tuple[Tensor, ...]]:
@@ -217,5 +243,4 @@ def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Te
     """Which coefficients the energy depends on."""
     count = len(coefficients)
     graph = trace(lambda *tensors: energy(tensors[:count], tensors[count:]), *coefficients, *arguments)
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"][:count]
-    return tuple(index for index, node in enumerate(inputs) if node.users)
+    return tuple(index for index in inputs_read(graph) if index < count)

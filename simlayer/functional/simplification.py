@@ -43,6 +43,9 @@ def simplify(module: fx.GraphModule) -> None:
         if value is not node:
             node.replace_all_uses_with(value, partial(_takes, value))
     module.graph.eliminate_dead_code()
+    doubles: dict[fx.Node, fx.Node] = {}
+    for node in list(module.graph.nodes):
+        _double_a_factor(node, doubles)
     for node in reversed(module.graph.nodes):  # the second of two equal terms before the first
         _take_product_in(node)
     _make_results_distinct(module.graph)
@@ -100,6 +103,20 @@ def _value(node: fx.Node) -> Any:
 def _last_numbers_and_negations(argument: Any) -> tuple[bool, bool, str]:
     is_node = isinstance(argument, fx.Node)
     return not is_node, is_node and argument.target is operator.neg, str(argument)
+
+
+def _double_a_factor(node: fx.Node, doubles: dict[fx.Node, fx.Node]) -> None:
+    """a b + a b as (a + a) b, where a + a may serve many."""
+    if node.target is not operator.add or node.args[0] is not node.args[1]:
+        return
+    product: Any = node.args[0]
+    if not _is_product(product) or len(product.users) > 1:
+        return
+    factor, other = sorted(product.args, key=lambda factor: -len(factor.users))
+    if factor not in doubles:
+        with node.graph.inserting_before(node):
+            doubles[factor] = node.graph.call_function(operator.add, (factor, factor))
+    node.target, node.args = operator.mul, (doubles[factor], other)
 
 
 def _take_product_in(node: fx.Node) -> None:

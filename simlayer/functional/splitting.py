@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import fx
 
-# Sums over cells are dear to compute and small to keep; all else backward computes again from the inputs.
-_KEPT = {
+_SUMS = {
     torch.ops.aten.scatter_add.default,
     torch.ops.aten.index_add.default,
     torch.ops.aten.index_put.default,
@@ -17,13 +18,25 @@ _KEPT = {
 }
 
 
-def split(joint: fx.GraphModule, num_inputs: int, num_outputs: int) -> tuple[fx.GraphModule, fx.GraphModule]:
+def is_sum(node: fx.Node) -> bool:
+    """Whether a node is a sum over cells: dear to compute and small to keep.
+
+    Of a chain of sums into one tensor, the last.
+    """
+    is_read_by_next = any(user.target in _SUMS and user.args[0] is node for user in node.users)
+    return node.target in _SUMS and not is_read_by_next
+
+
+def split(
+    joint: fx.GraphModule, num_inputs: int, num_outputs: int, *, keep: Callable[[fx.Node], bool]
+) -> tuple[fx.GraphModule, fx.GraphModule]:
     """The forward graph, which also returns what it hands to the backward graph, and that one.
 
     Args:
         joint: maps inputs and cotangents to outputs and gradients.
         num_inputs: how many of its arguments are inputs.
         num_outputs: how many of its results are outputs.
+        keep: which nodes of the forward graph backward does not compute again, where it needs them.
 
     Returns:
         forward: maps inputs to outputs and what is kept; backward: maps inputs, what is kept, and cotangents
@@ -31,40 +44,23 @@ def split(joint: fx.GraphModule, num_inputs: int, num_outputs: int) -> tuple[fx.
     """
     nodes = list(joint.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
-    results = list(nodes[-1].args[0])
-    late = _dependent(nodes, placeholders[num_inputs:])
-    # Of a chain of sums into one tensor, the last.
-    candidates = [
-        node
-        for node in nodes
-        if node not in late
-        and node.target in _KEPT
-        and not any(user.target in _KEPT and user.args[0] is node for user in node.users)
-    ]
+    inputs, results = placeholders[:num_inputs], list(nodes[-1].args[0])
 
     def backward(kept: list[fx.Node]) -> tuple[fx.Graph, dict[fx.Node, fx.Node]]:
-        inputs = [*placeholders[:num_inputs], *kept, *placeholders[num_inputs:]]
-        return _extract(nodes, inputs, results[num_outputs:])
+        return _extract(nodes, [*inputs, *kept, *placeholders[num_inputs:]], results[num_outputs:])
 
+    _, computed = _extract(nodes, inputs, results[:num_outputs])
+    candidates = [node for node in computed if node.op == "call_function" and keep(node)]
     _, copies = backward(candidates)
     kept = [node for node in candidates if copies[node].users]
-    forward_graph, _ = _extract(nodes, placeholders[:num_inputs], [*results[:num_outputs], *kept])
+    forward_graph, _ = _extract(nodes, inputs, [*results[:num_outputs], *kept])
     return fx.GraphModule(joint, forward_graph), fx.GraphModule(joint, backward(kept)[0])
-
-
-def _dependent(nodes: list[fx.Node], sources: list[fx.Node]) -> set[fx.Node]:
-    """The nodes that depend on any of the sources, these included."""
-    found = set(sources)
-    for node in nodes:
-        if any(argument in found for argument in node.all_input_nodes):
-            found.add(node)
-    return found
 
 
 def _extract(
     nodes: list[fx.Node], inputs: list[fx.Node], outputs: list[fx.Node]
 ) -> tuple[fx.Graph, dict[fx.Node, fx.Node]]:
-    """The graph that computes some nodes from others, and the copies of all nodes in it."""
+    """The graph that computes some nodes from others, and the copy in it of each node that it computes."""
     graph = fx.Graph()
     copies = {}
     for node in inputs:
@@ -76,4 +72,5 @@ def _extract(
             copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(tuple(copies[node] for node in outputs))
     graph.eliminate_dead_code()
-    return graph, copies
+    alive = set(graph.nodes)
+    return graph, {node: copy for node, copy in copies.items() if copy in alive}

@@ -131,7 +131,7 @@ class _Divergence(torch.autograd.Function):
 
 def over_batch(field: Tensor, batch_axes: int) -> Tensor:
     """The field with trailing axes of size one, so that it broadcasts over the batch."""
-    return field[(..., *[None] * batch_axes)]
+    return field[(..., *[None] * batch_axes)] if batch_axes else field
 
 
 def _at_a_time() -> int:

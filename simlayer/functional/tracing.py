@@ -27,6 +27,12 @@ def trace(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
         return thread.submit(_trace, function, example).result()
 
 
+def inputs_read(graph: fx.GraphModule) -> tuple[int, ...]:
+    """The indices of the arguments that a traced function reads."""
+    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    return tuple(index for index, node in enumerate(inputs) if node.users)
+
+
 def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     # Imported here because it brings sympy along, which `import simlayer` should not.
     from torch.fx.experimental.proxy_tensor import make_fx

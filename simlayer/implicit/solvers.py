@@ -13,6 +13,7 @@ from jaxtyping import Float
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from simlayer.errors import ConvergenceError
 from simlayer.implicit.block_matrix import BlockMatrix
 from simlayer.implicit.conjugate_gradients import Product
 
@@ -79,7 +80,10 @@ class SparseDirect(LinearSolver):
 def _factorized(matrix: BlockMatrix, sample: int) -> Callable[[np.ndarray], np.ndarray]:
     # For a symmetric matrix: an ordering of A + Aᵀ, and pivots from the diagonal.
     options = {"SymmetricMode": True}
-    lu = splu(matrix.to_scipy(sample), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    try:
+        lu = splu(matrix.to_scipy(sample), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    except RuntimeError as error:
+        raise ConvergenceError(f"the tangent of sample {sample} has no inverse: {error}.") from error
     return lu.solve
 
 

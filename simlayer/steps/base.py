@@ -92,8 +92,7 @@ class Step(PhysicalModule, ABC):
     @derived
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """Lumped masses [kg], with all that the body carries."""
-        own = self.elements.vertex_masses(self.density)
-        return sum((mass() for mass in self.masses.values()), own)
+        return self.elements.vertex_masses(self.density) + self.carried_masses()
 
     @derived
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
@@ -104,6 +103,10 @@ class Step(PhysicalModule, ABC):
     def mobility(self) -> Float[Tensor, "*batch N"]:
         """The same, zero where a vertex is held in all components [1/kg]."""
         return self.inverse_masses * self.free.amax(-1)
+
+    def carried_masses(self) -> Float[Tensor, "*batch #N"]:
+        """What the body carries at each vertex [kg]."""
+        return sum((mass() for mass in self.masses.values()), self.free.new_zeros(1))
 
     @derived_vectors
     def held_velocities(self) -> Float[Tensor, "*batch N 3"]:

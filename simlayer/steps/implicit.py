@@ -14,7 +14,7 @@ from torch import Tensor
 from simlayer.binding import Binding, inputs_of
 from simlayer.errors import ConvergenceError
 from simlayer.forces.base import Force, Potential, RatePotential
-from simlayer.implicit.base import flattened
+from simlayer.implicit.base import Problem, flattened
 from simlayer.implicit.block_matrix import Assembly
 from simlayer.implicit.conjugate_gradients import conjugate_gradients
 from simlayer.implicit.newton import Newton
@@ -24,6 +24,13 @@ from simlayer.mesh import Mesh
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.incremental_potential import IncrementalPotential, Motion, Terms
+from simlayer.steps.mass_matrix import ConsistentMass, LumpedMass, MassMatrix
+
+MASS_MATRICES: dict[str, MassMatrix] = {
+    "lumped": LumpedMass(),
+    "consistent": ConsistentMass(),
+    "at rest": ConsistentMass(at_rest=True),
+}
 
 # Of the residual of the adjoint system, relative to its right-hand side.
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -39,6 +46,9 @@ class ImplicitStep(Step, ABC):
     the state only.
 
     Args:
+        mass_matrix: "lumped", a mass at every vertex, or "consistent", the kinetic energy of what is between
+            them too, better for what moves locally, such as torsion of coarse quadratic elements; "at rest":
+            consistent weights, and no inertia.
         newton: how the minimum is found.
         solver: how linear systems are solved; "auto" chooses by size, and says so in the log.
         options: as for `Step`.
@@ -54,20 +64,27 @@ class ImplicitStep(Step, ABC):
         mesh: Mesh,
         forces: Mapping[str, Force],
         *,
+        mass_matrix: str = "lumped",
         newton: Newton | None = None,
         solver: LinearSolver | Literal["auto"] = "auto",
         **options: Any,
     ) -> None:
+        if mass_matrix not in MASS_MATRICES:
+            raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
         super().__init__(mesh, forces, **options)
+        self.mass_matrix = MASS_MATRICES[mass_matrix]
         self.newton = newton or Newton()
         couplings = [p.couplings for p in self._potentials()] + [r.couplings for r in self._rates()]
-        self.assembly = Assembly([cells for cells in couplings if cells is not None], self.free)
+        sets = [cells for cells in couplings if cells is not None]
+        self.assembly = Assembly([*sets, *self.mass_matrix.couplings(self)], self.free)
         self.solver = solver_for(self.free.numel(), dynamic=self.inertia > 0) if solver == "auto" else solver
 
     @property
     def terms(self) -> Terms:
         """What the incremental potential is the sum of."""
-        return Terms(self._potentials(), self._rates(), self.assembly, self.inertia, self.rate)
+        return Terms(
+            self._potentials(), self._rates(), self.mass_matrix, self.assembly, self.inertia, self.rate
+        )
 
     def _potentials(self) -> list[Potential]:
         return [force for force in self.forces.values() if isinstance(force, Potential)]
@@ -88,6 +105,10 @@ class ImplicitStep(Step, ABC):
     @abstractmethod
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Target, drift and predicted positions, see `Motion`."""
+
+    def minimum(self, problem: Problem, start: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        """The minimum of the incremental potential near the start; raises ConvergenceError."""
+        return self.newton.minimize(problem, start, self.solver)
 
     def history(
         self, state: State, positions: Tensor, velocities: Tensor, target: Tensor
@@ -119,7 +140,8 @@ class ImplicitStep(Step, ABC):
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
         """Of the free components, by all forces [m/s²]."""
         total = sum((force(state) for force in self.forces.values()), torch.zeros_like(state.positions))
-        return self.free * (total * self.inverse_masses[..., None] + self.gravity[..., None, :])
+        weight = self.mass_matrix.product(self, self.gravity[..., None, :].expand_as(total))
+        return self.mass_matrix.accelerations(self, total + weight)
 
     def _motion(self, state: State) -> Motion:
         target, drift, predicted = self.free_motion(state)
@@ -160,7 +182,7 @@ class Increment(Root):
                 _held(x, self.step.free, problem.motion.held) for x in (self.start, problem.motion.predicted)
             ]
             problem.check_start(guesses[0])
-            return self.step.newton.minimize(problem, _better(problem, *guesses), self.step.solver)
+            return self.step.minimum(problem, _better(problem, *guesses))
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
         free = self.step.free

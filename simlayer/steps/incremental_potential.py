@@ -16,6 +16,7 @@ from simlayer.implicit.block_matrix import Assembly
 from simlayer.implicit.conjugate_gradients import Product
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.mass_matrix import MassMatrix
 
 
 class Motion(NamedTuple):
@@ -43,13 +44,15 @@ class Terms(NamedTuple):
     Attributes:
         potentials: energies of the positions.
         rates: dissipation potentials.
-        assembly: adds up the Hessians of those that have couplings, in this order.
+        mass: how masses act.
+        assembly: adds up the Hessians of those that have couplings, in this order, then the masses.
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
         rate: how fast the velocities change with the positions [1/s].
     """
 
     potentials: Sequence[Potential]
     rates: Sequence[RatePotential]
+    mass: MassMatrix
     assembly: Assembly
     inertia: float
     rate: float
@@ -68,15 +71,18 @@ class IncrementalPotential(Problem):
 
     def __init__(self, step: Step, terms: Terms, motion: Motion) -> None:
         self.step, self.terms, self.motion = step, terms, motion
-        self.masses = step.vertex_masses[..., None]
-        self.loads = self.masses * step.gravity[..., None, :] + motion.constant
+        gravity = step.gravity[..., None, :].expand_as(motion.constant)
+        self.loads = self._weighed(gravity) + motion.constant
+
+    def _weighed(self, vectors: Tensor) -> Tensor:
+        return self.terms.mass.product(self.step, vectors)
 
     def velocities(self, positions: Tensor) -> Tensor:
         return self.motion.drift + self.terms.rate * (positions - self.motion.target)
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         moved = positions - self.motion.target
-        own = 0.5 * self.terms.inertia * self.masses * moved * moved - self.loads * moved
+        own = (0.5 * self.terms.inertia * self._weighed(moved) - self.loads) * moved
         total = own.sum((-1, -2))
         for potential in self.terms.potentials:
             total = total + potential.energy(positions)
@@ -85,9 +91,8 @@ class IncrementalPotential(Problem):
         return total
 
     def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
-        inertia = self.terms.inertia * self.masses * (positions - self.motion.target)
-        total = inertia - self.loads
-        momentum = self.masses * self.motion.drift * self.terms.inertia**0.5
+        total = self.terms.inertia * self._weighed(positions - self.motion.target) - self.loads
+        momentum = self._weighed(self.motion.drift) * self.terms.inertia**0.5
         scale = torch.maximum(_mean(self.loads), _mean(momentum))
         velocities = self.velocities(positions)
         for potential in self.terms.potentials:
@@ -110,8 +115,9 @@ class IncrementalPotential(Problem):
             for rate in terms.rates
             if rate.couplings is not None
         ]
+        blocks += [terms.inertia * block for block in terms.mass.blocks(self.step)]
         batch = positions.shape[:-2]
-        diagonal = (terms.inertia * self.masses[..., 0]).expand(positions.shape[:-1])
+        diagonal = (terms.inertia * terms.mass.diagonal(self.step)).expand(positions.shape[:-1])
         matrix = terms.assembly(
             [_rows(part.expand(*batch, *part.shape[-3:]), 3) for part in blocks], _rows(diagonal, 1)
         )

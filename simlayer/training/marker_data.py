@@ -31,6 +31,7 @@ class MarkerPaths(Data):
         frame_rate: of a twin [Hz], and of a recording without times.
         unit: of a recording; by default what its file says.
         window: first frame to use, and the first one after; by default all.
+        settled: for a body at rest: the mean of all frames used, compared with the end of the simulation.
         registration: for a recording in the cameras' frame: `reference`, positions of markers on the body at
             rest by name [m], at least three, and `held`, the first frame in which the body is held and the
             first one after. By default the recording is in the body's frame.
@@ -45,6 +46,7 @@ class MarkerPaths(Data):
         frame_rate: float | None = None,
         unit: str | None = None,
         window: Sequence[int] | None = None,
+        settled: bool = False,
         registration: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -56,12 +58,12 @@ class MarkerPaths(Data):
                 f"data.standoffs must name the same markers as data.points, {list(points)}, got "
                 f"{list(standoffs)}."
             )
-        if self.path is None and not (frame_rate and frame_rate > 0):
+        if self.path is None and not settled and not (frame_rate and frame_rate > 0):
             raise ObservationError(f"data.frame_rate [Hz] must be given for a twin, got {frame_rate}.")
         self.names = tuple(points)
         self.points = _tensor(points)
         self.standoffs = _tensor({name: standoffs[name] for name in points}) if standoffs else None
-        self.frame_rate, self.unit, self.window = frame_rate, unit, window
+        self.frame_rate, self.unit, self.window, self.settled = frame_rate, unit, window, settled
         self.registration = registration
         given = set(registration or ())
         if registration is not None and given != {"reference", "held"}:
@@ -76,6 +78,8 @@ class MarkerPaths(Data):
         return Markers(mesh, self.points, standoffs=self.standoffs)
 
     def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
+        if self.settled:
+            return torch.tensor([release_time + duration()], dtype=torch.float64)
         if self.path is not None:
             return self._recording.times
         assert self.frame_rate is not None
@@ -87,7 +91,8 @@ class MarkerPaths(Data):
         return release_time + torch.arange(1, count + 1, dtype=torch.float64) / self.frame_rate
 
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
-        return self._recording.markers
+        markers = self._recording.markers
+        return markers.nanmean(0, keepdim=True) if self.settled else markers
 
     @cached_property
     def _recording(self) -> Recording:

@@ -65,7 +65,14 @@ class ObservedRollout(PhysicalModule):
 
         After the end of the rollout they stay where they are; see `check_end`.
         """
-        motion = self.rollout.trajectory(self.start(known), every=self.every)
+        return self.seen(self.motion(known))
+
+    def motion(self, known: State) -> State:
+        """The frames of the rollout, `(F, *batch, N, 3)` each."""
+        return self.rollout.trajectory(self.start(known), every=self.every)
+
+    def seen(self, motion: State) -> Float[Tensor, "*batch T K 3"]:
+        """The points seen of a motion, released when it is now."""
         interval = self.every * self.rollout.step.dt
         positions = interpolated(motion, interval, self.since_first + (self.first - self.release_time))
         return self.sensors(positions).movedim(0, -3)

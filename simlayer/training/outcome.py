@@ -18,11 +18,13 @@ from simlayer.state import State
 from simlayer.training.data import Data
 from simlayer.training.gradients import summary
 from simlayer.training.history import History
-from simlayer.training.identification import ParameterIdentification, Scenes
+from simlayer.training.identification import ParameterIdentification
 from simlayer.training.movie import write_movie
 from simlayer.training.pictures import convergence_picture, field_picture
+from simlayer.training.residual import residual
 from simlayer.training.results import write_results
 from simlayer.training.scene import Scene
+from simlayer.training.task import Task
 from simlayer.training.unknown import taking
 
 FRAMES = 40
@@ -62,21 +64,29 @@ def picture(data: Data, scene: Scene, seen: Tensor, points: Mapping[str, Tensor]
 @torch.no_grad()
 def write_outcome(
     folder: Path,
-    data: Data,
-    scene: Scene,
-    scenes: Scenes,
-    model: ParameterIdentification,
+    task: Task,
     history: History,
     initial: Mapping[str, Tensor],
     results: Mapping[str, Any],
-) -> None:
-    """results.json, pictures and the motion that was found; the model stays at what was found."""
-    write_results(folder, results)
+) -> dict[str, Any]:
+    """results.json, pictures and the motion that was found; the model stays at what was found.
+
+    Returns the results together with how far what was found is from what was seen.
+    """
+    data, scene, scenes, model = task.data, task.scene, task.scenes, task.model
     start = State(scenes.positions[:1], scenes.velocities[:1])
     with taking(model.known, initial):
         bodies = {"first guess": model(start)[0]}
     bodies["found"] = model(start)[0]
+    results = {**results, "residual": residual(bodies["found"], scenes.seen[0])}
     picture(data, scene, scenes.seen[0], bodies).savefig(folder / "found_over_target.png", dpi=150)
+    if task.unseen is not None:
+        results["unseen"], points = task.unseen.compared(start)
+        drawn = {"found on the other": points}
+        times = task.unseen.observed.times
+        figure = task.unseen.data.picture(scene.mesh, times, task.unseen.points, drawn)
+        figure.savefig(folder / "found_over_unseen.png", dpi=150)
+    write_results(folder, results)
     labels = _labels(model)
     series = {f"{labels[u.name]} [{u.unit}]": history.series(u.name) for u in model.unknowns}
     references = {
@@ -101,6 +111,7 @@ def write_outcome(
     cell_fields = {labels[name]: value for name, value in fields.items()}
     write_movie(folder / "motion.mp4", scene.mesh, motion)
     write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=cell_fields)
+    return results
 
 
 def _labels(model: ParameterIdentification) -> dict[str, str]:

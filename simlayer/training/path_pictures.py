@@ -16,7 +16,13 @@ def path_picture(
     simulated: Mapping[str, Float[Tensor, "T K 3"]],
     names: Sequence[str],
 ) -> Figure:
-    """Displacements [m] over time [s], one panel a marker: dots where it was seen, a line per simulation."""
+    """Displacements [m] over time [s], one panel a marker: dots where it was seen, a line per simulation.
+
+    At a single time, dots too.
+    """
+    found, guess = (
+        ({"lw": 1.2}, {"lw": 0.8, "ls": ":"}) if len(times) > 1 else ({"marker": "+"}, {"marker": "x"})
+    )
     columns = len(names) if len(names) <= 3 else math.ceil(math.sqrt(len(names)))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.5 * columns, 2.8 * rows + 0.4), layout="constrained")
@@ -27,11 +33,11 @@ def path_picture(
             color = f"C{j}"
             axis.plot(times, 1e3 * seen[:, k, j], ".", color=color, markersize=4, label=f"{component}, seen")
             axis.plot(
-                times, 1e3 * simulated[last][:, k, j], color=color, lw=1.2, label=f"{component}, {last}"
+                times, 1e3 * simulated[last][:, k, j], color=color, label=f"{component}, {last}", **found
             )
             for title in others:
                 path = 1e3 * simulated[title][:, k, j]
-                axis.plot(times, path, color=color, lw=0.8, ls=":", label=f"{component}, {title}")
+                axis.plot(times, path, color=color, label=f"{component}, {title}", **guess)
         axis.set_title(name, fontsize="medium")
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(names) :]:

@@ -89,7 +89,9 @@ def _processes(config: DictConfig, multirun: bool) -> Iterator[str]:
 
 def _data(config: DictConfig) -> Iterator[str]:
     data = config.data
-    for key, path in (("mesh.path", config.mesh.get("path")), ("data.path", data.path)):
+    other = OmegaConf.select(config, "unseen.data.path")
+    paths = {"mesh.path": config.mesh.get("path"), "data.path": data.path, "unseen.data.path": other}
+    for key, path in paths.items():
         if path is not None and not Path(path).is_file():
             hint = config.hints.get(key)
             yield f"{key}: {path} does not exist (looked from {Path.cwd()})." + (f" {hint}" if hint else "")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from simlayer.training.history import History, relative_error
 from simlayer.training.identification import ParameterIdentification
+from simlayer.training.residual import described
 from simlayer.training.unknown import LISTED, listed, written
 
 CONVERGED = "converged"
@@ -53,8 +54,17 @@ def write_results(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """One line a parameter: initial -> found (reference, error)."""
-    return "\n".join(_line(name, row) for name, row in results["parameters"].items())
+    """One line a parameter: initial -> found (reference, error); then how far off that still is."""
+    lines = [_line(name, row) for name, row in results["parameters"].items()]
+    if "residual" in results:
+        lines.append(f"Off what was fitted: {described(results['residual'])}")
+    if "unseen" in results:
+        other = results["unseen"]
+        lines.append(
+            f"Off what was not: {described(other['residual'])}, {other['source']}, released at "
+            f"{other['release_time']:.5g} s"
+        )
+    return "\n".join(lines)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:

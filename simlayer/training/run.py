@@ -107,7 +107,7 @@ def _fit(config: DictConfig, task: Task, folder: Path, *, sweep: str | None, beg
         seconds = round(time.perf_counter() - began, 1)
         ended = _ending(config, history, interruption, failure)
         results = results_of(model, history, initial, loss=found_loss, ended=ended, seconds=seconds)
-        write_outcome(folder, task.data, task.scene, task.scenes, model, history, initial, results)
+        results = write_outcome(folder, task, history, initial, results)
         report.finish(trainer, folder, results)
         print(f"\nEnded: {ended}, after {seconds:g} s and {results['epochs']} epochs.\n{table(results)}")
         print(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")

@@ -13,17 +13,28 @@ from simlayer.training.data import Data
 from simlayer.training.identification import ParameterIdentification, Scenes
 from simlayer.training.preflight import num_processes
 from simlayer.training.scene import Scene, build_scene, built, seen_by
+from simlayer.training.unseen import Unseen, unseen_of
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is fitted to what: a scene, what was seen of it, the model at the first guess, and the truth."""
+    """What is fitted to what.
+
+    Attributes:
+        data: what was seen, and how.
+        scene: what is simulated.
+        scenes: the initial states, and what was seen of them.
+        model: at the first guess.
+        reference: the truth, as far as it is known.
+        unseen: what was seen of the same body at another time, which is not fitted, if there is any.
+    """
 
     data: Data
     scene: Scene
     scenes: Scenes
     model: ParameterIdentification
     reference: dict[str, Tensor]
+    unseen: Unseen | None
 
 
 def build_task(config: DictConfig) -> Task:
@@ -62,7 +73,7 @@ def build_task(config: DictConfig) -> Task:
         for unknown in model.unknowns
         if unknown.name in truth
     }
-    return Task(data, scene, scenes, model, reference)
+    return Task(data, scene, scenes, model, reference, unseen_of(config, scene))
 
 
 def _motion(scene: Scene, scenes: Scenes) -> float:
