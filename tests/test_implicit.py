@@ -124,6 +124,8 @@ def test_newtons_method_raises_with_its_history_rather_than_return_its_last_iter
 class Hill(DoubleWell):
     """The sum of -x²/2, which falls for ever."""
 
+    reach = 1e3
+
     def value(self, positions):
         return -positions.square().sum((-1, -2)) / 2
 

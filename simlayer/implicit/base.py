@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -38,7 +39,13 @@ class Balance(NamedTuple):
 
 
 class Problem(ABC):
-    """A function of positions of which a minimum is sought, sample by sample."""
+    """A function of positions of which a minimum is sought, sample by sample.
+
+    Attributes:
+        reach: how many of its own sizes a body may move in the search.
+    """
+
+    reach: float = math.inf
 
     @abstractmethod
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:

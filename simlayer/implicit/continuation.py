@@ -28,6 +28,7 @@ class Restrained(Problem):
         self, problem: Problem, start: Float[Tensor, "*batch N 3"], gradient: Tensor, share: float
     ) -> None:
         self.problem, self.start, self.loads = problem, start, share * gradient
+        self.reach = problem.reach
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         return self.problem.value(positions) - (self.loads * (positions - self.start)).sum((-1, -2))

@@ -19,8 +19,6 @@ _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against those that balance, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
-# How many of its own sizes a body may move in a search.
-_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -50,22 +48,19 @@ class Newton:
         history: list[str] = []
         linear = _Linear(solver)
         polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
-        error = torch.full_like(point.energy, torch.inf)
         for iteration in range(self.max_iterations + 1):
-            before, error = error, Balance(point.gradient, point.scale).error()
+            error = Balance(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)
-            if bool((lost := _lost(point.positions, start)).any()):
+            if bool((lost := _lost(point.positions, start, problem.reach)).any()):
                 raise _failure(problem, point, lost, history, "the energy falls without end")
             if not bool(active.any()):
                 return point.positions
             if iteration == self.max_iterations:
                 break
-            # To polish, the tangent of the iteration before is good enough; with factors of it at hand, also
-            # as long as that is much cheaper than what a new one gains.
-            falls = small | (error <= 0.1 * before) if solver.patience else small
-            again = iteration > 0 and not bool((active & ~falls).any())
+            # To polish, the tangent of the iteration before is good enough.
+            again = iteration > 0 and not bool((active & ~small).any())
             direction = self._direction(problem, point, linear, again=again)
             direction = torch.where(active[..., None, None], direction, 0.0)
             still = ~active & still | active & (
@@ -152,10 +147,10 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
     return best, ~waiting
 
 
-def _lost(positions: Tensor, start: Tensor) -> Bool[Tensor, "*batch"]:
-    """Where a body is thousands of its sizes away from where it started."""
+def _lost(positions: Tensor, start: Tensor, reach: float) -> Bool[Tensor, "*batch"]:
+    """Where a body is so many of its sizes away from where it started."""
     size = (start.amax(-2) - start.amin(-2)).amax(-1)
-    return (size > 0) & (largest(positions - start) > _FAR * size)
+    return (size > 0) & (largest(positions - start) > reach * size)
 
 
 def _failure(

@@ -82,6 +82,8 @@ class IncrementalPotential(Problem):
 
     def __init__(self, step: Step, terms: Terms, motion: Motion) -> None:
         self.step, self.terms, self.motion = step, terms, motion
+        if not terms.inertia:
+            self.reach = 1e3  # nothing else keeps a body that tears under its loads
         gravity = step.gravity[..., None, :].expand_as(motion.constant)
         self.loads = self._weighed(gravity) + motion.constant
         self.lagged = [d.lagged_potential(motion.start, step.forces) for d in terms.dissipations]
