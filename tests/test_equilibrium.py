@@ -85,6 +85,20 @@ def test_gradients_of_an_equilibrium_are_central_differences(mesh):
     assert report.passed, f"\n{report}"
 
 
+@pytest.mark.parametrize("element", ["tet10", "hex8", "hex20"])
+def test_gradients_of_an_equilibrium_are_right_on_every_element(element):
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.06, 0.03, 0.03), element=element)
+    weights = torch.randn_like(mesh.vertices)
+    report = check_gradients(
+        RolloutModule(sagged(mesh), 1),
+        State.at_rest(mesh.vertices),
+        lambda s: (s.positions * weights).sum(),
+        [E, NU, "gravity"],
+        steps=(1e-3, 1e-4, 1e-5),
+    )
+    assert report.passed, f"\n{report}"
+
+
 def test_only_held_vertices_of_the_given_state_have_a_gradient(mesh):
     positions = mesh.vertices.clone().requires_grad_()
     sagged(mesh)(State.at_rest(positions)).positions[:, 2].sum().backward()
