@@ -65,8 +65,19 @@ def test_lightning_trains_the_rollout(readme, tmp_path, monkeypatch):
     assert names["before"] != pytest.approx(float(value), rel=0.01)
 
 
+def test_the_readmes_body_falls_onto_its_floor(readme):
+    # The fit before has changed the other elastic force.
+    names = dict(readme)
+    names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
+    exec(BLOCKS[3], names)
+    start = simlayer.State.at_rest(names["mesh"].vertices)
+    moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
+    assert bool((moved[:, 2] < 0).all())
+    assert float(names["step"].dissipation["friction"].coefficient) == pytest.approx(0.5)
+
+
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[3], readme)
+    exec(BLOCKS[4], readme)
     printed = capsys.readouterr().out
     assert "log_youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -74,7 +85,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_law_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[4], names)
+    exec(BLOCKS[5], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {
