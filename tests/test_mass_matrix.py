@@ -95,6 +95,7 @@ def test_gradients_through_a_consistent_mass_are_central_differences(element):
     assert report.passed, f"\n{report}"
 
 
-def test_a_misspelt_mass_matrix_is_refused():
+@pytest.mark.parametrize("name", ["consistant", "at rest"])
+def test_a_mass_matrix_that_does_not_exist_is_refused(name):
     with pytest.raises(ValueError, match="mass_matrix must be one of"):
-        bar(Newmark, mass_matrix="consistant")
+        bar(Newmark, mass_matrix=name)

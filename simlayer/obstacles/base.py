@@ -20,7 +20,8 @@ class Obstacle(PhysicalModule, ABC):
 
     A new obstacle is a class with its quantities and `signed_distance(point)`, written with elementwise
     operations on the three coordinates of a point; normals and curvatures are traced from it. Quantities over
-    components read as three numbers there.
+    components read as three numbers there. Choices are made by `torch.where`: traced derivatives of
+    `torch.maximum` and `torch.clamp` with two ends work in place, which fails on batches.
 
     The place of an obstacle and its velocity are quantities of their own: what moves an obstacle by controls
     gives both, as `obstacle_controls` does. Contact reads the place; friction reads the velocity.

@@ -36,7 +36,7 @@ class Equilibrium(ImplicitStep):
     """
 
     def __init__(self, mesh: Mesh, forces: Mapping[str, Force], *, dt: float = 1.0, **options: Any) -> None:
-        super().__init__(mesh, forces, dt=dt, mass_matrix="at rest", **options)
+        super().__init__(mesh, forces, dt=dt, mass_matrix="consistent", **options)
         for kind, names in (("dissipation", list(self.dissipation)), ("forces", self._rate_names())):
             if names:
                 raise ValueError(f"an equilibrium has no velocities: leave out {kind} {', '.join(names)}.")

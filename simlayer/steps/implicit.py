@@ -27,7 +27,6 @@ from simlayer.steps.mass_matrix import ConsistentMass, LumpedMass, MassMatrix
 MASS_MATRICES: dict[str, MassMatrix] = {
     "lumped": LumpedMass(),
     "consistent": ConsistentMass(),
-    "at rest": ConsistentMass(at_rest=True),
 }
 
 
@@ -43,8 +42,7 @@ class ImplicitStep(Step, ABC):
 
     Args:
         mass_matrix: "lumped", a mass at every vertex, or "consistent", the kinetic energy of what is between
-            them too, better for what moves locally, such as torsion of coarse quadratic elements; "at rest":
-            consistent weights, and no inertia.
+            them too, better for what moves locally, such as torsion of coarse quadratic elements.
         newton: how the minimum is found.
         solver: how linear systems are solved; "auto" chooses by size, and says so in the log.
         options: as for `Step`.
@@ -68,7 +66,7 @@ class ImplicitStep(Step, ABC):
         if mass_matrix not in MASS_MATRICES:
             raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
         super().__init__(mesh, forces, **options)
-        self.mass_matrix = MASS_MATRICES[mass_matrix]
+        self.mass_matrix = MASS_MATRICES[mass_matrix] if self.inertia else ConsistentMass(at_rest=True)
         self.newton = newton or Newton()
         couplings = [p.couplings for p in self._potentials()] + [r.couplings for r in self._rates()]
         couplings += [torch.arange(self.num_vertices)[:, None] for _ in self._lagging()]
