@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from simlayer.binding import (
-    Binding,
-    changed_values,
-    physical_modules,
-    plain_parameters,
-    quantities_by_name,
-    values_of,
-)
+from simlayer.binding import Binding
+from simlayer.inventory import Inventory
 from simlayer.naming import hint
 from simlayer.packing import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.quantities import PhysicalModule, Quantity, check_own_axes
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.values import changed_values, values_of
 
 Named = Mapping[str, Tensor]
 
@@ -44,20 +40,32 @@ class Call:
     own_axes: dict[str, int] = field(repr=False)
     binding: Binding = field(repr=False)
 
-    def reading(self, values: Iterable[Tensor]) -> AbstractContextManager[None]:
-        """A context in which the step's modules read these values, given in the order of `self.values`."""
-        return self.binding(
-            [
-                unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
-                for name, value in zip(self.values, values, strict=True)
-            ]
-        )
+    def reading(self, values: Iterable[Tensor] | None = None) -> AbstractContextManager[None]:
+        """A context in which the step's modules read these values, given in the order of `self.values`.
+
+        By default those of the first step.
+        """
+        return self.binding(self._first if values is None else self._unpacked(values))
+
+    @cached_property
+    def _first(self) -> list[Tensor]:
+        return self._unpacked(self.values_at(0))
+
+    def _unpacked(self, values: Iterable[Tensor]) -> list[Tensor]:
+        return [
+            unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
+            for name, value in zip(self.values, values, strict=True)
+        ]
 
     def values_at(self, index: int) -> list[Tensor]:
         """What the step with this index reads, in the order of `self.values`."""
-        if not self.changes:
-            return list(self.values.values())
-        return list({**self.values, **self.changes[index]}.values())
+        values = list(self.values.values())
+        return self.changed(values, self.changes[index]) if self.changes else values
+
+    def changed(self, values: Sequence[Tensor], change: Named) -> list[Tensor]:
+        """Values in the order of `self.values`, with those of a change in their places."""
+        pairs = zip(self.values, values, strict=True)
+        return [change.get(name, value) for name, value in pairs]
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -74,31 +82,32 @@ def read_call(
 ) -> Call:
     """Check what a rollout was given and arrange it; raises KeyError, TypeError or ValueError by name."""
     parameters, controls = parameters or {}, controls or {}
-    quantities, weights = quantities_by_name(step), plain_parameters(step)
-    _check_given(step, parameters, controls, [*quantities, *weights])
+    held = Inventory(step)
+    _check_given(step, parameters, controls, [*held.quantities, *held.weights])
     slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
     now = {name: parts[0] for name, parts in slices.items()}
-    tensors = {**dict(step.named_parameters(remove_duplicate=False)), **parameters}
-    shapes = [_batch_shape(name, entry, {**tensors, **now}[name]) for name, entry in quantities.items()]
+    tensors = {**held.parameters, **parameters}
+    first = {**tensors, **now}
+    shapes = [_batch_shape(name, entry, first[name]) for name, entry in held.quantities.items()]
     packed = _packed_state(step, state, shapes)
-    own_axes = _own_axes(step)
 
     def arranged(values: Named) -> dict[str, Tensor]:
-        return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
+        return {name: pack_value(value, held.own_axes[name]) for name, value in values.items()}
 
-    physical = values_of(step, tensors)
+    physical = values_of(held, tensors)
     values = arranged(physical)
-    values |= {name: tensors[name] for name in weights} | dict(step.named_buffers())
+    values |= {name: tensors[name] for name in held.weights} | held.buffers
     changes: list[dict[str, Tensor]] = []
     for index in range(num_steps if slices else 0):
         now = {name: parts[index] for name, parts in slices.items()}
-        change = arranged(changed_values(step, physical, {**tensors, **now}, now))
-        changes.append(change | {name: part for name, part in now.items() if name in weights})
-    call = Call(packed, values, changes, own_axes, Binding(step, values))
+        change = arranged(changed_values(held, physical, {**tensors, **now}, now))
+        changes.append(change | {name: part for name, part in now.items() if name in held.weights})
+    call = Call(packed, values, changes, held.own_axes, Binding(held, values))
     # What a step carries follows from the quantities of this call.
-    with call.reading(call.values_at(0)):
-        started = step.start(on_state(unpack, packed))
-    return replace(call, state=on_state(pack, started))
+    with call.reading():
+        unpacked = on_state(unpack, packed)
+        started = step.start(unpacked)
+    return call if started is unpacked else replace(call, state=on_state(pack, started))
 
 
 def _check_given(step: Step, parameters: Named, controls: Named, known: list[str]) -> None:
@@ -114,14 +123,6 @@ def check_name(name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         raise KeyError(f"no quantity is named {name!r}; {hint(name, known)}")
-
-
-def _own_axes(step: Step) -> dict[str, int]:
-    return {
-        prefix + name: axes
-        for prefix, module in physical_modules(step)
-        for name, axes in module.own_axes().items()
-    }
 
 
 def _batch_shape(name: str, entry: tuple[PhysicalModule, Quantity], tensor: Tensor) -> tuple[str, torch.Size]:

@@ -21,7 +21,8 @@ from torch import Tensor, fx
 
 from simlayer.functional.splitting import is_sum, split
 from simlayer.functional.tracing import inputs_read, trace
-from simlayer.programs import Function, Program, with_pullback
+from simlayer.programs import Function, with_pullback
+from simlayer.repetition import Program
 from simlayer.steps.base import Step
 
 # Programs by step. Not on the step, which would then neither pickle nor copy.
@@ -48,10 +49,10 @@ class CompiledProgram(Program):
         joint = functools.partial(with_pullback, function, differentiable) if cotangents else function
         graph = trace(joint, *arguments, *cotangents)
         read = [index for index in inputs_read(graph) if index < len(arguments)]
-        super().__init__(len(outputs), differentiable, read)
+        super().__init__(len(outputs), _reached(graph, len(outputs), differentiable), read)
         # Only of what is read, because every input takes time in every call; and without operations in
         # place: what one part of a split graph computes must not change in the other.
-        reduced = torch.func.functionalize(_of_read(graph, read, arguments, differentiable))
+        reduced = torch.func.functionalize(_of_read(graph, read, arguments))
         example = [arguments[index] for index in read]
         graph = trace(reduced, *example, *cotangents)
         if not cotangents:
@@ -72,19 +73,21 @@ class CompiledProgram(Program):
         return self._pullback(*tensors[: -self.num_outputs], *cotangents)
 
 
-def _of_read(
-    graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor], differentiable: Sequence[bool]
-) -> Function:
-    """The same function, of the arguments that are read, with the gradients of these only."""
-    wanted = [index for index, needed in enumerate(differentiable) if needed]
+def _reached(graph: fx.GraphModule, num_outputs: int, differentiable: Sequence[bool]) -> list[bool]:
+    """Which arguments get a gradient, of those that may need one."""
+    (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
+    gradients = iter(results[num_outputs:])
+    return [needed and next(gradients) is not None for needed in differentiable]
+
+
+def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor]) -> Function:
+    """The same function, of the arguments that are read, without the gradients that there are not."""
 
     def function(*tensors: Tensor) -> list[Tensor]:
         given = dict(zip(read, tensors, strict=False))
         complete = [given.get(index, own) for index, own in enumerate(arguments)]
         results = graph(*complete, *tensors[len(read) :])
-        num_outputs = len(results) - len(wanted)
-        gradients = zip(wanted, results[num_outputs:], strict=True)
-        return [*results[:num_outputs], *(gradient for index, gradient in gradients if index in given)]
+        return [result for result in results if result is not None]
 
     return function
 
@@ -104,6 +107,9 @@ def _inductor_options() -> dict[str, Any]:
     from torch._inductor import config
 
     options: dict[str, Any] = {
+        # What goes in has the shapes compiled for: looking at each tensor at each step takes a small mesh a
+        # sixth of its time.
+        "size_asserts": False,
         # The indices were checked when the mesh was made; checking them at every gather is dear.
         "assert_indirect_indexing": False,
         # One lower than the default, so that what every vertex receives in backward is computed once a

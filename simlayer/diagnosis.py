@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from simlayer.binding import quantities_by_name
 from simlayer.call import Call
 from simlayer.errors import DivergenceError, SimulationError, UnstableStepError
+from simlayer.inventory import Inventory
 from simlayer.packing import on_state, unpack
 from simlayer.penetration import check_contacts, penetration
 from simlayer.state import State
@@ -23,7 +23,7 @@ def check_time_step(step: Step, call: Call) -> None:
     The rest shape's stiffness is bounded by a few operations a cell; only where that bound is exceeded are
     the elements' eigenvalues at the initial state computed.
     """
-    with call.reading(call.values_at(0)):
+    with call.reading():
         if bool((step.stable_dts() >= step.dt).all()):
             return
         _check_finite(step, call)
@@ -44,7 +44,7 @@ def _check_finite(step: Step, call: Call) -> None:
     """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
     if not is_finite(call.state):
         raise DivergenceError(f"the initial state is not finite: {_where(call.state, call)}.")
-    for name, (_, quantity) in quantities_by_name(step).items():
+    for name, (_, quantity) in Inventory(step).quantities.items():
         value = call.values[name.removesuffix(quantity.stored_name) + quantity.name]
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} is not finite, or too large for its {quantity.name} to be.")
@@ -72,7 +72,7 @@ def failure(step: Step, num_steps: int, call: Call) -> SimulationError:
         for _ in range(step.substeps):
             if error := penetration(step, call, index, state):
                 return error
-            before, state = state, advance(Progress(state), call.values_at(index)).state
+            before, state = state, advance(Progress(state, call.values_at(index)), 1).state
             if not is_finite(state):
                 return DivergenceError(_describe(step, call, index, before, state))
     return penetration(step, call, num_steps, state) or DivergenceError(

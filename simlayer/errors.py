@@ -6,7 +6,13 @@ import math
 
 
 class SimulationError(RuntimeError):
-    """A simulation that cannot go on; the message says where, why, and what to try."""
+    """A simulation that cannot go on; the message says where, why, and what to try.
+
+    Attributes:
+        steps_before: how many of the steps that were to be done in one go were done.
+    """
+
+    steps_before = 0
 
     def locate(self, step: int, dt: float) -> None:
         """Say in which step of a rollout it happened, the first being 1."""

@@ -44,6 +44,8 @@ def on_state(function: Callable[[Tensor], Tensor], state: State) -> State:
 
 def pack_value(value: Tensor, own_axes: int) -> Tensor:
     """`(*batch, *own)` values as a contiguous tensor with the own axes reversed and first."""
+    if value.ndim <= 1:
+        return value.contiguous()
     own, first = _axes(value, own_axes)
     return value.movedim(own, first).contiguous()
 

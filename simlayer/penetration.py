@@ -47,7 +47,7 @@ def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...])
 @torch.no_grad()
 def _check_pressed(step: Step, call: Call, end: State, contact: Tensor) -> None:
     """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
-    with call.reading(call.values_at(0)):
+    with call.reading():
         if bool((step.stable_dts(contact=contact) >= step.dt).all()):
             return
         stable = step.stable_dts(on_state(unpack, end), contact=contact)

@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from simlayer.binding import quantities_by_name
 from simlayer.call import Call, Named, check_name, read_call
 from simlayer.compilation import compiler_missing
 from simlayer.diagnosis import check_end, check_time_step
 from simlayer.guards import nothing_seen
+from simlayer.inventory import Inventory
 from simlayer.packing import on_state, unpack, unpack_result
 from simlayer.quantities import describe
 from simlayer.state import State
@@ -123,7 +123,7 @@ class RolloutModule(nn.Module):
             f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
             f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
-        for name, (module, quantity) in quantities_by_name(self.step).items():
+        for name, (module, quantity) in Inventory(self.step).quantities.items():
             lines.append(name.removesuffix(quantity.stored_name) + describe(module, quantity))
         return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 
@@ -143,13 +143,13 @@ class RolloutModule(nn.Module):
             if segment and backend is None:
                 advance = advance_function(self.step, call, None, recompute=True, seen=seen)
             options = {"segment": segment, "every": every}
-            (end, seen), frames = unroll(self.step, call, advance, self.num_steps, seen=seen, **options)
+            end, frames = unroll(self.step, call, advance, self.num_steps, seen=seen, **options)
             if self.validate:
-                check_end(self.step, self.num_steps, call, end, seen)
-        return on_state(unpack_result, end), [on_state(unpack_result, frame) for frame in frames]
+                check_end(self.step, self.num_steps, call, end.state, end.seen)
+        return on_state(unpack_result, end.state), [on_state(unpack_result, frame) for frame in frames]
 
     def _prepare(self, call: Call) -> None:
-        with call.reading(call.values_at(0)):
+        with call.reading():
             self.step.prepare(on_state(unpack, call.state))
 
     def _backend(self, call: Call) -> str | None:

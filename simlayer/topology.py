@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -88,13 +89,12 @@ class Corners(NamedTuple):
             return _Sum.apply(torch.stack(list(values), 1), self.cells, self.table)
         first = values[0]
         zeros = first.new_zeros((len(first), self.num_vertices, *first.shape[2:]))
-        total = zeros
+        if separately:
+            parts = [zeros.index_add(1, *pair) for pair in zip(self.cells.unbind(), values, strict=True)]
+            return functools.reduce(torch.add, parts)
         for index, corner in zip(self.cells.unbind(), values, strict=True):
-            if separately:
-                total = total + zeros.index_add(1, index, corner)
-            else:
-                total = total.index_add(1, index, corner)
-        return total
+            zeros = zeros.index_add(1, index, corner)
+        return zeros
 
 
 def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tensor, "N V"]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -16,28 +17,38 @@ from simlayer.errors import SimulationError
 from simlayer.guards import watched
 from simlayer.heap import trim
 from simlayer.packing import on_state, pack, unpack
-from simlayer.programs import Function, Recomputed
+from simlayer.programs import Recomputed
+from simlayer.repetition import Program, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
 
+# What the states of all steps take together [bytes] for memory to be given back after every segment.
+TRIM_FROM = 2**24
+
 
 class Progress(NamedTuple):
-    """Where a rollout is: a packed state, and the worst that was seen of its contacts on the way.
+    """Where a rollout is.
 
-    See `guards.watched`; nothing where there is no contact to watch. No gradient flows through it.
+    Attributes:
+        state: the state, packed.
+        values: what the next step reads, in the order of `Call.values`.
+        seen: the worst that was seen of its contacts on the way, see `guards.watched`; nothing where there is
+            no contact to watch. No gradient flows through it.
     """
 
     state: State
+    values: Sequence[Tensor]
     seen: tuple[Tensor, ...] = ()
 
 
-Advance = Callable[[Progress, Sequence[Tensor]], Progress]
+# Where a rollout is after a number of substeps that read the same values.
+Advance = Callable[[Progress, int], Progress]
 
 
 def advance_function(
     step: Step, call: Call, backend: str | None, *, recompute: bool = False, seen: Sequence[Tensor] = ()
 ) -> Advance:
-    """One substep, given the packed values that it reads.
+    """What does substeps.
 
     Compiled with a backend, eager without; eager with `recompute`, backward keeps its inputs only. Contacts
     are watched where `seen` has a tensor for each.
@@ -47,31 +58,37 @@ def advance_function(
     def function(positions: Tensor, velocities: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         history, before, values = rest[:past], rest[past : count - 2], rest[count - 2 :]
         # Through views, so that what one step adds to a gradient is summed before it is added: in the same
-        # order, to the last bit, whether or not the step is a single node of the graph.
+        # order, to the last bit, whether or not the step is a part of a single node of the graph.
         with call.reading([v.view_as(v) if v.requires_grad else v for v in values]):
             start = on_state(unpack, State(positions, velocities, history))
             worst = watched(step, start, before) if before else ()
             state = on_state(pack, step.substep(start))
         return state.positions, state.velocities, *state.history, *worst
 
-    run: Function = function
+    program: Program | None = None
     example = [*_flat(call.state), *seen, *call.values_at(0)]
     # The state is differentiable from the second step on whenever anything is.
     carried = [True] * len(_flat(call.state)) + [False] * len(seen)
     needed = carried + [tensor.requires_grad for tensor in example[count:]]
-    differentiable = [call.needs_gradient() and each for each in needed]
+    differentiable = needed if call.needs_gradient() else [False] * len(needed)
     if backend is not None:
         key = (*call.values, step.dt, step.substeps, *map(weakref.ref, step.modules()))
-        run = program_for(
+        program = program_for(
             step, key=key, function=function, example=example, differentiable=differentiable, backend=backend
         )
     elif recompute:
-        run = Recomputed(function, count, differentiable)
+        program = Recomputed(function, count, differentiable)
 
-    def advance(progress: Progress, values: Sequence[Tensor]) -> Progress:
-        positions, velocities, *rest = run(*_flat(progress.state), *progress.seen, *values)
+    def advance(progress: Progress, substeps: int) -> Progress:
+        after: Sequence[Tensor] = [*_flat(progress.state), *progress.seen]
+        values = progress.values
+        if program is None:
+            after = repeated(lambda now: function(*now, *values), after, substeps)
+        else:
+            after, values = program.repeat(after, values, substeps)
+        positions, velocities, *rest = after
         worst = tuple(tensor.detach() for tensor in rest[past:])
-        return Progress(State(positions, velocities, tuple(rest[:past])), worst)
+        return Progress(State(positions, velocities, tuple(rest[:past])), values, worst)
 
     return advance
 
@@ -91,36 +108,44 @@ def unroll(
     With `segment`, backward keeps the state before every so many steps and runs them again.
     """
 
+    # Giving memory back takes a quarter of a millisecond, which a small body has better use for.
+    large = segment and sum(tensor.nbytes for tensor in _flat(call.state)) * num_steps > TRIM_FROM
+
     # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
     # those of whatever call comes between forward and backward.
     def run(
-        progress: Progress, values: Sequence[Sequence[Tensor]], first: int, count: int
+        progress: Progress, changes: Sequence[Mapping[str, Tensor]], first: int, last: int
     ) -> tuple[Progress, list[State]]:
         frames = []
-        if segment:
+        if large:
             trim()  # in backward too, where the segment after this one has just been dropped
-        for index in range(first, first + count):
-            for _ in range(step.substeps):
-                try:
-                    progress = advance(progress, values[(index - first) % len(values)])
-                except SimulationError as error:
-                    error.locate(index + 1, step.dt)
-                    raise
-            if every and (index + 1) % every == 0:
+        ends = _ends(first, last, 1 if changes else every)
+        for begin, end in pairwise([first, *ends]):
+            if changes:
+                progress = progress._replace(values=call.changed(progress.values, changes[begin - first]))
+            try:
+                progress = advance(progress, (end - begin) * step.substeps)
+            except SimulationError as error:
+                error.locate(begin + error.steps_before // step.substeps + 1, step.dt)
+                raise
+            if every and end % every == 0:
                 frames.append(progress.state)
         return progress, frames
 
-    progress, frames = Progress(call.state, seen), [call.state] if every else []
+    progress, frames = Progress(call.state, call.values_at(0), seen), [call.state] if every else []
     length = segment or num_steps
     for first in range(0, num_steps, length):
-        count = min(length, num_steps - first)
-        values = [call.values_at(first + k) for k in range(count if call.changes else 1)]
-        if segment:
-            progress, new = checkpoint(run, progress, values, first, count, use_reentrant=False)
-        else:
-            progress, new = run(progress, values, first, count)
+        last = min(first + length, num_steps)
+        part = (progress, call.changes[first:last], first, last)
+        progress, new = checkpoint(run, *part, use_reentrant=False) if segment else run(*part)
         frames += new
     return progress, frames
+
+
+def _ends(first: int, last: int, every: int | None) -> list[int]:
+    """Where to stop on the way from one step to another: at every so many steps, and at the end."""
+    stops = range(first - first % every + every, last, every) if every else ()
+    return [*stops, last]
 
 
 def bytes_kept(call: Call, advance: Advance, seen: tuple[Tensor, ...] = ()) -> int:
@@ -134,7 +159,7 @@ def bytes_kept(call: Call, advance: Advance, seen: tuple[Tensor, ...] = ()) -> i
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             # Held until counted: freed storages would be counted as one where their addresses coincide.
-            end = advance(Progress(call.state, seen), call.values_at(0))
+            end = advance(Progress(call.state, call.values_at(0), seen), 1)
     except RuntimeError as error:
         if "saved tensor hooks" not in str(error):
             raise

@@ -13,8 +13,15 @@ ROOT = Path(simlayer.__file__).parent
 
 # From the ground up. A module may import from floors below its own, and from what its own entry names.
 FLOORS = (
-    {"errors": (), "state": (), "fields": (), "topology": (), "quantities": (), "mesh": ("mesh",)},
-    {"functional": ("functional",), "packing": (), "heap": (), "binding": (), "contact_state": ()},
+    {
+        "errors": (),
+        "state": (),
+        "fields": (),
+        "topology": (),
+        "quantities": ("quantities",),
+        "mesh": ("mesh",),
+    },
+    {"functional": ("functional",), "packing": (), "heap": (), "binding": ("binding",), "contact_state": ()},
     {
         "elements": (),
         "materials": (),
@@ -40,12 +47,15 @@ FLOORS = (
 # Helper modules of one subject, cut into files.
 FAMILIES = {"boundary": "mesh", "element_types": "mesh", "quadrature": "mesh", "shape_functions": "mesh"} | {
     "naming": "errors",
+    "inventory": "quantities",
+    "values": "binding",
     "call": "rollout",
     "compilation": "rollout",
     "diagnosis": "rollout",
     "guards": "rollout",
     "penetration": "rollout",
     "programs": "rollout",
+    "repetition": "rollout",
     "unroll": "rollout",
     "verification": "rollout",
     "wording": "rollout",

@@ -9,16 +9,10 @@ import pytest
 import torch
 
 from simlayer import ElasticForce, NodalLoad, PhysicalModule, Quantity, StableNeoHookean, box_mesh, derived
-from simlayer.binding import (
-    Binding,
-    bound,
-    changed_values,
-    inputs_of,
-    plain_parameters,
-    quantities_by_name,
-    values_of,
-)
+from simlayer.binding import Binding, bound, inputs_of
+from simlayer.inventory import Inventory
 from simlayer.quantities import check_own_axes
+from simlayer.values import changed_values, values_of
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -306,24 +300,24 @@ def test_a_bound_derived_value_is_not_computed():
 def test_all_values_of_a_tree_are_computed_from_the_stored_tensors_that_are_given():
     pair = Pair()
     stored = dict(pair.named_parameters())
-    values = values_of(pair, stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
+    values = values_of(Inventory(pair), stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
     assert values["left.stiffness"].item() == pytest.approx(3.0, rel=1e-15)
     assert values["left.pull"].item() == pytest.approx(3.0 * math.sqrt(5), rel=1e-15)
     assert values["right.pull"].item() == pytest.approx(2.0 * math.sqrt(5), rel=1e-15)
     assert "left.weight" not in values
-    changed = changed_values(pair, values, stored, ["right.log_stiffness"])
+    changed = changed_values(Inventory(pair), values, stored, ["right.log_stiffness"])
     assert set(changed) == {name for name in values if name.startswith("right.")}
     assert pair.left._bound == {}
 
 
 def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
     pair = Pair()
-    assert set(quantities_by_name(pair)) == {
+    assert set(Inventory(pair).quantities) == {
         f"{side}.{name}"
         for side in ("left", "right")
         for name in ("log_stiffness", "logit_fraction", "direction")
     }
-    assert set(plain_parameters(pair)) == {"left.weight", "right.weight"}
+    assert set(Inventory(pair).weights) == {"left.weight", "right.weight"}
     assert set(inputs_of(pair)) >= {"left.weight", "left.stiffness", "left.pull", "right.direction"}
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.binding import Bound, bound, inputs_of, plain_parameters
+from simlayer.binding import Bound, bound, inputs_of
 from simlayer.contact_state import ContactState
 from simlayer.elements import cells_first
 from simlayer.forces.base import Contact
@@ -16,6 +16,7 @@ from simlayer.functional.advancement import conservative_advancement
 from simlayer.functional.barrier import barrier_law
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.functional.stencil import over_batch
+from simlayer.inventory import Inventory
 from simlayer.mesh import Mesh
 from simlayer.mesh_facets import lumped_areas
 from simlayer.obstacles.base import Obstacle
@@ -200,7 +201,7 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
 
     Weights of learned obstacles have no component; quantities over components have three.
     """
-    weights = plain_parameters(obstacle)
+    weights = Inventory(obstacle).weights
     names: list[tuple[str, int | None]] = [(name, None) for name in weights]
     examples, sizes = list(weights.values()), dict[str, int]()
     for name, value in inputs_of(obstacle).items():

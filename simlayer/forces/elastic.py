@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.binding import bound, inputs_of, plain_parameters
+from simlayer.binding import bound, inputs_of
 from simlayer.elements import Elements, cells_first
 from simlayer.fields import Matrix3
 from simlayer.forces.base import Potential
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.functional.stress_forces import stress_forces
+from simlayer.inventory import Inventory
 from simlayer.materials import Material
 from simlayer.mesh import Mesh
 from simlayer.state import State
@@ -132,7 +133,7 @@ class ElasticForce(Potential):
 
 def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
     """The material's traced energy, and the names of what it reads: weights, quantities, derived values."""
-    weights = plain_parameters(material)
+    weights = Inventory(material).weights
     inputs = inputs_of(material)
     names = tuple(inputs)
     examples = [value if name in weights else value.flatten()[0] for name, value in inputs.items()]

@@ -11,20 +11,31 @@ _SUMS = {
     torch.ops.aten.scatter_add.default,
     torch.ops.aten.index_add.default,
     torch.ops.aten.index_put.default,
-    torch.ops.aten.sum.dim_IntList,
     torch.ops.aten.mm.default,
     torch.ops.aten.bmm.default,
     torch.ops.aten.addmm.default,
 }
 
 
+# How many numbers go into one of a sum that is dear: more than the components of a vector or a tensor.
+_MANY = 9
+
+
 def is_sum(node: fx.Node) -> bool:
     """Whether a node is a sum over cells: dear to compute and small to keep.
 
-    Of a chain of sums into one tensor, the last.
+    Of sums that are only summed further, the last.
     """
-    is_read_by_next = any(user.target in _SUMS and user.args[0] is node for user in node.users)
-    return node.target in _SUMS and not is_read_by_next
+    return _sums(node) and not all(_sums(user) for user in node.users)
+
+
+def _sums(node: fx.Node) -> bool:
+    if node.target is torch.ops.aten.sum.dim_IntList:
+        (terms,) = node.all_input_nodes
+        return terms.meta["val"].numel() > _MANY * node.meta["val"].numel()
+    if node.target is torch.ops.aten.add.Tensor:
+        return all(map(_sums, node.all_input_nodes))
+    return node.target in _SUMS
 
 
 def split(

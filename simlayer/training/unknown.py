@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from simlayer.binding import quantities_by_name
 from simlayer.call import check_name
+from simlayer.inventory import Inventory
 from simlayer.quantities import PhysicalModule, Quantity
 
 # More numbers than this are summed up by their mean.
@@ -91,7 +91,7 @@ def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
     """Every quantity under modules, each module under a prefix ("" for none), by physical name."""
     found = {}
     for prefix, root in roots.items():
-        for stored, (module, quantity) in quantities_by_name(root).items():
+        for stored, (module, quantity) in Inventory(root).quantities.items():
             path = stored.removesuffix(quantity.stored_name) + quantity.name
             name = f"{prefix}.{path}" if prefix else path
             found[name] = Unknown(name, module, quantity)
