@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, fx
 
+from simlayer.functional.layout import without_permuted_outputs
 from simlayer.functional.splitting import is_sum, split
 from simlayer.functional.tracing import inputs_read, trace
 from simlayer.programs import Function, with_pullback
@@ -100,10 +101,12 @@ def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> 
         return lookup_backend(backend)(graph, list(example))
     from torch._inductor import compile as compile_graph
 
-    return compile_graph(graph, list(example), options=_inductor_options())
+    # The state comes first, with its batch after the axes of components and of vertices.
+    options = _inductor_options(batched=example[0].ndim > 2)
+    return compile_graph(without_permuted_outputs(graph), list(example), options=options)
 
 
-def _inductor_options() -> dict[str, Any]:
+def _inductor_options(batched: bool) -> dict[str, Any]:
     from torch._inductor import config
 
     options: dict[str, Any] = {
@@ -112,9 +115,11 @@ def _inductor_options() -> dict[str, Any]:
         "size_asserts": False,
         # The indices were checked when the mesh was made; checking them at every gather is dear.
         "assert_indirect_indexing": False,
-        # One lower than the default, so that what every vertex receives in backward is computed once a
-        # vertex and not again in each of the two dozen cells around it.
-        "realize_reads_threshold": 3,
+        # How many tensors an operation may read to be repeated wherever it is needed. One: what every vertex
+        # receives in backward is computed once a vertex, and not again in each of the two dozen cells around
+        # it. With a batch, where loops over cells with and without what samples share are not fused, many,
+        # or half of a law goes through memory.
+        "realize_reads_threshold": 15 if batched else 1,
         # Enough for a law and all that goes with it in one loop over the cells.
         "max_fusion_size": 1024,
     }

@@ -1,4 +1,4 @@
-"""Quadratic extension, polar stretch, and the tracer."""
+"""Quadratic extension, polar stretch, the tracer, and what is done to traced graphs."""
 
 import pytest
 import torch
@@ -6,9 +6,11 @@ from laws import deformations, matrix, rotations
 from torch.utils.checkpoint import checkpoint
 
 from simlayer.functional.extension import extended
+from simlayer.functional.layout import without_permuted_outputs
 from simlayer.functional.pointwise import PointwiseEnergy
 from simlayer.functional.polar import stretch_trace
 from simlayer.functional.simplification import simplify
+from simlayer.functional.splitting import is_sum, split
 from simlayer.functional.tracing import trace
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -222,3 +224,48 @@ def test_results_of_a_simplified_graph_are_tensors_of_their_own():
 def test_a_graph_that_writes_in_place_is_left_alone():
     graph, _ = simplified(lambda x: torch.zeros_like(x).add_(x).add_(x), torch.tensor(2.0))
     assert float(graph(torch.tensor(3.0))) == 6
+
+
+# Graphs for the compiler
+
+
+def test_an_output_that_permutes_what_is_computed_is_computed_permuted():
+    def function(x, shared):
+        scaled = torch.addcmul(shared, x, shared, value=2.0)
+        return scaled.permute(2, 1, 0), (scaled + x).permute(2, 1, 0), scaled.sum(-1), x.permute(1, 0, 2)
+
+    x, shared = torch.randn(2, 5, 3), torch.randn(5, 1)
+    expected = function(x, shared)
+    graph = without_permuted_outputs(trace(function, x, shared))
+    assert all(map(torch.equal, graph(x, shared), expected))
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    names = [str(node.target) for node in output.all_input_nodes]
+    assert names == [f"aten.{name}" for name in ("addcmul.default", "add.Tensor", "sum.dim_IntList")] + [
+        "aten.permute.default"  # of an input, which is computed nowhere
+    ]
+
+
+def test_of_sums_that_are_only_added_up_a_split_keeps_the_total():
+    def joint(x, index, cotangent):
+        zeros = x.new_zeros(4)
+        total = zeros.index_add(0, index, x.sin()) + zeros.index_add(0, index.flip(0), x)
+        return total.cos(), -total.sin() * cotangent
+
+    x, index, cotangent = torch.randn(6), torch.tensor([0, 1, 2, 3, 0, 1]), torch.randn(4)
+    forward, backward = split(trace(joint, x, index, cotangent), 2, 1, keep=is_sum)
+    output, *kept = forward(x, index)
+    (gradient,) = backward(x, index, *kept, cotangent)
+    assert len(kept) == 1
+    expected = joint(x, index, cotangent)
+    assert torch.equal(output, expected[0])
+    assert torch.equal(gradient, expected[1])
+
+
+def test_a_sum_of_the_components_of_vectors_is_not_kept():
+    def joint(x, cotangent):
+        square = (x * x).sum(0)
+        return square.cos(), -square.sin() * cotangent
+
+    x, cotangent = torch.randn(3, 4), torch.randn(4)
+    forward, _ = split(trace(joint, x, cotangent), 1, 1, keep=is_sum)
+    assert len(forward(x)) == 1

@@ -1,0 +1,51 @@
+"""The memory layout in which a compiled function returns what it computes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx
+
+_permute = torch.ops.aten.permute.default
+
+
+def without_permuted_outputs(graph: fx.GraphModule) -> fx.GraphModule:
+    """The same function, with outputs that permute the axes of a pointwise operation computed as permuted.
+
+    Inductor lays out what an output is a view of as if it were not, and copies: whole batches of vectors are
+    transposed, to and fro, element by element. The graph is changed in place.
+    """
+    output = next(node for node in graph.graph.nodes if node.op == "output")
+    for result in output.all_input_nodes:
+        if result.target is _permute and _is_pointwise(result.all_input_nodes[0]):
+            _compute_permuted(graph.graph, result)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _is_pointwise(node: fx.Node) -> bool:
+    return torch.Tag.pointwise in getattr(node.target, "tags", ())
+
+
+def _compute_permuted(graph: fx.Graph, result: fx.Node) -> None:
+    """Let the operation whose result is permuted work on permuted arguments, and its users on that."""
+    (operation,), axes = result.all_input_nodes, cast("list[int]", result.args[1])
+    shape = list(operation.meta["val"].shape)
+
+    def permuted(argument: Any) -> Any:
+        value = argument.meta["val"] if isinstance(argument, fx.Node) else None
+        if not isinstance(value, Tensor):
+            return argument
+        whole = graph.call_function(torch.ops.aten.expand.default, (argument, shape))
+        return graph.call_function(_permute, (whole, axes))
+
+    with graph.inserting_before(operation):
+        arguments = tuple(permuted(argument) for argument in operation.args)
+        computed = graph.node_copy(operation)
+        computed.args = arguments
+        back = graph.call_function(_permute, (computed, [axes.index(axis) for axis in range(len(axes))]))
+    computed.meta["val"], back.meta["val"] = result.meta["val"], operation.meta["val"]
+    result.replace_all_uses_with(computed)
+    operation.replace_all_uses_with(back)
