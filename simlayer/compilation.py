@@ -118,8 +118,8 @@ def _inductor_options(batched: bool) -> dict[str, Any]:
         # How many tensors an operation may read to be repeated wherever it is needed. One: what every vertex
         # receives in backward is computed once a vertex, and not again in each of the two dozen cells around
         # it. With a batch, where loops over cells with and without what samples share are not fused, many,
-        # or half of a law goes through memory.
-        "realize_reads_threshold": 15 if batched else 1,
+        # or half of a law goes through memory; and with threads, which wait for each other after a loop.
+        "realize_reads_threshold": 15 if batched or torch.get_num_threads() > 1 else 1,
         # Enough for a law and all that goes with it in one loop over the cells.
         "max_fusion_size": 1024,
     }
