@@ -101,12 +101,26 @@ def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> 
         return lookup_backend(backend)(graph, list(example))
     from torch._inductor import compile as compile_graph
 
+    graph = without_permuted_outputs(graph)
     # The state comes first, with its batch after the axes of components and of vertices.
-    options = _inductor_options(batched=example[0].ndim > 2)
-    return compile_graph(without_permuted_outputs(graph), list(example), options=options)
+    options = _inductor_options(_repeated_reads(len(graph.graph.nodes), batched=example[0].ndim > 2))
+    return compile_graph(graph, list(example), options=options)
 
 
-def _inductor_options(batched: bool) -> dict[str, Any]:
+def _repeated_reads(num_operations: int, *, batched: bool) -> int:
+    """How many tensors an operation may read to be repeated wherever it is needed.
+
+    One: what every vertex receives in backward is computed once a vertex, and not again in each of the two
+    dozen cells around it. With a batch, where loops over cells with and without what samples share are not
+    fused, many, or half of a law goes through memory; and with threads, which wait for each other after
+    every loop. Only a few where there is so much to repeat that compiling would take minutes.
+    """
+    if not batched and torch.get_num_threads() == 1:
+        return 1
+    return 15 if num_operations < 1000 else 3
+
+
+def _inductor_options(reads: int) -> dict[str, Any]:
     from torch._inductor import config
 
     options: dict[str, Any] = {
@@ -115,11 +129,7 @@ def _inductor_options(batched: bool) -> dict[str, Any]:
         "size_asserts": False,
         # The indices were checked when the mesh was made; checking them at every gather is dear.
         "assert_indirect_indexing": False,
-        # How many tensors an operation may read to be repeated wherever it is needed. One: what every vertex
-        # receives in backward is computed once a vertex, and not again in each of the two dozen cells around
-        # it. With a batch, where loops over cells with and without what samples share are not fused, many,
-        # or half of a law goes through memory; and with threads, which wait for each other after a loop.
-        "realize_reads_threshold": 15 if batched or torch.get_num_threads() > 1 else 1,
+        "realize_reads_threshold": reads,
         # Enough for a law and all that goes with it in one loop over the cells.
         "max_fusion_size": 1024,
     }

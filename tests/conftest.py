@@ -1,7 +1,7 @@
 """How the tests run: with runtime shape checks, one seed a test, and one torch thread a worker.
 
 Two invocations make the whole: `pytest -n 2 -m "not compiled"`, which checks every annotated shape while it
-runs, and `pytest -m compiled`, without those checks, which the torch compiler cannot see through.
+runs, and `pytest -n 2 -m compiled`, without those checks, which the torch compiler cannot see through.
 """
 
 import os
