@@ -310,6 +310,35 @@ def test_all_values_of_a_tree_are_computed_from_the_stored_tensors_that_are_give
     assert pair.left._bound == {}
 
 
+class Chain(PhysicalModule):
+    """A derived value of a derived value."""
+
+    length = Quantity("m", positive=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length, self.computed = 2.0, 0
+
+    @derived
+    def area(self):
+        self.computed += 1
+        return self.length**2
+
+    @derived
+    def volume(self):
+        return self.area * self.length
+
+
+def test_what_others_derive_from_is_computed_once():
+    chain = Chain()
+    values = values_of(Inventory(chain), dict(chain.named_parameters()))
+    assert {name: value.item() for name, value in values.items()} == pytest.approx(
+        {"length": 2.0, "area": 4.0, "volume": 8.0}, rel=4 * EPS
+    )
+    assert chain.computed == 1
+    assert chain._bound == {}
+
+
 def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
     pair = Pair()
     assert set(Inventory(pair).quantities) == {
