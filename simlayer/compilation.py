@@ -56,14 +56,16 @@ class CompiledProgram(Program):
         reduced = torch.func.functionalize(_of_read(graph, read, arguments))
         example = [arguments[index] for index in read]
         graph = trace(reduced, *example, *cotangents)
-        if not cotangents:
-            self._run = _compile(graph, example, backend)
-            return
-        forward, backward = split(graph, len(example), len(outputs), keep=is_sum)
-        with torch.no_grad():
-            kept = forward(*example)[len(outputs) :]
+        forward, backward = graph, None
+        if cotangents:
+            forward, backward = split(graph, len(example), len(outputs), keep=is_sum)
         self._run = _compile(forward, example, backend)
-        self._pullback = _compile(backward, [*example, *kept, *cotangents], backend)
+        with torch.no_grad():
+            results = self._run(*example)
+        # Programs do not look at the layout of what they are given: the next step is given this.
+        assert all(output.is_contiguous() for output in results[: len(outputs)]), "a state in another layout"
+        if backward:
+            self._pullback = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._run(*tensors)
