@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, fx
 
-from simlayer.functional.layout import without_permuted_outputs
+from simlayer.functional.layout import compute_permuted_outputs
 from simlayer.functional.splitting import is_sum, split
 from simlayer.functional.tracing import inputs_read, trace
 from simlayer.programs import Function, with_pullback
@@ -103,7 +103,7 @@ def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> 
         return lookup_backend(backend)(graph, list(example))
     from torch._inductor import compile as compile_graph
 
-    graph = without_permuted_outputs(graph)
+    compute_permuted_outputs(graph)
     # The state comes first, with its batch after the axes of components and of vertices.
     options = _inductor_options(_repeated_reads(len(graph.graph.nodes), batched=example[0].ndim > 2))
     return compile_graph(graph, list(example), options=options)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from simlayer.errors import SimulationError
 
-State = TypeVar("State")
+T = TypeVar("T")
 
 
-def repeated(step: Callable[[State], State], state: State, count: int) -> State:
+def repeated(step: Callable[[T], T], state: T, count: int) -> T:
     """The state after so many steps; an error in one of them is told which."""
     for index in range(count):
         try:
@@ -114,7 +114,8 @@ class _Repeated(torch.autograd.Function):
         program, saved = ctx.program, ctx.saved_tensors
         number, known = program.num_outputs, next(each for each in cotangents if each is not None)
         zeros = [known.new_zeros(shape) for shape in ctx.shapes]
-        state = [zero if each is None else each for each, zero in zip(cotangents, zeros, strict=False)]
+        pairs = zip(cotangents[:number], zeros, strict=True)
+        state = [zero if each is None else each for each, zero in pairs]
         total, width = list(cotangents[number:]), len(saved) // ctx.count
         inputs, carried = len(program.state_read), len(program.state_wanted)
         for first in range(len(saved) - width, -1, -width):

@@ -92,9 +92,10 @@ class Corners(NamedTuple):
         if separately:
             parts = [zeros.index_add(1, *pair) for pair in zip(self.cells.unbind(), values, strict=True)]
             return functools.reduce(torch.add, parts)
+        total = zeros
         for index, corner in zip(self.cells.unbind(), values, strict=True):
-            zeros = zeros.index_add(1, index, corner)
-        return zeros
+            total = total.index_add(1, index, corner)
+        return total
 
 
 def _incidence_table(corners: Int[Tensor, "C M"], num_vertices: int) -> Int[Tensor, "N V"]:

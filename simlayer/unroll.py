@@ -22,7 +22,7 @@ from simlayer.repetition import Program, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
 
-# What the states of all steps take together [bytes] for memory to be given back after every segment.
+# What the states of all substeps take together [bytes] for memory to be given back after every segment.
 TRIM_FROM = 2**24
 
 
@@ -41,14 +41,14 @@ class Progress(NamedTuple):
     seen: tuple[Tensor, ...] = ()
 
 
-# Where a rollout is after a number of substeps that read the same values.
+# Maps where a rollout is to where it is after a number of substeps, all of which read the same values.
 Advance = Callable[[Progress, int], Progress]
 
 
 def advance_function(
     step: Step, call: Call, backend: str | None, *, recompute: bool = False, seen: Sequence[Tensor] = ()
 ) -> Advance:
-    """What does substeps.
+    """A function that does substeps of a rollout.
 
     Compiled with a backend, eager without; eager with `recompute`, backward keeps its inputs only. Contacts
     are watched where `seen` has a tensor for each.
@@ -108,8 +108,9 @@ def unroll(
     With `segment`, backward keeps the state before every so many steps and runs them again.
     """
 
-    # Giving memory back takes a quarter of a millisecond, which a small body has better use for.
-    large = segment and sum(tensor.nbytes for tensor in _flat(call.state)) * num_steps > TRIM_FROM
+    # Giving memory back takes as long as a step or two.
+    kept = sum(tensor.nbytes for tensor in _flat(call.state)) * num_steps * step.substeps
+    large = segment is not None and kept > TRIM_FROM
 
     # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
     # those of whatever call comes between forward and backward.

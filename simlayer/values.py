@@ -44,14 +44,13 @@ def _derived(held: Inventory, modules: Modules, values: Mapping[str, Tensor]) ->
     with Binding(held, values)(values.values()):
         for prefix, module in modules:
             # Each is bound as soon as it is known, for those after it that derive from it.
-            known = {name: module._bound[name] for name in module.derived_names() if name in module._bound}
+            before = dict(module._bound)
             try:
                 for name in module.derived_names():
                     module._bound[name] = derived[prefix + name] = getattr(module, name)
             finally:
-                for name in module.derived_names():
-                    module._bound.pop(name, None)
-                module._bound.update(known)
+                module._bound.clear()
+                module._bound.update(before)
     return derived
 
 

@@ -71,13 +71,28 @@ def beam(
 def test_weights_of_a_law_have_the_gradient_of_central_differences(compile, batch, per_cell):
     material = LearnedLaw(torch.full((12,), 1e4) if per_cell else 1e4)
     rollout, state = beam(material, compile=compile, batch=batch)
+    check_slopes(rollout, state, [*material.parameters(), *rollout.step.forces["springs"].parameters()])
+
+
+@pytest.mark.parametrize("compile", [False, "aot_eager"])
+def test_weights_in_two_places_have_the_gradient_of_both(compile):
+    material = LearnedLaw(1e4)
+    first, last = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    last.weight = first.weight
+    material.network = nn.Sequential(first, nn.Softplus(), last, nn.Softplus(), nn.Linear(2, 1))
+    rollout, state = beam(material, compile=compile)
+    check_slopes(rollout, state, [first.weight])
+
+
+def check_slopes(rollout: RolloutModule, state: State, parameters: list[nn.Parameter]) -> None:
+    """Compare gradients with differences along a random direction of each parameter."""
     rollout.requires_grad_(True)
 
     def loss() -> Tensor:
         return (rollout(state).positions - state.positions).square().sum() * 1e4
 
     loss().backward()
-    for parameter in (*material.parameters(), *rollout.step.forces["springs"].parameters()):
+    for parameter in parameters:
         direction = torch.randn_like(parameter)
         slope = float((parameter.grad * direction).sum())
         with torch.no_grad():

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from simlayer import RolloutModule, State
 from simlayer.call import read_call
+from simlayer.errors import SimulationError
 from simlayer.unroll import advance_function, bytes_kept
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -132,6 +133,23 @@ def test_a_rollout_runs_each_substep_once_and_with_checkpointing_three_times():
         assert len(calls) == 18
         end.positions.sum().backward()
         assert len(calls) == runs * 18
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "sqrt", 4])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_an_error_in_a_substep_is_told_with_its_step(checkpoint, requires_grad):
+    step, calls = beam(), []
+
+    def fail(*_):
+        calls.append(None)
+        if len(calls) == 13:
+            raise SimulationError("no way on")
+
+    step.forces["load"].register_forward_hook(fail)
+    modulus = torch.tensor(11.5, requires_grad=requires_grad)
+    # The first of the two substeps of the seventh step.
+    with pytest.raises(SimulationError, match=rf"^in step 7 \(t = {7 * step.dt:g} s\): no way on$"):
+        RolloutModule(step, 9, checkpoint=checkpoint)(moving(), {E_NAME: modulus})
 
 
 @pytest.mark.parametrize("checkpoint", ["sqrt", 1, 4, 7, 20])

@@ -185,7 +185,7 @@ class BarrierContact(Contact):
 
     def _values(self, batch_axes: int) -> list[Tensor]:
         """What the distance reads, each `()`, `(1,)` or `(*batch)`."""
-        weights = dict(self.obstacle.named_parameters())
+        weights = dict(self.obstacle.named_parameters(remove_duplicate=False))
         values: list[Tensor] = []
         for name, component in self._coefficients:
             if component is None:

@@ -124,7 +124,7 @@ class ElasticForce(Potential):
 
     def _coefficients_over(self, batch_axes: int, regions: Tensor | None) -> list[Tensor]:
         shared = self._coefficients[: self.law.shared]
-        weights = dict(self.material.named_parameters()) if shared else {}
+        weights = dict(self.material.named_parameters(remove_duplicate=False)) if shared else {}
         fields = (getattr(self.material, name) for name in self._coefficients[len(shared) :])
         return [weights[name] for name in shared] + [
             cells_first(field, batch_axes, regions=regions) for field in fields

@@ -10,11 +10,11 @@ from torch import Tensor, fx
 _permute = torch.ops.aten.permute.default
 
 
-def without_permuted_outputs(graph: fx.GraphModule) -> fx.GraphModule:
-    """The same function, with outputs that permute the axes of a pointwise operation computed as permuted.
+def compute_permuted_outputs(graph: fx.GraphModule) -> None:
+    """Rewrites a graph in place: outputs that permute axes of a pointwise operation are computed permuted.
 
     Inductor lays out what an output is a view of as if it were not, and copies: whole batches of vectors are
-    transposed, to and fro, element by element. The graph is changed in place.
+    transposed, to and fro, element by element.
     """
     output = next(node for node in graph.graph.nodes if node.op == "output")
     for result in output.all_input_nodes:
@@ -22,7 +22,6 @@ def without_permuted_outputs(graph: fx.GraphModule) -> fx.GraphModule:
             _compute_permuted(graph.graph, result)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-    return graph
 
 
 def _is_pointwise(node: fx.Node) -> bool:

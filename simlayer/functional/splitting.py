@@ -16,7 +16,6 @@ _SUMS = {
     torch.ops.aten.addmm.default,
 }
 
-
 # How many numbers go into one of a sum that is dear: more than the components of a vector or a tensor.
 _MANY = 9
 
