@@ -1,6 +1,6 @@
 """Identify the parameters of a deformable body from what was seen of it: `python train.py --help`."""
 
-from simlayer.training.app import main
+from simlayer.app.main import main
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import simlayer as sl
-from simlayer.heap import trim
+from simlayer.rollout.memory import trim
 
 MODULUS, POISSONS_RATIO, DENSITY, GRAVITY = 1e5, 0.4, 1000.0, 9.81
 E = "forces.elastic.material.log_youngs_modulus"

@@ -17,7 +17,7 @@ import scene
 _PROCESS = """
 import sys; sys.path.insert(0, {folder!r})
 import torch, scene, simlayer as sl
-from simlayer.heap import trim
+from simlayer.rollout.memory import trim
 
 def resident(what):
     lines = open("/proc/self/status").read().splitlines()

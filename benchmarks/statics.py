@@ -29,7 +29,7 @@ MESHES = [
 
 def sag(element: str, cells: tuple[int, int, int], quadrature: str) -> tuple[list[float], float]:
     """Vertical displacements [m] of the two points, and how long it took [s]."""
-    from simlayer.training.sensors import Markers
+    from simlayer.identification.sensors import Markers
 
     mesh = sl.box_mesh(cells=cells, size=(0.1, 0.03, 0.03), origin=(-0.1, 0.0, 0.0), element=element)
     law = sl.StableNeoHookean(263_824.0, 0.499)

@@ -1,10 +1,18 @@
 """Differentiable simulation of deformable bodies as plain torch modules."""
 
-from simlayer.contact_state import ContactState
-from simlayer.dissipation.base import Dissipation, Surroundings
-from simlayer.dissipation.damping import MassDamping
-from simlayer.dissipation.friction import CoulombFriction
-from simlayer.dissipation.velocity_clamp import SmoothVelocityClamp
+from simlayer.contact import (
+    BarrierContact,
+    Box,
+    Capsule,
+    Contact,
+    ContactState,
+    CoulombFriction,
+    Cylinder,
+    HalfSpace,
+    Obstacle,
+    Sphere,
+)
+from simlayer.dissipation import Dissipation, MassDamping, SmoothVelocityClamp, Surroundings
 from simlayer.errors import (
     ContactWarning,
     ConvergenceError,
@@ -14,16 +22,17 @@ from simlayer.errors import (
     SimulationError,
     UnstableStepError,
 )
-from simlayer.fields import Matrix3
-from simlayer.forces.base import Contact, Force, Potential, RatePotential
-from simlayer.forces.contact import BarrierContact
-from simlayer.forces.elastic import ElasticForce
-from simlayer.forces.kelvin_voigt import KelvinVoigt
-from simlayer.forces.load import DistributedLoad, NodalLoad
-from simlayer.forces.rayleigh import RayleighDamping
-from simlayer.implicit.newton import Newton
-from simlayer.implicit.solvers import BlockJacobi, LinearSolver, SparseDirect
-from simlayer.masses import PointMass
+from simlayer.forces import (
+    DistributedLoad,
+    ElasticForce,
+    Force,
+    KelvinVoigt,
+    NodalLoad,
+    Potential,
+    RatePotential,
+    RayleighDamping,
+)
+from simlayer.linalg import Matrix3
 from simlayer.materials import (
     Corotated,
     IsotropicMaterial,
@@ -34,27 +43,19 @@ from simlayer.materials import (
     StableNeoHookean,
     StVenantKirchhoff,
 )
-from simlayer.mesh import Mesh, MeshError, box_mesh
-from simlayer.mesh_ball import ball_mesh
-from simlayer.mesh_io import read_mesh, write_frames
-from simlayer.mesh_refine import quadratic, refined
-from simlayer.motion import motion_controls, obstacle_controls
-from simlayer.obstacles.base import Obstacle
-from simlayer.obstacles.box import Box
-from simlayer.obstacles.capsule import Capsule
-from simlayer.obstacles.cylinder import Cylinder
-from simlayer.obstacles.half_space import HalfSpace
-from simlayer.obstacles.sphere import Sphere
+from simlayer.mesh import Mesh, MeshError, ball_mesh, box_mesh, quadratic, read_mesh, refined, write_frames
 from simlayer.quantities import PhysicalModule, Quantity, derived
-from simlayer.rollout import RolloutModule
+from simlayer.rollout import (
+    GradientCheck,
+    GradientReport,
+    RolloutModule,
+    check_gradients,
+    motion_controls,
+    obstacle_controls,
+)
+from simlayer.solvers import BlockJacobi, LinearSolver, Newton, SparseDirect
 from simlayer.state import State
-from simlayer.steps.backward_euler import BackwardEuler
-from simlayer.steps.base import Step
-from simlayer.steps.bdf2 import BDF2
-from simlayer.steps.equilibrium import Equilibrium
-from simlayer.steps.newmark import Newmark
-from simlayer.steps.symplectic_euler import SymplecticEuler
-from simlayer.verification import GradientCheck, GradientReport, check_gradients
+from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass, Step, SymplecticEuler
 
 __all__ = [
     "BDF2",

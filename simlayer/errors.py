@@ -1,8 +1,15 @@
-"""Failures of a simulation, and of what was seen of a body."""
+"""Errors and warnings, and the texts that they share."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+
+# How many of a list a message names.
+_LISTED = 5
 
 
 class SimulationError(RuntimeError):
@@ -89,3 +96,28 @@ class ConvergenceError(SimulationError):
     def __init__(self, message: str, history: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.history = history
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names, or all of them where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else f"there are {known}."
+
+
+def referred_force(forces: nn.ModuleDict, name: str, *, by: str) -> nn.Module:
+    """The force of a step that one of its other parts, `by`, refers to; raises ValueError if it has none."""
+    if name not in forces:
+        raise ValueError(f"{by} refers to a force {name!r} that the step does not have; {hint(name, forces)}")
+    return forces[name]
+
+
+def listed(vertices: Sequence[int]) -> str:
+    """The first few."""
+    more = f" and {len(vertices) - _LISTED} more" if len(vertices) > _LISTED else ""
+    return f"{list(vertices[:_LISTED])}{more}"
+
+
+def first_index(mask: Tensor) -> tuple[int, ...]:
+    """Of what is true, by all of its axes."""
+    return tuple(mask.nonzero()[0].tolist())

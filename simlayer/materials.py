@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from simlayer.fields import Matrix3
-from simlayer.functional.extension import extended
-from simlayer.functional.polar import stretch_trace
-from simlayer.quantities import PhysicalModule, Quantity, derived
+from simlayer.autodiff.taylor_extension import extended
+from simlayer.linalg.matrix3 import Matrix3
+from simlayer.linalg.polar import stretch_trace
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived
 
 Range = tuple[float, float] | None
 

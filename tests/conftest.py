@@ -4,6 +4,7 @@ Two invocations make the whole: `pytest -n 2 -m "not compiled"`, which checks ev
 runs, and `pytest -n 2 -m compiled`, without those checks, which the torch compiler cannot see through.
 """
 
+import importlib
 import os
 import sys
 
@@ -22,7 +23,8 @@ def pytest_configure(config):
         early = sorted(name for name in sys.modules if name.split(".")[0] == "simlayer")
         if early:
             raise pytest.UsageError(f"{early[0]} was imported before its runtime shape checks: by a plugin?")
-        install_import_hook("simlayer", "typechecks.checked")
+        importlib.import_module("support.typechecks")  # the hook looks for it as an attribute
+        install_import_hook("simlayer", "support.typechecks.checked")
     # The shape checks look into annotations, and OmegaConf's classes are made of an old kind.
     config.addinivalue_line("filterwarnings", "ignore:.*PEP 484 type hint typing.MutableMapping")
     # torch itself calls it when it first loads its forward-mode decompositions.

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from laws import (
+from support.materials import (
     LAWS,
     ROTATION_INVARIANT,
     array,

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from scenes import beam, free_box, moving, noise, rest
+from support.scenes import beam, free_box, moving, noise, rest
 from torch import Tensor
 
 from simlayer import (

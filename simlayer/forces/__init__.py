@@ -1,1 +1,18 @@
-"""Forces on the vertices of a body."""
+"""Forces on the vertices of a body: elasticity, loads, viscosity, and the interfaces of new ones."""
+
+from simlayer.forces.base import Force, Potential, RatePotential
+from simlayer.forces.elastic import ElasticForce
+from simlayer.forces.kelvin_voigt import KelvinVoigt
+from simlayer.forces.loads import DistributedLoad, NodalLoad
+from simlayer.forces.rayleigh import RayleighDamping
+
+__all__ = [
+    "DistributedLoad",
+    "ElasticForce",
+    "Force",
+    "KelvinVoigt",
+    "NodalLoad",
+    "Potential",
+    "RatePotential",
+    "RayleighDamping",
+]

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from simlayer.contact_state import ContactState
-from simlayer.derivatives import Derivatives
-from simlayer.quantities import PhysicalModule, Quantity
+from simlayer.forces.energy_derivatives import Derivatives
+from simlayer.quantities.quantity import PhysicalModule
 from simlayer.state import State
 
 
@@ -101,35 +100,6 @@ class Potential(Force, ABC):
     def prepare(self, state: State) -> None:
         if type(self).forward is Potential.forward:
             self.forward(state)
-
-
-class Contact(Potential, ABC):
-    """A potential that keeps vertices at a distance from something.
-
-    Attributes:
-        activation_distance: from which on it acts [m].
-        areas: the part of the surface that each vertex stands for, zero inside the body [m²].
-    """
-
-    stiffness = Quantity("Pa", positive=True)
-    activation_distance: float
-    areas: Tensor
-
-    @abstractmethod
-    def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        """Of each vertex to what it may touch [m], negative inside; infinite where there is no contact."""
-
-    @abstractmethod
-    def approach(self, state: State) -> Float[Tensor, "*batch N"]:
-        """How fast each vertex comes nearer to what it may touch [m/s]."""
-
-    @abstractmethod
-    def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
-        """What friction needs to know, differentiable in the positions and in all quantities."""
-
-    @abstractmethod
-    def stiffness_to_stop(self, energy: float) -> float:
-        """The stiffness [Pa] that takes up an energy per area [J/m²], pressed as far as it is meant to be."""
 
 
 class RatePotential(Force, ABC):

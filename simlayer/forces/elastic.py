@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.binding import bound, inputs_of
-from simlayer.elements import Elements, cells_first
-from simlayer.fields import Matrix3
+from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.fem.finite_elements import Elements, cells_first
+from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
-from simlayer.functional.pointwise import PointwiseEnergy
-from simlayer.functional.stress_forces import stress_forces
-from simlayer.inventory import Inventory
+from simlayer.linalg.matrix3 import Matrix3
 from simlayer.materials import Material
-from simlayer.mesh import Mesh
+from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.binding import bound, inputs_of
+from simlayer.quantities.named import Inventory
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.elements import Elements, cells_first
-from simlayer.fields import Matrix3
+from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.fem.finite_elements import Elements, cells_first
 from simlayer.forces.base import RatePotential
-from simlayer.functional.pointwise import PointwiseEnergy
-from simlayer.mesh import Mesh
-from simlayer.quantities import Quantity
+from simlayer.linalg.matrix3 import Matrix3
+from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from simlayer.errors import referred_force
 from simlayer.forces.base import Potential, RatePotential
-from simlayer.naming import referred_force
-from simlayer.quantities import Quantity
+from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 

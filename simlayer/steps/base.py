@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from simlayer.dissipation.base import Dissipation, Surroundings
-from simlayer.elements import Elements
-from simlayer.forces.base import Contact, Force
-from simlayer.masses import PointMass
-from simlayer.mesh import Mesh
-from simlayer.mesh_selection import vertex_indices
-from simlayer.quantities import PhysicalModule, Quantity, derived, derived_vectors
+from simlayer.contact.base import Contact
+from simlayer.dissipation import Dissipation, Surroundings
+from simlayer.fem.finite_elements import Elements
+from simlayer.forces.base import Force
+from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.selection import vertex_indices
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived, derived_vectors
 from simlayer.state import State
+from simlayer.steps.point_mass import PointMass
 
 
 class Step(PhysicalModule, ABC):

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from simlayer.errors import ConvergenceError
 from simlayer.forces.base import Force
-from simlayer.implicit.base import Problem
-from simlayer.implicit.continuation import minimize_in_steps
-from simlayer.implicit.rigid_motions import unresisted
-from simlayer.mesh import Mesh
+from simlayer.mesh.mesh import Mesh
+from simlayer.solvers.load_stepping import minimize_in_steps
+from simlayer.solvers.problem import Problem
+from simlayer.solvers.rigid_body_modes import unresisted
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
 

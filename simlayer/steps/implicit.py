@@ -10,17 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.binding import inputs_of
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force, Potential, RatePotential
-from simlayer.implicit.base import Problem
-from simlayer.implicit.block_matrix import Assembly
-from simlayer.implicit.newton import Newton
-from simlayer.implicit.solvers import LinearSolver, solver_for
-from simlayer.mesh import Mesh
+from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.binding import inputs_of
+from simlayer.solvers.block_matrix import Assembly
+from simlayer.solvers.linear import LinearSolver, solver_for
+from simlayer.solvers.newton import Newton
+from simlayer.solvers.problem import Problem
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.steps.increment import Increment
+from simlayer.steps.implicit_solve import Increment
 from simlayer.steps.incremental_potential import Motion, Terms
 from simlayer.steps.mass_matrix import ConsistentMass, LumpedMass, MassMatrix
 

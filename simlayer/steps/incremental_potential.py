@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.dissipation.base import Dissipation
+from simlayer.dissipation import Dissipation
 from simlayer.errors import PenetrationError
 from simlayer.forces.base import Potential, RatePotential
-from simlayer.implicit.base import Balance, Problem, Tangent, flattened
-from simlayer.implicit.block_matrix import Assembly
-from simlayer.implicit.conjugate_gradients import Product
+from simlayer.solvers.block_matrix import Assembly
+from simlayer.solvers.conjugate_gradients import Product
+from simlayer.solvers.problem import Balance, Problem, Tangent, flattened
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.mass_matrix import MassMatrix

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.elements import Elements
+from simlayer.autodiff.implicit_function import Root
 from simlayer.errors import ConvergenceError
-from simlayer.implicit.base import flattened
-from simlayer.implicit.conjugate_gradients import conjugate_gradients
-from simlayer.implicit.root import Root
+from simlayer.fem.finite_elements import Elements
+from simlayer.solvers.conjugate_gradients import conjugate_gradients
+from simlayer.solvers.problem import flattened
 from simlayer.steps.base import Step
 
 _TOLERANCE = {torch.float64: 1e-14, torch.float32: 1e-6}

@@ -1,0 +1,91 @@
+"""Known initial states: at rest, thrown, or moving so that a material can be identified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simlayer.mesh.mesh import Mesh, MeshError
+from simlayer.state import State
+
+Speeds = float | int | Sequence[float | int]
+
+
+def at_rest(mesh: Mesh, held: Bool[Tensor, "N 3"]) -> State:
+    """One scene: the rest shape, not moving."""
+    return State.at_rest(mesh.vertices[None])
+
+
+def thrown(mesh: Mesh, held: Bool[Tensor, "N 3"], *, velocity: Sequence[float | int]) -> State:
+    """One scene: the rest shape, moving as a whole.
+
+    Args:
+        mesh: the body.
+        held: the components that do not move.
+        velocity: [m/s], three components.
+
+    Raises:
+        ValueError: if they are not three.
+    """
+    if len(velocity) != 3:
+        raise ValueError(f"velocity must have three components in m/s, got {list(velocity)}.")
+    velocities = mesh.vertices.new_tensor(velocity).expand(1, *mesh.vertices.shape)
+    return State(mesh.vertices[None], velocities.masked_fill(held, 0.0))
+
+
+def pulled_and_twisted(
+    mesh: Mesh, held: Bool[Tensor, "N 3"], *, pull: Speeds = 2.0, twist: Speeds = 8.0
+) -> State:
+    """The rest shape with velocities that grow from the held vertices to the far end.
+
+    Pulling excites Young's modulus and twisting the shear modulus, which together tell Poisson's ratio; a
+    sagging body hardly does.
+
+    Args:
+        mesh: the body.
+        held: the components that stay at rest, of vertices at one end.
+        pull: speed of the far end, away from the held one [m/s]; several make as many scenes.
+        twist: speed of the far end around the axis, as far from it as the body is long [m/s]; likewise.
+
+    Raises:
+        MeshError: if nothing is held, or not at one end.
+        ValueError: if there are several of both, but not as many.
+    """
+    ends = held.all(1)
+    if not bool(ends.any()):
+        raise MeshError(f"{mesh.source}: pulling and twisting needs vertices that are held, at one end.")
+    axis, along, length = _axis(mesh, ends)
+    arms = mesh.vertices - mesh.vertices[ends].mean(0)
+    around = torch.linalg.cross(axis.expand_as(arms), arms) / length
+    columns = _column(pull), _column(twist)
+    counts = [len(column) for column in columns]
+    if 0 in counts or (1 not in counts and counts[0] != counts[1]):
+        raise ValueError(
+            "pull and twist must be as many speeds, or one of them a single one, got "
+            f"{counts[0]} and {counts[1]}."
+        )
+    pulls, twists = torch.broadcast_tensors(*columns)
+    velocities = (along / length)[:, None] * (pulls * axis + twists * around)
+    velocities = velocities.masked_fill(ends[:, None], 0.0)
+    return State(mesh.vertices.expand_as(velocities), velocities)
+
+
+def _column(speeds: Speeds) -> Float[Tensor, "B 1 1"]:
+    several = [speeds] if isinstance(speeds, int | float) else speeds
+    return torch.tensor([float(speed) for speed in several])[:, None, None]
+
+
+def _axis(
+    mesh: Mesh, ends: Bool[Tensor, "N"]
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "N"], Float[Tensor, ""]]:
+    """The direction from the held end to the far one, how far along it vertices are, and the largest."""
+    arms = mesh.vertices - mesh.vertices[ends].mean(0)
+    axis = torch.nn.functional.normalize(arms.mean(0), dim=0)
+    along = arms @ axis
+    length = along.max()
+    if not float(length) > 0.01 * float(arms.norm(dim=1).max()):
+        raise MeshError(f"{mesh.source}: the held vertices must lie at one end, not around the middle.")
+    return axis, along, length

@@ -1,0 +1,172 @@
+"""Pictures of bodies, fields and paths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from simlayer.mesh.faces import boundary_and_owners
+from simlayer.mesh.mesh import Mesh
+
+COLORS = matplotlib.colormaps["YlOrRd"]
+
+
+def convergence_picture(
+    path: Path, losses: Sequence[float], values: Mapping[str, Sequence[float]], reference: Mapping[str, float]
+) -> None:
+    """The loss, and every quantity with its reference, over the epochs."""
+    figure = Figure(figsize=(4 * (1 + len(values)), 3), layout="constrained")
+    axes = figure.subplots(1, 1 + len(values), squeeze=False)[0]
+    numbers = np.arange(len(losses))
+    for axis, (label, series) in zip(axes, {"loss": losses, **values}.items(), strict=True):
+        axis.plot(numbers, series, "o-", markersize=3)
+        if label in reference:
+            axis.axhline(reference[label], color="0.5", linestyle="--", label="reference", zorder=0)
+            axis.legend(frameon=False)
+        if label == "loss":
+            axis.set_yscale("log")
+        axis.set(title=label, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def body_picture(
+    bodies: Mapping[str, Float[Tensor, "N 3"]],
+    target: Float[Tensor, "N 3"],
+    boundary: Int[Tensor, "S 3"],
+) -> Figure:
+    """Bodies by title, coloured by their distance to the target, whose edges are drawn over each.
+
+    Where the target is not known (NaN), a body counts as on it.
+    """
+    targets = {
+        title: torch.where(target.isnan(), positions, target).cpu() for title, positions in bodies.items()
+    }
+    bodies = {title: positions.cpu() for title, positions in bodies.items()}
+    distances = {title: 1e3 * (positions - targets[title]).norm(dim=1) for title, positions in bodies.items()}
+    scale = Normalize(0, max(float(distance.max()) for distance in distances.values()))
+    figure = Figure(figsize=(5 * len(bodies) + 0.8, 3), layout="constrained")
+    axes = figure.subplots(1, len(bodies), squeeze=False, sharex=True, sharey=True)[0]
+    for axis, (title, positions) in zip(axes, bodies.items(), strict=True):
+        colors = COLORS(scale(distances[title][boundary].mean(1).numpy()))
+        draw_surface(axis, positions[boundary].numpy(), colors)
+        _draw_edges(axis, targets[title][boundary].numpy())
+        axis.set_title(f"{title}, up to {distances[title].max():.2g} mm from the target (lines)")
+    bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes), shrink=0.8)
+    bar.set_label("distance to the target [mm]")
+    return figure
+
+
+def field_picture(path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str) -> None:
+    """Fields by title, one value a cell, on the outside and on a cut along the middle of the body."""
+    low = min(float(field.min()) for field in fields.values())
+    high = max(float(field.max()) for field in fields.values())
+    scale = LogNorm(low, high) if 0 < low < high else Normalize(low, high)
+    figure = Figure(figsize=(5 * len(fields) + 0.8, 5), layout="constrained")
+    axes = figure.subplots(2, len(fields), squeeze=False, sharex=True, sharey=True)
+    for column, (title, field) in enumerate(fields.items()):
+        for row, cells in enumerate((torch.arange(len(mesh.cells)), _far_half(mesh))):
+            triangles, owners = boundary_and_owners(mesh.cells[cells], len(mesh.vertices))
+            colors = COLORS(scale(field.cpu()[cells][owners].numpy()))
+            draw_surface(axes[row, column], mesh.vertices[triangles].numpy(), colors)
+        axes[0, column].set_title(title)
+    bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes.flat), shrink=0.8)
+    bar.set_label(label)
+    figure.savefig(path, dpi=150)
+
+
+def _far_half(mesh: Mesh) -> Int[Tensor, "_"]:
+    """The cells behind the middle of the body, seen from where pictures are seen from."""
+    middles = mesh.vertices[mesh.cells].mean(1)
+    return (middles[:, 1] >= mesh.bounds[:, 1].mean()).nonzero().flatten()
+
+
+def draw_surface(axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Float[np.ndarray, "S 4"]) -> None:
+    """What of a surface faces the viewer, in these colours."""
+    visible, points, light = _seen(triangles)
+    colors = colors[visible] * np.append(np.repeat(light[:, None], 3, 1), np.ones((len(light), 1)), 1)
+    axis.add_collection(PolyCollection(list(points), facecolors=colors, edgecolors=colors, linewidths=0.5))
+    axis.set_aspect("equal")
+    axis.set_axis_off()
+    axis.autoscale_view()
+
+
+def _draw_edges(axis: Axes, triangles: Float[np.ndarray, "S 3 3"]) -> None:
+    _, points, _ = _seen(triangles)
+    loops = points[:, [0, 1, 2, 0]]
+    axis.add_collection(LineCollection(list(loops), colors="black", linewidths=0.4))
+    axis.autoscale_view()
+
+
+def _seen(
+    triangles: Float[np.ndarray, "S 3 3"],
+) -> tuple[Int[np.ndarray, "V"], Float[np.ndarray, "V 3 2"], Float[np.ndarray, "V"]]:
+    """Triangles that face the viewer, far ones first: their indices, corners on the page, and brightness."""
+    azimuth, elevation = math.radians(-55), math.radians(22)
+    right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
+    towards = np.array([math.cos(azimuth), math.sin(azimuth), 0.0]) * math.cos(elevation)
+    towards[2] = math.sin(elevation)
+    up = np.cross(towards, right)
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    order = np.argsort(triangles.mean(1) @ towards)
+    visible = order[(normals @ towards)[order] > 0]
+    light = 0.75 + 0.25 * (normals[visible] @ np.array([0.0, 0.0, 1.0])).clip(0)
+    return visible, triangles[visible] @ np.stack([right, up], 1), light
+
+
+def path_picture(
+    times: Float[Tensor, "T"],
+    seen: Float[Tensor, "T K 3"],
+    simulated: Mapping[str, Float[Tensor, "T K 3"]],
+    names: Sequence[str],
+) -> Figure:
+    """Displacements [m] over time [s], one panel a marker: dots where it was seen, a line per simulation.
+
+    At a single time, dots too.
+    """
+    found, guess = (
+        ({"lw": 1.2}, {"lw": 0.8, "ls": ":"}) if len(times) > 1 else ({"marker": "+"}, {"marker": "x"})
+    )
+    columns = len(names) if len(names) <= 3 else math.ceil(math.sqrt(len(names)))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(4.5 * columns, 2.8 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    *others, last = simulated
+    for k, (name, axis) in enumerate(zip(names, axes.flat, strict=False)):
+        for j, component in enumerate("xyz"):
+            color = f"C{j}"
+            axis.plot(times, 1e3 * seen[:, k, j], ".", color=color, markersize=4, label=f"{component}, seen")
+            axis.plot(
+                times, 1e3 * simulated[last][:, k, j], color=color, label=f"{component}, {last}", **found
+            )
+            for title in others:
+                path = 1e3 * simulated[title][:, k, j]
+                axis.plot(times, path, color=color, label=f"{component}, {title}", **guess)
+        axis.set_title(name, fontsize="medium")
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("time [s]")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("displacement [mm]")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small"
+    )
+    return figure

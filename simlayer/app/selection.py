@@ -1,0 +1,95 @@
+"""Choosing vertices of a mesh by tag, box or plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from simlayer.mesh.mesh import Mesh, MeshError
+
+KINDS = ("tag", "box", "plane")
+
+
+def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
+    """Indices of the vertices that a selection names, at least one.
+
+    Args:
+        mesh: the body.
+        selection: one of `{"tag": name}`, with a vertex set or several; `{"box": {"lower": ..., "upper":
+            ...}}`, with opposite corners [m]; `{"plane": {"point": ..., "normal": ...}}`: what lies on the
+            plane or on the side from which the normal points away. The others may be None.
+
+    Raises:
+        MeshError: if none or several are given, a tag is unknown, or no vertex is chosen.
+    """
+    given = {kind: value for kind, value in selection.items() if value is not None and kind in KINDS}
+    if len(given) != 1:
+        raise MeshError(
+            f"vertices are chosen by exactly one of {', '.join(KINDS)}, got {list(given) or 'none of them'}; "
+            "set the others to null."
+        )
+    ((kind, value),) = given.items()
+    # A thousandth of a cell: coordinates in files are rounded.
+    tolerance = 1e-3 * float(mesh.volumes.mean()) ** (1 / 3)
+    finders: dict[str, Callable[[Mesh, Any, float], Tensor]]
+    finders = {"tag": _tagged, "box": _in_box, "plane": _behind_plane}
+    indices = finders[kind](mesh, value, tolerance)
+    if not len(indices):
+        lower, upper = ([round(x, 6) for x in bound] for bound in mesh.bounds.tolist())
+        raise MeshError(
+            f"{mesh.source}: no vertex lies in {kind} {value}; the body reaches from {lower} to {upper} m, "
+            f"and its tags are {tags(mesh)}."
+        )
+    return indices
+
+
+def tags(mesh: Mesh) -> str:
+    return ", ".join(f"{name!r} ({len(found)})" for name, found in mesh.vertex_sets.items()) or "none"
+
+
+def components(names: str) -> Bool[Tensor, "3"]:
+    """The mask of components named by some of the letters x, y, z."""
+    if not names or set(names) - set("xyz"):
+        raise MeshError(f"components must be some of the letters x, y, z, got {names!r}.")
+    return torch.tensor([letter in names for letter in "xyz"])
+
+
+def held_components(mesh: Mesh, selection: Mapping[str, Any] | None) -> Bool[Tensor, "N 3"]:
+    """Which components of which vertices a selection with `components` (by default all three) holds."""
+    held = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+    if selection is not None:
+        held[select(mesh, selection)] = components(selection.get("components", "xyz"))
+    return held
+
+
+def _tagged(mesh: Mesh, names: str | Sequence[str], tolerance: float) -> Tensor:
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in mesh.vertex_sets:
+            raise MeshError(f"{mesh.source} has no vertices tagged {name!r}; its tags: {tags(mesh)}.")
+    return torch.cat([mesh.vertex_sets[name] for name in names]).unique()
+
+
+def _in_box(mesh: Mesh, box: Mapping[str, Sequence[float]], tolerance: float) -> Tensor:
+    lower, upper = _point(box, "box", "lower"), _point(box, "box", "upper")
+    inside = (mesh.vertices >= lower - tolerance) & (mesh.vertices <= upper + tolerance)
+    return inside.all(1).nonzero().flatten()
+
+
+def _behind_plane(mesh: Mesh, plane: Mapping[str, Sequence[float]], tolerance: float) -> Tensor:
+    point, normal = _point(plane, "plane", "point"), _point(plane, "plane", "normal")
+    if not float(normal.norm()) > 0:
+        raise MeshError("the normal of a plane must not be zero.")
+    heights = (mesh.vertices - point) @ (normal / normal.norm())
+    return (heights <= tolerance).nonzero().flatten()
+
+
+def _point(shape: Mapping[str, Sequence[float]], kind: str, name: str) -> Tensor:
+    value = shape.get(name)
+    if value is None or len(value) != 3:
+        raise MeshError(f"a {kind} needs {name}: three numbers, got {value}.")
+    return torch.tensor([float(x) for x in value])

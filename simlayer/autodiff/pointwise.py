@@ -1,0 +1,246 @@
+"""The tracer: value, gradient and Hessian product of a scalar energy as plain operators.
+
+An energy density is written for scalars. Traced once, on scalars, its derivatives become graphs of plain
+operators that broadcast over any number of cells, samples and parameters, and that work in eager mode,
+under checkpointing, in forward mode, compiled, and differentiated again. `torch.func.grad` called inside a
+step would not: it fails inside a checkpoint, and its graph would be rebuilt at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_map
+
+from simlayer.autodiff.partition import split
+from simlayer.autodiff.simplify import simplify
+from simlayer.autodiff.tracing import inputs_read, trace
+
+# psi(coefficients, arguments) -> scalar
+Energy = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
+
+
+class PointwiseEnergy(nn.Module):
+    """A traced energy psi(coefficients, arguments) of scalars, and its first two derivatives.
+
+    Args:
+        energy: maps two tuples of 0-d tensors to a 0-d tensor by elementwise operations.
+        coefficients: 0-d tensors to trace with, a valid value each.
+        arguments: 0-d tensors to trace with, a generic point.
+        shared: how many of the first coefficients are no scalars but the weights of a network, the same
+            everywhere. An energy with any may use every operation, and is mapped over the points instead of
+            broadcast.
+
+    Attributes:
+        used: the indices of the coefficients that the energy reads; its methods take only these.
+    """
+
+    def __init__(
+        self,
+        energy: Energy,
+        coefficients: Sequence[Tensor],
+        arguments: Sequence[Tensor],
+        *,
+        shared: int = 0,
+    ) -> None:
+        super().__init__()
+        self.used = _read(energy, coefficients, arguments)
+        self.shared = sum(index < shared for index in self.used)
+        count, size = len(self.used), len(arguments)
+        values = list(coefficients)
+
+        def value(*tensors: Tensor) -> Tensor:
+            for index, tensor in zip(self.used, tensors, strict=False):
+                values[index] = tensor
+            return energy(tuple(values), tensors[count:])
+
+        own, every = slice(count, None), slice(None)
+        inputs = [*(coefficients[index] for index in self.used), *arguments]
+        self._value = _graph(value, *inputs)
+        # Traced when it is first asked for: explicit steps never do.
+        self._hessian: fx.GraphModule | None = None
+        self._example = inputs
+        self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
+        if self.shared:
+            self._gradient = _graph(_slopes(value, own), *inputs)
+            return
+        pullback = _product(value, every, own, count + size)
+        joint = _graph(_both(_slopes(value, own), pullback, count + size), *inputs, *arguments)
+        # Parts of one graph, which agree to the last bit.
+        self._gradient, self._pullback = split(joint, count + size, size, keep=lambda node: False)
+        self._keeping, self._pullback_of_kept = split(joint, count + size, size, keep=lambda node: True)
+        self._tangent = _graph(_product(value, own, every, count + size), *inputs, *inputs)
+
+    def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
+        """The energy at every point."""
+        return self._everywhere(self._value, coefficients, arguments)
+
+    def gradient(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Its derivatives with respect to the arguments."""
+        if not self.shared and torch.is_grad_enabled():
+            return _Gradient.apply(self, *coefficients, *arguments)
+        return self._everywhere(self._gradient, coefficients, arguments)
+
+    def gradient_and_kept(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The gradient, and what the pullback at this point would otherwise compute again."""
+        results = self._keeping(*coefficients, *arguments)
+        return results[: len(arguments)], results[len(arguments) :]
+
+    def pullback(
+        self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor], kept: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, ...]:
+        """The vector-Jacobian product of the gradient with coefficients and arguments, of their shapes.
+
+        Differentiable where nothing was kept.
+        """
+        run = self._pullback_of_kept if kept else self._pullback
+        gradients = run(*inputs, *kept, *cotangents)
+        return tuple(_fitted(g, x.shape) for g, x in zip(gradients, inputs, strict=True))
+
+    def tangent(self, inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The derivative of the gradient along a direction of coefficients and arguments."""
+        return self._tangent(*inputs, *directions)
+
+    def hessian_product(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], direction: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The derivative of the gradient along a direction."""
+        return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
+
+    def hessian(
+        self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], *, point_axes: int
+    ) -> Float[Tensor, "*batch_and_points n n"]:
+        """The matrix of second derivatives by the n arguments, fields with the axes of points first."""
+        count = len(arguments)
+        if self._hessian is None:
+            derivatives = _second_derivatives(self._gradient, len(self.used))
+            self._hessian = _graph(derivatives, *self._example)
+        lower = self._everywhere(self._hessian, coefficients, arguments)
+        shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
+        indices = range(count)
+        entries = [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
+        entries = [entry.expand(shape) for entry in entries]
+        stacked = torch.stack(entries, -1).unflatten(-1, (count, count))
+        return stacked.movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
+
+    def _everywhere(
+        self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
+    ) -> Any:
+        if not self.shared:
+            return graph(*coefficients, *arguments)
+        weights, fields = coefficients[: self.shared], [*coefficients[self.shared :], *arguments]
+        shape = torch.broadcast_shapes(*(field.shape for field in fields))
+        flat = [field.expand(shape).reshape(-1) for field in fields]
+        mapped = torch.func.vmap(graph, (*[None] * len(weights), *[0] * len(flat)))(*weights, *flat)
+        return tree_map(lambda result: result.reshape(shape), mapped)
+
+
+class _Gradient(torch.autograd.Function):
+    """The gradient as one node of the autograd graph, whose derivatives are traced graphs too.
+
+    Recorded operator by operator, backward would execute twice as many.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(law: PointwiseEnergy, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return law._gradient(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.law, *tensors = inputs
+        ctx.shapes = [result.shape for result in output]
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.law.pullback(ctx.saved_tensors, cotangents)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *directions: Tensor | None) -> tuple[Tensor, ...]:
+        pairs = zip(ctx.saved_tensors, directions, strict=True)
+        given = [torch.zeros_like(x) if dx is None else dx for x, dx in pairs]
+        tangents = ctx.law.tangent(ctx.saved_tensors, given)
+        return tuple(_fitted(t, shape) for t, shape in zip(tangents, ctx.shapes, strict=True))
+
+
+def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
+    """Summed over what the input was broadcast over, and expanded where the derivative is constant."""
+    if derivative.shape == shape:
+        return derivative
+    if derivative.numel() <= shape.numel():
+        derivative = derivative.expand(torch.broadcast_shapes(derivative.shape, shape))
+    return derivative.sum_to_size(shape)
+
+
+def _slopes(function: Callable[..., Tensor], wanted: slice) -> Callable[..., tuple[Tensor, ...]]:
+    """The derivatives with respect to some of the inputs."""
+    return lambda *x: torch.func.grad(lambda y: function(*_replaced(x, wanted, y)))(x[wanted])
+
+
+def _product(
+    function: Callable[..., Tensor], wanted: slice, along: slice, num_inputs: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The derivatives with respect to `wanted` of the derivative in a direction of the inputs `along`."""
+
+    # Reverse over reverse: forward modes do not broadcast when they are traced on scalars.
+    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
+        x, direction = tensors[:num_inputs], tensors[num_inputs:]
+
+        def directional(y: tuple[Tensor, ...]) -> Tensor:
+            slopes = _slopes(function, along)(*_replaced(x, wanted, y))
+            terms = [g * d for g, d in zip(slopes, direction, strict=True)]
+            return sum(terms[1:], terms[0])
+
+        return torch.func.grad(directional)(x[wanted])
+
+    return derivatives
+
+
+def _both(
+    outputs: Callable[..., tuple[Tensor, ...]], pullback: Callable[..., tuple[Tensor, ...]], num_inputs: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The outputs of the first inputs, and their pullback."""
+    return lambda *tensors: (*outputs(*tensors[:num_inputs]), *pullback(*tensors))
+
+
+def _second_derivatives(
+    gradient: Callable[..., tuple[Tensor, ...]], count: int
+) -> Callable[..., tuple[Tensor, ...]]:
+    """Derivatives of a traced gradient by the inputs after the first `count`: the lower triangle, by rows."""
+
+    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
+        arguments = tensors[count:]
+        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)[:2]
+        zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
+        units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
+        return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])
+
+    return derivatives
+
+
+def _graph(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
+    graph = trace(function, *example)
+    simplify(graph)
+    return graph
+
+
+def _replaced(tensors: tuple[Tensor, ...], where: slice, new: Sequence[Tensor]) -> list[Tensor]:
+    replaced = list(tensors)
+    replaced[where] = new
+    return replaced
+
+
+def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[int, ...]:
+    """Which coefficients the energy depends on."""
+    count = len(coefficients)
+    graph = trace(lambda *tensors: energy(tensors[:count], tensors[count:]), *coefficients, *arguments)
+    return tuple(index for index in inputs_read(graph) if index < count)

@@ -1,0 +1,20 @@
+"""Contact of a body with obstacles: the interface, barriers, friction, and shapes of obstacles."""
+
+from simlayer.contact.barrier_contact import BarrierContact
+from simlayer.contact.base import Contact, ContactState
+from simlayer.contact.friction import CoulombFriction
+from simlayer.contact.obstacle import Obstacle
+from simlayer.contact.shapes import Box, Capsule, Cylinder, HalfSpace, Sphere
+
+__all__ = [
+    "BarrierContact",
+    "Box",
+    "Capsule",
+    "Contact",
+    "ContactState",
+    "CoulombFriction",
+    "Cylinder",
+    "HalfSpace",
+    "Obstacle",
+    "Sphere",
+]

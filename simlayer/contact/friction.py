@@ -1,0 +1,108 @@
+"""Dry friction where a body touches something."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.contact.base import ContactState, Touching
+from simlayer.contact.friction_law import (
+    dissipation_gradient,
+    dissipation_hessian,
+    dissipation_potential,
+    kept_by_friction,
+    tangential,
+)
+from simlayer.dissipation import Dissipation, LaggedPotential, Surroundings
+from simlayer.errors import referred_force
+from simlayer.quantities.quantity import Quantity
+from simlayer.state import State
+
+
+class CoulombFriction(Dissipation):
+    """Smooth Coulomb friction: mu N against the sliding, less below a threshold speed.
+
+    N and the normals are those of the contact at the start of a step. Explicit steps solve for the velocity
+    of each vertex in closed form, implicit ones add the dissipation potential to their sum: first order,
+    stable at any dt, and friction never adds energy. What should stick creeps: within the friction cone a
+    body on an incline of angle t slides at 1 - sqrt(1 - tan(t)/mu) thresholds.
+
+    Args:
+        contact: the name of a contact among the step's forces.
+        coefficient: mu, positive.
+        threshold_speed: [m/s], positive: a thousandth of the speeds of interest is a start.
+
+    Raises:
+        ValueError: if the threshold is not positive; by the step, if it has no contact of this name.
+    """
+
+    has_potential: ClassVar[bool] = True
+    coefficient = Quantity("1", positive=True)
+
+    def __init__(self, contact: str, *, coefficient: float | Tensor, threshold_speed: float = 1e-3) -> None:
+        super().__init__()
+        if not 0 < threshold_speed < float("inf"):
+            raise ValueError(f"threshold_speed must be a positive number of m/s, got {threshold_speed}.")
+        self.contact, self.threshold_speed = contact, threshold_speed
+        self.coefficient = coefficient
+
+    def connect(self, forces: nn.ModuleDict) -> None:
+        """Check the contact; raises ValueError if there is none of this name, or if it is not one."""
+        force = referred_force(forces, self.contact, by="CoulombFriction")
+        if not hasattr(force, "contact_state"):
+            raise ValueError(
+                f"CoulombFriction needs a contact, such as BarrierContact, but {self.contact!r} is "
+                f"{type(force).__name__}."
+            )
+
+    def forward(
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
+    ) -> Float[Tensor, "*batch N 3"]:
+        touch = self._touch(state.positions, surroundings.forces)
+        sliding = tangential(velocities - touch.velocities, touch.normals)
+        most_lost = surroundings.dt * self.coefficient * touch.normal_force * surroundings.inverse_masses
+        kept = kept_by_friction(sliding, most_lost, self.threshold_speed)
+        return velocities - (1 - kept)[..., None] * sliding
+
+    def lagged_potential(
+        self, positions: Float[Tensor, "*batch N 3"], forces: nn.ModuleDict
+    ) -> LaggedPotential:
+        touch = self._touch(positions, forces)
+        return LaggedFriction(touch, self.coefficient * touch.normal_force, self.threshold_speed)
+
+    def _touch(self, positions: Tensor, forces: nn.ModuleDict) -> ContactState:
+        return cast(Touching, forces[self.contact]).contact_state(positions)
+
+    def extra_repr(self) -> str:
+        return (
+            f"contact = {self.contact}, threshold_speed = {self.threshold_speed:g} m/s\n"
+            + super().extra_repr()
+        )
+
+
+class LaggedFriction(LaggedPotential):
+    """The dissipation potential of friction with a contact as it was at the start of a step.
+
+    Args:
+        touch: the contact.
+        limit: the largest friction of each vertex [N].
+        threshold: [m/s].
+    """
+
+    def __init__(self, touch: ContactState, limit: Float[Tensor, "*batch N"], threshold: float) -> None:
+        self.touch, self.limit, self.threshold = touch, limit, threshold
+
+    def energy(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
+        return dissipation_potential(self._sliding(velocities), self.limit, self.threshold)
+
+    def gradient(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return dissipation_gradient(self._sliding(velocities), self.limit, self.threshold)
+
+    def hessian(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3 3"]:
+        sliding, normals = self._sliding(velocities), self.touch.normals
+        return dissipation_hessian(sliding, normals, self.limit, self.threshold)
+
+    def _sliding(self, velocities: Tensor) -> Tensor:
+        return tangential(velocities - self.touch.velocities, self.touch.normals)

@@ -1,0 +1,56 @@
+"""Whether an obstacle is where it can be meant to be."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.errors import listed
+
+# An activation distance of so much of the body's size would hold it up in the air.
+_LARGEST = 0.25
+# So many roundings of positions are a tenth of the least activation distance.
+_ROUNDINGS = 100
+
+
+def check_placement(
+    positions: Float[Tensor, "*batch N 3"], distances: Float[Tensor, "*batch N"], activation_distance: float
+) -> None:
+    """Raise ValueError if a body penetrates an obstacle, or if the activation distance is of another scale.
+
+    Args:
+        positions: of the body [m].
+        distances: of its vertices to the obstacle [m]; infinite for those that cannot touch it.
+        activation_distance: [m].
+    """
+    _check_scale(positions, activation_distance)
+    # Of a batch, the sample that is worst.
+    deepest = distances.reshape(-1, distances.shape[-1])
+    deepest = deepest[deepest.amin(-1).argmin()]
+    wrong = (deepest <= 0).nonzero().flatten().tolist()
+    if not wrong:
+        return
+    depth = 0.0 - float(deepest.min())
+    if len(wrong) == int(deepest.isfinite().sum()):
+        raise ValueError(
+            f"the whole body is inside the obstacle, up to {depth:.3g} m deep. Is the obstacle inside out "
+            "(the normal of a half-space points out of it), or in another place? If the body starts "
+            "elsewhere than in its rest shape, give its positions as start=."
+        )
+    raise ValueError(
+        f"the body starts inside the obstacle: vertices {listed(wrong)}, up to {depth:.3g} m deep. "
+        f"Move them apart by more than that; contact begins at {activation_distance:g} m. If the body starts "
+        "elsewhere than in its rest shape, give its positions as start=."
+    )
+
+
+def _check_scale(positions: Tensor, activation_distance: float) -> None:
+    size = float((positions.amax(-2) - positions.amin(-2)).amax())
+    least = 10 * _ROUNDINGS * torch.finfo(positions.dtype).eps * float(positions.abs().max())
+    if not least < activation_distance <= _LARGEST * size:
+        raise ValueError(
+            f"activation_distance must be more than {least:.2g} m, which positions in {positions.dtype} "
+            f"resolve well, and at most {_LARGEST * size:.2g} m, a quarter of the body's size; got "
+            f"{activation_distance:g} m. A thousandth to a hundredth of the size is usual."
+        )

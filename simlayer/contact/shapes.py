@@ -1,0 +1,147 @@
+"""Obstacles of simple shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.contact.obstacle import Obstacle, Point
+from simlayer.contact.signed_distance import box, capsule, cylinder, length
+from simlayer.quantities.quantity import Quantity, derived
+
+
+class HalfSpace(Obstacle):
+    """Everything below a plane.
+
+    Args:
+        point: on the plane [m].
+        normal: out of the half-space, of any length.
+        rotation: of the normal, as for `Obstacle`.
+
+    Raises:
+        ValueError: if the normal is zero.
+    """
+
+    normal = Quantity("1", over="components")
+
+    def __init__(
+        self,
+        point: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        normal: Sequence[float] | Tensor = (0.0, 0.0, 1.0),
+        *,
+        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    ) -> None:
+        super().__init__(translation=point, rotation=rotation)
+        self.normal = normal
+        if not bool((self.normal != 0).any(-1).all()):
+            raise ValueError(f"normal must not be zero, got {self.normal.tolist()}.")
+
+    @derived
+    def direction(self) -> Float[Tensor, "*batch 3"]:
+        """The unit normal in own coordinates."""
+        return self.normal / self.normal.square().sum(-1, keepdim=True).sqrt()
+
+    def signed_distance(self, point: Point) -> Tensor:
+        n = self.direction
+        return n[0] * point[0] + n[1] * point[1] + n[2] * point[2]
+
+
+class Sphere(Obstacle):
+    """A ball.
+
+    Args:
+        radius: [m].
+        center: [m].
+    """
+
+    radius = Quantity("m", positive=True)
+
+    def __init__(self, radius: float | Tensor, center: Sequence[float] | Tensor = (0.0, 0.0, 0.0)) -> None:
+        super().__init__(translation=center)
+        self.radius = radius
+
+    def signed_distance(self, point: Point) -> Tensor:
+        return length(*point) - self.radius
+
+
+class Box(Obstacle):
+    """A block with sharp edges.
+
+    Args:
+        size: lengths of its sides [m].
+        center: [m].
+        rotation: see `Obstacle`; without, the sides are along the axes.
+    """
+
+    size = Quantity("m", over="components", positive=True)
+
+    def __init__(
+        self,
+        size: Sequence[float] | Tensor,
+        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        *,
+        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    ) -> None:
+        super().__init__(translation=center, rotation=rotation)
+        self.size = size
+
+    def signed_distance(self, point: Point) -> Tensor:
+        return box(*point, self.size)
+
+
+class Capsule(Obstacle):
+    """All points within a radius of a line along z.
+
+    Args:
+        radius: [m].
+        height: of the line, the round ends not counted [m].
+        center: [m].
+        rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
+    """
+
+    radius = Quantity("m", positive=True)
+    height = Quantity("m", positive=True)
+
+    def __init__(
+        self,
+        radius: float | Tensor,
+        height: float | Tensor,
+        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        *,
+        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    ) -> None:
+        super().__init__(translation=center, rotation=rotation)
+        self.radius, self.height = radius, height
+
+    def signed_distance(self, point: Point) -> Tensor:
+        return capsule(*point, self.radius, self.height)
+
+
+class Cylinder(Obstacle):
+    """A cylinder along z with flat ends and sharp edges.
+
+    Args:
+        radius: [m].
+        height: [m].
+        center: [m].
+        rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
+    """
+
+    radius = Quantity("m", positive=True)
+    height = Quantity("m", positive=True)
+
+    def __init__(
+        self,
+        radius: float | Tensor,
+        height: float | Tensor,
+        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        *,
+        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    ) -> None:
+        super().__init__(translation=center, rotation=rotation)
+        self.radius, self.height = radius, height
+
+    def signed_distance(self, point: Point) -> Tensor:
+        return cylinder(*point, self.radius, self.height)

@@ -1,0 +1,69 @@
+"""Derivatives of an energy that a module defines, traced once per shape of what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from simlayer.autodiff.tracing import trace
+from simlayer.quantities.binding import bound, inputs_of
+from simlayer.quantities.named import Inventory
+from simlayer.quantities.quantity import PhysicalModule
+
+Function = Callable[..., Tensor]
+
+
+class Derivatives:
+    """The first two derivatives of `module.energy(*arguments)` with respect to its last argument.
+
+    As plain operators that work eager, checkpointed, compiled and in forward mode. Copies, pickled ones too,
+    start without what was traced.
+    """
+
+    def __init__(self) -> None:
+        self._traced: dict[Hashable, fx.GraphModule] = {}
+
+    def gradient(self, module: PhysicalModule, *arguments: Tensor) -> Tensor:
+        """The gradient of the sum over samples."""
+        return self._derivative(_gradient, module, *arguments)
+
+    def hessian_product(self, module: PhysicalModule, *arguments: Tensor) -> Tensor:
+        """The derivative of the gradient along a direction, which follows the arguments."""
+        return self._derivative(_hessian_product, module, *arguments)
+
+    def _derivative(self, derivative: Function, module: PhysicalModule, *arguments: Tensor) -> Tensor:
+        # Buffers too, or a graph would go on with those that it was traced with.
+        inputs = inputs_of(module) | Inventory(module).buffers
+        tensors = (*arguments, *inputs.values())
+        key = (derivative, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
+        if key not in self._traced:
+            # Of the same shapes only: these may be those of a transform, which the tracer's thread lacks.
+            example = [torch.ones(t.shape, dtype=t.dtype, device=t.device) for t in tensors]
+            run = partial(_reading, derivative, module, tuple(inputs), len(arguments))
+            self._traced[key] = trace(run, *example)
+        return self._traced[key](*tensors)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_traced": {}}
+
+
+def _reading(
+    derivative: Function, module: PhysicalModule, names: Sequence[str], count: int, *tensors: Tensor
+) -> Tensor:
+    """A derivative of the module's energy by some tensors, while it reads others by these names."""
+    with bound(module, dict(zip(names, tensors[count:], strict=True))):
+        return derivative(module, *tensors[:count])
+
+
+def _gradient(module: Any, *arguments: Tensor) -> Tensor:
+    *others, last = arguments
+    return torch.func.grad(lambda x: module.energy(*others, x).sum())(last)
+
+
+def _hessian_product(module: Any, *arguments: Tensor) -> Tensor:
+    *others, last, direction = arguments
+    return torch.func.grad(lambda x: (_gradient(module, *others, x) * direction).sum())(last)

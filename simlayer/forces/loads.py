@@ -1,0 +1,139 @@
+"""Given forces on vertices: dead loads, the same whatever the body does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from simlayer.fem.surface import Kind, facets_within, shape_integrals
+from simlayer.forces.base import Potential
+from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.selection import vertex_indices
+from simlayer.quantities.quantity import Quantity
+from simlayer.state import State
+
+
+class NodalLoad(Potential):
+    """A given force on every vertex.
+
+    Args:
+        mesh: the body.
+        forces: `(N, 3)` [N], or `(1, 3)` for the same force on every vertex.
+    """
+
+    forces = Quantity("N", over="vertex vectors")
+
+    def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
+        super().__init__()
+        self.forces = forces
+        self.set_extents(vertices=len(mesh.vertices))
+
+    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return -(self.forces * positions).sum((-1, -2))
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        return self.forces.expand_as(state.positions)
+
+    def hessian_product(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        return torch.zeros_like(direction)
+
+    @property
+    def couplings(self) -> Int[Tensor, "0 1"]:
+        return _no_couplings(self.forces)
+
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch 0 3 3"]:
+        return _no_blocks(positions)
+
+
+class DistributedLoad(Potential):
+    """A force that is spread evenly over a part of the surface, or along edges of it, at rest.
+
+    Every vertex takes the integral of its shape function, so that the sum of the forces is that given, and
+    their moment that of an even traction, to rounding. Vertices at the corners of quadratic cells may pull
+    the other way; that is right.
+
+    Args:
+        mesh: the body.
+        vertices: the name of a vertex set, vertex indices or a mask `(N,)`: loaded are all faces (or edges)
+            of the surface with all of their nodes among them.
+        force: the total [N], 3 values.
+        over: "faces" or "edges".
+
+    Attributes:
+        measure: the area [m²] or length [m] that is loaded.
+
+    Raises:
+        ValueError: if there are no such vertices, or no such faces or edges.
+    """
+
+    force = Quantity("N", over="components")
+    shares: Tensor
+    measure: Tensor
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        vertices: Tensor | str,
+        *,
+        force: Sequence[float] | Float[Tensor, "*batch 3"],
+        over: Kind = "faces",
+    ) -> None:
+        super().__init__()
+        if over not in ("faces", "edges"):
+            raise ValueError(f"over must be 'faces' or 'edges', got {over!r}.")
+        self.force = force
+        chosen = vertex_indices(mesh, vertices, name="vertices")
+        integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
+        self.register_buffer("measure", integrals.sum(), persistent=False)
+        self.register_buffer("shares", integrals / integrals.sum(), persistent=False)
+        self.set_extents(vertices=len(mesh.vertices))
+
+    @classmethod
+    def of_traction(
+        cls,
+        mesh: Mesh,
+        vertices: Tensor | str,
+        *,
+        traction: Sequence[float] | Float[Tensor, "*batch 3"],
+        over: Kind = "faces",
+    ) -> DistributedLoad:
+        """With the force per area [Pa], or per length [N/m], at rest in place of the total."""
+        load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
+        load.force = torch.as_tensor(traction) * load.measure
+        return load
+
+    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        mean = (self.shares[:, None] * positions).sum(-2)
+        return -(self.force * mean).sum(-1)
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        return (self.force[..., None, :] * self.shares[:, None]).expand_as(state.positions)
+
+    def hessian_product(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        return torch.zeros_like(direction)
+
+    @property
+    def couplings(self) -> Int[Tensor, "0 1"]:
+        return _no_couplings(self.shares)
+
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch 0 3 3"]:
+        return _no_blocks(positions)
+
+
+def _no_couplings(like: Tensor) -> Int[Tensor, "0 1"]:
+    return torch.zeros(0, 1, dtype=torch.int64, device=like.device)
+
+
+def _no_blocks(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch 0 3 3"]:
+    return positions.new_zeros((*positions.shape[:-2], 0, 3, 3))

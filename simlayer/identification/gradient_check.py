@@ -1,0 +1,44 @@
+"""The gradients of a fit against central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from simlayer.errors import GradientError
+from simlayer.identification.module import ParameterIdentification, Scenes
+from simlayer.rollout.gradient_check import GradientReport, compare_gradients
+
+
+class _TotalLoss(nn.Module):
+    def __init__(self, model: ParameterIdentification, scenes: Scenes) -> None:
+        super().__init__()
+        self.model, self.scenes = model, scenes
+
+    def forward(self) -> Tensor:
+        return self.model.total_loss(self.scenes)
+
+
+def fit_gradients(model: ParameterIdentification, scenes: Scenes) -> GradientReport:
+    """The gradient of the total loss with respect to what is stored of every unknown, checked."""
+    loss = _TotalLoss(model, scenes)
+    places = {id(parameter): place for place, parameter in loss.named_parameters()}
+    names = {unknown.name: places[id(unknown.parameter)] for unknown in model.unknowns}
+    tensors = {u.name: u.parameter.detach().clone().requires_grad_() for u in model.unknowns}
+
+    def evaluate(values: Mapping[str, Tensor]) -> Tensor:
+        return functional_call(loss, {names[name]: value for name, value in values.items()}, ())
+
+    return compare_gradients(evaluate, tensors)
+
+
+def check_fit_gradients(model: ParameterIdentification, scenes: Scenes) -> None:
+    """Print the comparison; raise GradientError if one is wrong."""
+    print("\nGradients of the loss at the first guess, against central differences:", flush=True)
+    report = fit_gradients(model, scenes)
+    print(report)
+    if not report.passed:
+        wrong = ", ".join(check.name for check in report.checks if not check.passed)
+        raise GradientError(f"the gradient with respect to {wrong} is not the central difference.")

@@ -1,0 +1,39 @@
+"""The state in which a rollout starts, as something that can be identified."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.quantity import PhysicalModule, Quantity
+from simlayer.state import State
+
+
+class InitialState(PhysicalModule):
+    """What is added to the initial states that are known: nothing, until it is made trainable.
+
+    Args:
+        mesh: the body.
+        displacements: from the known positions [m], `(N, 3)`, or `(1, 3)` for the whole body.
+        velocities: beyond the known ones [m/s], likewise.
+    """
+
+    displacements = Quantity("m", over="vertex vectors")
+    velocities = Quantity("m/s", over="vertex vectors")
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        *,
+        displacements: Float[Tensor, "#N 3"] | None = None,
+        velocities: Float[Tensor, "#N 3"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.displacements = torch.zeros(1, 3) if displacements is None else displacements
+        self.velocities = torch.zeros(1, 3) if velocities is None else velocities
+        self.set_extents(vertices=len(mesh.vertices))
+
+    def forward(self, known: State) -> State:
+        return State(known.positions + self.displacements, known.velocities + self.velocities)

@@ -1,0 +1,129 @@
+"""Finding the cells and shape functions of points in a mesh."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from simlayer.elements.types import ElementType, element_of
+from simlayer.errors import ObservationError
+from simlayer.fem.finite_elements import at_quadrature_points
+from simlayer.mesh.faces import boundary_and_owners
+from simlayer.mesh.mesh import Mesh
+
+
+def distances_to_triangles(point: Float[Tensor, "3"], corners: Float[Tensor, "S 3 3"]) -> Float[Tensor, "S"]:
+    """The distance of a point to the nearest point of each triangle [m]."""
+    edges, arms = corners.roll(-1, 1) - corners, point - corners
+    along = ((arms * edges).sum(-1) / edges.square().sum(-1)).clamp(0, 1)
+    to_edges = (arms - along[..., None] * edges).norm(dim=-1).amin(-1)
+    normals = torch.nn.functional.normalize(torch.linalg.cross(edges[:, 0], edges[:, 1]), dim=-1)
+    inwards = torch.linalg.cross(normals[:, None].expand_as(edges), edges)
+    above = ((arms * inwards).sum(-1) >= 0).all(-1)
+    return torch.where(above, (arms[:, 0] * normals).sum(-1).abs(), to_edges)
+
+
+# Of the body's largest extent. A mesh cuts corners, so points on a surface may lie outside its cells.
+TOLERANCE = 1e-2
+ROUNDING = 1e-6  # of a reference coordinate, for meshes in single precision
+_ITERATIONS = 20
+
+
+def attached(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
+    """The cell of each point, of the nearest face for one just outside, and its shape functions there."""
+    element, cells, weights = element_of(mesh.cells), [], []
+    vertices = mesh.vertices.double()
+    triangles, owners = boundary_and_owners(mesh.cells, len(vertices))
+    for number, point in enumerate(points.double()):
+        near = _cells_around(vertices[mesh.cells], point)
+        places = _local(element, vertices[mesh.cells[near]], point)
+        depths = _depth(element, places)
+        if len(near) and depths.max() > -ROUNDING:
+            best = depths.argmax()
+            cell, place = near[best], places[best]
+        else:
+            distances = distances_to_triangles(point, vertices[triangles])
+            _check_outside(mesh, point, number, distances.min().item())
+            cell = owners[distances.argmin()]
+            place = _local(element, vertices[mesh.cells[cell]][None], point)[0]
+        cells.append(cell)
+        weights.append(element.shape.functions(place[None])[0])
+    return torch.stack(cells), torch.stack(weights)
+
+
+def _cells_around(corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]) -> Int[Tensor, "_"]:
+    """Cells that may hold the point: curved edges leave the box around their nodes by a part of it."""
+    low, high = corners.amin(1), corners.amax(1)
+    margin = 0.25 * (high - low).amax(1, keepdim=True)
+    return ((point >= low - margin) & (point <= high + margin)).all(1).nonzero().flatten()
+
+
+def _local(
+    element: ElementType, corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]
+) -> Float[Tensor, "M 3"]:
+    """The reference coordinates of a point in each cell, by Newton's method from the middle of the cell.
+
+    Exact after one iteration where the map is affine; NaN or far away where there is no solution.
+    """
+    place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(corners), 3)
+    for _ in range(1 if element.is_affine else _ITERATIONS):
+        miss = point - torch.einsum("mc,mci->mi", element.shape.functions(place), corners)
+        jacobian = torch.einsum("mci,mcj->mij", corners, element.shape.gradients(place))
+        # Of 3 x 3 matrices, and without an error where one is singular on the way.
+        change, _ = torch.linalg.solve_ex(jacobian, miss)
+        place = place + change
+    return place
+
+
+def _depth(element: ElementType, places: Float[Tensor, "M 3"]) -> Float[Tensor, "M"]:
+    """How far inside the reference cell points are; negative outside."""
+    least = places.amin(1)
+    other = 1 - places.sum(1) if element.is_simplex else 1 - places.amax(1)
+    return torch.minimum(least, other).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
+
+
+def _check_outside(mesh: Mesh, point: Float[Tensor, "3"], number: int, distance: float) -> None:
+    tolerance = TOLERANCE * (mesh.bounds[1] - mesh.bounds[0]).max().item()
+    if distance > tolerance:
+        raise ObservationError(
+            f"{mesh.source}: points must lie in the body, or within {tolerance:.3g} m of it; point {number}, "
+            f"{tuple(round(x, 6) for x in point.tolist())}, is {distance:.3g} m outside. Is it in m, and in "
+            "the mesh's frame? For a marker on a rigid stand-off give the point at its foot, and the rest as "
+            "standoffs=."
+        )
+
+
+def neighbours(mesh: Mesh, cells: Int[Tensor, "K"]) -> Bool[Tensor, "K M"]:
+    """Which cells share a vertex with each of these, themselves included."""
+    return (mesh.cells[None, :, :, None] == mesh.cells[cells][:, None, None]).any(-1).any(-1)
+
+
+def cells_within(mesh: Mesh, points: Float[Tensor, "K 3"], radius: float) -> Bool[Tensor, "K M"]:
+    """Which cells have their centroids within `radius` [m] of each point."""
+    centroids = mesh.vertices.double()[mesh.cells].mean(1)
+    distances = torch.cdist(points.double(), centroids)
+    nearest, worst = distances.amin(-1).max(0)
+    if not nearest <= radius:
+        raise ObservationError(
+            f"{mesh.source}: radius must reach the centroid of a cell from every point, got {radius} m; "
+            f"from point {int(worst)} the nearest is {nearest:.3g} m away."
+        )
+    return distances <= radius
+
+
+def mean_gradients(
+    mesh: Mesh, near: Bool[Tensor, "K M"]
+) -> tuple[Int[Tensor, "K P"], Float[Tensor, "K P 3"]]:
+    """Vertices and their G with sum of x Gᵀ the mean deformation gradient, by volume, of the cells near.
+
+    Rows are padded with vertex 0 at G = 0.
+    """
+    slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).rule)
+    integrals, volumes = torch.einsum("ciqm,qm->mci", slopes, weights), weights.sum(0)
+    vertices, gradients = [], []
+    for cells in near:
+        used, inverse = mesh.cells[cells].unique(return_inverse=True)
+        parts = (integrals[cells] / volumes[cells].sum()).flatten(0, 1)
+        vertices.append(used)
+        gradients.append(parts.new_zeros((len(used), 3)).index_add(0, inverse.flatten(), parts))
+    return pad_sequence(vertices, batch_first=True), pad_sequence(gradients, batch_first=True)

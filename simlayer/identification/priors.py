@@ -1,0 +1,55 @@
+"""Priors: what is believed of a field before anything was seen."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.mesh.faces import interior_faces
+from simlayer.mesh.mesh import Mesh
+
+
+class SmoothnessPrior(nn.Module):
+    """Penalises jumps of a field between neighbouring cells, but not one sharp edge more than a gradual one.
+
+    weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the
+    body's volume V and L = V^(1/3): the total variation of the stored (unconstrained) field, smoothed at
+    zero. Jumps well below `sharpness` are penalised by their squares.
+
+    Args:
+        mesh: the body.
+        name: the physical name of the field; one value a cell.
+        weight: against a loss whose unit is the body's motion.
+        sharpness: of the stored value; for a logarithm, the relative jump that counts as an edge.
+    """
+
+    cells: Tensor
+    areas: Tensor
+
+    def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
+        super().__init__()
+        if not (weight >= 0 and sharpness > 0):
+            raise ValueError(
+                f"a smoothness prior needs weight >= 0 and sharpness > 0, got {weight} and {sharpness}."
+            )
+        self.name, self.weight, self.sharpness = name, weight, sharpness
+        cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
+        a, b, c = mesh.vertices[triangles].unbind(1)
+        areas = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+        volume = float(mesh.volume)
+        self.register_buffer("cells", cells, persistent=False)
+        self.register_buffer("areas", areas * volume ** (1 / 3) / volume, persistent=False)
+
+    def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+        if field.shape != (int(self.cells.max()) + 1,):
+            raise ValueError(
+                f"a smoothness prior needs one value a cell of {self.name}, got shape {tuple(field.shape)}; "
+                f"name it in fields: ++fields.{self.name}=cells."
+            )
+        jumps = field[self.cells[:, 0]] - field[self.cells[:, 1]]
+        edges = (jumps.square() + self.sharpness**2).sqrt() - self.sharpness
+        return self.weight * (self.areas * edges).sum()
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, weight = {self.weight:g}, sharpness = {self.sharpness:g}"

@@ -1,0 +1,19 @@
+"""The rest shape of a body: vertices, cells, vertex sets, regions; made, read, refined and written."""
+
+from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.paraview import write_frames
+from simlayer.mesh.primitives import ball_mesh, box_mesh
+from simlayer.mesh.reading import read_mesh
+from simlayer.mesh.refinement import quadratic, refined
+from simlayer.mesh.validation import MeshError
+
+__all__ = [
+    "Mesh",
+    "MeshError",
+    "ball_mesh",
+    "box_mesh",
+    "quadratic",
+    "read_mesh",
+    "refined",
+    "write_frames",
+]

@@ -1,0 +1,137 @@
+"""Mesh files of any format, through meshio, guarded against what meshio prints, drops or exits on."""
+
+import re
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import meshio
+import numpy as np
+from jaxtyping import Float, Int
+
+from simlayer.mesh.validation import MeshError
+
+SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
+GOOD_FORMATS = (
+    "Gmsh .msh (4.1 or 2.2), VTK .vtu or .vtk, Medit .mesh, TetGen .node/.ele, Abaqus .inp, XDMF .xdmf"
+)
+SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism", "polyhedron", "VTK_")
+
+# The elements that meshes are made of, as meshio calls them. meshio's order of nodes is VTK's in all formats.
+MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
+INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
+
+TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
+
+
+def load(path: Path) -> meshio.Mesh:
+    """The file as meshio sees it, or a MeshError with everything meshio had to say."""
+    _check_path(path)
+    printed = StringIO()
+    try:
+        # meshio prints its reasons, then leaves the interpreter: both are caught. Text that ends too early is
+        # only a deprecation to numpy, whose numbers so far would then be taken for the whole.
+        with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("error", "string or file could not be read to its end")
+            file = meshio.read(path)
+    except (Exception, SystemExit) as error:
+        raise MeshError(_unreadable(path, printed.getvalue(), error)) from error
+    if said := " ".join(printed.getvalue().split()):
+        warnings.warn(f"{path}: meshio says: {said}", stacklevel=3)
+    if path.suffix.lower() == ".inp":
+        _forget_misplaced_sets(file, path)
+    return file
+
+
+def _forget_misplaced_sets(file: meshio.Mesh, path: Path) -> None:
+    # meshio gives the n-th ELSET of the *ELEMENT lines to the n-th of these lines: wrong as soon as
+    # one of them has none, or two have the same.
+    lines = re.findall(r"^\*ELEMENT\b.*$", path.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE)
+    found = [re.search(r"ELSET\s*=\s*([^,\s]+)", line, re.IGNORECASE) for line in lines]
+    names = [match.group(1) for match in found if match]
+    if len(set(names)) < len(lines):
+        for name in set(names) & set(file.cell_sets):
+            del file.cell_sets[name]
+            warnings.warn(
+                f"{path}: ignored element set {name!r}: meshio reads ELSET= right only if every "
+                "*ELEMENT line has one of its own. Define it by *ELSET with element numbers.",
+                stacklevel=4,
+            )
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise MeshError(f"{path} is a folder; give the mesh file in it.")
+    if not path.exists():
+        raise MeshError(f"{path} does not exist (looked from {Path.cwd()}).")
+    if path.stat().st_size == 0:
+        raise MeshError(f"{path} is empty (0 bytes); write it again.")
+    suffix = path.suffix.lower()
+    if suffix in SURFACES_ONLY:
+        raise MeshError(
+            f"{path}: {suffix} files hold surfaces, and their cells are dropped in silence. "
+            f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
+        )
+    content = path.read_bytes()
+    # Every section of a Gmsh file is closed; meshio takes what there is of one that is not.
+    if suffix == ".msh" and content.startswith(b"$") and not re.search(rb"\$End\w+\s*$", content[-64:]):
+        raise MeshError(f"{path} is cut short: its last line is no $End...; write or copy it again.")
+    if suffix in TEXT_FORMATS and b"\0" not in content and not content.endswith(b"\n"):
+        # Cut inside its last number, such a file is still one that can be read.
+        warnings.warn(f"{path} does not end with a line break: it may be cut short.", stacklevel=4)
+    if suffix == ".vtu" and content.count(b"<Piece") > 1:
+        raise MeshError(
+            f"{path} has several pieces, of which meshio keeps the last only; "
+            "merge them (in ParaView: Merge Blocks)."
+        )
+
+
+def _unreadable(path: Path, printed: str, error: BaseException) -> str:
+    if path.suffix.lower() == ".msh" and b"np.float" in path.read_bytes():
+        return (
+            f"{path}: its data fields read 'np.float64(...)', which meshio writes into ASCII Gmsh files with "
+            "recent numpy. Write it as a binary file: mesh.write(path, file_format='gmsh', binary=True)."
+        )
+    if "'gmsh:physical'" in str(error):
+        return (
+            f"{path}: some entities are in a physical group and others are not, which meshio cannot "
+            "read. Save the groups only (Gmsh: Mesh.SaveAll = 0), or add all entities to groups."
+        )
+    reason = " ".join(printed.split()) or f"{type(error).__name__}: {error}"
+    return (
+        f"{path} could not be read: {reason} Is it complete, and what its extension says? "
+        f"Formats known to work: {GOOD_FORMATS}."
+    )
+
+
+def file_points(file: meshio.Mesh, path: Path) -> Float[np.ndarray, "N_file 3"]:
+    """Positions of all nodes, in the machine's byte order."""
+    points = np.asarray(file.points)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise MeshError(f"{path}: nodes must have three coordinates, got an array of shape {points.shape}.")
+    return np.ascontiguousarray(points, dtype=np.float64)
+
+
+def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
+    """Nodes of the cells of all blocks, in the file's order and the machine's byte order."""
+    found: dict[str, int] = {}
+    for block in file.cells:
+        found[block.type] = found.get(block.type, 0) + len(block)
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.items()) or "no cells"
+    kinds = [kind for kind in found if kind.startswith(SOLIDS) and found[kind]]
+    if not kinds:
+        raise MeshError(
+            f"{path}: no tetrahedra or hexahedra, got {counts}. A surface must be filled first "
+            "(Gmsh, fTetWild); in Gmsh, add the volume to a physical group, or it is not saved."
+        )
+    others = [kind for kind in kinds if kind not in MESHIO_NAMES.values()]
+    if others or len(kinds) > 1:
+        raise MeshError(
+            f"{path}: cells must be of one kind, one of {', '.join(MESHIO_NAMES.values())}, got {counts}. "
+            "Mesh the body with tetrahedra of one order (Gmsh: Mesh.ElementOrder = 1 or 2, no recombination)"
+            f"{INCOMPLETE if 'hexahedron27' in others else ''}."
+        )
+    cells = [np.asarray(block.data) for block in file.cells if block.type == kinds[0]]
+    return np.ascontiguousarray(np.concatenate(cells), dtype=np.int64)

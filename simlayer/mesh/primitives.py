@@ -1,0 +1,144 @@
+"""Meshes of boxes and balls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+from numbers import Integral
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from simlayer.elements.types import ELEMENT_TYPES
+from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.subdivision import cut
+from simlayer.mesh.validation import MeshError
+
+
+def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> None:
+    """Three positive whole numbers of boxes, three positive lengths, three finite coordinates."""
+    if len(cells) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in cells):
+        raise MeshError(f"cells must be three whole numbers of boxes, each at least 1, got {tuple(cells)}.")
+    if len(size) != 3 or not all(math.isfinite(length) and length > 0 for length in size):
+        raise MeshError(f"size must be three positive finite lengths in m, got {tuple(size)}.")
+    if len(origin) != 3 or not all(math.isfinite(coordinate) for coordinate in origin):
+        raise MeshError(f"origin must be three finite coordinates in m, got {tuple(origin)}.")
+
+
+def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> Float[Tensor, "N 3"]:
+    """Corners of the boxes [m], x varying slowest; the last lie on the far faces to the last bit."""
+    axes = [
+        start + torch.arange(n + 1, dtype=torch.float64) / n * length
+        for n, length, start in zip(cells, size, origin, strict=True)
+    ]
+    return torch.cartesian_prod(*axes)
+
+
+def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
+    """Six tetrahedra a box, around its diagonal from the lowest to the highest corner, all positive.
+
+    Each walks from one end of the diagonal to the other along the three axes, in one of the six orders. All
+    boxes are cut alike, so opposite faces carry the same diagonal and neighbours fit (H. W. Kuhn 1960).
+    """
+    nx, ny, nz = cells
+    strides = ((ny + 1) * (nz + 1), nz + 1, 1)
+    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
+    lowest = (boxes * torch.tensor(strides)).sum(1)
+    paths = []
+    for order in permutations(range(3)):
+        corners = [0]
+        for axis in order:
+            corners.append(corners[-1] + strides[axis])
+        # An odd order of the axes is left-handed: swapping two corners makes its volume positive.
+        odd = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+        paths.append([corners[0], corners[2], corners[1], corners[3]] if odd else corners)
+    return (lowest[:, None, None] + torch.tensor(paths)).flatten(0, 1)
+
+
+def hexahedra(cells: Sequence[int]) -> Int[Tensor, "M 8"]:
+    """The boxes themselves, with their corners in the order of VTK."""
+    nx, ny, nz = cells
+    strides = torch.tensor(((ny + 1) * (nz + 1), nz + 1, 1))
+    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
+    corners = torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long()
+    return (boxes @ strides)[:, None] + corners @ strides
+
+
+def box_cells(
+    element: str, cells: Sequence[int], points: Float[Tensor, "N 3"]
+) -> tuple[Float[Tensor, "N_all 3"], Int[Tensor, "M C"]]:
+    """Vertices and cells of this element; quadratic ones have the middles of edges after the points."""
+    if element not in ELEMENT_TYPES:
+        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {element!r}.")
+    kind = ELEMENT_TYPES[element]
+    linear = kuhn_tetrahedra(cells) if kind.is_simplex else hexahedra(cells)
+    if kind.num_nodes == kind.num_corners:
+        return points, linear
+    nodes = torch.tensor(kind.shape.nodes, dtype=torch.float64)[None]
+    return cut(points, linear, nodes)[:2]
+
+
+def box_sides(points: Float[Tensor, "N 3"]) -> dict[str, Int[Tensor, "_"]]:
+    """The points on each of the six sides: x_min, x_max, y_min, y_max, z_min, z_max."""
+    lower, upper = points.aminmax(dim=0)
+    sides = {}
+    for axis, name in enumerate("xyz"):
+        sides[f"{name}_min"] = (points[:, axis] == lower[axis]).nonzero().flatten()
+        sides[f"{name}_max"] = (points[:, axis] == upper[axis]).nonzero().flatten()
+    return sides
+
+
+def box_mesh(
+    *,
+    cells: Sequence[int],
+    size: Sequence[float] = (1.0, 1.0, 1.0),
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    element: str = "tet4",
+) -> Mesh:
+    """A box of cells[0] x cells[1] x cells[2] boxes; `size` and `origin` in m.
+
+    Each is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". Its vertex sets are its sides:
+    x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come after all
+    corners.
+    """
+    check_box(cells, size, origin)
+    points, corners = box_cells(element, cells, grid_points(cells, size, origin))
+    return Mesh(points, corners, vertex_sets=box_sides(points), source="box")
+
+
+# The edges of the cube become flat, where cells with curved edges would be folded.
+_STRAIGHT = ("tet4", "hex8")
+
+
+def ball_mesh(
+    cells: int, *, radius: float, center: Sequence[float] = (0.0, 0.0, 0.0), element: str = "tet4"
+) -> Mesh:
+    """A ball: the image of a cube, whose cells keep a fair shape on coarse meshes.
+
+    Args:
+        cells: boxes along each edge of the cube.
+        radius: of the sphere on which all vertices of the surface lie [m].
+        center: [m].
+        element: "tet4" or "hex8"; `quadratic` makes quadratic ones of them, with straight edges.
+
+    Raises:
+        MeshError: for a count, a radius, a center or an element that is none of these.
+    """
+    if element not in _STRAIGHT:
+        raise MeshError(f"element must be one of {_STRAIGHT}, got {element!r}; quadratic(...) refines these.")
+    if not 0 < radius < math.inf:
+        raise MeshError(f"radius must be a positive finite length in m, got {radius}.")
+    if len(center) != 3 or not all(math.isfinite(coordinate) for coordinate in center):
+        raise MeshError(f"center must be three finite coordinates in m, got {tuple(center)}.")
+    cube = box_mesh(cells=(cells,) * 3, size=(2.0, 2.0, 2.0), origin=(-1.0, -1.0, -1.0), element=element)
+    vertices = radius * _rounded(cube.vertices.double()) + torch.tensor(center, dtype=torch.float64)
+    return Mesh(vertices, cube.cells, source="ball_mesh")
+
+
+def _rounded(x: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
+    """The cube from -1 to 1 mapped onto the unit ball, its surface onto the sphere."""
+    squares = x.square()
+    a, b = squares.roll(1, 1), squares.roll(2, 1)
+    return x * (1 - a / 2 - b / 2 + a * b / 3).sqrt()

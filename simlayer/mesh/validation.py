@@ -1,0 +1,192 @@
+"""What a mesh must satisfy to be simulated; each error names the vertices or cells, and the remedy."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from simlayer.elements.types import BY_NODES, ELEMENT_TYPES, element_of
+from simlayer.mesh.faces import face_owners
+from simlayer.mesh.geometry import jacobian_determinants, longest_edges, row_keys
+
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+LISTED = 5
+_NUMBERS = {4: "four", 8: "eight", 10: "ten", 20: "twenty"}
+
+# The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
+# volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer tell a
+# positive cell from an inverted one.
+FLATTEST = 1e-6
+
+
+class MeshError(ValueError):
+    """A mesh, or a mesh file, that cannot be simulated or written as it is."""
+
+
+class Numbering(NamedTuple):
+    """Where a mesh comes from, and the numbers that its vertices and cells have there."""
+
+    source: str
+    vertices: Int[Tensor, "N"]
+    cells: Int[Tensor, "M"]
+
+
+def listed(bad: Bool[Tensor, "K"], numbers: Int[Tensor, "K"]) -> str:
+    """Count and first numbers of the offenders: "7 of 540: 3, 4, 5, 6, 8, ..."."""
+    offenders = numbers[bad].sort().values
+    first = ", ".join(str(number) for number in offenders[:LISTED].tolist())
+    return f"{len(offenders)} of {len(numbers)}: {first}{', ...' if len(offenders) > LISTED else ''}"
+
+
+def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
+    """Types and shapes of the two arrays."""
+    for name, value in (("vertices", vertices), ("cells", cells)):
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise MeshError(
+                f"{source}: {name} must be a torch tensor, got {kind}; use torch.as_tensor({name})."
+            )
+    if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
+        raise MeshError(
+            f"{source}: vertices must be floating-point numbers of shape (N, 3) [m], "
+            f"got {vertices.dtype} of shape {tuple(vertices.shape)}."
+        )
+    if cells.dtype not in INTEGERS or cells.dim() != 2 or cells.shape[1] not in BY_NODES:
+        kinds = ", ".join(f"{nodes} ({element.name})" for nodes, element in BY_NODES.items())
+        raise MeshError(
+            f"{source}: cells must be integers of shape (M, C), the nodes of tetrahedra or hexahedra, "
+            f"with C one of {kinds}, got {cells.dtype} of shape {tuple(cells.shape)}."
+        )
+    if len(vertices) == 0 or len(cells) == 0:
+        raise MeshError(
+            f"{source}: a mesh needs at least 4 vertices and 1 cell, got {len(vertices)} and {len(cells)}."
+        )
+
+
+def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
+    """The element that cells of so many nodes are, which is the one that was named, if one was."""
+    found = element_of(cells).name
+    if element not in (None, found):
+        raise MeshError(
+            f"{source}: element must be {found!r} for cells of {cells.shape[1]} nodes, one of "
+            f"{tuple(ELEMENT_TYPES)} in general, got {element!r}."
+        )
+    return found
+
+
+def check_cells(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Everything below."""
+    check_values(vertices, cells, numbering)
+    check_volumes(vertices, cells, numbering)
+    check_sharing(cells, len(vertices), numbering)
+    check_used(cells, numbering)
+
+
+def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Finite positions, and cells of different vertices that exist."""
+    source, count = numbering.source, len(vertices)
+    outside = ((cells < 0) | (cells >= count)).any(1)
+    if outside.any():
+        raise MeshError(
+            f"{source}: vertex indices must lie in [0, {count}), got {cells.min()} to {cells.max()}, "
+            f"in cells {listed(outside, numbering.cells)}. Are they counted from 1?"
+        )
+    infinite = ~vertices.isfinite().all(1)
+    if infinite.any():
+        raise MeshError(
+            f"{source}: positions must be finite, got NaN or infinity at vertices "
+            f"{listed(infinite, numbering.vertices)}."
+        )
+    corners = cells.sort(1).values
+    repeated = (corners[:, 1:] == corners[:, :-1]).any(1)
+    if repeated.any():
+        raise MeshError(
+            f"{source}: the vertices of a cell must differ; a vertex comes twice in cells "
+            f"{listed(repeated, numbering.cells)}. Remove these cells."
+        )
+
+
+def check_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """Cells that are neither flat, nor inverted, nor folded, at their nodes and quadrature points."""
+    vertices, element = vertices.double(), element_of(cells)
+    points = element.rule.points + (() if element.is_affine else element.shape.nodes)
+    determinants = jacobian_determinants(vertices, cells, torch.tensor(points, dtype=torch.float64))
+    shapes = determinants / longest_edges(vertices, cells) ** 3
+    positive, negative = (shapes > 0).any(0), (shapes < 0).any(0)
+    # Written so that NaN, which two coinciding vertices give, counts as flat.
+    flatness = shapes.abs().amin(0)
+    flat = ~(flatness >= FLATTEST) & ~(positive & negative)
+    if flat.any():
+        what = "6 |volume|" if element.is_affine else "|det dX/dxi|"
+        raise MeshError(
+            f"{numbering.source}: {what} / (longest edge)³ must be at least {FLATTEST:g}, "
+            f"got {flatness[flat].min():.2g} and up in cells {listed(flat, numbering.cells)}. "
+            "Remove them, or mesh the body again."
+        )
+    if (positive & negative).any():
+        raise MeshError(
+            f"{numbering.source}: det dX/dxi must be positive all over a cell, got both signs in cells "
+            f"{listed(positive & negative, numbering.cells)}. Are the nodes in the order of VTK? If so, the "
+            "cells are folded, as curved edges can: mesh the body finer, or with straight edges."
+        )
+    if negative.any():
+        raise MeshError(
+            f"{numbering.source}: det[x1 - x0, x2 - x0, x3 - x0] must be positive, got inverted cells, "
+            f"{listed(negative, numbering.cells)}. Swap two corners of each (read_mesh does so for files)."
+            if element.is_affine
+            else f"{numbering.source}: det dX/dxi must be positive, got inverted cells, "
+            f"{listed(negative, numbering.cells)}. Take their nodes in the order "
+            f"cells[:, {list(element.mirror)}] (read_mesh does so for files)."
+        )
+
+
+def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+    """No cell twice, no face shared by more than two cells, no edge with two middles."""
+    _, inverse, counts = row_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
+    repeated = counts[inverse] > 1
+    if repeated.any():
+        raise MeshError(
+            f"{numbering.source}: every cell must come once; the same {_NUMBERS[cells.shape[1]]} vertices "
+            f"make up cells {listed(repeated, numbering.cells)}. Keep one of each (Gmsh's "
+            "format 2.2 repeats cells that are in several groups: save as 4.1)."
+        )
+    crowded = (face_owners(cells, vertex_count) > 2).any(1)
+    if crowded.any():
+        raise MeshError(
+            f"{numbering.source}: a face belongs to at most two cells; more than two share one in cells "
+            f"{listed(crowded, numbering.cells)}. These cells overlap: remove them, or mesh the body again."
+        )
+    _check_middles(cells, vertex_count, numbering)
+
+
+def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+    """Cells that share an edge share the vertex in its middle, or the body would come apart there."""
+    edges = cells[:, torch.tensor(element_of(cells).edges, device=cells.device)]
+    if edges.shape[-1] == 2:
+        return
+    middles = edges[..., 2].flatten()
+    _, edge = row_keys(edges[..., :2].flatten(0, 1), vertex_count).unique(return_inverse=True)
+    least = torch.full_like(middles, vertex_count).scatter_reduce(0, edge, middles, "amin")
+    owner = torch.full((vertex_count,), len(edge), device=cells.device).scatter_reduce(
+        0, middles, edge, "amin"
+    )
+    split = ((middles != least[edge]) | (owner[middles] != edge)).view(len(cells), -1).any(1)
+    if split.any():
+        raise MeshError(
+            f"{numbering.source}: every edge has a vertex of its own in the middle, common to all cells that "
+            f"share the edge; it is not so in cells {listed(split, numbering.cells)}. Merge vertices that "
+            "coincide, or check that the nodes are in the order of VTK."
+        )
+
+
+def check_used(cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+    """No vertex without a cell: it would have no mass, and a step would divide by it."""
+    unused = torch.ones(len(numbering.vertices), dtype=torch.bool, device=cells.device)
+    unused[cells] = False
+    if unused.any():
+        raise MeshError(
+            f"{numbering.source}: every vertex must belong to a cell, or it has no mass; unused vertices "
+            f"{listed(unused, numbering.vertices)}. Drop them and renumber the cells "
+            "(used, cells = cells.unique(return_inverse=True); vertices = vertices[used])."
+        )

@@ -1,0 +1,47 @@
+"""Recordings in the binary format of motion-capture systems, C3D (c3d.org), through the package c3d."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from simlayer.errors import ObservationError
+from simlayer.motion_capture.contents import Contents, chosen
+
+
+def read_c3d(path: Path, markers: Sequence[str] | None) -> Contents:
+    """The markers, in the file's unit, and times from its frame rate that begin at 0."""
+    try:
+        import c3d
+    except ImportError as error:
+        raise ObservationError(f"{path}: C3D files need the extra: pip install 'simlayer[c3d]'.") from error
+    try:
+        # A file that ends too early is only a warning to c3d, and its frames so far would pass for all.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", "reached end of file")
+            reader = c3d.Reader(file)
+            frames = [points[:, :4] for _, points, _ in reader.read_frames()]
+            labels, unit = (_strings(reader, name) for name in ("POINT:LABELS", "POINT:UNITS"))
+            rate, count = float(reader.point_rate), int(reader.point_used)
+    # What c3d raises on a broken file depends on where it is broken: struct.error, AssertionError, ...
+    except Exception as error:
+        raise ObservationError(f"{path} could not be read as C3D: {error!r}.") from error
+    if not count:
+        raise ObservationError(f"{path} has no markers.")
+    found = [label or f"marker{k}" for k, label in enumerate(labels[:count])]
+    found += [f"marker{k}" for k in range(len(found), count)]
+    names = chosen(found, markers, path)
+    samples = np.array(frames, dtype=np.float64).reshape(len(frames), count, 4)
+    # The fourth number is how well a marker was seen, negative where it was not.
+    positions = np.where(samples[..., 3:] < 0, np.nan, samples[..., :3])
+    times = np.arange(len(frames)) / rate if rate > 0 else None
+    return Contents(names, positions[:, [found.index(name) for name in names]], times, (*unit, None)[0])
+
+
+def _strings(reader: object, name: str) -> list[str]:
+    parameter = reader.get(name)  # type: ignore[attr-defined]
+    return [str(text).strip() for text in np.ravel(parameter.string_array)] if parameter else []

@@ -1,1 +1,0 @@
-"""Obstacles: rigid things that a body may touch, still or moved by prescribed motions."""

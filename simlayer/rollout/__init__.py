@@ -1,0 +1,17 @@
+"""Many steps as one differentiable module.
+
+README.md in this folder follows one call from `RolloutModule.forward` to its gradients.
+"""
+
+from simlayer.rollout.controls import motion_controls, obstacle_controls
+from simlayer.rollout.gradient_check import GradientCheck, GradientReport, check_gradients
+from simlayer.rollout.rollout import RolloutModule
+
+__all__ = [
+    "GradientCheck",
+    "GradientReport",
+    "RolloutModule",
+    "check_gradients",
+    "motion_controls",
+    "obstacle_controls",
+]

@@ -1,0 +1,116 @@
+"""What is checked around a rollout, and what is said when it fails."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from simlayer.errors import DivergenceError, SimulationError, UnstableStepError, first_index, listed
+from simlayer.quantities.named import Inventory
+from simlayer.rollout.contact_checks import check_contacts, penetration
+from simlayer.rollout.inputs import Call
+from simlayer.rollout.layout import on_state, unpack
+from simlayer.rollout.unroll import Progress, advance_function
+from simlayer.state import State
+from simlayer.steps.base import Step
+from simlayer.steps.stability import in_substeps, needed_substeps
+
+
+@torch.no_grad()
+def check_time_step(step: Step, call: Call) -> None:
+    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this call.
+
+    The rest shape's stiffness is bounded by a few operations a cell; only where that bound is exceeded are
+    the elements' eigenvalues at the initial state computed.
+    """
+    with call.reading():
+        if bool((step.stable_dts() >= step.dt).all()):
+            return
+        _check_finite(step, call)
+        state = on_state(unpack, call.state)
+        stable = step.stable_dts(state).expand(call.batch_shape)
+    if bool((stable >= step.dt).all()):
+        return
+    where = f" of sample {first_index(stable < step.dt)}" if call.batch_shape else ""
+    limit = float(stable.min())
+    raise UnstableStepError(
+        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
+        f"quantities of this call; use dt <= {0.9 * limit:.2g}, or substeps >= "
+        f"{needed_substeps(step, limit)}."
+    )
+
+
+def _check_finite(step: Step, call: Call) -> None:
+    """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
+    if not is_finite(call.state):
+        raise DivergenceError(f"the initial state is not finite: {_where(call.state, call)}.")
+    for name, (_, quantity) in Inventory(step).quantities.items():
+        value = call.values[name.removesuffix(quantity.stored_name) + quantity.name]
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} is not finite, or too large for its {quantity.name} to be.")
+
+
+def is_finite(state: State) -> bool:
+    """Whether positions and velocities are finite; waits for the device."""
+    return bool(state.positions.isfinite().all() & state.velocities.isfinite().all())
+
+
+def check_end(step: Step, num_steps: int, call: Call, end: State, seen: tuple[Tensor, ...]) -> None:
+    """Raise what went wrong on the way to this end, given what was seen of the contacts, or warn."""
+    if not is_finite(end) or not check_contacts(step, call, end, seen):
+        raise failure(step, num_steps, call)
+
+
+@torch.no_grad()
+def failure(step: Step, num_steps: int, call: Call) -> SimulationError:
+    """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
+    advance = advance_function(step, call, None)
+    state = call.state
+    if not is_finite(state):
+        return DivergenceError(f"the initial state is not finite: {_where(state, call)}.")
+    for index in range(num_steps):
+        for _ in range(step.substeps):
+            if error := penetration(step, call, index, state):
+                return error
+            before, state = state, advance(Progress(state, call.values_at(index)), 1).state
+            if not is_finite(state):
+                return DivergenceError(_describe(step, call, index, before, state))
+    return penetration(step, call, num_steps, state) or DivergenceError(
+        "the compiled rollout failed, the eager one does not; run with compile=False and report this."
+    )
+
+
+def _describe(step: Step, call: Call, index: int, before: State, after: State) -> str:
+    with call.reading(call.values_at(index)):
+        state = on_state(unpack, before)
+        wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
+        stable = _stable_dt(step, state)
+    cause = (
+        f"not finite: force {', '.join(map(repr, wrong))}"
+        if wrong
+        else "all forces are still finite before it"
+    )
+    return (
+        f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
+        f"{_where(after, call)}; {cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"
+        f"{in_substeps(step)}. Try a smaller dt, more substeps, damping, or softer and slower input."
+    )
+
+
+def _stable_dt(step: Step, state: State) -> float:
+    """At this state, or at rest where the state is too far gone for eigenvalues."""
+    try:
+        return float(step.stable_dts(state).min())
+    except torch.linalg.LinAlgError:
+        return float(step.stable_dts().min())
+
+
+def _where(state: State, call: Call) -> str:
+    """The first sample and its first vertices that are not finite."""
+    wrong = ~(state.positions.isfinite() & state.velocities.isfinite()).all(0)
+    sample = ""
+    if call.batch_shape:
+        index = first_index(wrong.any(0))
+        sample = f"sample {index}, "
+        wrong = wrong.movedim(0, -1)[index]
+    return f"{sample}vertices {listed(wrong.nonzero().flatten().tolist())}"

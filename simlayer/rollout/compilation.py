@@ -1,0 +1,170 @@
+"""Steps as compiled programs.
+
+A step is traced, with everything that it reads as an argument, into a graph of plain operators, and so is its
+vector-Jacobian product; each is compiled once for the shapes at hand. What runs at every step of a rollout is
+then a single call forward and one backward, without guards, and what is kept between them is the step's
+input alone. The eager step remains the reference, for double backward and forward mode too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, fx
+
+from simlayer.autodiff.output_layout import compute_permuted_outputs
+from simlayer.autodiff.partition import is_sum, split
+from simlayer.autodiff.tracing import inputs_read, trace
+from simlayer.rollout.step_function import Function, Program, with_pullback
+from simlayer.steps.base import Step
+
+# Programs by step. Not on the step, which would then neither pickle nor copy.
+_PROGRAMS: WeakKeyDictionary[Step, dict[Hashable, Program]] = WeakKeyDictionary()
+
+
+class CompiledProgram(Program):
+    """A compiled function of tensors, and its compiled vector-Jacobian product.
+
+    Args:
+        function: maps tensors to a tuple of tensors.
+        example: tensors of the shapes, strides, dtypes and devices to compile for.
+        differentiable: which of them may need a gradient.
+        backend: name of a torch compiler backend.
+    """
+
+    def __init__(
+        self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+    ) -> None:
+        arguments = [tensor.detach() for tensor in example]
+        with torch.no_grad():
+            outputs = function(*arguments)
+        cotangents = [torch.ones_like(output) for output in outputs] if any(differentiable) else []
+        joint = functools.partial(with_pullback, function, differentiable) if cotangents else function
+        graph = trace(joint, *arguments, *cotangents)
+        read = [index for index in inputs_read(graph) if index < len(arguments)]
+        super().__init__(len(outputs), _reached(graph, len(outputs), differentiable), read)
+        # Only of what is read, because every input takes time in every call; and without operations in
+        # place: what one part of a split graph computes must not change in the other.
+        reduced = torch.func.functionalize(_of_read(graph, read, arguments))
+        example = [arguments[index] for index in read]
+        graph = trace(reduced, *example, *cotangents)
+        forward, backward = graph, None
+        if cotangents:
+            forward, backward = split(graph, len(example), len(outputs), keep=is_sum)
+        self._run = _compile(forward, example, backend)
+        with torch.no_grad():
+            results = self._run(*example)
+        # Programs do not look at the layout of what they are given: the next step is given this.
+        assert all(output.is_contiguous() for output in results[: len(outputs)]), "a state in another layout"
+        if backward:
+            self._pullback = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
+
+    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return self._run(*tensors)
+
+    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
+        # What comes from outside may have any strides; the program was compiled for contiguous tensors.
+        cotangents = (cotangent.contiguous() for cotangent in tensors[-self.num_outputs :])
+        return self._pullback(*tensors[: -self.num_outputs], *cotangents)
+
+
+def _reached(graph: fx.GraphModule, num_outputs: int, differentiable: Sequence[bool]) -> list[bool]:
+    """Which arguments get a gradient, of those that may need one."""
+    (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
+    gradients = iter(results[num_outputs:])
+    return [needed and next(gradients) is not None for needed in differentiable]
+
+
+def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor]) -> Function:
+    """The same function, of the arguments that are read, without the gradients that there are not."""
+
+    def function(*tensors: Tensor) -> list[Tensor]:
+        given = dict(zip(read, tensors, strict=False))
+        complete = [given.get(index, own) for index, own in enumerate(arguments)]
+        results = graph(*complete, *tensors[len(read) :])
+        return [result for result in results if result is not None]
+
+    return function
+
+
+def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
+    # Imported here because `import simlayer` should not take the compiler along.
+    if backend != "inductor":
+        from torch._dynamo import lookup_backend
+
+        return lookup_backend(backend)(graph, list(example))
+    from torch._inductor import compile as compile_graph
+
+    compute_permuted_outputs(graph)
+    # The state comes first, with its batch after the axes of components and of vertices.
+    options = _inductor_options(_repeated_reads(len(graph.graph.nodes), batched=example[0].ndim > 2))
+    return compile_graph(graph, list(example), options=options)
+
+
+def _repeated_reads(num_operations: int, *, batched: bool) -> int:
+    """How many tensors an operation may read to be repeated wherever it is needed.
+
+    One: what every vertex receives in backward is computed once a vertex, and not again in each of the two
+    dozen cells around it. With a batch, where loops over cells with and without what samples share are not
+    fused, many, or half of a law goes through memory; and with threads, which wait for each other after
+    every loop. Only a few where there is so much to repeat that compiling would take minutes.
+    """
+    if not batched and torch.get_num_threads() == 1:
+        return 1
+    return 15 if num_operations < 1000 else 3
+
+
+def _inductor_options(reads: int) -> dict[str, Any]:
+    from torch._inductor import config
+
+    options: dict[str, Any] = {
+        # What goes in has the shapes compiled for: looking at each tensor at each step takes a small mesh a
+        # sixth of its time.
+        "size_asserts": False,
+        # The indices were checked when the mesh was made; checking them at every gather is dear.
+        "assert_indirect_indexing": False,
+        "realize_reads_threshold": reads,
+        # Enough for a law and all that goes with it in one loop over the cells.
+        "max_fusion_size": 1024,
+    }
+    # Multiply and add in one instruction and one rounding. A switch in earlier versions of torch.
+    if isinstance(config.cpp.enable_floating_point_contract_flag, str):
+        options["cpp.enable_floating_point_contract_flag"] = "fast"
+    return options
+
+
+def program_for(
+    step: Step,
+    key: Hashable,
+    function: Function,
+    example: Sequence[Tensor],
+    differentiable: Sequence[bool],
+    backend: str,
+) -> Program:
+    """The program of a step for these shapes, compiled at the first request."""
+    programs = _PROGRAMS.setdefault(step, {})
+    shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
+    key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
+    if key not in programs:
+        programs[key] = CompiledProgram(function, example, differentiable, backend)
+    return programs[key]
+
+
+@functools.cache
+def compiler_missing() -> bool:
+    """Whether this machine has no C++ compiler; says so once."""
+    missing = not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
+    if missing:
+        warnings.warn(
+            "No C++ compiler was found, so rollouts run uncompiled, several times slower. Install g++ or "
+            "clang++, or set CXX to one; compile=False silences this.",
+            stacklevel=2,
+        )
+    return missing

@@ -1,0 +1,127 @@
+"""What is said of contacts that were not resolved."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from simlayer.contact.base import Contact
+from simlayer.errors import ContactWarning, PenetrationError, UnstableStepError, first_index, listed
+from simlayer.rollout.contact_record import ROUGH, TOO_FAST, Seen, look, nearing
+from simlayer.rollout.inputs import Call
+from simlayer.rollout.layout import on_state, unpack
+from simlayer.state import State
+from simlayer.steps.base import Step
+from simlayer.steps.stability import in_substeps, needed_substeps
+
+
+def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...]) -> bool:
+    """Whether all contacts were resolved, given what was seen of them and the end; warns of doubtful ones.
+
+    Raises:
+        UnstableStepError: if dt is beyond what is stable with contacts pressed as far as they were.
+    """
+    if not seen:
+        return True
+    worst = [Seen(*tensor.unbind()) for tensor in seen]
+    with torch.no_grad(), call.reading(call.values_at(len(call.changes) - 1)):
+        last = [look(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
+    fastest = max(float(part.approach.max()) for part in worst)
+    if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:
+        return False
+    _check_pressed(step, call, end, torch.stack([part.stiffness for part in worst]).sum(0))
+    if fastest > ROUGH and call.needs_gradient():
+        warnings.warn(
+            f"a vertex came nearer to an obstacle by {fastest:.2g} activation distances in one step: "
+            "gradients through the contact may be wrong by some per cent. Use dt <= "
+            f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step)}.",
+            ContactWarning,
+            stacklevel=7,  # of a call of the rollout
+        )
+    return True
+
+
+@torch.no_grad()
+def _check_pressed(step: Step, call: Call, end: State, contact: Tensor) -> None:
+    """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
+    with call.reading():
+        if bool((step.stable_dts(contact=contact) >= step.dt).all()):
+            return
+        stable = step.stable_dts(on_state(unpack, end), contact=contact)
+    if bool((stable >= step.dt).all()):
+        return
+    where = f" of sample {first_index(stable < step.dt)}" if call.batch_shape else ""
+    limit = float(stable.min())
+    raise UnstableStepError(
+        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s with "
+        f"the contacts pressed as far as they were; use dt <= {0.9 * limit:.2g}, substeps >= "
+        f"{needed_substeps(step, limit)}, or a contact that begins earlier."
+    )
+
+
+def penetration(step: Step, call: Call, after: int, state: State) -> PenetrationError | None:
+    """What is wrong with the contacts after so many steps, if anything is: the first of them."""
+    # After the last step, obstacles are where its controls put them.
+    with call.reading(call.values_at(min(after, len(call.changes) - 1))):
+        body = on_state(unpack, state)
+        for name, contact in step.contacts().items():
+            gaps, moves = nearing(step, contact, body)
+            wrong = (gaps <= 0) | (moves > TOO_FAST)
+            if bool(wrong.any()):
+                sample = first_index(wrong.any(-1)) if wrong.ndim > 1 else ()
+                found = _Found(after, sample, wrong[sample], gaps[sample], moves[sample])
+                return _error(step, name, contact, found)
+    return None
+
+
+class _Found(NamedTuple):
+    """Which vertices of a sample are wrong after how many steps, and what `nearing` says of all, `(N,)`."""
+
+    after: int
+    sample: tuple[int, ...]
+    wrong: Tensor
+    gaps: Tensor
+    moves: Tensor
+
+
+def _error(step: Step, name: str, contact: Contact, found: _Found) -> PenetrationError:
+    move, distance = float(found.moves[found.wrong].max()), float(found.gaps[found.wrong].min())
+    distance *= contact.activation_distance
+    dt, stiffness = advice(step, contact, move * contact.activation_distance * step.substeps / step.dt)
+    when = f"after step {found.after} (t = {found.after * step.dt:g} s)" if found.after else "at the start"
+    sample = f"sample {found.sample}, " if found.sample else ""
+    what = "inside an obstacle" if distance <= 0 else "too fast for its steps to stop before an obstacle"
+    vertices = tuple(found.wrong.nonzero().flatten().tolist())
+    return PenetrationError(
+        f"contact {name!r}: the body is {what} {when}; {sample}vertices {listed(vertices)}, distance "
+        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step)}. Use dt <= {dt:.2g} "
+        f"and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
+        step=found.after,
+        sample=found.sample,
+        vertices=vertices,
+        distance=distance,
+        approach=move,
+        suggested_dt=dt,
+        suggested_stiffness=stiffness,
+    )
+
+
+class Advice(NamedTuple):
+    """A time step [s] and a stiffness [Pa] that would do for a contact at some speed."""
+
+    dt: float
+    stiffness: float
+
+
+def advice(step: Step, contact: Contact, speed: float) -> Advice:
+    """For vertices that come nearer with this speed [m/s]; the stiffness is no less than it is now."""
+    # As if half of the surface had to stop the whole body.
+    energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
+    now = float(contact.stiffness.max())
+    stiffness = max(now, 1.05 * contact.stiffness_to_stop(energy))
+    stable = float(step.stable_dts(contact=step.contact_squares() * (stiffness / now)).min())
+    resolved = step.substeps * ROUGH * contact.activation_distance / speed if speed > 0 else torch.inf
+    return Advice(min(step.dt, 0.9 * stable, 0.9 * resolved), stiffness)

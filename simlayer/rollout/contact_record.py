@@ -1,0 +1,71 @@
+"""Whether the contacts of an explicit rollout were resolved: watched at every step, read once at the end."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.contact.base import Contact
+from simlayer.rollout.inputs import Call
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+# How much nearer a vertex may come in one step, over the activation distance. Above the first the gradient of
+# a bounce is wrong by some per cent; above the second it has nothing to do with the motion any more.
+ROUGH, TOO_FAST = 0.1, 0.3
+
+
+class Seen(NamedTuple):
+    """The worst of all vertices of a contact, in each sample.
+
+    Attributes:
+        depth: minus the smallest distance over the activation distance; positive inside.
+        approach: how much nearer a vertex comes in one step that takes it to where the contact acts,
+            over the activation distance.
+        stiffness: that it gives to a vertex, over its mass [1/s²].
+    """
+
+    depth: Float[Tensor, "*batch"]
+    approach: Float[Tensor, "*batch"]
+    stiffness: Float[Tensor, "*batch"]
+
+
+def nothing_seen(step: Step, call: Call) -> tuple[Tensor, ...]:
+    """What is seen before the first step, for each contact that needs watching: one tensor a contact.
+
+    None of those of implicit steps, which let nothing through.
+    """
+    count = len(step.contacts()) if step.explicit else 0
+    start = call.state.positions.new_full((len(Seen._fields), *call.batch_shape), -torch.inf)
+    return (start,) * count
+
+
+def watched(step: Step, state: State, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What was seen before, and what is at the start of a substep: the larger of each."""
+    with torch.no_grad():
+        now = [look(step, contact, state) for contact in step.contacts().values()]
+        return tuple(torch.maximum(b, torch.stack(n)) for b, n in zip(before, now, strict=True))
+
+
+def look(step: Step, contact: Contact, state: State) -> Seen:
+    """What there is to see of a contact at a state."""
+    gaps, moves = nearing(step, contact, state)
+    stiffness = contact.vertex_stiffness(state) * step.mobility
+    return Seen(-gaps.amin(-1), moves.amax(-1), stiffness.amax(-1))
+
+
+def nearing(
+    step: Step, contact: Contact, state: State
+) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
+    """How far each vertex is from contact, and how much nearer it comes in one substep; both over d̂.
+
+    Zero for a vertex that stays outside of the activation distance d̂. One that would fly past or through
+    something thin goes by its own distance like any other.
+    """
+    scale = contact.activation_distance
+    gaps = contact.distances(state.positions) / scale
+    moves = contact.approach(state) * (step.dt / step.substeps / scale)
+    return gaps, torch.where(gaps - moves < 1, moves, 0.0)

@@ -1,0 +1,72 @@
+"""Held vertices and obstacles that follow a path."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.linalg.rotation import rotation_matrix, rotation_vector
+
+
+def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
+    """Controls that take the held vertices along a path, exactly at every step and straight in between.
+
+        rollout(State.at_rest(positions), controls=motion_controls(path, rollout.step.dt))
+
+    Differentiable in the path. Only differences count: a path of `(T+1, *batch, 1, 3)` moves all held
+    vertices alike, from wherever they start.
+
+    Args:
+        path: positions [m] at the start and after each of T steps; those of components that are not held
+            are not read.
+        dt: duration of a step [s].
+
+    Raises:
+        ValueError: if the path has no step.
+    """
+    _check_path(path)
+    return {"prescribed_velocities": path.diff(dim=0) / dt}
+
+
+def obstacle_controls(
+    path: Float[Tensor, "frames *batch 3"],
+    dt: float,
+    *,
+    explicit: bool,
+    rotations: Float[Tensor, "_ *batch 3"] | None = None,
+    contact: str = "contact",
+) -> dict[str, Tensor]:
+    """Controls that take the obstacle of a contact along a path: its places, and the velocities between them.
+
+        step = rollout.step
+        rollout(state, controls=obstacle_controls(path, step.dt, explicit=step.explicit))
+
+    Differentiable in the path. An obstacle keeps its place for a step: the one at the start of the step,
+    where an explicit step looks for contact, or the one at its end, where an implicit step does.
+
+    Args:
+        path: where the obstacle is [m], its `translation`, at the start and after each of T steps.
+        dt: duration of a step [s].
+        explicit: whether the step is, `step.explicit`.
+        rotations: its `rotation` [rad] likewise, by less than half a turn a step.
+        contact: name of the contact among the forces.
+
+    Raises:
+        ValueError: if the path has no step, or the rotations have another number of them.
+    """
+    _check_path(path)
+    places = {"translation": path} | ({} if rotations is None else {"rotation": rotations})
+    speeds = {"velocity": path.diff(dim=0) / dt}
+    if rotations is not None:
+        if len(rotations) != len(path):
+            raise ValueError(f"path has {len(path)} places, rotations has {len(rotations)}.")
+        matrices = rotation_matrix(rotations)
+        speeds["angular_velocity"] = rotation_vector(matrices[1:] @ matrices[:-1].mT) / dt
+    seen = slice(None, -1) if explicit else slice(1, None)
+    controls = {name: place[seen] for name, place in places.items()} | speeds
+    return {f"forces.{contact}.obstacle.{name}": control for name, control in controls.items()}
+
+
+def _check_path(path: Tensor) -> None:
+    if len(path) < 2:
+        raise ValueError(f"path must hold the start and at least one step, got shape {tuple(path.shape)}.")

@@ -1,0 +1,179 @@
+"""Gradients of a scene against central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from simlayer.quantities.named import Inventory
+from simlayer.rollout.inputs import check_name
+from simlayer.rollout.rollout import RolloutModule
+from simlayer.state import State
+
+# Relative differences that central differences reach on a rollout of ordinary conditioning.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-2}
+_INITIAL_STATE = ("positions", "velocities")
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """One checked quantity.
+
+    Attributes:
+        name: the quantity, or "positions" or "velocities" of the initial state.
+        size: how many numbers it holds.
+        value: the number, or the root mean square of several, as stored.
+        gradient: the derivative of the loss along the checked direction, by reverse mode.
+        difference: the same by the central difference that agrees best.
+        step: the step of that difference.
+        relative_error: their difference relative to the larger of the two.
+        passed: whether that is within the tolerance, or both are zero to rounding.
+    """
+
+    name: str
+    size: int
+    value: float
+    gradient: float
+    difference: float
+    step: float
+    relative_error: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The outcome of `check_gradients`; prints as a table."""
+
+    checks: tuple[GradientCheck, ...]
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    def __str__(self) -> str:
+        width = max(len("quantity"), *(len(check.name) for check in self.checks))
+        columns = f"{'size':>7} {'value':>12} {'gradient':>14} {'difference':>14} {'relative':>9}"
+        rows = [
+            f"{c.name:<{width}} {c.size:>7} {c.value:>12.5g} {c.gradient:>14.7e} {c.difference:>14.7e} "
+            f"{c.relative_error:>9.1e}  {'ok' if c.passed else 'WRONG'}"
+            for c in self.checks
+        ]
+        verdict = f"{'all' if self.passed else 'NOT all'} within {self.tolerance:g}"
+        head = f"{'quantity':<{width}} {columns}"
+        return "\n".join([head, *rows, f"{verdict}, at the best of several step sizes each"])
+
+
+def check_gradients(
+    rollout: RolloutModule,
+    state: State,
+    loss: Callable[[State], Tensor],
+    names: str | Iterable[str],
+    *,
+    parameters: Mapping[str, Tensor] | None = None,
+    controls: Mapping[str, Tensor] | None = None,
+    steps: Sequence[float] = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare the gradient of a loss of a rollout's final state with central differences.
+
+    A quantity of several numbers is checked along one direction: its gradient's, plus as much of a random
+    one, so that a wrong entry anywhere shows.
+
+    Args:
+        rollout: the scene. Differences in single precision are coarse: use `rollout.double()` for proof.
+        state: the initial state.
+        loss: maps the final state to a scalar.
+        names: quantities of the rollout, given in `parameters`, in `controls`, or its own; and
+            "positions" and "velocities" for the initial state.
+        parameters, controls: as for the rollout.
+        steps: steps to try, relative to the stored value's root mean square (absolute where that is zero).
+        tolerance: relative difference to accept; by default 1e-6 in double and 2e-2 in single precision.
+        seed: of the random directions.
+
+    Raises:
+        KeyError: if a name is unknown.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        check_name(name, [*_INITIAL_STATE, *Inventory(rollout.step).quantities])
+    given = {**dict(rollout.step.named_parameters()), **(parameters or {}), **(controls or {})}
+    given |= {"positions": state.positions, "velocities": state.velocities}
+    tensors = {name: given[name].detach().clone().requires_grad_() for name in names}
+
+    def evaluate(values: Mapping[str, Tensor]) -> Tensor:
+        start = State(values.get("positions", state.positions), values.get("velocities", state.velocities))
+        timed = {n: values.get(n, c) for n, c in (controls or {}).items()}
+        own = {n: v for n, v in values.items() if n not in timed and n not in _INITIAL_STATE}
+        return loss(rollout(start, {**(parameters or {}), **own}, timed))
+
+    return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
+
+
+def compare_gradients(
+    evaluate: Callable[[Mapping[str, Tensor]], Tensor],
+    tensors: Mapping[str, Tensor],
+    *,
+    steps: Sequence[float] = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """The same for any scalar function of named tensors that require grad.
+
+    Other arguments as for `check_gradients`.
+    """
+    value = evaluate(tensors)
+    gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)
+    generator = torch.Generator().manual_seed(seed)
+    accepted = tolerance or _TOLERANCE[value.dtype]
+    checks = []
+    for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True):
+        direction = _direction(gradient, generator)
+
+        def shifted(step: float, name: str = name, direction: Tensor = direction) -> float:
+            with torch.no_grad():
+                return float(evaluate({**tensors, name: tensors[name] + step * direction}))
+
+        slope = float((gradient * direction).sum())
+        checks.append(_compare(name, tensor.detach(), slope, shifted, steps, accepted, float(value.detach())))
+    return GradientReport(tuple(checks), accepted)
+
+
+def _compare(
+    name: str,
+    tensor: Tensor,
+    slope: float,
+    shifted: Callable[[float], float],
+    steps: Sequence[float],
+    tolerance: float,
+    value: float,
+) -> GradientCheck:
+    size = float(tensor.square().mean().sqrt())
+    best = (float("inf"), 0.0, 0.0)
+    vanishes = False
+    for step in (relative * (size or 1.0) for relative in steps):
+        difference = (shifted(step) - shifted(-step)) / (2 * step)
+        largest = max(abs(slope), abs(difference))
+        rounding = 4 * torch.finfo(tensor.dtype).eps * abs(value) / step
+        vanishes = vanishes or (step == steps[0] * (size or 1.0) and largest <= rounding)
+        best = min(best, (abs(slope - difference) / largest if largest else 0.0, difference, step))
+    error, difference, step = best
+    return GradientCheck(
+        name, tensor.numel(), size if tensor.numel() > 1 else float(tensor), slope, difference, step, error,
+        error <= tolerance or vanishes,
+    )  # fmt: skip
+
+
+def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
+    """A unit direction with a large share of the gradient and something of every entry."""
+    if gradient.numel() == 1:
+        return torch.ones_like(gradient)
+    random = torch.randn(gradient.shape, generator=generator, dtype=gradient.dtype).to(gradient.device)
+    direction = random / random.norm() + gradient / gradient.norm().clamp(
+        min=torch.finfo(gradient.dtype).tiny
+    )
+    return direction / direction.norm()

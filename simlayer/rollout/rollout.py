@@ -1,0 +1,182 @@
+"""The rollout: many steps as one differentiable module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from simlayer.quantities.named import Inventory
+from simlayer.quantities.quantity import describe
+from simlayer.rollout.checks import check_end, check_time_step
+from simlayer.rollout.compilation import compiler_missing
+from simlayer.rollout.contact_record import nothing_seen
+from simlayer.rollout.inputs import Call, Named, check_name, read_call
+from simlayer.rollout.layout import on_state, unpack, unpack_result
+from simlayer.rollout.unroll import Advance, advance_function, bytes_kept, unroll
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+# Compiling costs some 20 s once for every new shape, and saves about 0.3 µs a cell and step in every call.
+COMPILE_FROM = 5_000_000
+
+
+class RolloutModule(nn.Module):
+    """Unrolls a step; differentiable in the state, in every quantity of the step, and in controls.
+
+    Args:
+        step: the step to repeat.
+        num_steps: how often.
+        checkpoint: what backward keeps. "none": every step; "sqrt": the state before each of about
+            sqrt(num_steps) segments, whose steps are run again in backward; an int: segments of that many
+            steps; "auto": "sqrt" when "none" would keep more than the memory budget.
+        compile: True: compiled, from the first call; "auto": compiled from steps x cells x samples =
+            5 million on; False: eager, which is the reference and can be differentiated twice; or the name
+            of a torch compiler backend. A first call with new shapes takes seconds.
+        memory_budget: for checkpoint="auto" [bytes].
+        validate: before a call, compare dt with the stable one; after it, check that the state is finite, and
+            that every contact was resolved.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        num_steps: int,
+        *,
+        checkpoint: Literal["auto", "sqrt", "none"] | int = "auto",
+        compile: Literal["auto"] | bool | str = "auto",
+        memory_budget: int = 2**30,
+        validate: bool = True,
+    ) -> None:
+        super().__init__()
+        if type(num_steps) is not int:
+            raise TypeError(f"num_steps must be an int, got {num_steps!r}.")
+        if num_steps < 1:
+            raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
+        if checkpoint not in ("auto", "sqrt", "none") and (type(checkpoint) is not int or checkpoint < 1):
+            raise ValueError(
+                f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}."
+            )
+        self.step, self.num_steps = step, num_steps
+        self.checkpoint, self.memory_budget = checkpoint, memory_budget
+        self.compiler = compile  # nn.Module has a method `compile`
+        self.validate = validate
+
+    def forward(self, state: State, parameters: Named | None = None, controls: Named | None = None) -> State:
+        """The state after the last step.
+
+        Args:
+            state: the initial state, `(*batch, N, 3)` each.
+            parameters: quantities for this call by name, in place of the step's own. The last axis of each
+                is the quantity's own (1 if uniform), all axes before it are batch.
+            controls: likewise, with a leading axis of time `(num_steps, ...)`: one value a step.
+
+        Raises:
+            KeyError: if a name is unknown.
+            TypeError, ValueError: if a dtype, device or shape does not fit.
+            UnstableStepError: if dt is beyond the stable time step.
+            DivergenceError: if the last state is not finite.
+            PenetrationError: if a vertex gets into an obstacle, or came nearer by more than 0.3 of the
+                activation distance in one step. Above 0.1 gradients are of little use: a ContactWarning.
+        """
+        return self._run(state, parameters, controls, every=None)[0]
+
+    def trajectory(
+        self,
+        state: State,
+        parameters: Named | None = None,
+        controls: Named | None = None,
+        *,
+        every: int = 1,
+    ) -> State:
+        """The states at t = 0 and after every `every`-th step, stacked: `(T, *batch, N, 3)` each.
+
+        Arguments and errors as for `forward`.
+        """
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}.")
+        _, frames = self._run(state, parameters, controls, every=every)
+        history = zip(*(frame.history for frame in frames), strict=True)
+        return State(
+            torch.stack([frame.positions for frame in frames]),
+            torch.stack([frame.velocities for frame in frames]),
+            tuple(torch.stack(past) for past in history),
+        )
+
+    def train_only(self, names: str | Iterable[str]) -> list[nn.Parameter]:
+        """Make these quantities trainable and everything else not; returns their parameters."""
+        names = [names] if isinstance(names, str) else list(names)
+        own = dict(self.step.named_parameters())
+        for name in names:
+            check_name(name, own)
+        self.step.requires_grad_(False)
+        for name in names:
+            own[name].requires_grad_(True)
+        return [own[name] for name in names]
+
+    def __repr__(self) -> str:
+        """The quantities by the names that `forward` takes, instead of the tree of modules."""
+        lines = [
+            f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
+            f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
+        ]
+        for name, (module, quantity) in Inventory(self.step).quantities.items():
+            lines.append(name.removesuffix(quantity.stored_name) + describe(module, quantity))
+        return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
+
+    def _run(
+        self, state: State, parameters: Named | None, controls: Named | None, *, every: int | None
+    ) -> tuple[State, list[State]]:
+        """The last state and the frames."""
+        # Half precision has an error of order one in a deformation gradient.
+        with torch.autocast(state.positions.device.type, enabled=False):
+            call = read_call(self.step, self.num_steps, state, parameters, controls)
+            if self.validate:
+                check_time_step(self.step, call)
+            self._prepare(call)
+            backend, seen = self._backend(call), nothing_seen(self.step, call) if self.validate else ()
+            advance = advance_function(self.step, call, backend, seen=seen)
+            segment = self._segment(call, advance, seen) if call.needs_gradient() else None
+            if segment and backend is None:
+                advance = advance_function(self.step, call, None, recompute=True, seen=seen)
+            options = {"segment": segment, "every": every}
+            end, frames = unroll(self.step, call, advance, self.num_steps, seen=seen, **options)
+            if self.validate:
+                check_end(self.step, self.num_steps, call, end.state, end.seen)
+        return on_state(unpack_result, end.state), [on_state(unpack_result, frame) for frame in frames]
+
+    def _prepare(self, call: Call) -> None:
+        with call.reading():
+            self.step.prepare(on_state(unpack, call.state))
+
+    def _backend(self, call: Call) -> str | None:
+        """The compiler backend to use, None for eager."""
+        if not self.step.explicit:
+            return None
+        if self.compiler == "auto":
+            work = (
+                self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
+            )
+            wanted = work >= COMPILE_FROM
+        else:
+            wanted = bool(self.compiler)
+        named = isinstance(self.compiler, str) and self.compiler != "auto"
+        backend = str(self.compiler) if named else "inductor"
+        if not wanted or (backend == "inductor" and compiler_missing()):
+            return None
+        return backend
+
+    def _segment(self, call: Call, advance: Advance, seen: tuple[Tensor, ...]) -> int | None:
+        """How many steps backward runs again at a time, None to keep them all."""
+        if isinstance(self.checkpoint, int):
+            return self.checkpoint
+        if self.checkpoint == "auto":
+            if not self.step.explicit:
+                return None  # keeps the state only, and is dear to run again
+            kept = bytes_kept(call, advance, seen) * self.num_steps * self.step.substeps
+            if kept <= self.memory_budget:
+                return None
+        return None if self.checkpoint == "none" else math.isqrt(self.num_steps - 1) + 1

@@ -1,0 +1,81 @@
+"""Minima that Newton's method does not find at once: loads in steps."""
+
+from __future__ import annotations
+
+import logging
+
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.errors import ConvergenceError
+from simlayer.solvers.linear import LinearSolver
+from simlayer.solvers.newton import Newton
+from simlayer.solvers.problem import Balance, Problem, Tangent
+
+_log = logging.getLogger(__name__)
+
+_SHORTEST = 1 / 256
+
+
+class Restrained(Problem):
+    """A problem with dead loads against a share of the forces at a start; against all, it is in balance.
+
+    Where the start would be at rest without loads, the other share of the loads is left, whatever kind they
+    are of; of held components that were moved, that of the forces which they cause.
+    """
+
+    def __init__(
+        self, problem: Problem, start: Float[Tensor, "*batch N 3"], gradient: Tensor, share: float
+    ) -> None:
+        self.problem, self.start, self.loads = problem, start, share * gradient
+        self.reach = problem.reach
+
+    def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return self.problem.value(positions) - (self.loads * (positions - self.start)).sum((-1, -2))
+
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+        balance = self.problem.balance(positions)
+        return balance._replace(gradient=balance.gradient - self.loads)
+
+    def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
+        return self.problem.tangent(positions, projected=projected)
+
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        return self.problem.longest_move(positions, direction)
+
+    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
+        return self.problem.describe(positions)
+
+
+def minimize_in_steps(
+    newton: Newton, problem: Problem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+) -> Float[Tensor, "*batch N 3"]:
+    """A minimum near the start, at once where that works, and otherwise in load steps as long as they can be.
+
+    Raises:
+        ConvergenceError: if steps of a 256th do not converge either.
+    """
+    try:
+        return newton.minimize(problem, start, solver)
+    except ConvergenceError as error:
+        direct = error
+    gradient = problem.balance(start).gradient
+    positions, reached, step = start, 0.0, 0.5
+    while reached < 1:
+        goal = min(reached + step, 1.0)
+        try:
+            partly = Restrained(problem, start, gradient, 1 - goal)
+            positions = newton.minimize(partly, positions, solver)
+        except ConvergenceError as error:
+            step /= 2
+            if step < _SHORTEST:
+                raise ConvergenceError(
+                    f"{direct}\nIn load steps it went to {reached:.1%} of the loads, and no further.",
+                    (*direct.history, *error.history),
+                ) from error
+            continue
+        _log.info("%.1f %% of the loads", 100 * goal)
+        reached, step = goal, 2 * step
+    return positions

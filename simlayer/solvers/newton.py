@@ -1,0 +1,174 @@
+"""Newton's method on an energy, with projection where it is needed and a line search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simlayer.errors import ConvergenceError
+from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
+from simlayer.solvers.linear import LinearSolver
+from simlayer.solvers.problem import Balance, Problem, Tangent, flattened, largest
+
+# Energies that differ by less can not be compared: relative to a sum whose terms may be much larger.
+_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
+# Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
+# where forces are large against those that balance, their rounding keeps the gradient from the tolerance.
+_STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Finds a minimum of an energy: search along Newton's direction, each sample by itself.
+
+    A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
+    by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). The length
+    begins with what stays in the domain of the energy; it is halved until the energy falls enough (Armijo
+    1966), or, where energies differ by rounding only, until the gradient does.
+
+    Attributes:
+        tolerance: of the largest component of the gradient relative to the scene's own forces; by default
+            1e-6, 1e-4 in single precision. After it is reached one more iteration polishes.
+        max_iterations: after which ConvergenceError is raised.
+    """
+
+    tolerance: float | None = None
+    max_iterations: int = 60
+
+    def minimize(
+        self, problem: Problem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+    ) -> Float[Tensor, "*batch N 3"]:
+        """The positions of a minimum near `start`; raises ConvergenceError rather than anything less."""
+        tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
+        point = _Point(start, problem.value(start), *problem.balance(start))
+        history: list[str] = []
+        linear = _Linear(solver)
+        polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
+        for iteration in range(self.max_iterations + 1):
+            error = Balance(point.gradient, point.scale).error()
+            history.append(_line(iteration, point.energy, error))
+            small = error <= tolerance
+            active = ~(still | small & polished)
+            if bool((lost := _lost(point.positions, start, problem.reach)).any()):
+                raise _failure(problem, point, lost, history, "the energy falls without end")
+            if not bool(active.any()):
+                return point.positions
+            if iteration == self.max_iterations:
+                break
+            # To polish, the tangent of the iteration before is good enough.
+            again = iteration > 0 and not bool((active & ~small).any())
+            direction = self._direction(problem, point, linear, again=again)
+            direction = torch.where(active[..., None, None], direction, 0.0)
+            still = ~active & still | active & (
+                largest(direction) <= _STILL[start.dtype] * largest(point.positions)
+            )
+            point, moved = _search(problem, point, direction)
+            stuck = active & ~moved & ~still
+            if bool((stuck & ~small).any()):
+                raise _failure(problem, point, stuck & ~small, history, "no shorter step lowers the energy")
+            # One more iteration after the tolerance is met, unless numbers of this precision have no better.
+            polished = small | stuck
+        raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
+
+    def _direction(self, problem: Problem, point: _Point, linear: _Linear, *, again: bool) -> Tensor:
+        right = -flattened(point.gradient)
+        if again:
+            return linear.again(right).vectors.view_as(point.gradient)
+        found = linear.solve(problem.tangent(point.positions, projected=False), right)
+        vectors = found.vectors
+        if bool(found.indefinite.any()):
+            convex = linear.solve(problem.tangent(point.positions, projected=True), right, afresh=True)
+            vectors = torch.where(found.indefinite[:, None, None], convex.vectors, vectors)
+        return vectors.view_as(point.gradient)
+
+
+class _Linear:
+    """Linear solves of one search, which go on with an older inverse while that is good enough."""
+
+    def __init__(self, solver: LinearSolver) -> None:
+        self.solver = solver
+        self.inverse: Product | None = None
+        self.multiply: Product | None = None
+
+    def solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
+        # As exact as the next iteration can make use of.
+        tolerance, most = 1e-6, self.solver.max_iterations
+        self.multiply = multiply = tangent.multiplication()
+        if self.inverse is not None and not afresh and self.solver.patience:
+            found = conjugate_gradients(
+                multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
+            )
+            if bool((found.residual <= 2 * tolerance).all()):
+                return found
+        self.inverse = self.solver.inverse(tangent.matrix)
+        return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
+
+    def again(self, right: Tensor) -> Solution:
+        """With the tangent and the inverse of the last solve."""
+        assert self.multiply is not None
+        assert self.inverse is not None
+        most = self.solver.max_iterations
+        return conjugate_gradients(self.multiply, right, self.inverse, tolerance=1e-6, max_iterations=most)
+
+
+class _Point(NamedTuple):
+    """Where the search is in each sample, and what is known there."""
+
+    positions: Tensor
+    energy: Tensor
+    gradient: Tensor
+    scale: Tensor
+
+
+def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point, Bool[Tensor, "*batch"]]:
+    """The next point, and in which samples it is a better one."""
+    energy, size = point.energy, largest(point.gradient)
+    slope = (point.gradient * direction).sum((-1, -2))
+    length = problem.longest_move(point.positions, direction)
+    waiting = torch.ones_like(energy, dtype=torch.bool)
+    best = point
+    for _ in range(40):
+        positions = point.positions + length[..., None, None] * direction
+        trial = _Point(positions, problem.value(positions), *problem.balance(positions))
+        falls = trial.energy <= energy + 1e-4 * length * slope
+        level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
+        # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
+        smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
+        good = waiting & (falls | (level & smaller))
+        best = _Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
+        waiting = waiting & ~good
+        if not bool(waiting.any()):
+            break
+        length = torch.where(waiting, length / 2, length)
+    return best, ~waiting
+
+
+def _lost(positions: Tensor, start: Tensor, reach: float) -> Bool[Tensor, "*batch"]:
+    """Where a body is so many of its sizes away from where it started."""
+    size = (start.amax(-2) - start.amin(-2)).amax(-1)
+    return (size > 0) & (largest(positions - start) > reach * size)
+
+
+def _failure(
+    problem: Problem, point: _Point, wrong: Bool[Tensor, "*batch"], history: list[str], why: str
+) -> ConvergenceError:
+    sample = tuple(wrong.nonzero()[0].tolist()) if wrong.ndim else ()
+    where = f" of sample {sample}" if sample else ""
+    seen = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
+    lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions[sample])}"]
+    return ConvergenceError("\n".join([*lines, *seen]), tuple(history))
+
+
+def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(where[(..., *[None] * (new.ndim - where.ndim))], new, old)
+
+
+def _line(iteration: int, energy: Tensor, error: Tensor) -> str:
+    """Of the sample that is furthest."""
+    worst = int(error.argmax())
+    energy, error = energy.flatten()[worst], error.flatten()[worst]
+    return f"  iteration {iteration}: energy {float(energy):.10g} J, gradient {float(error):.2e}"

@@ -1,0 +1,80 @@
+"""What Newton's method needs to know of a problem."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.solvers.block_matrix import BlockMatrix
+from simlayer.solvers.conjugate_gradients import Product
+
+
+class Tangent(NamedTuple):
+    """The Hessian of a problem: a matrix, and products with what could not be assembled, None if all was."""
+
+    matrix: BlockMatrix
+    others: Product | None
+
+    def multiplication(self) -> Product:
+        """Products `(B, N, 3) -> (B, N, 3)`."""
+        multiply, others = self.matrix.multiplication(), self.others
+        return multiply if others is None else lambda vectors: multiply(vectors) + others(vectors)
+
+
+class Balance(NamedTuple):
+    """The gradient of a problem [N], zero for what is held, and how large the forces are that balance."""
+
+    gradient: Float[Tensor, "*batch N 3"]
+    scale: Float[Tensor, "*batch"]
+
+    def error(self) -> Float[Tensor, "*batch"]:
+        """The largest component of the gradient relative to the forces that balance."""
+        size = largest(self.gradient)
+        return size / self.scale.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+class Problem(ABC):
+    """A function of positions of which a minimum is sought, sample by sample.
+
+    Attributes:
+        reach: how many of its own sizes a body may move in the search.
+    """
+
+    reach: float = math.inf
+
+    @abstractmethod
+    def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        """The function [J]."""
+
+    @abstractmethod
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+        """Its gradient, and the size of what it is the sum of."""
+
+    @abstractmethod
+    def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
+        """Its Hessian, of all samples in a row; positive semi-definite if projected."""
+
+    def longest_move(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """The part of a move, at most 1, that stays where the function is finite."""
+        return positions.new_ones(positions.shape[:-2])
+
+    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
+        """What may explain a failure at these positions of a sample."""
+        return ""
+
+
+def flattened(vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "B N 3"]:
+    """All samples in a row."""
+    return vectors.reshape(-1, *vectors.shape[-2:])
+
+
+def largest(vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+    """The largest component in each sample."""
+    return vectors.abs().amax((-1, -2)) if vectors.shape[-2] else torch.zeros(vectors.shape[:-2])

@@ -1,0 +1,56 @@
+"""Motions of a whole body that nothing resists."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.solvers.problem import Problem, flattened
+
+_NAMES = [f"{motion} {axis}" for motion in ("translation along", "rotation about") for axis in "xyz"]
+# What is smaller is rounding: squared lengths of motions, and stiffness relative to that of a vertex.
+_ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-6}
+
+
+def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch 6 N 3"]:
+    """Translations along the axes and rotations about those through the centre, of unit length each."""
+    arms = positions - positions.mean(-2, keepdim=True)
+    axes = torch.eye(3, dtype=positions.dtype, device=positions.device)[:, None]
+    arms = arms[..., None, :, :].expand(*arms.shape[:-2], 3, *arms.shape[-2:])
+    motions = torch.cat([axes.expand_as(arms), torch.linalg.cross(axes.expand_as(arms), arms)], -3)
+    # A body without extent does not rotate.
+    lengths = motions.flatten(-2).norm(dim=-1).clamp(min=torch.finfo(positions.dtype).tiny)
+    return motions / lengths[..., None, None]
+
+
+def unresisted(
+    problem: Problem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
+) -> list[str]:
+    """What a body can do as a rigid one at these positions with no stiffness against it.
+
+    Args:
+        problem: whose tangent resists.
+        positions: of each sample; told is what the first can do that can do anything.
+        free: which components are not held.
+    """
+    motions, small = rigid_motions(flattened(positions)), _ROUNDING[positions.dtype]
+    held = ((1 - free) * motions).flatten(-2)
+    # Combinations of motions that move nothing that is held have no length there.
+    lengths, combinations = torch.linalg.eigh(held @ held.mT)
+    if not bool((lengths < small).any()):
+        return []
+    tangent = problem.tangent(positions, projected=False)
+    multiply = tangent.multiplication()
+    images = torch.stack([multiply(motion.contiguous()) for motion in motions.unbind(1)], 1)
+    stiffness = motions.flatten(-2) @ images.flatten(-2).mT
+    scale = tangent.matrix.diagonal_blocks().diagonal(dim1=-2, dim2=-1).abs().mean((-1, -2))
+    for sample, length in enumerate(lengths):
+        allowed = combinations[sample][:, length < small]
+        values, vectors = torch.linalg.eigh(allowed.T @ stiffness[sample] @ allowed)
+        soft = allowed @ vectors[:, values.abs() <= small * scale[sample]]
+        shares = soft.square().sum(1)
+        if bool((shares > 0).any()):
+            # A rotation about another axis is one about the centre and a translation.
+            return [name for name, share in zip(_NAMES, shares.tolist(), strict=True) if share > 0.01]
+    return []

@@ -1,0 +1,83 @@
+"""Before anything is built: what can not work is named, and what can passes."""
+
+import re
+
+import pytest
+from support.configs import composed
+
+from simlayer.app.config_checks import check_config
+from simlayer.app.main import configs
+from simlayer.errors import ConfigError
+
+EXPERIMENTS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml") if path.stem != "blank")
+LBFGS = "optimizer=lbfgs"
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_can_be_run(experiment):
+    own = {"silicone_beam": ["data.path=pyproject.toml"]}  # a recording that is not in the repository
+    config = composed(f"experiment={experiment}", *own.get(experiment, []))
+    for multirun in (False, True):
+        check_config(config, multirun=multirun)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dtype=float16"], "dtype must be float32 or float64, got 'float16'."),
+        (["threads=0"], "threads must be a whole number of at least 1, got 0."),
+        (["threads=two"], "threads must be a whole number of at least 1, got 'two'."),
+        (["trainer.max_epochs=0"], "trainer.max_epochs must be a whole number of at least 1, got 0."),
+        (["trainer.max_epochs=2.5"], "trainer.max_epochs must be a whole number of at least 1, got 2.5."),
+        (["duration=-1"], "duration must be a positive number of seconds, got -1."),
+        (["duration=long"], "duration must be a positive number of seconds, got 'long'."),
+        (["step.dt=0"], "step.dt must be a positive number of seconds, got 0."),
+        (["step.dt=Auto"], "step.dt must be a positive number of seconds, got 'Auto'."),
+        (["trainable=[]"], "trainable must be a list of names"),
+        (["trainable=density"], "trainable must be a list of names, such as"),
+        (["run_name='a=b'"], "run_name must be free of = and \\, which break later overrides, got 'a=b'."),
+        (["+trainer.precision=16"], "trainer.precision does not reach the simulation; use dtype=float32"),
+        ([LBFGS, "trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping: "),
+        ([LBFGS, "trainer.accumulate_grad_batches=2"], "L-BFGS and accumulated gradients: "),
+        ([LBFGS, "trainer=ddp_cpu"], "L-BFGS in several processes: "),
+        ([LBFGS, "+trainer.num_nodes=2"], "L-BFGS in several processes: "),
+        ([LBFGS, "scheduler=cosine"], "L-BFGS chooses its own step lengths; set scheduler=none"),
+        (["mesh.path=nowhere.msh"], "mesh.path: nowhere.msh does not exist (looked from "),
+        (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist (looked from "),
+        (
+            ["data.path=${mesh.path}", "data.noise=1e-3"],
+            "data.twin, data.noise and data.missing are for twins",
+        ),
+        (
+            ["data.path=${mesh.path}", "data.twin=refined"],
+            "data.twin, data.noise and data.missing are for twins",
+        ),
+        (["mesh=file"], "mesh.path has no value yet; give it: mesh.path=..."),
+        (["constraints=box"], "constraints.fixed.box.lower has no value yet; give it"),
+    ],
+)
+def test_a_combination_that_can_not_work_says_why(overrides, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_config(composed(*overrides), multirun=False)
+
+
+def test_what_l_bfgs_can_not_do_other_optimizers_can():
+    overrides = ["trainer=ddp_cpu", "trainer.gradient_clip_val=1", "scheduler=cosine"]
+    check_config(composed("optimizer=adam", *overrides), multirun=False)
+    check_config(composed("optimizer=adam", "trainer.accumulate_grad_batches=2"), multirun=True)
+
+
+def test_a_multirun_can_not_start_processes_that_start_it_again():
+    config = composed("optimizer=adam", "trainer=ddp_cpu")
+    check_config(config, multirun=False)
+    with pytest.raises(ConfigError, match=r"a multirun whose runs start processes again.*ddp_spawn"):
+        check_config(config, multirun=True)
+    spawned = composed("optimizer=adam", "trainer=ddp_cpu", "trainer.strategy=ddp_spawn")
+    check_config(spawned, multirun=True)
+
+
+def test_everything_that_is_wrong_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        check_config(composed("threads=0", "duration=-1", "trainer.gradient_clip_val=1"), multirun=False)
+    lines = str(error.value).splitlines()
+    assert [line.split()[0] for line in lines] == ["threads", "duration", "L-BFGS"]

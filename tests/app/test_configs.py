@@ -1,0 +1,139 @@
+"""Every option of every configuration group composes, and every experiment runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simlayer.app.main import configs, main
+from simlayer.app.overrides import checked
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = sorted(
+    (path.parent.name, path.stem)
+    for path in (ROOT / "configs").glob("*/*.yaml")
+    if path.parent.name != "hydra"
+)
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs/experiment").glob("*.yaml"))
+
+# What an option leaves to the user, or needs beside it.
+BESIDE = {
+    ("mesh", "file"): ["mesh.path=beam.msh"],
+    ("constraints", "box"): ["constraints.fixed.box.lower=[0,0,0]", "constraints.fixed.box.upper=[0,1,1]"],
+    ("constraints", "plane"): ["constraints.fixed.plane={point:[0,0,0],normal:[1,0,0]}"],
+    ("data", "marker_paths"): ["data.points={tip:[0.1,0,0]}"],
+}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes(group, option):
+    config, _ = checked([f"{group}={option}", *BESIDE.get((group, option), [])], configs())
+    assert config is not None
+    # Interpolations that lead nowhere show when they are resolved.
+    for key in config:
+        assert config[key] is not None or key == "duration"
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_numbers_have_a_comment_with_their_unit_or_meaning(group, option):
+    if group in ("debug", "hydra", "experiment"):
+        pytest.skip("these override what has its comment elsewhere")
+    lines = (ROOT / "configs" / group / f"{option}.yaml").read_text().splitlines()
+    bare = [line for line in lines if re.search(r":\s+-?\d", line) and "#" not in line]
+    allowed = (
+        "poissons_ratio",
+        "momentum",
+        "eta_min",
+        "tolerance_",
+        "patience",
+        "substeps",
+        "seed",
+        "history_",
+    )
+    assert not [line for line in bare if not line.strip().startswith(allowed)]
+
+
+# An experiment on few cells, for few steps, without compiler: it has to run, not to find anything.
+SHORT = {
+    "silicone_beam": [
+        "mesh.cells=[2,1,1]",
+        "duration=0.02",
+        "observation.release_time=0",
+        "data.path=null",
+        "data.frame_rate=100",
+        "data.window=null",
+        "data.registration=null",
+        "++data.truth.forces.elastic.material.youngs_modulus=2.5e5",
+        "++data.truth.forces.viscosity.shear_viscosity=200",
+        "++data.truth.release_time=0.001",
+    ],
+    "equilibrium": ["mesh.cells=[2,2,2]"],
+    "cantilever": ["mesh=box", "mesh.cells=[2,1,1]", "constraints.fixed.tag=x_min"],
+    "blank": [
+        "mesh=box",
+        "mesh.cells=[2,1,1]",
+        "constraints.fixed.tag=x_min",
+        "trainable=[density]",
+        "data.truth.density=900",
+    ],
+    "damping": [
+        "mesh=box",
+        "mesh.cells=[2,1,1]",
+        "constraints.fixed.tag=x_min",
+        "duration=0.02",
+        "step.dt=4e-4",
+    ],
+    "initial_velocity": ["mesh.cells=[1,1,1]", "duration=0.02"],
+    "bouncing_ball": ["duration=0.012"],
+    "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
+    "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
+}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs(experiment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = [*SHORT[experiment], "optimizer.max_iter=1", "rollout.compile=false", "debug=short"]
+    if experiment == "blank":
+        options = [option.replace("data.truth", "+data.truth") for option in options]
+    main([f"experiment={experiment}", "run_name=test", *options])
+    results = json.loads(Path("outputs/test/results.json").read_text())
+    assert 1 <= results["epochs"] <= 2
+    assert all(row["reference"] is not None for row in results["parameters"].values())
+
+
+def test_an_experiment_says_in_its_header_what_it_prints():
+    for name in EXPERIMENTS:
+        text = (ROOT / f"configs/experiment/{name}.yaml").read_text()
+        assert text.startswith("# @package _global_\n# ")
+        if name != "blank":
+            trained = yaml.safe_load(text)["trainable"]
+            header = text.partition("\ndefaults:")[0]
+            assert all(f"{parameter}: " in header for parameter in trained), name
+
+
+def test_an_experiment_of_ones_own_is_found_in_ones_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine/experiment").mkdir(parents=True)
+    (tmp_path / "mine/experiment/own.yaml").write_text("# @package _global_\nname: own\n")
+    config, arguments = checked(["experiment=own", "--config-dir", "mine"], configs())
+    assert config is not None
+    assert config.name == "own"
+    assert arguments[-1] == "experiment=own"
+
+
+def test_the_sweep_overrides_what_there_is():
+    sweep = yaml.safe_load((ROOT / "examples/wandb_sweep.yaml").read_text())
+    arguments = []
+    for key, choice in sweep["parameters"].items():
+        value = choice.get("value", choice.get("min", choice.get("values", [None])[0]))
+        arguments.append(f"{key}={value}")
+    config, _ = checked(arguments, configs())
+    assert config is not None
+    assert config.optimizer.lr == sweep["parameters"]["optimizer.lr"]["min"]
+    assert sweep["metric"]["name"] == "loss"
+    assert (ROOT / sweep["program"]).is_file()

@@ -1,0 +1,316 @@
+"""Runs of the main job, from the command line to what they write."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import meshio
+import numpy as np
+import pytest
+import torch
+
+from simlayer import box_mesh
+from simlayer.app.main import main
+from simlayer.identification.history import History
+
+ROOT = Path(__file__).parents[2]
+E, NU = "forces.elastic.material.youngs_modulus", "forces.elastic.material.poissons_ratio"
+
+# A beam of three boxes on one torch thread: a fit of it takes a second or two.
+SMALL = ["mesh=box", "mesh.cells=[3,1,1]", "constraints.fixed.tag=x_min", "logger=csv"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test runs in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Path:
+    """A run named "test", and its folder."""
+    main([*SMALL, "run_name=test", *arguments])
+    return Path("outputs/test")
+
+
+def found(folder: Path) -> dict[str, float]:
+    rows = json.loads((folder / "results.json").read_text())["parameters"]
+    return {name: row["found"] for name, row in rows.items()}
+
+
+def failure(*arguments: str) -> str:
+    with pytest.raises(SystemExit) as error:
+        main([*SMALL, *arguments])
+    assert error.value.code not in (None, 0)
+    return str(error.value.code)
+
+
+def in_another_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *SMALL, *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        timeout=300,
+    )
+
+
+def test_the_truth_is_found_and_everything_is_written(capsys):
+    folder = run("logger=wandb_offline")
+    assert found(folder) == pytest.approx({E: 1e5, NU: 0.4}, rel=1e-3)
+    out = capsys.readouterr().out
+    assert re.search(rf"{E}: 300000 Pa -> \d+\.?\d* Pa \(reference 100000 Pa, error 0\.\d\d%\)", out)
+    assert "wandb sync" in out
+    assert "the fit's own mesh and step" in out
+    results = json.loads((folder / "results.json").read_text())
+    row = results["parameters"][E]
+    assert row.keys() == {"initial", "found", "reference", "relative_error", "unit"}
+    assert (row["initial"], row["reference"], row["unit"]) == (pytest.approx(3e5), 1e5, "Pa")
+    assert row["relative_error"] == pytest.approx(abs(row["found"] / 1e5 - 1))
+    assert results["loss"]["found"] < 1e-6 < 0.1 < results["loss"]["initial"]
+    for picture in ("convergence.png", "found_over_target.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    frames = re.findall(r'file="([^"]+)"', (folder / "motion.pvd").read_text())
+    assert 10 <= len(frames) <= 41
+    assert meshio.read(folder / frames[-1]).points.shape == (16, 3)
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert json.loads((folder / "versions.json").read_text())["torch"]
+    log = np.genfromtxt(folder / "csv/version_0/metrics.csv", delimiter=",", names=True, deletechars="")
+    assert len(log) == results["epochs"] + 1
+    assert log[E][0] == pytest.approx(3e5)
+    assert log["loss"].min() == pytest.approx(results["loss"]["found"])
+
+
+DAMPINGS = {
+    "viscosity": ("elastic_kelvin_voigt", "forces.viscosity.shear_viscosity", 20.0, 5.0),
+    "rayleigh": ("elastic_rayleigh", "forces.damping.coefficient", 2e-4, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", DAMPINGS)
+def test_a_damping_force_is_found_on_a_body_that_carries_a_weight(name):
+    forces, unknown, truth, guess = DAMPINGS[name]
+    folder = run(
+        f"forces={forces}",
+        "dissipation=none",
+        "masses=weight",
+        "masses.weight.vertices.tag=x_max",
+        f"trainable=[{unknown}]",
+        f"{unknown}={guess}",
+        f"++data.truth.{unknown}={truth}",
+        "material.youngs_modulus=1e5",
+        "material.poissons_ratio=0.4",
+        "duration=0.03",
+    )
+    assert found(folder) == pytest.approx({unknown: truth}, rel=1e-3)
+
+
+OPTIMIZERS = {
+    # The loss of the second epoch is worse than that of the first, so that the best is not the last.
+    "overshooting": ["optimizer=adam", "optimizer.lr=1"],
+    # Neither stops early here, so that both parts have epochs to run.
+    "lbfgs": ["optimizer.max_iter=1", "callbacks.stop.stopping_threshold=0"],
+    "adam": ["optimizer=adam", "scheduler=exponential", "scheduler.gamma=0.5"],
+    "cosine": ["optimizer=adam", "scheduler=cosine", "scheduler.T_max=4"],
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_resumed_run_equals_one_that_was_not_interrupted_to_the_last_bit(name):
+    options = OPTIMIZERS[name]
+    main([*SMALL, *options, "run_name=whole", "trainer.max_epochs=4"])
+    main([*SMALL, *options, "run_name=parts", "trainer.max_epochs=2"])
+    assert json.loads(Path("outputs/parts/results.json").read_text())["epochs"] == 2
+    main([*SMALL, *options, "run_name=parts", "trainer.max_epochs=4"])
+    whole, parts = (json.loads(Path(f"outputs/{k}/results.json").read_text()) for k in ("whole", "parts"))
+    for key in ("parameters", "loss", "epochs"):
+        assert parts[key] == whole[key]
+    assert whole["epochs"] == 4
+
+
+def test_an_old_name_with_other_physics_is_refused_and_the_difference_shown():
+    folder = run("trainer.max_epochs=1")
+    before = (folder / "results.json").read_text()
+    message = failure("run_name=test", "material.youngs_modulus=2e5", "trainer.max_epochs=2")
+    assert "material.youngs_modulus: 300000.0 -> 200000.0" in message
+    assert "max_epochs" not in message
+    assert (folder / "results.json").read_text() == before
+
+
+def test_a_run_whose_folder_was_moved_still_knows_its_best_epoch():
+    options = [*OPTIMIZERS["overshooting"], "run_name=before"]
+    main([*SMALL, *options, "trainer.max_epochs=2"])
+    before = json.loads(Path("outputs/before/results.json").read_text())
+    Path("outputs/before").rename("outputs/after")
+    main([*SMALL, *options[:-1], "run_name=after", "trainer.max_epochs=3"])
+    after = json.loads(Path("outputs/after/results.json").read_text())
+    assert after["epochs"] == 3
+    assert (after["loss"], after["parameters"]) == (before["loss"], before["parameters"])
+
+
+def test_a_folder_of_something_else_is_refused(folder):
+    (folder / "outputs/test").mkdir(parents=True)
+    (folder / "outputs/test/thesis.tex").touch()
+    assert "not the folder of a run" in failure("run_name=test")
+
+
+def test_the_first_interrupt_ends_a_run_after_its_epoch_and_keeps_everything(monkeypatch, capsys):
+    record, asked = History.on_validation_epoch_end, []
+
+    def interrupting(self, trainer, module):
+        record(self, trainer, module)
+        if not asked and not trainer.sanity_checking:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    monkeypatch.setattr(History, "on_validation_epoch_end", interrupting)
+    before = signal.getsignal(signal.SIGINT)
+    assert threading.current_thread() is threading.main_thread()
+    folder = run("optimizer=adam")
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["ended"], results["epochs"]) == ("interrupted", 1)
+    assert "press Ctrl-C again" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_fit_that_fails_keeps_what_it_had(capsys):
+    # The time step is just stable for the truth, beyond which the large learning rate overshoots.
+    guess = [f"trainable=[{E}]", "material={youngs_modulus:3e4,poissons_ratio:0.4}", "step.dt=9.4e-4"]
+    guess += ["optimizer=adam", "optimizer.lr=0.5"]
+    message = failure("run_name=test", *guess)
+    assert "beyond the stable time step" in message
+    results = json.loads(Path("outputs/test/results.json").read_text())
+    assert results["ended"].startswith("failed, dt = ")
+    assert results["epochs"] >= 1
+
+
+def test_two_processes_find_what_one_finds(folder):
+    scenes = ["initial.known.pull=[2,1]", "initial.known.twist=[8,-4]"]
+    options = [*scenes, "optimizer=adam", "trainer.max_epochs=2"]
+    main([*SMALL, *options, "run_name=one"])
+    result = in_another_process(*options, "trainer=ddp_cpu", "run_name=two")
+    assert result.returncode == 0, result.stderr
+    assert found(Path("outputs/two")) == pytest.approx(found(Path("outputs/one")), rel=1e-12)
+    assert sorted(path.name for path in Path("outputs").iterdir()) == ["one", "two"]
+
+
+def test_a_multirun_is_one_folder_and_as_many_results(capsys):
+    main([*SMALL, "-m", "material.youngs_modulus=2e5,3e5", "trainer.max_epochs=1"])
+    (sweep,) = Path("outputs/sweeps").iterdir()
+    initial = [
+        json.loads((sweep / k / "results.json").read_text())["parameters"][E]["initial"] for k in ("0", "1")
+    ]
+    assert initial == pytest.approx([2e5, 3e5])
+
+
+def test_a_multirun_of_runs_that_start_processes_is_refused_with_the_alternative():
+    message = failure("-m", "seed=0,1", "optimizer=adam", "trainer=ddp_cpu", "initial.known.pull=[1,2]")
+    assert "ddp_spawn" in message
+
+
+def test_a_body_and_a_target_of_ones_own(folder, capsys):
+    mesh = box_mesh(cells=(3, 1, 1), size=(100.0, 30.0, 30.0))
+    surface = mesh.boundary.numpy()
+    clamped = surface[np.isin(surface, mesh.vertex_sets["x_min"].numpy()).all(1)]
+    blocks = [("tetra", mesh.cells.numpy()), ("triangle", clamped)]
+    tags = [np.full(len(cells), tag) for tag, (_, cells) in enumerate(blocks, 1)]
+    data = {"gmsh:physical": tags, "gmsh:geometrical": [tag.copy() for tag in tags]}
+    names = {"body": np.array([1, 3]), "clamped": np.array([2, 2])}
+    own = meshio.Mesh(mesh.vertices.double().numpy(), blocks, cell_data=data, field_data=names)
+    own.write("my.msh", file_format="gmsh22", binary=False)
+    options = ["mesh.path=my.msh", "mesh.scale=0.001", "logger=csv"]
+    main([*options, "run_name=twin", "trainer.max_epochs=1", "optimizer.max_iter=1"])
+    frames = re.findall(r'file="([^"]+)"', Path("outputs/twin/motion.pvd").read_text())
+    # What the run before found is the target now.
+    deformed = Path("outputs/twin") / frames[-1]
+    main([*options, f"data.path={deformed}", "run_name=own"])
+    row = json.loads(Path("outputs/own/results.json").read_text())["parameters"][E]
+    assert row["reference"] is None
+    assert row["found"] == pytest.approx(found(Path("outputs/twin"))[E], rel=0.02)
+    assert f"{E}: 300000 Pa -> " in capsys.readouterr().out
+
+
+def test_a_refined_twin_shows_the_bias_of_the_mesh(capsys):
+    folder = run("data.twin=refined", "trainer.max_epochs=4")
+    # The fit's coarse beam is too stiff, so that it looks softer than it is.
+    assert 0.9e5 < found(folder)[E] < 0.98e5
+    assert "eight times the cells" in capsys.readouterr().out
+
+
+def test_checked_gradients_fit_nothing_and_write_nothing(capsys):
+    main([*SMALL, "debug=gradients", "run_name=test"])
+    out = capsys.readouterr().out
+    assert "all within 1e-06" in out
+    assert E in out
+    assert not Path("outputs/test").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["material.youngs_moduls=1"], "'material.youngs_moduls'; did you mean 'material.youngs_modulus'?"),
+        (["optimizer=adm"], "optimizer has no option 'adm'; did you mean 'adam'?"),
+        ([f"trainable=[{E}s]"], f"did you mean '{E}'?"),
+        (["mesh.cells=[0,1,1]"], "mesh: cells must"),
+        (["constraints.fixed.tag=hand"], "no vertices tagged 'hand'; its tags: 'x_min'"),
+        (["constraints.fixed.tag=null"], "exactly one of tag, box, plane, got none"),
+        (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist"),
+        (["trainer.max_epochs=many"], "trainer.max_epochs must be a whole number"),
+        (["material.poissons_ratio=0.7"], "poissons_ratio must lie in (-1, 0.5), got 0.7"),
+        (["trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping"),
+        (["dtype=float16"], "dtype must be float32 or float64"),
+        (["trainable=[density]"], "no truth for density"),
+        (["trainer.devices=2", "optimizer=adam"], "can not be shared equally by 2 processes"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_nothing_behind(arguments, message, folder):
+    assert message in failure(*arguments)
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert not list(folder.glob("outputs/*"))
+
+
+def test_the_default_run_has_no_warnings_and_the_script_exits_with_zero(folder):
+    result = in_another_process("trainer.max_epochs=1", "logger=wandb_offline")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert "epoch    1  loss = " in result.stdout
+
+
+def test_a_mistake_exits_with_one_line_and_a_code():
+    result = in_another_process("optimizer=adm")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("train.py: error: ")
+
+
+def test_the_help_names_experiments_and_groups(capsys):
+    with contextlib.suppress(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    for word in ("spatially_varying", "data.path=", "optimizer: adam, adamw, lbfgs, sgd", "run_name=foo"):
+        assert word in out
+
+
+def test_threads_and_dtype_are_as_before_after_a_run():
+    before = torch.get_num_threads(), torch.get_default_dtype()
+    run("dtype=float32", "threads=2", "trainer.max_epochs=1")
+    assert (torch.get_num_threads(), torch.get_default_dtype()) == before
+
+
+def test_the_script_at_the_top_is_the_same_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with contextlib.suppress(SystemExit):
+        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+    assert "EXPERIMENTS" in capsys.readouterr().out

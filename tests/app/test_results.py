@@ -1,0 +1,87 @@
+"""Results: a line a parameter for people, a file of numbers for programs."""
+
+import json
+
+import pytest
+import torch
+from support.observed import NU, E, observed_beam
+from torch.optim import Adam
+
+from simlayer.app.results import results_of, table, write_results
+from simlayer.identification.history import History
+from simlayer.identification.losses import PositionLoss
+from simlayer.identification.module import ParameterIdentification
+
+pytestmark = pytest.mark.usefixtures("float64")
+V = "initial.velocities"
+
+
+def outcome(trainable, found, *, reference=None, fields=None):
+    """The results of a fit that found these values."""
+    model = ParameterIdentification(
+        observed_beam(), trainable=trainable, loss=PositionLoss(), optimizer=Adam, fields=fields
+    )
+    initial = model.values()
+    history = History({name: torch.tensor(value) for name, value in (reference or {}).items()})
+    history.rows = [{"epoch": k, "loss": loss, "values": {}} for k, loss in enumerate([2.0, 0.25, 0.5])]
+    for unknown in model.unknowns:
+        unknown.assign(found[unknown.name])
+    return results_of(model, history, initial, loss=history.best["loss"], ended="converged", seconds=1.5)
+
+
+def test_results_hold_first_guess_find_reference_and_error_of_every_unknown():
+    results = outcome([E, NU], {E: 2e5, NU: 0.25}, reference={E: 1.6e5})
+    assert list(results["parameters"]) == [E, NU]
+    row = results["parameters"][E]
+    assert row["initial"] == pytest.approx(1e5)
+    assert row["found"] == pytest.approx(2e5)
+    assert row["reference"] == 1.6e5
+    assert row["relative_error"] == pytest.approx(0.25)
+    assert row["unit"] == "Pa"
+    assert results["parameters"][NU]["reference"] is None
+    assert results["parameters"][NU]["relative_error"] is None
+    assert results["loss"] == {"initial": 2.0, "found": 0.25}
+    assert (results["epochs"], results["ended"], results["seconds"]) == (2, "converged", 1.5)
+
+
+def test_a_field_is_listed_by_its_mean_and_its_median_error():
+    field = torch.linspace(1e5, 2e5, 18)
+    row = outcome([E], {E: field}, reference={E: 1e5}, fields={E: "cells"})["parameters"][E]
+    assert row["found"] == pytest.approx(1.5e5)
+    assert row["values"] == 18
+    # The lower one of the two in the middle.
+    assert row["relative_error"] == pytest.approx(8 / 17)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "found", "reference", "line"),
+    [
+        (E, 2e5, None, f"{E}: 100000 Pa -> 200000 Pa"),
+        (E, 2e5, 1.6e5, f"{E}: 100000 Pa -> 200000 Pa (reference 160000 Pa, error 25.00%)"),
+        (NU, 0.25, 0.25, f"{NU}: 0.4 -> 0.25 (reference 0.25, error 0.00%)"),
+        (
+            V,
+            [[3.0, 0.5, 2.0]],
+            [[3.0, 0.5, 2.0]],
+            f"{V}: (0, 0, 0) m/s -> (3, 0.5, 2) m/s (reference (3, 0.5, 2) m/s, error 0.00%)",
+        ),
+    ],
+)
+def test_a_line_of_the_table_has_units_and_the_error_where_the_truth_is_known(
+    trainable, found, reference, line
+):
+    truth = {} if reference is None else {trainable: reference}
+    assert table(outcome([trainable], {trainable: torch.tensor(found)}, reference=truth)) == line
+
+
+def test_a_line_of_a_field_says_how_many_values_it_has():
+    field = torch.full((18,), 2e5)
+    text = table(outcome([E], {E: field}, reference={E: 1e5}, fields={E: "cells"}))
+    assert text == f"{E}: 100000 Pa -> 200000 Pa, mean of 18 (reference 100000 Pa, median error 100.00%)"
+
+
+def test_results_are_read_back_as_they_were_written(tmp_path):
+    results = outcome([E, V], {E: 2e5, V: torch.ones(1, 3)}, reference={V: [[1.0, 0.0, 0.0]]})
+    write_results(tmp_path, results)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert table(json.loads((tmp_path / "results.json").read_text())) == table(results)

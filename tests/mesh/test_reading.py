@@ -1,0 +1,153 @@
+"""Reading mesh files: the body is the file's, turned, scaled and renumbered as it says."""
+
+import re
+from importlib.resources import files
+
+import meshio
+import numpy as np
+import pytest
+import torch
+from support.mesh_files import assert_same_body, bare, shuffled, solid
+from support.meshes import ELEMENTS
+
+from simlayer.elements.types import ELEMENT_TYPES
+from simlayer.mesh.mesh import MeshError
+from simlayer.mesh.meshio_files import MESHIO_NAMES
+from simlayer.mesh.reading import read_mesh
+
+
+def test_big_endian_numbers_of_vtk_files_are_read(tmp_path):
+    file = bare(shuffled())
+    file.write(tmp_path / "beam.vtk", binary=True)
+    assert meshio.read(tmp_path / "beam.vtk").points.dtype.byteorder == ">"
+    assert_same_body(read_mesh(tmp_path / "beam.vtk"), file)
+
+
+@pytest.mark.parametrize("data_format", ["XML", "Binary"])
+def test_xdmf_files_are_read(tmp_path, data_format):
+    file = bare(shuffled())
+    file.write(tmp_path / "beam.xdmf", data_format=data_format)
+    assert_same_body(read_mesh(tmp_path / "beam.xdmf"), file)
+
+
+def test_scale_turns_millimetres_into_metres(tmp_path):
+    file = bare(shuffled())
+    file.points *= 1000
+    file.write(tmp_path / "beam.vtu")
+    mesh = read_mesh(tmp_path / "beam.vtu", scale=1e-3)
+    assert mesh.bounds[1].tolist() == pytest.approx([0.5, 0.2, 0.2], rel=1e-6)
+    assert mesh.file_vertices.amax().item() == pytest.approx(0.5, rel=1e-6)
+    for scale in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(MeshError, match=f"scale must be positive and finite .*, got {scale}"):
+            read_mesh(tmp_path / "beam.vtu", scale=scale)
+
+
+def test_inverted_cells_of_a_file_are_turned_and_said(tmp_path):
+    file = bare(shuffled())
+    file.cells[0].data[[3, 8]] = file.cells[0].data[[3, 8]][:, [1, 0, 2, 3]]
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match=re.escape("turned inverted cells, 2 of 120: 3, 8")):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    assert_same_body(mesh, file)
+    assert (mesh.volumes > 0).all()
+
+
+def test_nodes_without_a_tetrahedron_are_dropped_and_come_back_in_the_file_order(tmp_path):
+    file = bare(shuffled())
+    file.points = np.concatenate([[[9.0, 9, 9]], file.points, [[8.0, 8, 8]]])
+    file.cells[0].data += 1
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match=re.escape("dropped nodes that no cell uses, 2 of 56: 0, 55.")):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    assert_same_body(mesh, file)
+    restored = mesh.to_file_order(mesh.vertices[None] * 2, 1, unused=mesh.file_vertices)
+    assert torch.equal(restored[0, 1:-1], mesh.file_vertices[1:-1] * 2)
+    assert torch.equal(restored[0, [0, -1]], mesh.file_vertices[[0, -1]])
+    values = torch.rand(54)
+    assert torch.equal(mesh.from_file_order(mesh.to_file_order(values)), values)
+    assert mesh.to_file_order(values)[[0, -1]].isnan().all()
+    with pytest.raises(MeshError, match=re.escape("has no NaN for unused nodes; pass an integer")):
+        mesh.to_file_order(torch.arange(54))
+
+
+def test_a_random_order_of_the_file_does_not_change_the_body(tmp_path):
+    volumes = []
+    for seed in (1, 2):
+        bare(shuffled(seed)).write(tmp_path / "beam.vtu")
+        mesh = read_mesh(tmp_path / "beam.vtu")
+        volumes.append({tuple(sorted(map(tuple, mesh.vertices[cell].tolist()))) for cell in mesh.cells})
+    assert volumes[0] == volumes[1]
+
+
+def test_the_cantilever_that_comes_with_the_package_can_be_clamped():
+    mesh = read_mesh(str(files("simlayer") / "app" / "assets" / "cantilever.msh"))
+    assert mesh.bounds[1].tolist() == pytest.approx([0.1, 0.03, 0.03], rel=1e-6)
+    assert torch.equal(mesh.vertices[:, 0] == 0, torch.isin(torch.arange(176), mesh.vertex_sets["clamped"]))
+    assert len(mesh.vertex_sets["tip"]) == 16
+    assert mesh.region_names == ("beam",)
+    assert mesh.volume.item() == pytest.approx(9e-5, rel=1e-5)  # a sum in float32
+
+
+# Every element.
+
+every_element = pytest.mark.parametrize("element", ELEMENTS)
+
+
+@every_element
+@pytest.mark.parametrize("name", ["b.vtu", "b.vtk", "b.msh", "b.xdmf", "b.inp"])
+def test_a_body_of_any_element_is_read_with_its_nodes_in_their_order(tmp_path, element, name):
+    file = solid(element)
+    file.write(tmp_path / name, file_format="gmsh" if name == "b.msh" else None)
+    mesh = read_mesh(tmp_path / name)
+    assert mesh.element == element
+    assert torch.equal(
+        mesh.file_index[mesh.cells], torch.from_numpy(file.cells[0].data)[mesh.file_cell_index]
+    )
+    assert torch.allclose(mesh.file_vertices, torch.from_numpy(file.points).float(), rtol=1e-6)
+
+
+# Gmsh's own order of the middles of edges, from its manual ("Node ordering"), and its numbers of elements.
+GMSH = {
+    "tet10": (11, ((0, 1), (1, 2), (2, 0), (3, 0), (2, 3), (1, 3))),
+    "hex20": (
+        17,
+        ((0, 1), (0, 3), (0, 4), (1, 2), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 7), (5, 6), (6, 7)),
+    ),
+}
+
+
+@pytest.mark.parametrize("element", GMSH)
+def test_a_file_in_the_order_of_gmsh_comes_out_in_that_of_vtk(tmp_path, element):
+    number, edges = GMSH[element]
+    corners = np.array(ELEMENT_TYPES[element].linear.nodes)
+    points = np.concatenate([corners, [(corners[a] + corners[b]) / 2 for a, b in edges]])
+    nodes = [f"{k + 1} {x} {y} {z}" for k, (x, y, z) in enumerate(points)]
+    cell = " ".join(map(str, [1, number, 2, 1, 1, *range(1, len(points) + 1)]))
+    lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat", "$Nodes", str(len(points)), *nodes, "$EndNodes"]
+    (tmp_path / "one.msh").write_text("\n".join([*lines, "$Elements", "1", cell, "$EndElements", ""]))
+    mesh = read_mesh(tmp_path / "one.msh")
+    expected = torch.tensor(ELEMENT_TYPES[element].shape.nodes)
+    assert torch.equal(mesh.vertices[mesh.cells[0]], expected)
+
+
+@every_element
+def test_inverted_cells_of_any_element_are_turned(tmp_path, element):
+    file = solid(element)
+    cells = file.cells[0].data
+    upright = cells.copy()
+    cells[[1, 4]] = cells[[1, 4]][:, list(ELEMENT_TYPES[element].mirror)]
+    file.write(tmp_path / "b.vtu")
+    with pytest.warns(UserWarning, match=rf"turned inverted cells, 2 of {len(cells)}: 1, 4"):
+        mesh = read_mesh(tmp_path / "b.vtu")
+    assert torch.equal(mesh.file_index[mesh.cells], torch.from_numpy(upright)[mesh.file_cell_index])
+
+
+def test_a_mixture_of_elements_is_refused_with_counts_and_a_remedy(tmp_path):
+    points = np.concatenate([np.array(ELEMENT_TYPES["hex8"].linear.nodes), [[0.5, 0.5, 2.0]]])
+    cells = {MESHIO_NAMES["hex8"]: [range(8)], MESHIO_NAMES["tet4"]: [[4, 5, 6, 8], [4, 6, 7, 8]]}
+    meshio.Mesh(points, {kind: np.array(rows) for kind, rows in cells.items()}).write(tmp_path / "b.vtu")
+    message = (
+        "must be of one kind, one of tetra, tetra10, hexahedron, hexahedron20, got 1 hexahedron, 2 tetra. "
+    )
+    with pytest.raises(MeshError, match=re.escape(message + "Mesh the body with tetrahedra of one order")):
+        read_mesh(tmp_path / "b.vtu")

@@ -1,0 +1,501 @@
+"""Quantities: how they are stored, read, refused, bound and saved."""
+
+import copy
+import io
+import math
+import pickle
+
+import pytest
+import torch
+
+from simlayer import ElasticForce, NodalLoad, PhysicalModule, Quantity, StableNeoHookean, box_mesh, derived
+from simlayer.quantities.binding import Binding, bound, changed_values, inputs_of, values_of
+from simlayer.quantities.named import Inventory
+from simlayer.quantities.quantity import check_own_axes
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+EPS = torch.finfo(torch.float64).eps
+
+
+class Spring(PhysicalModule):
+    """One quantity of every kind of storage, a derived value, a plain parameter, and a buffer."""
+
+    stiffness = Quantity("N/m", over="cells", positive=True)
+    fraction = Quantity("1", bounds=(-1.0, 0.5))
+    direction = Quantity("m", over="components")
+
+    def __init__(self, stiffness=200.0, fraction=0.3, direction=(1.0, 0.0, -2.0)):
+        super().__init__()
+        self.stiffness, self.fraction, self.direction = stiffness, fraction, torch.as_tensor(direction)
+        self.weight = torch.nn.Parameter(torch.ones(2))
+        self.register_buffer("offset", torch.zeros(3))
+        self.computed = 0
+
+    @derived
+    def pull(self):
+        """The force along the direction [N]."""
+        self.computed += 1
+        return self.stiffness * self.direction.norm()
+
+
+class Pair(torch.nn.Module):
+    """Two springs below a module that has no quantities."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = Spring(1.0), Spring(2.0)
+
+
+def everything(module):
+    """The own physical values, and what is bound."""
+    return {name: getattr(module, name).clone() for name in Spring.quantities()}, dict(module._bound)
+
+
+# Storage
+
+
+def test_a_quantity_is_stored_under_a_name_that_tells_its_transform():
+    assert set(dict(Spring().named_parameters())) == {
+        "log_stiffness",
+        "logit_fraction",
+        "direction",
+        "weight",
+    }
+
+
+def test_the_stored_value_is_the_logarithm_or_the_logit_of_the_position_between_the_bounds():
+    spring = Spring(200.0, 0.3)
+    position = (0.3 + 1) / 1.5
+    assert spring.log_stiffness.item() == pytest.approx(math.log(200.0), rel=EPS)
+    assert spring.logit_fraction.item() == pytest.approx(math.log(position / (1 - position)), rel=1e-14)
+    assert spring._parameters["direction"].tolist() == [1.0, 0.0, -2.0]
+
+
+@pytest.mark.parametrize("value", [1e-9, 1e-3, 1.0, 123.456, 1e5, 2.1e11])
+def test_a_positive_value_is_read_back_to_the_rounding_of_its_logarithm(value):
+    read = Spring(value).stiffness.item()
+    # Half a last bit of log(value) is a relative error of log(value) eps / 2, and exp rounds once more.
+    assert abs(read / value - 1) <= (abs(math.log(value)) / 2 + 1) * EPS
+
+
+@pytest.mark.parametrize("value", [-0.999999, -0.5, 0.0, 0.3, 0.49, 0.4999999999])
+def test_a_bounded_value_is_read_back_to_a_few_roundings_of_the_interval(value):
+    assert Spring(1.0, value).fraction.item() == pytest.approx(value, rel=0, abs=4 * EPS)
+
+
+def test_an_unconstrained_value_is_read_back_to_the_last_bit():
+    assert torch.equal(Spring().direction, torch.tensor([1.0, 0.0, -2.0]))
+
+
+def test_a_value_near_its_bound_keeps_its_distance_to_it():
+    # 1 - 2 nu is what stiffness depends on: an error of eps in nu is 5e-9 of 1 - 2 nu here, no more.
+    nu = 0.5 - 1e-7
+    assert 0.5 - Spring(1.0, nu).fraction.item() == pytest.approx(1e-7, rel=1e-8)
+
+
+def test_any_stored_number_is_a_valid_value():
+    spring = Spring()
+    with torch.no_grad():
+        for number in (-30.0, 0.0, 30.0):
+            spring.log_stiffness.fill_(number)
+            spring.logit_fraction.fill_(number)
+            assert spring.stiffness.item() > 0
+            assert -1 < spring.fraction.item() < 0.5
+
+
+def test_values_of_any_numeric_kind_are_taken_in_the_default_precision():
+    torch.set_default_dtype(torch.float32)
+    for value in (3, 3.0, torch.tensor(3), torch.tensor(3.0, dtype=torch.float64)):
+        spring = Spring(value)
+        assert spring.log_stiffness.dtype == torch.float32
+        # One rounding of the logarithm in single precision.
+        assert spring.stiffness.item() == pytest.approx(3.0, rel=2.4e-7)
+
+
+def test_a_quantity_takes_no_memory_of_the_value_it_was_given():
+    value = torch.tensor([1.0, 0.0, 0.0])
+    spring = Spring(direction=value)
+    value.zero_()
+    assert spring.direction.tolist() == [1.0, 0.0, 0.0]
+
+
+# Assignment
+
+
+def test_quantities_are_frozen_until_they_are_named_trainable():
+    spring = Spring()
+    assert not any(spring._parameters[q.stored_name].requires_grad for q in Spring.quantities().values())
+    assert spring.weight.requires_grad
+
+
+def test_assignment_changes_the_value_of_the_same_parameter():
+    spring = Spring()
+    before = {name: parameter for name, parameter in spring.named_parameters()}
+    before["log_stiffness"].requires_grad_()
+    spring.stiffness, spring.fraction, spring.direction = 7.0, -0.2, torch.ones(3)
+    assert all(parameter is before[name] for name, parameter in spring.named_parameters())
+    assert spring.log_stiffness.requires_grad
+    assert spring.stiffness.item() == pytest.approx(7.0, rel=4 * EPS)
+    assert spring.fraction.item() == pytest.approx(-0.2, rel=8 * EPS)
+    assert torch.equal(spring.direction, torch.ones(3))
+
+
+def test_an_optimizer_goes_on_with_a_parameter_whose_value_was_assigned():
+    spring = Spring(1.0)
+    optimizer = torch.optim.SGD([spring.log_stiffness.requires_grad_()], lr=1.0)
+    spring.stiffness = 3.0
+    spring.stiffness.log().backward()
+    optimizer.step()
+    # The gradient of log k in log k is one.
+    assert spring.stiffness.item() == pytest.approx(3.0 / math.e, rel=1e-14)
+
+
+def test_assignment_keeps_the_precision_of_the_module():
+    spring = Spring().float()
+    spring.stiffness = 5.0
+    assert spring.log_stiffness.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "value", [torch.tensor(1.0, requires_grad=True), torch.nn.Parameter(torch.tensor(1.0))]
+)
+def test_a_tensor_that_requires_grad_is_refused_by_name_with_the_remedy(value):
+    spring = Spring(4.0)
+    with pytest.raises(
+        ValueError, match=r"stiffness was assigned a tensor that requires grad.*log_stiffness"
+    ):
+        spring.stiffness = value
+    assert spring.stiffness.item() == pytest.approx(4.0, rel=4 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("stiffness", 0.0, r"stiffness must be positive, got 0\."),
+        ("stiffness", [1.0, -3.0], r"stiffness must be positive, got -3\."),
+        ("stiffness", math.nan, r"stiffness must be positive, got NaN\."),
+        ("fraction", 0.5, r"fraction must lie in \(-1, 0\.5\), got 0\.5\."),
+        ("fraction", -1.5, r"fraction must lie in \(-1, 0\.5\), got -1\.5\."),
+        ("direction", [0.0, math.inf, 0.0], r"direction must be finite, got inf\."),
+        ("direction", [0.0, math.nan, 0.0], r"direction must be finite, got NaN\."),
+    ],
+)
+def test_an_invalid_value_is_refused_with_name_value_and_rule_and_changes_nothing(name, value, message):
+    spring = Spring()
+    before = {key: parameter.clone() for key, parameter in spring.named_parameters()}
+    with pytest.raises(ValueError, match=message):
+        setattr(spring, name, value)
+    assert all(torch.equal(parameter, before[key]) for key, parameter in spring.named_parameters())
+
+
+def test_the_gradient_of_the_stored_value_is_the_chain_rule():
+    spring = Spring(200.0, 0.3)
+    spring.requires_grad_()
+    (spring.stiffness * 5 + spring.fraction * 7).backward()
+    # d exp(s) = exp(s), d (a + (b - a) sigmoid(s)) = (x - a)(b - x) / (b - a).
+    assert spring.log_stiffness.grad.item() == pytest.approx(5 * 200.0, rel=1e-14)
+    assert spring.logit_fraction.grad.item() == pytest.approx(7 * 1.3 * 0.2 / 1.5, rel=1e-14)
+
+
+def test_the_class_gives_the_declaration_and_a_subclass_has_those_of_its_base():
+    class Torsion(Spring):
+        twist = Quantity("rad")
+
+    assert Spring.stiffness.unit == "N/m"
+    assert list(Torsion.quantities()) == ["stiffness", "fraction", "direction", "twist"]
+    assert Torsion.derived_names() == ("pull",)
+
+
+def test_a_printed_module_tells_name_value_unit_shape_and_what_is_trained():
+    spring = Spring(torch.tensor([100.0, 300.0]))
+    spring.logit_fraction.requires_grad_()
+    text = repr(spring)
+    assert "log_stiffness: (2,), stiffness = 100 to 300 N/m" in text
+    assert "logit_fraction: (), fraction = 0.3 1, trainable" in text
+
+
+# Shapes
+
+EXTENTS = {"components": 3, "cells": 6, "vertices": 8}
+CELLS, VECTORS = Quantity("Pa", over="cells"), Quantity("N", over="vertex vectors")
+COMPONENTS, UNIFORM = Quantity("m", over="components"), Quantity("s")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "shape"),
+    [
+        (UNIFORM, ()),
+        (UNIFORM, (1,)),
+        (UNIFORM, (5, 1)),
+        (CELLS, ()),
+        (CELLS, (1,)),
+        (CELLS, (6,)),
+        (CELLS, (5, 1)),
+        (CELLS, (4, 5, 6)),
+        (COMPONENTS, (3,)),
+        (COMPONENTS, (5, 3)),
+        (VECTORS, (8, 3)),
+        (VECTORS, (1, 3)),
+        (VECTORS, (5, 8, 3)),
+    ],
+)
+def test_a_last_axis_that_is_the_quantitys_own_is_accepted(quantity, shape):
+    check_own_axes(quantity, torch.ones(shape), EXTENTS, name="q")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "shape", "rule"),
+    [
+        (UNIFORM, (5,), r"\(\*batch, 1\)"),
+        (UNIFORM, (5, 6), r"\(\*batch, 1\)"),
+        (CELLS, (5,), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
+        (CELLS, (6, 5), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
+        (COMPONENTS, (), r"\(\*batch, 3\)"),
+        (COMPONENTS, (1,), r"\(\*batch, 3\)"),
+        (VECTORS, (3,), r"\(\*batch, 8, 3\) or \(\*batch, 1, 3\)"),
+        (VECTORS, (7, 3), r"\(\*batch, 8, 3\) or \(\*batch, 1, 3\)"),
+        (VECTORS, (8, 1), r"\(\*batch, 8, 3\) or \(\*batch, 1, 3\)"),
+    ],
+)
+def test_a_last_axis_that_is_not_the_quantitys_own_is_refused_with_name_shape_and_rule(quantity, shape, rule):
+    expected = rf"q has shape \({', '.join(map(str, shape))},?\); its last axis is its own: expected {rule}"
+    with pytest.raises(ValueError, match=expected):
+        check_own_axes(quantity, torch.ones(shape), EXTENTS, name="q")
+
+
+def test_one_value_per_sample_in_place_of_one_per_cell_is_answered_with_the_right_shape():
+    with pytest.raises(ValueError, match=r"one value per sample is shape \(5, 1\)"):
+        check_own_axes(CELLS, torch.ones(5), EXTENTS, name="q")
+
+
+def test_a_material_of_another_mesh_is_refused():
+    mesh = box_mesh(cells=(1, 1, 1))
+    with pytest.raises(ValueError, match=r"youngs_modulus has shape \(5,\)"):
+        ElasticForce(mesh, StableNeoHookean(torch.ones(5), 0.3))
+    regions = torch.tensor([0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"poissons_ratio has shape \(2,\)"):
+        ElasticForce(mesh, StableNeoHookean(torch.ones(3), torch.tensor([0.3, 0.4])), regions=regions)
+
+
+# Derived values
+
+
+def test_a_derived_value_follows_its_quantities():
+    spring = Spring(2.0, direction=(3.0, 0.0, 4.0))
+    assert spring.pull.item() == pytest.approx(10.0, rel=1e-15)
+    spring.stiffness = 4.0
+    assert spring.pull.item() == pytest.approx(20.0, rel=1e-15)
+
+
+def test_a_bound_derived_value_is_not_computed():
+    spring = Spring()
+    with bound(spring, {"pull": torch.tensor(5.0)}):
+        assert spring.pull.item() == 5.0
+        assert spring.computed == 0
+    assert spring.pull.item() != 5.0
+
+
+def test_all_values_of_a_tree_are_computed_from_the_stored_tensors_that_are_given():
+    pair = Pair()
+    stored = dict(pair.named_parameters())
+    values = values_of(Inventory(pair), stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
+    assert values["left.stiffness"].item() == pytest.approx(3.0, rel=1e-15)
+    assert values["left.pull"].item() == pytest.approx(3.0 * math.sqrt(5), rel=1e-15)
+    assert values["right.pull"].item() == pytest.approx(2.0 * math.sqrt(5), rel=1e-15)
+    assert "left.weight" not in values
+    changed = changed_values(Inventory(pair), values, stored, ["right.log_stiffness"])
+    assert set(changed) == {name for name in values if name.startswith("right.")}
+    assert pair.left._bound == {}
+
+
+class Chain(PhysicalModule):
+    """A derived value of a derived value."""
+
+    length = Quantity("m", positive=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length, self.computed = 2.0, 0
+
+    @derived
+    def area(self):
+        self.computed += 1
+        return self.length**2
+
+    @derived
+    def volume(self):
+        return self.area * self.length
+
+
+def test_what_others_derive_from_is_computed_once():
+    chain = Chain()
+    values = values_of(Inventory(chain), dict(chain.named_parameters()))
+    assert {name: value.item() for name, value in values.items()} == pytest.approx(
+        {"length": 2.0, "area": 4.0, "volume": 8.0}, rel=4 * EPS
+    )
+    assert chain.computed == 1
+    assert chain._bound == {}
+
+
+def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
+    pair = Pair()
+    assert set(Inventory(pair).quantities) == {
+        f"{side}.{name}"
+        for side in ("left", "right")
+        for name in ("log_stiffness", "logit_fraction", "direction")
+    }
+    assert set(Inventory(pair).weights) == {"left.weight", "right.weight"}
+    assert set(inputs_of(pair)) >= {"left.weight", "left.stiffness", "left.pull", "right.direction"}
+
+
+# Binding
+
+
+def test_what_is_bound_is_read_in_place_of_the_modules_own():
+    spring = Spring()
+    stored = spring.log_stiffness
+    values = [torch.tensor(5.0), torch.tensor(6.0), torch.full((2,), 7.0), torch.full((3,), 8.0)]
+    names = ["stiffness", "pull", "weight", "offset"]
+    with Binding(spring, names)(values):
+        for name, value in zip(names, values, strict=True):
+            assert getattr(spring, name) is value
+        assert spring.log_stiffness is stored
+
+
+def test_a_binding_restores_what_there_was():
+    spring = Spring()
+    before, weight, offset = everything(spring), spring.weight, spring.offset
+    with Binding(spring, ["stiffness", "pull", "weight", "offset"])([torch.rand(1) for _ in range(4)]):
+        pass
+    after = everything(spring)
+    assert after[1] == before[1] == {}
+    assert all(torch.equal(after[0][name], value) for name, value in before[0].items())
+    assert spring.weight is weight
+    assert spring.offset is offset
+    assert isinstance(spring.weight, torch.nn.Parameter)
+
+
+def test_a_binding_restores_what_there_was_when_its_block_raises():
+    spring = Spring()
+    weight = spring.weight
+
+    def fail():
+        raise KeyError("inside")
+
+    with (
+        pytest.raises(KeyError, match="inside"),
+        bound(spring, {"stiffness": torch.rand(1), "weight": torch.rand(2)}),
+    ):
+        fail()
+    assert spring._bound == {}
+    assert spring.weight is weight
+
+
+def test_a_binding_with_the_wrong_number_of_tensors_binds_nothing():
+    spring = Spring()
+    for tensors in ([torch.rand(1)], [torch.rand(1)] * 3):
+        with pytest.raises(ValueError, match="argument"), Binding(spring, ["stiffness", "fraction"])(tensors):
+            pass
+        assert spring._bound == {}
+
+
+def test_bindings_nest_and_the_inner_one_wins():
+    spring = Spring(1.0)
+    own = spring.stiffness
+    with bound(spring, {"stiffness": torch.tensor(2.0)}):
+        with bound(spring, {"stiffness": torch.tensor(3.0), "fraction": torch.tensor(0.1)}):
+            assert (spring.stiffness.item(), spring.fraction.item()) == (3.0, 0.1)
+        assert spring.stiffness.item() == 2.0
+        assert spring.fraction.item() == pytest.approx(0.3, rel=8 * EPS)
+    assert torch.equal(spring.stiffness, own)
+
+
+def test_one_binding_can_be_used_again_and_inside_itself():
+    spring = Spring()
+    binding = Binding(spring, ["stiffness"])
+    with binding([torch.tensor(2.0)]):
+        with binding([torch.tensor(3.0)]):
+            assert spring.stiffness.item() == 3.0
+        assert spring.stiffness.item() == 2.0
+    with binding([torch.tensor(4.0)]):
+        assert spring.stiffness.item() == 4.0
+    assert spring._bound == {}
+
+
+def test_a_binding_reaches_modules_by_their_path():
+    pair = Pair()
+    with bound(pair, {"left.stiffness": torch.tensor(9.0)}):
+        assert pair.left.stiffness.item() == 9.0
+        assert pair.right.stiffness.item() == pytest.approx(2.0, rel=4 * EPS)
+
+
+def test_gradients_flow_to_what_is_bound():
+    spring = Spring()
+    value = torch.tensor(9.0, requires_grad=True)
+    with bound(spring, {"stiffness": value}):
+        pull = spring.pull
+    (gradient,) = torch.autograd.grad(pull, value)
+    assert gradient.item() == pytest.approx(math.sqrt(5), rel=1e-15)
+
+
+# Saving
+
+
+def make_force():
+    mesh = box_mesh(cells=(1, 1, 1))
+    return ElasticForce(mesh, StableNeoHookean(torch.linspace(1.0, 2.0, 6), 0.3))
+
+
+COPIES = {
+    "pickle": lambda module: pickle.loads(pickle.dumps(module)),
+    "deepcopy": copy.deepcopy,
+    "torch.save": lambda module: _saved(module),
+}
+
+
+def _saved(module):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+def test_a_copy_has_equal_values_and_shares_none(duplicate):
+    spring = Spring(torch.tensor([1.0, 2.0]))
+    spring.log_stiffness.requires_grad_()
+    other = duplicate(spring)
+    assert torch.equal(other.stiffness, spring.stiffness)
+    assert other.log_stiffness.requires_grad
+    assert not other.logit_fraction.requires_grad
+    other.stiffness = 9.0
+    assert spring.stiffness.tolist() == pytest.approx([1.0, 2.0], rel=4 * EPS)
+    with bound(other, {"stiffness": torch.tensor(3.0)}):
+        assert spring.stiffness.shape == (2,)
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+def test_a_copied_force_gives_the_same_forces(duplicate):
+    force = make_force()
+    x = box_mesh(cells=(1, 1, 1)).vertices + 0.1 * torch.rand(8, 3)
+    assert torch.equal(duplicate(force).energy(x), force.energy(x))
+
+
+def test_a_state_dict_carries_all_quantities_to_another_module():
+    spring, other = Spring(5.0, 0.1, (1.0, 2.0, 3.0)), Spring()
+    other.load_state_dict(spring.state_dict())
+    assert all(torch.equal(getattr(other, name), getattr(spring, name)) for name in Spring.quantities())
+
+
+def test_a_state_dict_of_a_force_holds_its_quantities_and_nothing_of_the_mesh():
+    assert set(make_force().state_dict()) == {"material.log_youngs_modulus", "material.logit_poissons_ratio"}
+    mesh = box_mesh(cells=(1, 1, 1))
+    assert set(NodalLoad(mesh, torch.zeros(1, 3)).state_dict()) == {"forces"}
+
+
+def test_a_value_assigned_to_a_module_in_double_precision_is_kept_in_double_precision():
+    module = StableNeoHookean(1e5, 0.4).double()
+    module.youngs_modulus = 3e5
+    # The logarithm, 12.6, is rounded to its last place, and so the value to some 12.6 eps.
+    assert float(module.youngs_modulus) == pytest.approx(3e5, rel=1e-14)

@@ -1,0 +1,12 @@
+"""Configurations as the command line composes them."""
+
+from omegaconf import OmegaConf
+
+from simlayer.app.main import ASSETS, configs
+from simlayer.app.overrides import checked
+
+
+def composed(*arguments):
+    # The program itself registers it when it starts.
+    OmegaConf.register_new_resolver("asset", lambda name: str(ASSETS / name), replace=True)
+    return checked(arguments, configs())[0]

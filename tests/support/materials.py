@@ -1,0 +1,111 @@
+"""The laws that the contracts of materials and of elastic forces run over; a newcomer adds a line."""
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from simlayer import (
+    Corotated,
+    Linear,
+    Material,
+    Matrix3,
+    MooneyRivlin,
+    NeoHookean,
+    Quantity,
+    StableNeoHookean,
+    StVenantKirchhoff,
+)
+from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.forces.elastic import _trace_law
+
+
+class Exponential(Material):
+    """A law as a user writes it, by its energy alone and with coefficients of its own; it stiffens."""
+
+    shear_modulus = Quantity("Pa", over="cells", positive=True)
+    lame = Quantity("Pa", over="cells")
+    stiffening = Quantity("1", over="cells", bounds=(0.0, 2.0))
+
+    def __init__(self, shear_modulus, lame, stiffening):
+        super().__init__()
+        self.shear_modulus, self.lame, self.stiffening = shear_modulus, lame, stiffening
+
+    def energy_density(self, F: Matrix3) -> Tensor:
+        J, b = F.det(), self.stiffening
+        shear = torch.expm1(0.5 * b * (F.inner(F) - 3 - 2 * J.log())) / b
+        return self.shear_modulus * shear + 0.5 * self.lame * (J - 1) ** 2
+
+
+def mooney_rivlin(E, nu, **options):
+    mu = E / (2 * (1 + nu))
+    return MooneyRivlin(0.3 * mu, 0.2 * mu, E / (3 * (1 - 2 * nu)), **options)
+
+
+def exponential(E, nu):
+    mu, lam = lame(E, nu)
+    return Exponential(mu, lam, 0.7)
+
+
+def lame(E, nu):
+    """Shear modulus and first Lamé parameter [Pa]."""
+    return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
+
+
+# From Young's modulus and Poisson's ratio, which fix what each law does at small strain.
+LAWS = {
+    "stable Neo-Hookean": StableNeoHookean,
+    "stable Neo-Hookean without logarithm": partial(StableNeoHookean, logarithm=False),
+    "Neo-Hookean": NeoHookean,
+    "Neo-Hookean without range": partial(NeoHookean, range=None),
+    "St. Venant-Kirchhoff": StVenantKirchhoff,
+    "corotated": Corotated,
+    "linear": Linear,
+    "Mooney-Rivlin": mooney_rivlin,
+    "Mooney-Rivlin without range": partial(mooney_rivlin, range=None),
+    "written by a user": exponential,
+}
+ROTATION_INVARIANT = [name for name in LAWS if name != "linear"]
+
+
+Build = Callable[..., Material]
+
+
+def traced(
+    build: Build, E: float | Tensor = 1.0, nu: float | Tensor = 0.3
+) -> tuple[PointwiseEnergy, list[Tensor]]:
+    """The law as a force evaluates it, and the values that it reads."""
+    law, names = _traced(build, torch.get_default_dtype())
+    material = build(E, nu)
+    return law, [getattr(material, name) for name in names]
+
+
+@cache
+def _traced(build: Build, dtype: torch.dtype) -> tuple[PointwiseEnergy, tuple[str, ...]]:
+    # Once for all tests, with coefficients that none of them uses: tracing takes up to two seconds.
+    return _trace_law(build(7.0, 0.1))
+
+
+def matrix(A: Tensor) -> Matrix3:
+    """The field of matrices `(*shape, 3, 3)`."""
+    return Matrix3(*A.flatten(-2).unbind(-1))
+
+
+def array(components) -> Tensor:
+    """Nine fields as `(*shape, 3, 3)`, those that do not depend on the point included."""
+    return torch.stack(torch.broadcast_tensors(*components), -1).unflatten(-1, (3, 3))
+
+
+def rotations(*shape: int) -> Tensor:
+    """Random rotations `(*shape, 3, 3)`."""
+    Q, R = torch.linalg.qr(torch.randn(*shape, 3, 3))
+    Q = Q * R.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    return Q * torch.linalg.det(Q)[..., None, None]
+
+
+def deformations(*shape: int, stretches: tuple[float, float] = (0.7, 1.5)) -> Tensor:
+    """Random F = U diag(s) V with stretches s in an interval and rotations U and V, `(*shape, 3, 3)`."""
+    low, high = stretches
+    s = low + (high - low) * torch.rand(*shape, 1, 3)
+    return (rotations(*shape) * s) @ rotations(*shape)

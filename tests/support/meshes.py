@@ -1,0 +1,37 @@
+"""Bodies of every element that the tests of elements and forces share."""
+
+import torch
+from torch import Tensor
+
+from simlayer import Mesh, box_mesh
+from simlayer.elements.types import element_of
+
+ELEMENTS = ("tet4", "tet10", "hex8", "hex20")
+DEGREES = {"tet4": 1, "tet10": 2, "hex8": 1, "hex20": 2}
+
+
+def wavy(element: str, cells: tuple[int, int, int] = (3, 2, 2), amount: float = 0.03) -> Mesh:
+    """A box of 1 x 0.6 x 0.8 m with wavy sides, so that no two cells are alike and edges are curved."""
+    box = box_mesh(cells=cells, size=(1.0, 0.6, 0.8), element=element)
+    moved = box.vertices + amount * torch.sin(7 * box.vertices.roll(1, 1) + 0.3)
+    return Mesh(moved, box.cells, vertex_sets=box.vertex_sets)
+
+
+def twisted(element: str, cells: tuple[int, int, int] = (2, 2, 2), amount: float = 0.1) -> Mesh:
+    """A box whose corners are moved at random, with straight edges: middles are between their ends."""
+    box = box_mesh(cells=cells, size=(1.0, 0.6, 0.8), element=element)
+    corners = box_mesh(cells=cells, size=(1.0, 0.6, 0.8), element=element[:3] + ("4", "8")[element[0] == "h"])
+    width = torch.tensor([1.0, 0.6, 0.8]) / torch.tensor(cells)
+    shift = amount * width * (2 * torch.rand(len(corners.vertices), 3) - 1)
+    moved = box.vertices.clone()
+    moved[: len(shift)] += shift
+    return Mesh(straightened(moved, box.cells), box.cells, vertex_sets=box.vertex_sets)
+
+
+def straightened(vertices: Tensor, cells: Tensor) -> Tensor:
+    """The same corners, with the middles of edges between them."""
+    moved = vertices.clone()
+    for a, b, *middle in element_of(cells).edges:
+        for node in middle:
+            moved[cells[:, node]] = (vertices[cells[:, a]] + vertices[cells[:, b]]) / 2
+    return moved
