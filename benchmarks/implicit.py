@@ -67,7 +67,7 @@ def peer(mesh: sl.Mesh) -> Callable[[], Outcome]:
 def compare(mesh: sl.Mesh, runs: int) -> None:
     calls = {
         "simlayer, sparse direct": equilibrium(mesh, sl.SparseDirect()),
-        "simlayer, block Jacobi": equilibrium(mesh, sl.BlockJacobi()),
+        "simlayer, block Jacobi": equilibrium(mesh, sl.ConjugateGradients()),
     }
     if missing := peer_torch_fem.available():
         print(f"  torch-fem left out: {missing}")

@@ -70,7 +70,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.mean, self.scale = data.mean(0), data.std()
         self.layers = nn.Sequential(
-            nn.Linear(data.shape[1], 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1), nn.Tanh()
+            nn.Linear(data.shape[1], 64),
+            nn.ReLU(),
+            nn.Linear(64, 64),
+            nn.ReLU(),
+            nn.Linear(64, 1),
+            nn.Tanh(),
         )
 
     def forward(self, data: Tensor) -> Tensor:

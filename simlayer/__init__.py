@@ -1,5 +1,7 @@
 """Differentiable simulation of deformable bodies as plain torch modules."""
 
+import warnings
+
 from simlayer.contact import (
     BarrierContact,
     Box,
@@ -12,7 +14,7 @@ from simlayer.contact import (
     Obstacle,
     Sphere,
 )
-from simlayer.dissipation import Dissipation, MassDamping, SmoothVelocityClamp, Surroundings
+from simlayer.dissipation import Dissipation, MassDamping, SmoothVelocityClamp, StepContext
 from simlayer.errors import (
     ContactWarning,
     ConvergenceError,
@@ -36,15 +38,24 @@ from simlayer.linalg import Matrix3
 from simlayer.materials import (
     Corotated,
     IsotropicMaterial,
-    Linear,
+    LinearElastic,
     Material,
     MooneyRivlin,
     NeoHookean,
     StableNeoHookean,
     StVenantKirchhoff,
 )
-from simlayer.mesh import Mesh, MeshError, ball_mesh, box_mesh, quadratic, read_mesh, refined, write_frames
-from simlayer.quantities import PhysicalModule, Quantity, derived
+from simlayer.mesh import (
+    Mesh,
+    MeshError,
+    ball_mesh,
+    box_mesh,
+    read_mesh,
+    refine,
+    to_quadratic_elements,
+    write_frames,
+)
+from simlayer.quantities import PhysicalModule, Quantity, derived_quantity
 from simlayer.rollout import (
     GradientCheck,
     GradientReport,
@@ -53,7 +64,7 @@ from simlayer.rollout import (
     motion_controls,
     obstacle_controls,
 )
-from simlayer.solvers import BlockJacobi, LinearSolver, Newton, SparseDirect
+from simlayer.solvers import ConjugateGradients, LinearSolver, NewtonSolver, SparseDirect
 from simlayer.state import State
 from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass, Step, SymplecticEuler
 
@@ -61,9 +72,9 @@ __all__ = [
     "BDF2",
     "BackwardEuler",
     "BarrierContact",
-    "BlockJacobi",
     "Box",
     "Capsule",
+    "ConjugateGradients",
     "Contact",
     "ContactState",
     "ContactWarning",
@@ -82,7 +93,7 @@ __all__ = [
     "HalfSpace",
     "IsotropicMaterial",
     "KelvinVoigt",
-    "Linear",
+    "LinearElastic",
     "LinearSolver",
     "MassDamping",
     "Material",
@@ -92,7 +103,7 @@ __all__ = [
     "MooneyRivlin",
     "NeoHookean",
     "Newmark",
-    "Newton",
+    "NewtonSolver",
     "NodalLoad",
     "ObservationError",
     "Obstacle",
@@ -112,17 +123,36 @@ __all__ = [
     "StableNeoHookean",
     "State",
     "Step",
-    "Surroundings",
+    "StepContext",
     "SymplecticEuler",
     "UnstableStepError",
     "ball_mesh",
     "box_mesh",
     "check_gradients",
-    "derived",
+    "derived_quantity",
     "motion_controls",
     "obstacle_controls",
-    "quadratic",
     "read_mesh",
-    "refined",
+    "refine",
+    "to_quadratic_elements",
     "write_frames",
 ]
+
+# Names of earlier versions that the README showed.
+_RENAMED = {
+    "BlockJacobi": "ConjugateGradients",
+    "Linear": "LinearElastic",
+    "Newton": "NewtonSolver",
+    "Surroundings": "StepContext",
+    "derived": "derived_quantity",
+    "quadratic": "to_quadratic_elements",
+    "refined": "refine",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = _RENAMED[name]
+    warnings.warn(f"simlayer.{name} is now simlayer.{new}.", DeprecationWarning, stacklevel=2)
+    return globals()[new]

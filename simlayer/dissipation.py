@@ -13,7 +13,7 @@ from simlayer.quantities.quantity import PhysicalModule, Quantity
 from simlayer.state import State
 
 
-class Surroundings(NamedTuple):
+class StepContext(NamedTuple):
     """What a step tells its dissipations.
 
     Attributes:
@@ -58,7 +58,7 @@ class Dissipation(PhysicalModule, ABC):
 
     @abstractmethod
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
         """Velocities [m/s] in the end, from those that the forces alone would give.
 
@@ -86,9 +86,9 @@ class MassDamping(Dissipation):
         self.coefficient = coefficient
 
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
-        return velocities * torch.exp(-surroundings.dt * self.coefficient)[..., None]
+        return velocities * torch.exp(-context.dt * self.coefficient)[..., None]
 
 
 # Below this fraction of the limit, tanh(limit/speed) is 1 in any precision, and its derivative is 0: the
@@ -113,7 +113,7 @@ class SmoothVelocityClamp(Dissipation):
         self.max_speed = max_speed
 
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
         limit = self.max_speed[..., None]
         # Summed in the order in which a rollout packs vectors, so that no compiled step transposes them.

@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import stretch_trace
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
 
 Range = tuple[float, float] | None
 
@@ -61,12 +61,12 @@ class IsotropicMaterial(Material, ABC):
         self.youngs_modulus = youngs_modulus
         self.poissons_ratio = poissons_ratio
 
-    @derived
+    @derived_quantity
     def mu(self) -> Tensor:
         """Shear modulus, the second Lamé parameter [Pa]."""
         return self.youngs_modulus / (2 * (1 + self.poissons_ratio))
 
-    @derived
+    @derived_quantity
     def lam(self) -> Tensor:
         """First Lamé parameter [Pa]."""
         E, nu = self.youngs_modulus, self.poissons_ratio
@@ -103,12 +103,12 @@ class StableNeoHookean(IsotropicMaterial):
 
     # The law's own moduli, derived so that they are computed once per rollout and not at every step.
 
-    @derived
+    @derived_quantity
     def half_shear(self) -> Tensor:
         """Half the modulus of the shear term [Pa]."""
         return (2 / 3 if self.logarithm else 1 / 2) * self.mu
 
-    @derived
+    @derived_quantity
     def half_bulk(self) -> Tensor:
         """Half the modulus of the volume term [Pa]."""
         return (self.lam + (5 / 6 if self.logarithm else 1) * self.mu) / 2
@@ -155,7 +155,7 @@ class Corotated(IsotropicMaterial):
         return self.mu * distance + 0.5 * self.lam * (F.det() - 1) ** 2
 
 
-class Linear(IsotropicMaterial):
+class LinearElastic(IsotropicMaterial):
     """Linear elasticity: Hooke's law in the small strain. Not invariant under rotation."""
 
     def energy_density(self, F: Matrix3) -> Tensor:

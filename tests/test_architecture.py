@@ -31,6 +31,7 @@ FLOORS = (
     "rollout",
     "motion_capture",
     "identification",
+    "training",
     "app",
 )
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from simlayer import MassDamping, SmoothVelocityClamp, State, Surroundings
+from simlayer import MassDamping, SmoothVelocityClamp, State, StepContext
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 
 def alone(dt, v):
     """What a step without forces tells its dissipations."""
-    return Surroundings(dt, nn.ModuleDict(), torch.ones(v.shape[:-1]))
+    return StepContext(dt, nn.ModuleDict(), torch.ones(v.shape[:-1]))
 
 
 def apply(dissipation, v, dt=1e-3):

@@ -17,7 +17,7 @@ from support.materials import (
     traced,
 )
 
-from simlayer import Corotated, Linear, MooneyRivlin, NeoHookean, StableNeoHookean, StVenantKirchhoff
+from simlayer import Corotated, LinearElastic, MooneyRivlin, NeoHookean, StableNeoHookean, StVenantKirchhoff
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -255,7 +255,7 @@ SHEAR = {
     ),
     "stable Neo-Hookean": (StableNeoHookean, lambda g: 4 / 3 * MU * g * (1 - 1 / (g**2 + 4))),
     "Mooney-Rivlin": (mooney_rivlin, lambda g: MU * g),
-    "linear": (Linear, lambda g: MU * g),
+    "linear": (LinearElastic, lambda g: MU * g),
 }
 
 
@@ -404,7 +404,7 @@ def test_only_the_logarithm_makes_a_cell_collapsed_to_a_point_open_again():
         (1e5, torch.tensor([0.3, 0.6]), r"poissons_ratio must lie in \(-1, 0\.5\), got 0\.6\."),
     ],
 )
-@pytest.mark.parametrize("law", [StableNeoHookean, NeoHookean, StVenantKirchhoff, Corotated, Linear])
+@pytest.mark.parametrize("law", [StableNeoHookean, NeoHookean, StVenantKirchhoff, Corotated, LinearElastic])
 def test_an_isotropic_law_refuses_coefficients_outside_their_range_by_name(law, E, nu, message):
     with pytest.raises(ValueError, match=message):
         law(E, nu)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 import simlayer
-from simlayer import ElasticForce, Linear, State, box_mesh
+from simlayer import ElasticForce, LinearElastic, State, box_mesh
 
 FILES = sorted(Path(simlayer.__file__).parent.rglob("*.py"))
 
@@ -17,7 +17,7 @@ FILES = sorted(Path(simlayer.__file__).parent.rglob("*.py"))
 def force(shape_checks):
     if not shape_checks:
         pytest.skip("this run has no runtime shape checks")
-    return ElasticForce(box_mesh(cells=(1, 1, 1)), Linear(1.0, 0.3))
+    return ElasticForce(box_mesh(cells=(1, 1, 1)), LinearElastic(1.0, 0.3))
 
 
 def test_a_wrong_shape_is_refused(force):

@@ -20,7 +20,7 @@ from simlayer.identification.initial_state import InitialState
 from simlayer.identification.observation import ObservedRollout, most_frame_steps
 from simlayer.identification.unknowns import taking
 from simlayer.mesh.mesh import Mesh
-from simlayer.mesh.refinement import refined
+from simlayer.mesh.refinement import refine
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -110,7 +110,7 @@ def seen_by(data: Data, scene: Scene, config: DictConfig) -> Float[Tensor, "B T 
         return data.recorded(scene.mesh)[None]
     # Building a second scene on the same mesh would only trace and compile its step again.
     same = data.twin == "same"
-    mesh = scene.mesh if same else refined(scene.mesh)
+    mesh = scene.mesh if same else refine(scene.mesh)
     twin = scene if same else build_scene(config, mesh, data)
     truth = {name: data.true_value(name, mesh) for name in data.truth}
     with taking(twin.observed.quantities_by_name(), truth):

@@ -4,14 +4,14 @@ An energy is traced once; its gradient, Hessian and products with them then run 
 forward mode and compiled. README.md in this folder explains how.
 """
 
-from simlayer.autodiff.implicit_function import Root
+from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.autodiff.pointwise import PointwiseEnergy
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.autodiff.tracing import trace
 
 __all__ = [
+    "ImplicitFunction",
     "PointwiseEnergy",
-    "Root",
     "extended",
     "trace",
 ]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Root(ABC):
+class ImplicitFunction(ABC):
     """Positions x that make a residual r(x, inputs) zero, where its derivative dr/dx is symmetric.
 
     Called with the inputs it is differentiable in them, by the implicit function theorem: backward solves
@@ -36,7 +36,7 @@ class Root(ABC):
 
 class _Root(torch.autograd.Function):
     @staticmethod
-    def forward(root: Root, *inputs: Tensor) -> Tensor:
+    def forward(root: ImplicitFunction, *inputs: Tensor) -> Tensor:
         return root.find(*inputs)
 
     @staticmethod
@@ -67,7 +67,7 @@ class _Root(torch.autograd.Function):
 
 
 def _residual_change(
-    root: Root, positions: Tensor, inputs: Sequence[Tensor], directions: Sequence[Tensor | None]
+    root: ImplicitFunction, positions: Tensor, inputs: Sequence[Tensor], directions: Sequence[Tensor | None]
 ) -> Tensor:
     """The derivative of the residual along directions: the derivative of a vector-Jacobian product."""
     pairs = [(k, d) for k, d in enumerate(directions) if d is not None]

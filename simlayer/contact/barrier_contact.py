@@ -19,7 +19,7 @@ from simlayer.fem.gradient import over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.binding import Bound, bound, inputs_of
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
 # The gap that a contact is meant to be pressed to at most: what its stiffness is judged by beforehand.
@@ -200,7 +200,7 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
 
     Weights of learned obstacles have no component; quantities over components have three.
     """
-    weights = Inventory(obstacle).weights
+    weights = NamedTensors(obstacle).weights
     names: list[tuple[str, int | None]] = [(name, None) for name in weights]
     examples, sizes = list(weights.values()), dict[str, int]()
     for name, value in inputs_of(obstacle).items():

@@ -15,7 +15,7 @@ from simlayer.contact.friction_law import (
     kept_by_friction,
     tangential,
 )
-from simlayer.dissipation import Dissipation, LaggedPotential, Surroundings
+from simlayer.dissipation import Dissipation, LaggedPotential, StepContext
 from simlayer.errors import referred_force
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
@@ -58,11 +58,11 @@ class CoulombFriction(Dissipation):
             )
 
     def forward(
-        self, state: State, velocities: Float[Tensor, "*batch N 3"], surroundings: Surroundings
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
-        touch = self._touch(state.positions, surroundings.forces)
+        touch = self._touch(state.positions, context.forces)
         sliding = tangential(velocities - touch.velocities, touch.normals)
-        most_lost = surroundings.dt * self.coefficient * touch.normal_force * surroundings.inverse_masses
+        most_lost = context.dt * self.coefficient * touch.normal_force * context.inverse_masses
         kept = kept_by_friction(sliding, most_lost, self.threshold_speed)
         return velocities - (1 - kept)[..., None] * sliding
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
 
 Point = tuple[Tensor, Tensor, Tensor]
 
@@ -50,7 +50,7 @@ class Obstacle(PhysicalModule, ABC):
     def signed_distance(self, point: Point) -> Tensor:
         """The distance [m] of a point in own coordinates, negative inside; its gradient has length one."""
 
-    @derived
+    @derived_quantity
     def turn(self) -> Float[Tensor, "*batch 9"]:
         """The matrix of the rotation, row by row."""
         return rotation_matrix(self.rotation).flatten(-2)

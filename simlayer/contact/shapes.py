@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simlayer.contact.obstacle import Obstacle, Point
 from simlayer.contact.signed_distance import box, capsule, cylinder, length
-from simlayer.quantities.quantity import Quantity, derived
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 
 class HalfSpace(Obstacle):
@@ -38,7 +38,7 @@ class HalfSpace(Obstacle):
         if not bool((self.normal != 0).any(-1).all()):
             raise ValueError(f"normal must not be zero, got {self.normal.tolist()}.")
 
-    @derived
+    @derived_quantity
     def direction(self) -> Float[Tensor, "*batch 3"]:
         """The unit normal in own coordinates."""
         return self.normal / self.normal.square().sum(-1, keepdim=True).sqrt()

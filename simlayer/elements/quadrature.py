@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Rule:
+class QuadratureRule:
     """Points, and weights that add up to the measure of the reference cell."""
 
     points: tuple[tuple[float, ...], ...]
@@ -35,25 +35,25 @@ _GAUSS = {
 }
 
 
-def gauss(dimension: int, count: int) -> Rule:
+def gauss(dimension: int, count: int) -> QuadratureRule:
     """`count` Gauss points along every axis of a line, square or cube."""
     line = [((1 + point) / 2, weight / 2) for point, weight in _GAUSS[count]]
     grid = list(product(line, repeat=dimension))
     points = tuple(tuple(point for point, _ in node) for node in grid)
-    return Rule(points, tuple(math.prod(weight for _, weight in node) for node in grid))
+    return QuadratureRule(points, tuple(math.prod(weight for _, weight in node) for node in grid))
 
 
-def _simplex(dimension: int, orbits: list[tuple[tuple[float, ...], float]]) -> Rule:
+def _simplex(dimension: int, orbits: list[tuple[tuple[float, ...], float]]) -> QuadratureRule:
     """All different permutations of barycentric coordinates, each with its part of the measure."""
     points, weights = [], []
     for barycentric, part in orbits:
         for point in sorted(set(permutations(barycentric))):
             points.append(point[1:])
             weights.append(part / math.factorial(dimension))
-    return Rule(tuple(points), tuple(weights))
+    return QuadratureRule(tuple(points), tuple(weights))
 
 
-def _cube_5() -> Rule:
+def _cube_5() -> QuadratureRule:
     """Exact to degree 5 with 14 points (Irons 1971, "Quadrature rules for brick based finite elements")."""
     face, corner = math.sqrt(19 / 30), math.sqrt(19 / 33)
     faces = [
@@ -61,7 +61,7 @@ def _cube_5() -> Rule:
     ]
     corners = list(product((-corner, corner), repeat=3))
     points = tuple(tuple((1 + x) / 2 for x in point) for point in faces + corners)
-    return Rule(points, (40 / 361,) * 6 + (121 / 2888,) * 8)
+    return QuadratureRule(points, (40 / 361,) * 6 + (121 / 2888,) * 8)
 
 
 CUBE_5 = _cube_5()

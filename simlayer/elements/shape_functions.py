@@ -15,7 +15,7 @@ Exponents = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Shape:
+class ShapeFunctions:
     """The polynomials of some powers that are one at one node and zero at the others.
 
     Attributes:

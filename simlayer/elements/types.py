@@ -14,10 +14,10 @@ from simlayer.elements.quadrature import (
     TETRAHEDRON_5,
     TRIANGLE_2,
     TRIANGLE_4,
-    Rule,
+    QuadratureRule,
     gauss,
 )
-from simlayer.elements.shape_functions import Point, Shape, serendipity_powers, simplex_powers
+from simlayer.elements.shape_functions import Point, ShapeFunctions, serendipity_powers, simplex_powers
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -30,8 +30,8 @@ class Facet:
         triangles: that a face is cut into through all of its nodes; none for an edge.
     """
 
-    shape: Shape
-    rule: Rule
+    shape: ShapeFunctions
+    rule: QuadratureRule
     triangles: Rows = ()
 
 
@@ -51,16 +51,16 @@ class ElementType:
     """
 
     name: str
-    shape: Shape
-    linear: Shape
+    shape: ShapeFunctions
+    linear: ShapeFunctions
     edges: Rows
     faces: Rows
     face: Facet
     edge: Facet
-    rule: Rule
-    mass_rule: Rule
+    rule: QuadratureRule
+    mass_rule: QuadratureRule
     mirror: tuple[int, ...]
-    reduced_rule: Rule | None = None
+    reduced_rule: QuadratureRule | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -81,7 +81,7 @@ class ElementType:
         return self.num_nodes == 4
 
     @property
-    def volume_rule(self) -> Rule:
+    def volume_rule(self) -> QuadratureRule:
         """The cheapest that is exact for the volume of a cell."""
         return self.rule if self.num_nodes == self.num_corners else self.mass_rule
 
@@ -130,23 +130,28 @@ _FACE_TRIANGLES: dict[int, Rows] = {
 }
 
 
-def _facet(corners: tuple[Point, ...], degree: int, rule: Rule) -> Facet:
+def _facet(corners: tuple[Point, ...], degree: int, rule: QuadratureRule) -> Facet:
     dimension = len(corners[0])
     sides = tuple(_cycle(tuple(range(len(corners))))) if dimension == 2 else ((0, 1),)
     nodes = _nodes(corners, sides, degree)
     powers = simplex_powers if len(corners) == dimension + 1 else serendipity_powers
-    return Facet(Shape(nodes, powers(dimension, degree)), rule, _FACE_TRIANGLES.get(len(nodes), ()))
+    return Facet(ShapeFunctions(nodes, powers(dimension, degree)), rule, _FACE_TRIANGLES.get(len(nodes), ()))
 
 
 def _element(
-    name: str, degree: int, rule: Rule, mass_rule: Rule, face_rule: Rule, reduced_rule: Rule | None = None
+    name: str,
+    degree: int,
+    rule: QuadratureRule,
+    mass_rule: QuadratureRule,
+    face_rule: QuadratureRule,
+    reduced_rule: QuadratureRule | None = None,
 ) -> ElementType:
     simplex = name.startswith("tet")
     corners = _TETRAHEDRON if simplex else _CUBE
     edges, faces = (_TETRAHEDRON_EDGES, _TETRAHEDRON_FACES) if simplex else (_CUBE_EDGES, _CUBE_FACES)
     mirror: tuple[int, ...] = (0, 1, 3, 2) if simplex else (4, 5, 6, 7, 0, 1, 2, 3)
     powers = simplex_powers if simplex else serendipity_powers
-    shape = Shape(_nodes(corners, edges, degree), powers(3, degree))
+    shape = ShapeFunctions(_nodes(corners, edges, degree), powers(3, degree))
     if degree == 2:
         middle = {frozenset(edge): len(corners) + k for k, edge in enumerate(edges)}
         faces = tuple(face + tuple(middle[frozenset(side)] for side in _cycle(face)) for face in faces)
@@ -154,7 +159,7 @@ def _element(
         edges = tuple((a, b, middle[frozenset((a, b))]) for a, b in edges)
     face = _facet(_TRIANGLE if simplex else _SQUARE, degree, face_rule)
     edge = _facet(_LINE, degree, gauss(1, degree + 1))
-    linear = Shape(corners, powers(3, 1))
+    linear = ShapeFunctions(corners, powers(3, 1))
     return ElementType(name, shape, linear, edges, faces, face, edge, rule, mass_rule, mirror, reduced_rule)
 
 

@@ -1,9 +1,9 @@
 """The mesh as finite elements: discrete gradients and their adjoints, integrals, masses, surfaces."""
 
-from simlayer.fem.finite_elements import Elements
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.surface import lumped_areas
 
 __all__ = [
-    "Elements",
+    "FiniteElements",
     "lumped_areas",
 ]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from simlayer.elements.quadrature import Rule
+from simlayer.elements.quadrature import QuadratureRule
 from simlayer.elements.types import ELEMENT_TYPES, ElementType
 from simlayer.fem.gather import Topology
 from simlayer.fem.gradient import Stencil, over_batch
@@ -17,7 +17,7 @@ from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
 
 
-class Elements(nn.Module):
+class FiniteElements(nn.Module):
     """The cells of a mesh as finite elements.
 
     Fields over cells are `(M, *batch)`, and `(Q, M, *batch)` for elements with several quadrature points:
@@ -203,7 +203,7 @@ def cells_first(
     return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
 
 
-def _rule(element: ElementType, quadrature: str) -> Rule:
+def _rule(element: ElementType, quadrature: str) -> QuadratureRule:
     if quadrature == "full":
         return element.rule
     if quadrature != "reduced" or element.reduced_rule is None:
@@ -212,7 +212,9 @@ def _rule(element: ElementType, quadrature: str) -> Rule:
     return element.reduced_rule
 
 
-def at_quadrature_points(mesh: Mesh, rule: Rule) -> tuple[Float[Tensor, "C 3 Q M"], Float[Tensor, "Q M"]]:
+def at_quadrature_points(
+    mesh: Mesh, rule: QuadratureRule
+) -> tuple[Float[Tensor, "C 3 Q M"], Float[Tensor, "Q M"]]:
     """Shape gradients dN/dX [1/m] and weights [m³] in every cell, in double precision."""
     points, weights = rule.tensors()
     reference = ELEMENT_TYPES[mesh.element].shape.gradients(points)

@@ -9,14 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import Elements, cells_first
+from simlayer.fem.finite_elements import FiniteElements, cells_first
 from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.binding import bound, inputs_of
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
@@ -32,7 +32,7 @@ class ElasticForce(Potential):
         regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value a
             region. For regions from a file: `mesh.cell_regions`.
         deterministic: bitwise repeatable sums on several threads, see `Topology`.
-        quadrature: "full" or "reduced", see `Elements`.
+        quadrature: "full" or "reduced", see `FiniteElements`.
 
     Raises:
         ValueError: if a quantity of the material has neither one value nor one a cell (or region).
@@ -51,7 +51,7 @@ class ElasticForce(Potential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        self.elements = Elements(mesh, deterministic=deterministic, quadrature=quadrature)
+        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
@@ -133,7 +133,7 @@ class ElasticForce(Potential):
 
 def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
     """The material's traced energy, and the names of what it reads: weights, quantities, derived values."""
-    weights = Inventory(material).weights
+    weights = NamedTensors(material).weights
     inputs = inputs_of(material)
     names = tuple(inputs)
     examples = [value if name in weights else value.flatten()[0] for name, value in inputs.items()]

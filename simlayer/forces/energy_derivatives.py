@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from simlayer.autodiff.tracing import trace
 from simlayer.quantities.binding import bound, inputs_of
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import PhysicalModule
 
 Function = Callable[..., Tensor]
@@ -37,7 +37,7 @@ class Derivatives:
 
     def _derivative(self, derivative: Function, module: PhysicalModule, *arguments: Tensor) -> Tensor:
         # Buffers too, or a graph would go on with those that it was traced with.
-        inputs = inputs_of(module) | Inventory(module).buffers
+        inputs = inputs_of(module) | NamedTensors(module).buffers
         tensors = (*arguments, *inputs.values())
         key = (derivative, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
         if key not in self._traced:

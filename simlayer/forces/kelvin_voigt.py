@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import Elements, cells_first
+from simlayer.fem.finite_elements import FiniteElements, cells_first
 from simlayer.forces.base import RatePotential
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.mesh import Mesh
@@ -39,7 +39,7 @@ class KelvinVoigt(RatePotential):
         shear_viscosity: eta [Pa s], positive: one value, or one a cell.
         bulk_viscosity: zeta [Pa s], likewise. None: a millionth of eta, which is as good as zero, the
             logarithm of which could not be stored.
-        deterministic, quadrature: see `Elements`.
+        deterministic, quadrature: see `FiniteElements`.
     """
 
     shear_viscosity = Quantity("Pa s", over="cells", positive=True)
@@ -56,7 +56,7 @@ class KelvinVoigt(RatePotential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        self.elements = Elements(mesh, deterministic=deterministic, quadrature=quadrature)
+        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
         self.shear_viscosity = shear_viscosity
         self.bulk_viscosity = (
             1e-6 * self.shear_viscosity.detach() if bulk_viscosity is None else bulk_viscosity

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from simlayer.errors import GradientError
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import PhysicalModule, Quantity
 from simlayer.rollout.inputs import check_name
 
@@ -93,7 +93,7 @@ def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
     """Every quantity under modules, each module under a prefix ("" for none), by physical name."""
     found = {}
     for prefix, root in roots.items():
-        for stored, (module, quantity) in Inventory(root).quantities.items():
+        for stored, (module, quantity) in NamedTensors(root).quantities.items():
             path = stored.removesuffix(quantity.stored_name) + quantity.name
             name = f"{prefix}.{path}" if prefix else path
             found[name] = Unknown(name, module, quantity)

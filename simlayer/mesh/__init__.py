@@ -4,7 +4,7 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import ball_mesh, box_mesh
 from simlayer.mesh.reading import read_mesh
-from simlayer.mesh.refinement import quadratic, refined
+from simlayer.mesh.refinement import refine, to_quadratic_elements
 from simlayer.mesh.validation import MeshError
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "MeshError",
     "ball_mesh",
     "box_mesh",
-    "quadratic",
     "read_mesh",
-    "refined",
+    "refine",
+    "to_quadratic_elements",
     "write_frames",
 ]

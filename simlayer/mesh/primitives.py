@@ -121,13 +121,15 @@ def ball_mesh(
         cells: boxes along each edge of the cube.
         radius: of the sphere on which all vertices of the surface lie [m].
         center: [m].
-        element: "tet4" or "hex8"; `quadratic` makes quadratic ones of them, with straight edges.
+        element: "tet4" or "hex8"; `to_quadratic_elements` makes quadratic ones of them, with straight edges.
 
     Raises:
         MeshError: for a count, a radius, a center or an element that is none of these.
     """
     if element not in _STRAIGHT:
-        raise MeshError(f"element must be one of {_STRAIGHT}, got {element!r}; quadratic(...) refines these.")
+        raise MeshError(
+            f"element must be one of {_STRAIGHT}, got {element!r}; to_quadratic_elements(...) refines these."
+        )
     if not 0 < radius < math.inf:
         raise MeshError(f"radius must be a positive finite length in m, got {radius}.")
     if len(center) != 3 or not all(math.isfinite(coordinate) for coordinate in center):

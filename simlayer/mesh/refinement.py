@@ -19,7 +19,7 @@ _TETRAHEDRA = (
 _QUADRATIC = {"tet4": "tet10", "hex8": "hex20"}
 
 
-def refined(mesh: Mesh) -> Mesh:
+def refine(mesh: Mesh) -> Mesh:
     """Every cell cut into eight of its kind, at the middles of its edges; curved ones stay on their curves.
 
     The first N vertices are those of `mesh`. A vertex set gains the vertices on edges and faces whose corners
@@ -34,10 +34,10 @@ def refined(mesh: Mesh) -> Mesh:
     return _cut(mesh, element.linear.functions(_nodes(element)) @ corners, "refined")
 
 
-def quadratic(mesh: Mesh) -> Mesh:
+def to_quadratic_elements(mesh: Mesh) -> Mesh:
     """The same cells as quadratic elements: a mesh of tet4 as tet10, one of hex8 as hex20.
 
-    Edges stay straight. Vertices and vertex sets grow as in `refined`.
+    Edges stay straight. Vertices and vertex sets grow as in `refine`.
 
     Raises:
         MeshError: if the cells are quadratic already.

@@ -1,9 +1,9 @@
 """Physical quantities of modules, with units and valid ranges, and replacing their values for one call."""
 
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
 
 __all__ = [
     "PhysicalModule",
     "Quantity",
-    "derived",
+    "derived_quantity",
 ]

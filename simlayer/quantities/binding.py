@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import PhysicalModule, Quantity
 
 # What a module may read by a name: vectors as their components where a function is traced on scalars.
@@ -17,7 +17,7 @@ Bound = Tensor | tuple[Tensor, ...]
 
 def inputs_of(root: nn.Module) -> dict[str, Tensor]:
     """Everything learnable that modules under `root` read now, bound or their own, by full name."""
-    held = Inventory(root)
+    held = NamedTensors(root)
     return held.weights | {
         prefix + name: getattr(module, name)
         for prefix, module in held.physical
@@ -33,8 +33,8 @@ class Binding:
         names: full names, of quantities and derived properties, or of plain parameters and buffers.
     """
 
-    def __init__(self, root: nn.Module | Inventory, names: Iterable[str]) -> None:
-        held = root if isinstance(root, Inventory) else Inventory(root)
+    def __init__(self, root: nn.Module | NamedTensors, names: Iterable[str]) -> None:
+        held = root if isinstance(root, NamedTensors) else NamedTensors(root)
         self._places = [_place(held.modules, name) for name in names]
 
     @contextmanager
@@ -72,14 +72,14 @@ def _place(modules: Mapping[str, nn.Module], full_name: str) -> tuple[dict[str, 
 Modules = Sequence[tuple[str, PhysicalModule]]
 
 
-def values_of(held: Inventory, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def values_of(held: NamedTensors, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Physical and derived values by full name, from stored tensors by full name."""
     values = _physical(held.physical, stored)
     return values | _derived(held, held.physical, values)
 
 
 def changed_values(
-    held: Inventory, values: Mapping[str, Tensor], stored: Mapping[str, Tensor], changed: Iterable[str]
+    held: NamedTensors, values: Mapping[str, Tensor], stored: Mapping[str, Tensor], changed: Iterable[str]
 ) -> dict[str, Tensor]:
     """Those of the values of all modules that differ now that these of the stored tensors have changed."""
     owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in changed}
@@ -98,7 +98,7 @@ def _physical(modules: Modules, stored: Mapping[str, Tensor]) -> dict[str, Tenso
     }
 
 
-def _derived(held: Inventory, modules: Modules, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _derived(held: NamedTensors, modules: Modules, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     derived = {}
     with Binding(held, values)(values.values()):
         for prefix, module in modules:

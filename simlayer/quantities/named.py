@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from simlayer.quantities.quantity import PhysicalModule, Quantity
 
 
-class Inventory:
+class NamedTensors:
     """What is under a module now, from one walk over it.
 
     Everything is by full name, as in a state dict; quantities by that of their stored parameter.

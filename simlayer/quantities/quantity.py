@@ -134,7 +134,7 @@ class Quantity:
             raise ValueError(f"{self.name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
 
 
-class derived:  # noqa: N801 - used as a decorator, like property
+class derived_quantity:  # noqa: N801 - used as a decorator, like property
     """A property that follows from quantities only, `(*batch, own)`, computed once per rollout."""
 
     own_axes = 1
@@ -143,17 +143,17 @@ class derived:  # noqa: N801 - used as a decorator, like property
         self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
 
     @overload
-    def __get__(self, module: None, owner: type) -> derived: ...
+    def __get__(self, module: None, owner: type) -> derived_quantity: ...
     @overload
     def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
-    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | derived:
+    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | derived_quantity:
         if module is None:
             return self
         bound = module.__dict__["_bound"]
         return bound[self.name] if self.name in bound else self.compute(module)
 
 
-class derived_vectors(derived):  # noqa: N801
+class derived_vectors(derived_quantity):  # noqa: N801
     """The same for a vector at every vertex, `(*batch, N, 3)`."""
 
     own_axes = 2
@@ -168,7 +168,7 @@ class PhysicalModule(nn.Module):
 
     derives_from: ClassVar[tuple[str, ...]] = ()
     _quantities: ClassVar[dict[str, Quantity]] = {}
-    _derived: ClassVar[dict[str, derived]] = {}
+    _derived: ClassVar[dict[str, derived_quantity]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class PhysicalModule(nn.Module):
         super().__init_subclass__(**options)
         members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
         cls._quantities = {n: member for n, member in members.items() if isinstance(member, Quantity)}
-        cls._derived = {n: member for n, member in members.items() if isinstance(member, derived)}
+        cls._derived = {n: member for n, member in members.items() if isinstance(member, derived_quantity)}
 
     @classmethod
     def quantities(cls) -> dict[str, Quantity]:

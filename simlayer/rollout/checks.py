@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from simlayer.errors import DivergenceError, SimulationError, UnstableStepError, first_index, listed
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.rollout.contact_checks import check_contacts, penetration
 from simlayer.rollout.inputs import Call
 from simlayer.rollout.layout import on_state, unpack
@@ -44,7 +44,7 @@ def _check_finite(step: Step, call: Call) -> None:
     """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
     if not is_finite(call.state):
         raise DivergenceError(f"the initial state is not finite: {_where(call.state, call)}.")
-    for name, (_, quantity) in Inventory(step).quantities.items():
+    for name, (_, quantity) in NamedTensors(step).quantities.items():
         value = call.values[name.removesuffix(quantity.stored_name) + quantity.name]
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} is not finite, or too large for its {quantity.name} to be.")

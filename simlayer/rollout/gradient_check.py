@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.rollout.inputs import check_name
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
@@ -100,7 +100,7 @@ def check_gradients(
     """
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
-        check_name(name, [*_INITIAL_STATE, *Inventory(rollout.step).quantities])
+        check_name(name, [*_INITIAL_STATE, *NamedTensors(rollout.step).quantities])
     given = {**dict(rollout.step.named_parameters()), **(parameters or {}), **(controls or {})}
     given |= {"positions": state.positions, "velocities": state.velocities}
     tensors = {name: given[name].detach().clone().requires_grad_() for name in names}

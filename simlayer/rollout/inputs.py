@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simlayer.errors import hint
 from simlayer.quantities.binding import Binding, changed_values, values_of
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import PhysicalModule, Quantity, check_own_axes
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
@@ -81,7 +81,7 @@ def read_call(
 ) -> Call:
     """Check what a rollout was given and arrange it; raises KeyError, TypeError or ValueError by name."""
     parameters, controls = parameters or {}, controls or {}
-    held = Inventory(step)
+    held = NamedTensors(step)
     _check_given(step, parameters, controls, [*held.quantities, *held.weights])
     slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
     now = {name: parts[0] for name, parts in slices.items()}

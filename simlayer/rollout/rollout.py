@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import describe
 from simlayer.rollout.checks import check_end, check_time_step
 from simlayer.rollout.compilation import compiler_missing
@@ -123,7 +123,7 @@ class RolloutModule(nn.Module):
             f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
             f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
-        for name, (module, quantity) in Inventory(self.step).quantities.items():
+        for name, (module, quantity) in NamedTensors(self.step).quantities.items():
             lines.append(name.removesuffix(quantity.stored_name) + describe(module, quantity))
         return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 

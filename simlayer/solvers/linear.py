@@ -42,7 +42,7 @@ class LinearSolver(ABC):
 
 
 @dataclass(frozen=True)
-class BlockJacobi(LinearSolver):
+class ConjugateGradients(LinearSolver):
     """Conjugate gradients preconditioned by the inverse of each vertex's own block.
 
     Cheap on any device and lean; many iterations where the body is nearly incompressible, slender, or static.
@@ -90,6 +90,6 @@ def _factorized(matrix: BlockMatrix, sample: int) -> Callable[[np.ndarray], np.n
 def solver_for(unknowns: int, *, dynamic: bool) -> LinearSolver:
     """What is fastest for so many unknowns of a sample, and says so in the log."""
     direct = unknowns <= (_DIRECT_STEPS if dynamic else _DIRECT_STATICS)
-    solver = SparseDirect() if direct else BlockJacobi()
+    solver = SparseDirect() if direct else ConjugateGradients()
     _log.info("%s for %d unknowns", type(solver).__name__, unknowns)
     return solver

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from simlayer.errors import ConvergenceError
 from simlayer.solvers.linear import LinearSolver
-from simlayer.solvers.newton import Newton
-from simlayer.solvers.problem import Balance, Problem, Tangent
+from simlayer.solvers.newton import NewtonSolver
+from simlayer.solvers.problem import Problem, Residual, Tangent
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Restrained(Problem):
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         return self.problem.value(positions) - (self.loads * (positions - self.start)).sum((-1, -2))
 
-    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
         balance = self.problem.balance(positions)
         return balance._replace(gradient=balance.gradient - self.loads)
 
@@ -50,7 +50,10 @@ class Restrained(Problem):
 
 
 def minimize_in_steps(
-    newton: Newton, problem: Problem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+    newton: NewtonSolver,
+    problem: Problem,
+    start: Float[Tensor, "*batch N 3"],
+    solver: LinearSolver,
 ) -> Float[Tensor, "*batch N 3"]:
     """A minimum near the start, at once where that works, and otherwise in load steps as long as they can be.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from simlayer.errors import ConvergenceError
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
-from simlayer.solvers.problem import Balance, Problem, Tangent, flattened, largest
+from simlayer.solvers.problem import Problem, Residual, Tangent, flattened, largest
 
 # Energies that differ by less can not be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -22,7 +22,7 @@ _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
 
 
 @dataclass(frozen=True)
-class Newton:
+class NewtonSolver:
     """Finds a minimum of an energy: search along Newton's direction, each sample by itself.
 
     A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
@@ -49,7 +49,7 @@ class Newton:
         linear = _Linear(solver)
         polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
         for iteration in range(self.max_iterations + 1):
-            error = Balance(point.gradient, point.scale).error()
+            error = Residual(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)

@@ -26,7 +26,7 @@ class Tangent(NamedTuple):
         return multiply if others is None else lambda vectors: multiply(vectors) + others(vectors)
 
 
-class Balance(NamedTuple):
+class Residual(NamedTuple):
     """The gradient of a problem [N], zero for what is held, and how large the forces are that balance."""
 
     gradient: Float[Tensor, "*batch N 3"]
@@ -52,7 +52,7 @@ class Problem(ABC):
         """The function [J]."""
 
     @abstractmethod
-    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
         """Its gradient, and the size of what it is the sum of."""
 
     @abstractmethod

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.contact.base import Contact
-from simlayer.dissipation import Dissipation, Surroundings
-from simlayer.fem.finite_elements import Elements
+from simlayer.dissipation import Dissipation, StepContext
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived, derived_vectors
+from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
 from simlayer.steps.point_mass import PointMass
 
@@ -75,7 +75,7 @@ class Step(PhysicalModule, ABC):
         for part in (dissipation or {}).values():
             part.connect(self.forces)
         self.masses = nn.ModuleDict(dict(masses or {}))
-        self.elements = Elements(mesh)
+        self.elements = FiniteElements(mesh)
         self.density, self.gravity = density, gravity
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
@@ -92,12 +92,12 @@ class Step(PhysicalModule, ABC):
     def num_vertices(self) -> int:
         return self.free.shape[0]
 
-    @derived
+    @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """Lumped masses [kg], with all that the body carries."""
         return self.elements.vertex_masses(self.density) + self.carried_masses()
 
-    @derived
+    @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """Their reciprocals [1/kg]."""
         return self.vertex_masses.reciprocal()
@@ -116,9 +116,9 @@ class Step(PhysicalModule, ABC):
         """Prescribed velocities of the held components, zero for the others [m/s]."""
         return (1 - self.free) * self.prescribed_velocities
 
-    def surroundings(self, dt: float) -> Surroundings:
+    def context(self, dt: float) -> StepContext:
         """What dissipations are told that act for dt [s]."""
-        return Surroundings(dt, self.forces, self.inverse_masses)
+        return StepContext(dt, self.forces, self.inverse_masses)
 
     def start(self, state: State) -> State:
         """The state with the history that this step needs."""

@@ -16,7 +16,7 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.binding import inputs_of
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
-from simlayer.solvers.newton import Newton
+from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import Problem
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -59,7 +59,7 @@ class ImplicitStep(Step, ABC):
         forces: Mapping[str, Force],
         *,
         mass_matrix: str = "lumped",
-        newton: Newton | None = None,
+        newton: NewtonSolver | None = None,
         solver: LinearSolver | Literal["auto"] = "auto",
         **options: Any,
     ) -> None:
@@ -67,7 +67,7 @@ class ImplicitStep(Step, ABC):
             raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
         super().__init__(mesh, forces, **options)
         self.mass_matrix = MASS_MATRICES[mass_matrix] if self.inertia else ConsistentMass(at_rest=True)
-        self.newton = newton or Newton()
+        self.newton = newton or NewtonSolver()
         couplings = [p.couplings for p in self._potentials()] + [r.couplings for r in self._rates()]
         couplings += [torch.arange(self.num_vertices)[:, None] for _ in self._lagging()]
         sets = [cells for cells in couplings if cells is not None]
@@ -177,5 +177,5 @@ class ImplicitStep(Step, ABC):
     def _dissipated(self, state: State, velocities: Tensor) -> Tensor:
         for dissipation in self.dissipation.values():
             if not dissipation.has_potential:
-                velocities = dissipation(state, velocities, self.surroundings(self.h / 2))
+                velocities = dissipation(state, velocities, self.context(self.h / 2))
         return velocities

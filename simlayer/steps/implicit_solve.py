@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from simlayer.autodiff.implicit_function import Root
+from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.errors import ConvergenceError
 from simlayer.quantities.binding import Binding
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
@@ -21,7 +21,7 @@ from simlayer.steps.incremental_potential import IncrementalPotential, Motion, T
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
-class Increment(Root):
+class Increment(ImplicitFunction):
     """The positions at the end of one implicit step.
 
     Args:

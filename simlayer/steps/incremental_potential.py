@@ -14,7 +14,7 @@ from simlayer.errors import PenetrationError
 from simlayer.forces.base import Potential, RatePotential
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import Product
-from simlayer.solvers.problem import Balance, Problem, Tangent, flattened
+from simlayer.solvers.problem import Problem, Residual, Tangent, flattened
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.mass_matrix import MassMatrix
@@ -107,7 +107,7 @@ class IncrementalPotential(Problem):
             total = total + self.terms.lagged_weight / self.terms.rate * energy
         return total
 
-    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Balance:
+    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
         total = self.terms.inertia * self._weighed(positions - self.motion.target) - self.loads
         momentum = self._weighed(self.motion.drift) * self.terms.inertia**0.5
         scale = torch.maximum(_mean(self.loads), _mean(momentum))
@@ -119,7 +119,7 @@ class IncrementalPotential(Problem):
             total = total - rate(State(self.motion.predicted, velocities))
         for lagged in self.lagged:
             total = total + self.terms.lagged_weight * lagged.gradient(velocities)
-        return Balance(self.step.free * total, scale)
+        return Residual(self.step.free * total, scale)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         terms, predicted = self.terms, self.motion.predicted

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.autodiff.implicit_function import Root
+from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.errors import ConvergenceError
-from simlayer.fem.finite_elements import Elements
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
 from simlayer.solvers.problem import flattened
 from simlayer.steps.base import Step
@@ -93,14 +93,14 @@ class ConsistentMass(MassMatrix):
         return step.carried_masses()
 
 
-def _product(elements: Elements, density: Tensor, carried: Tensor, vectors: Tensor) -> Tensor:
+def _product(elements: FiniteElements, density: Tensor, carried: Tensor, vectors: Tensor) -> Tensor:
     return elements.mass_product(density, vectors) + carried[..., None] * vectors
 
 
-class _Accelerations(Root):
+class _Accelerations(ImplicitFunction):
     """The solution of M a = f in the free components, by conjugate gradients scaled by lumped masses."""
 
-    def __init__(self, elements: Elements, free: Tensor, inverse_masses: Tensor) -> None:
+    def __init__(self, elements: FiniteElements, free: Tensor, inverse_masses: Tensor) -> None:
         self.elements, self.free, self.inverse_masses = elements, free, inverse_masses
 
     def find(self, *inputs: Tensor) -> Tensor:

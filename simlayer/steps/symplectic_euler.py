@@ -22,6 +22,6 @@ class SymplecticEuler(Step):
         for force in self.forces.values():
             velocities = torch.addcmul(velocities, force(state), self.inverse_masses[..., None], value=h)
         for dissipation in self.dissipation.values():
-            velocities = dissipation(state, velocities, self.surroundings(h))
+            velocities = dissipation(state, velocities, self.context(h))
         velocities = torch.addcmul(self.held_velocities, self.free, velocities)
         return State(torch.add(state.positions, velocities, alpha=h), velocities, state.history)

@@ -7,7 +7,7 @@ import torch
 
 from simlayer import box_mesh
 from simlayer.app.synthetic_fields import inclusion
-from simlayer.mesh.refinement import refined
+from simlayer.mesh.refinement import refine
 
 pytestmark = pytest.mark.usefixtures("float64")
 BALL = {"inside": 4e5, "outside": 1e5, "center": [0.5, 0.5, 0.5], "radius": 0.3}
@@ -25,7 +25,7 @@ def test_a_cell_is_inside_if_its_middle_is():
 def test_its_volume_is_that_of_the_ball_the_closer_the_finer_the_mesh():
     mesh = box_mesh(cells=(4, 4, 4))
     errors = []
-    for finer in (mesh, refined(mesh), refined(refined(mesh))):
+    for finer in (mesh, refine(mesh), refine(refine(mesh))):
         volume = float(finer.volumes[inclusion(finer, **BALL) == 4e5].sum())
         errors.append(abs(volume / (4 / 3 * math.pi * 0.3**3) - 1))
     assert errors[-1] < 0.02

@@ -14,11 +14,11 @@ from simlayer import (
     ElasticForce,
     Equilibrium,
     Newmark,
-    Newton,
+    NewtonSolver,
     RolloutModule,
     StableNeoHookean,
     State,
-    Surroundings,
+    StepContext,
     SymplecticEuler,
     box_mesh,
 )
@@ -156,7 +156,7 @@ def test_friction_never_adds_energy():
     press = Press(magnitudes[1], normals)
     friction = CoulombFriction("ground", coefficient=0.7)
     for dt in (1e-6, 1e-3, 1.0):
-        around = Surroundings(dt, torch.nn.ModuleDict({"ground": press}), magnitudes[2])
+        around = StepContext(dt, torch.nn.ModuleDict({"ground": press}), magnitudes[2])
         after = friction(State.at_rest(torch.zeros(count, 3)), velocities, around)
         # Rounding of a sum of three squares.
         assert (after.square().sum(-1) <= velocities.square().sum(-1) * (1 + 1e-14)).all()
@@ -185,7 +185,7 @@ def sliding(*batch):
 @pytest.mark.parametrize("kind", [SymplecticEuler, BackwardEuler])
 def test_momentum_changes_by_weight_and_the_reaction_of_the_ground(kind):
     # Implicit steps are as exact as Newton's method is told to be.
-    exact = {"newton": Newton(tolerance=1e-10)} if kind is BackwardEuler else {}
+    exact = {"newton": NewtonSolver(tolerance=1e-10)} if kind is BackwardEuler else {}
     tolerance = 1e-12 if kind is BackwardEuler else 1e-13
     step, state = body(kind, 1e-3, **exact), sliding()
     coefficient, ground = step.dissipation["friction"].coefficient, step.forces["ground"]
@@ -229,7 +229,7 @@ def test_a_rotated_scene_moves_as_before():
 
     def after(v, normal):
         press = Press(torch.rand(count, generator=torch.Generator().manual_seed(1)), normal.expand(count, 3))
-        around = Surroundings(1e-2, torch.nn.ModuleDict({"ground": press}), torch.ones(count))
+        around = StepContext(1e-2, torch.nn.ModuleDict({"ground": press}), torch.ones(count))
         return friction(State.at_rest(torch.zeros(count, 3)), v, around)
 
     assert torch.allclose(after(v @ turn.T, turn @ normal), after(v, normal) @ turn.T, rtol=0, atol=1e-14)

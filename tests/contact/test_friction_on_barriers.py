@@ -11,7 +11,7 @@ from simlayer import (
     ElasticForce,
     HalfSpace,
     Newmark,
-    Newton,
+    NewtonSolver,
     RolloutModule,
     Sphere,
     StableNeoHookean,
@@ -111,7 +111,7 @@ def losses(rollout, state, parameters):
 @pytest.mark.parametrize(("kind", "dt"), [(SymplecticEuler, 5e-4), (BackwardEuler, 2e-3), (Newmark, 2e-3)])
 def test_gradients_on_a_sphere_equal_central_differences(kind, dt):
     # For differences, which are of the size of errors that a tolerance of 1e-6 allows.
-    exact = {} if kind is SymplecticEuler else {"newton": Newton(tolerance=1e-10)}
+    exact = {} if kind is SymplecticEuler else {"newton": NewtonSolver(tolerance=1e-10)}
     step = scene(kind, dt, ball(), **exact)
     rollout = RolloutModule(step, 6, checkpoint=3, compile=False)
     start = State(rest(), torch.tensor([0.2, 0.1, -0.1]) + 0.03 * noise(8, 3, seed=2))

@@ -7,7 +7,7 @@ from support.materials import array, matrix
 from support.meshes import DEGREES, ELEMENTS, straightened, twisted, wavy
 
 from simlayer.elements.types import ELEMENT_TYPES
-from simlayer.fem.finite_elements import Elements
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.primitives import box_mesh
 
@@ -26,7 +26,7 @@ def mesh(request):
 
 @pytest.fixture
 def elements(mesh):
-    return Elements(mesh)
+    return FiniteElements(mesh)
 
 
 def fields(elements, *batch):
@@ -64,7 +64,7 @@ def test_volumes_are_exact_where_edges_are_curved(mesh):
 @every_element
 def test_volumes_are_those_of_the_mesh_and_add_up_to_the_box(element):
     mesh = box_mesh(cells=(3, 2, 2), size=SIZE, element=element)
-    elements = Elements(mesh)
+    elements = FiniteElements(mesh)
     assert torch.allclose(elements.volumes, mesh.volumes, rtol=1e-13, atol=0)
     assert elements.volumes.sum().item() == pytest.approx(1.0 * 0.6 * 0.8, rel=1e-14)
 
@@ -92,7 +92,7 @@ def test_the_deformation_gradient_of_a_polynomial_of_the_elements_degree_is_its_
     mesh = Mesh(sheared, box.cells)
     A, b = torch.randn(3, 3), torch.randn(3, 3, 3) * (DEGREES[element] - 1)
     X = mesh.vertices
-    elements = Elements(mesh)
+    elements = FiniteElements(mesh)
     F = array(elements.deformation_gradient(X @ A.mT + torch.einsum("ijk,nj,nk->ni", b, X, X)))
     points = ELEMENT_TYPES[element].rule.tensors()[0]
     at = torch.einsum("qc,mci->qmi", ELEMENT_TYPES[element].shape.functions(points), X[mesh.cells])
@@ -103,7 +103,7 @@ def test_the_deformation_gradient_of_a_polynomial_of_the_elements_degree_is_its_
 
 def test_the_deformation_gradient_is_that_of_edge_matrices():
     mesh = wavy("tet4")
-    elements = Elements(mesh)
+    elements = FiniteElements(mesh)
     x = mesh.vertices + 0.1 * torch.randn_like(mesh.vertices)
     rest, now = ((p[mesh.cells][:, 1:] - p[mesh.cells][:, :1]).mT for p in (mesh.vertices, x))
     F = array(elements.deformation_gradient(x))
@@ -115,7 +115,7 @@ def test_in_single_precision_the_deformation_gradient_is_accurate_to_6e_7(distan
     torch.set_default_dtype(torch.float32)
     mesh = box_mesh(cells=(10, 10, 10), origin=(distance,) * 3)
     x = mesh.vertices + 1e-3 * torch.randn(len(mesh.vertices), 3)
-    F = array(Elements(mesh).deformation_gradient(x)).double()
+    F = array(FiniteElements(mesh).deformation_gradient(x)).double()
     # The reference reads the same rounded positions: what is measured is the arithmetic, near the origin
     # and 1,000 cell sizes away, where absolute positions would leave an error of 1e-3.
     rest, now = (
@@ -176,7 +176,7 @@ def test_lumped_masses_add_up_to_density_times_volume(mesh, elements):
 
 def test_each_tetrahedron_gives_equal_parts_of_its_mass_to_its_corners():
     mesh = wavy("tet4")
-    elements = Elements(mesh)
+    elements = FiniteElements(mesh)
     density = 500 + torch.rand(elements.num_cells)
     expected = torch.zeros(len(mesh.vertices))
     for cell, share in zip(mesh.cells, density * elements.volumes / 4, strict=True):
@@ -212,7 +212,7 @@ def test_the_consistent_mass_gives_the_kinetic_energy_of_a_polynomial_velocity(e
     linear = 0.8 * (0.6 / 3 + 4 * 0.6**2 / 2 / 2 + 4 * 0.6**3 / 3)
     mixed = 0.6 * 0.8 / 5 + 4 * (1 / 3) * (0.6**2 / 2) * (0.8**2 / 2) + 4 * (0.6**3 / 3) * (0.8**3 / 3)
     nodal = v[box.cells]
-    found = torch.einsum("ma,mab,mb->", nodal, Elements(box).mass_blocks(torch.tensor(2.0)), nodal)
+    found = torch.einsum("ma,mab,mb->", nodal, FiniteElements(box).mass_blocks(torch.tensor(2.0)), nodal)
     assert found.item() == pytest.approx(2 * (linear if DEGREES[element] == 1 else mixed), rel=1e-13)
 
 
@@ -253,10 +253,10 @@ def test_unit_stiffnesses_are_the_largest_eigenvalues_of_pressure_and_of_shear(m
 @every_element
 def test_the_largest_stiffness_weighs_corners_by_their_masses(element):
     mesh = twisted(element)
-    elements, H = Elements(mesh), torch.eye(9)
+    elements, H = FiniteElements(mesh), torch.eye(9)
     blocks = elements.stiffness_blocks(H.expand(*elements.weights.shape, 9, 9))
     masses = torch.stack(
-        [Elements(Mesh(mesh.vertices[c], _one(c))).vertex_masses(torch.tensor(1.0)) for c in mesh.cells]
+        [FiniteElements(Mesh(mesh.vertices[c], _one(c))).vertex_masses(torch.tensor(1.0)) for c in mesh.cells]
     )
     W = (masses / masses.mean(1, keepdim=True)).repeat_interleave(3, 1)
     expected = torch.linalg.eigvals(blocks / W[:, :, None]).real.amax(1)
@@ -269,15 +269,15 @@ def _one(cell):
 
 
 def test_reduced_quadrature_is_refused_where_there_is_none():
-    assert Elements(wavy("hex20"), quadrature="reduced").weights.shape[0] == 8
+    assert FiniteElements(wavy("hex20"), quadrature="reduced").weights.shape[0] == 8
     with pytest.raises(ValueError, match="quadrature of tet10 must be 'full', got 'reduced'"):
-        Elements(wavy("tet10"), quadrature="reduced")
+        FiniteElements(wavy("tet10"), quadrature="reduced")
 
 
 @every_element
 def test_a_single_cell_has_no_motion_without_stiffness_but_the_six_rigid_ones(element):
     nodes = torch.tensor(ELEMENT_TYPES[element].shape.nodes)
-    elements = Elements(Mesh(straightened(nodes, _one(nodes)), _one(nodes)))
+    elements = FiniteElements(Mesh(straightened(nodes, _one(nodes)), _one(nodes)))
     # Of energy |e|², e the small strain.
     P = torch.einsum("ik,jl->ijkl", torch.eye(3), torch.eye(3))
     H = (P + P.transpose(2, 3)).reshape(9, 9) / 2

@@ -7,7 +7,7 @@ import pytest
 import torch
 from support.scenes import E_NAME, beam, free_box, moving, noise, rest, same
 
-from simlayer import KelvinVoigt, Linear, RayleighDamping, RolloutModule, State, box_mesh
+from simlayer import KelvinVoigt, LinearElastic, RayleighDamping, RolloutModule, State, box_mesh
 from simlayer.forces.base import RatePotential
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -138,7 +138,7 @@ def measured_ratio(step, mode, frequency, xi):
 
 @pytest.mark.parametrize("index", [6, 12, -1])
 def test_rayleigh_damping_has_the_ratio_beta_w_over_two(index):
-    step = free_box((1, 1, 1), material=Linear(1e5, 0.3), forces={"rayleigh": rayleigh()})
+    step = free_box((1, 1, 1), material=LinearElastic(1e5, 0.3), forces={"rayleigh": rayleigh()})
     frequencies, modes = spectrum(step)
     w = float(frequencies[index])
     xi = 5e-4 * w / 2
@@ -152,7 +152,7 @@ def test_viscosity_in_proportion_to_the_elastic_moduli_is_rayleigh_damping(index
     # eta / mu = zeta / lam = beta: at the rest shape the same matrix, and the same ratio.
     mu, lam, beta = 1e5 / 2.6, 1e5 * 0.3 / (1.3 * 0.4), 5e-4
     viscous = viscosity(mu * beta, lam * beta, (1, 1, 1))
-    step = free_box((1, 1, 1), material=Linear(1e5, 0.3), forces={"viscosity": viscous})
+    step = free_box((1, 1, 1), material=LinearElastic(1e5, 0.3), forces={"viscosity": viscous})
     x, v = rest((1, 1, 1)), noise(8, 3)
     expected = -beta * step.forces["elastic"].hessian_product(x, v)
     assert torch.allclose(viscous(State(x, v)), expected, rtol=1e-10, atol=1e-10)

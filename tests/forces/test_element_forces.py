@@ -13,7 +13,7 @@ from support.meshes import DEGREES, ELEMENTS, twisted, wavy
 
 from simlayer import (
     ElasticForce,
-    Linear,
+    LinearElastic,
     Mesh,
     RolloutModule,
     StableNeoHookean,
@@ -22,7 +22,7 @@ from simlayer import (
     box_mesh,
 )
 from simlayer.elements.types import ELEMENT_TYPES
-from simlayer.fem.finite_elements import Elements
+from simlayer.fem.finite_elements import FiniteElements
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -100,7 +100,7 @@ def test_the_energy_of_a_quadratic_displacement_is_exact(element):
     mesh, a = box_mesh(cells=(3, 2, 2), size=(1.0, 0.6, 0.8), element=element), 0.01
     x = mesh.vertices.clone()
     x[:, 0] += a * mesh.vertices[:, 1] ** 2
-    energy = ElasticForce(mesh, Linear(E, NU)).energy(x)
+    energy = ElasticForce(mesh, LinearElastic(E, NU)).energy(x)
     mu = E / (2 * (1 + NU))
     assert float(energy) == pytest.approx(2 * mu * a**2 * 0.6**3 / 3 * 0.8, rel=1e-12)
 
@@ -275,7 +275,7 @@ def error(element, n):
     _, load = manufactured(X)
     shares = torch.einsum("qm,qc,qmi->mci", weights, N, load)
     right = torch.zeros_like(mesh.vertices).index_add(0, mesh.cells.flatten(), shares.flatten(0, 1))
-    force = ElasticForce(mesh, Linear(1.0, 0.3)).requires_grad_(False)
+    force = ElasticForce(mesh, LinearElastic(1.0, 0.3)).requires_grad_(False)
     K = assembled(force.hessian_blocks(mesh.vertices), force.couplings)
     sides = ((box.vertices == 0) | (box.vertices == 1)).any(1)
     free = (~sides).repeat_interleave(3).nonzero().flatten().numpy()
@@ -296,5 +296,5 @@ def test_displacements_converge_with_one_order_more_than_the_degree_of_the_eleme
 
 def test_elements_take_the_precision_of_the_mesh():
     torch.set_default_dtype(torch.float32)
-    elements = Elements(box_mesh(cells=(1, 1, 1), element="hex20"))
+    elements = FiniteElements(box_mesh(cells=(1, 1, 1), element="hex20"))
     assert {buffer.dtype for buffer in elements.buffers() if buffer.is_floating_point()} == {torch.float32}

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from simlayer import (
     ElasticForce,
     Force,
-    Linear,
+    LinearElastic,
     Material,
     Mesh,
     NodalLoad,
@@ -377,14 +377,14 @@ def test_a_batch_of_coefficients_at_a_single_state_is_broadcast_or_refused_but_n
 def test_regions_that_are_not_one_index_a_cell_are_refused(regions):
     # By the constructor itself; a run with shape checks refuses some of them before.
     with pytest.raises(Exception, match=r"regions"):
-        ElasticForce(body(), Linear(E, NU), regions=regions)
+        ElasticForce(body(), LinearElastic(E, NU), regions=regions)
 
 
 @pytest.mark.parametrize("values", [2, 4])
 def test_more_or_fewer_values_than_regions_are_refused_by_name(values):
     regions = torch.arange(CELLS) % 3
     with pytest.raises(ValueError, match=rf"youngs_modulus has shape \({values},\)"):
-        ElasticForce(body(), Linear(torch.ones(values), NU), regions=regions)
+        ElasticForce(body(), LinearElastic(torch.ones(values), NU), regions=regions)
 
 
 # Potentials that users write, by their energy alone

@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 
 from simlayer import Mesh, box_mesh
 from simlayer.identification.priors import SmoothnessPrior
-from simlayer.mesh.refinement import refined
+from simlayer.mesh.refinement import refine
 
 pytestmark = pytest.mark.usefixtures("float64")
 SIZE = (0.2, 0.1, 0.3)
@@ -45,7 +45,7 @@ def test_a_sharp_edge_costs_the_same_on_every_mesh_of_a_body_of_any_size():
     large = Mesh(10 * coarse.vertices, coarse.cells)
     costs = [
         SmoothnessPrior(mesh, "E", weight=1.0)(step_field(mesh, 1.0, at=at)).item()
-        for mesh, at in ((coarse, 0.1), (refined(coarse), 0.1), (refined(refined(coarse)), 0.1), (large, 1.0))
+        for mesh, at in ((coarse, 0.1), (refine(coarse), 0.1), (refine(refine(coarse)), 0.1), (large, 1.0))
     ]
     assert costs == pytest.approx([costs[0]] * 4, rel=1e-12)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from simlayer import MeshError, ball_mesh, quadratic
+from simlayer import MeshError, ball_mesh, to_quadratic_elements
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -32,7 +32,7 @@ def test_the_volume_of_a_ball_converges_in_second_order():
 @pytest.mark.parametrize("element", ["tet4", "hex8"])
 def test_a_ball_can_be_made_of_quadratic_elements(element):
     mesh = ball_mesh(2, radius=1.0, element=element)
-    assert len(quadratic(mesh).cells) == len(mesh.cells)
+    assert len(to_quadratic_elements(mesh).cells) == len(mesh.cells)
 
 
 def volume(mesh):

@@ -7,7 +7,7 @@ from support.meshes import ELEMENTS, wavy
 
 from simlayer import Mesh, MeshError, box_mesh
 from simlayer.elements.types import element_of
-from simlayer.mesh.refinement import quadratic, refined
+from simlayer.mesh.refinement import refine, to_quadratic_elements
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -32,7 +32,7 @@ def skewed():
 
 
 def test_a_cell_becomes_eight_of_an_eighth_of_its_volume(skewed):
-    finer = refined(skewed)
+    finer = refine(skewed)
     assert len(finer.cells) == 8 * len(skewed.cells)
     # A few roundings of volumes of 0.02 m³.
     torch.testing.assert_close(
@@ -41,7 +41,7 @@ def test_a_cell_becomes_eight_of_an_eighth_of_its_volume(skewed):
 
 
 def test_the_first_vertices_are_those_of_the_mesh_and_the_others_all_the_middles_of_its_edges(skewed):
-    finer, count = refined(skewed), len(skewed.vertices)
+    finer, count = refine(skewed), len(skewed.vertices)
     assert torch.equal(finer.vertices[:count], skewed.vertices)
     edges = {tuple(sorted((a, b))) for cell in skewed.cells.tolist() for a in cell for b in cell if a != b}
     middles = {tuple(skewed.vertices[list(edge)].mean(0).tolist()) for edge in edges}
@@ -51,7 +51,7 @@ def test_the_first_vertices_are_those_of_the_mesh_and_the_others_all_the_middles
 
 
 def test_faces_fit_so_the_boundary_has_four_times_the_triangles_and_the_same_area(skewed):
-    finer = refined(skewed)
+    finer = refine(skewed)
     assert len(finer.boundary) == 4 * len(skewed.boundary)
 
     def area(mesh):
@@ -62,7 +62,7 @@ def test_faces_fit_so_the_boundary_has_four_times_the_triangles_and_the_same_are
 
 
 def test_the_faces_of_a_box_are_the_faces_of_the_refined_box():
-    finer = refined(refined(box_mesh(cells=(2, 1, 2), size=(0.2, 0.1, 0.3))))
+    finer = refine(refine(box_mesh(cells=(2, 1, 2), size=(0.2, 0.1, 0.3))))
     for axis, name in enumerate("xyz"):
         for side, index in (("min", 0), ("max", 1)):
             on = finer.vertices[:, axis] == finer.bounds[index, axis]
@@ -72,13 +72,13 @@ def test_the_faces_of_a_box_are_the_faces_of_the_refined_box():
 def test_a_single_vertex_and_no_vertex_stay_so():
     box = box_mesh(cells=(1, 1, 1))
     sets = {"corner": torch.tensor([3]), "nothing": torch.zeros(0, dtype=torch.int64)}
-    finer = refined(Mesh(box.vertices, box.cells, vertex_sets=sets))
+    finer = refine(Mesh(box.vertices, box.cells, vertex_sets=sets))
     assert finer.vertex_sets["corner"].tolist() == [3]
     assert finer.vertex_sets["nothing"].tolist() == []
 
 
 def test_regions_are_inherited(skewed):
-    finer = refined(skewed)
+    finer = refine(skewed)
     assert finer.region_names == skewed.region_names
     for region in (0, 1):
         coarse = skewed.volumes[skewed.cell_regions == region].sum()
@@ -89,7 +89,7 @@ def test_regions_are_inherited(skewed):
 
 
 def test_a_refined_mesh_says_what_it_is(skewed):
-    assert refined(skewed).source == "skew, refined"
+    assert refine(skewed).source == "skew, refined"
 
 
 # Every element.
@@ -103,7 +103,7 @@ def places(vertices):
 @pytest.mark.parametrize("element", ELEMENTS)
 def test_a_refined_box_has_the_vertices_and_the_sides_of_a_finer_one(element):
     coarse, finer = (box_mesh(cells=n, size=(0.4, 0.1, 0.2), element=element) for n in ((2, 1, 2), (4, 2, 4)))
-    mesh = refined(coarse)
+    mesh = refine(coarse)
     assert mesh.element == element
     assert len(mesh.cells) == len(finer.cells)
     assert places(mesh.vertices) == places(finer.vertices)
@@ -114,7 +114,7 @@ def test_a_refined_box_has_the_vertices_and_the_sides_of_a_finer_one(element):
 @pytest.mark.parametrize("element", ELEMENTS)
 def test_a_refined_curved_body_is_the_same_body(element):
     mesh = wavy(element)
-    finer = refined(mesh)
+    finer = refine(mesh)
     assert torch.equal(finer.vertices[: len(mesh.vertices)], mesh.vertices)
     # Cells are cut along their own coordinates, so the eight fill what the one did.
     assert torch.allclose(finer.volumes.view(-1, 8).sum(1), mesh.volumes, rtol=1e-12, atol=0)
@@ -126,7 +126,7 @@ def test_quadratic_elements_have_the_corners_volumes_and_names_of_the_linear_one
     regions = (box.vertices[box.cells].mean(1)[:, 0] > 0.5).long()
     sides = box.vertex_sets
     mesh = Mesh(box.vertices, box.cells, vertex_sets=sides, cell_regions=regions, region_names=("a", "b"))
-    new = quadratic(mesh)
+    new = to_quadratic_elements(mesh)
     assert new.element == {"tet4": "tet10", "hex8": "hex20"}[element]
     assert torch.equal(new.vertices[: len(mesh.vertices)], mesh.vertices)
     assert torch.equal(new.cells[:, : mesh.cells.shape[1]], mesh.cells)
@@ -143,4 +143,4 @@ def test_quadratic_elements_have_the_corners_volumes_and_names_of_the_linear_one
 
 def test_quadratic_elements_are_not_made_quadratic_again():
     with pytest.raises(MeshError, match=r"cells must be one of \('tet4', 'hex8'\), got 'tet10'"):
-        quadratic(box_mesh(cells=(1, 1, 1), element="tet10"))
+        to_quadratic_elements(box_mesh(cells=(1, 1, 1), element="tet10"))

@@ -8,9 +8,17 @@ import pickle
 import pytest
 import torch
 
-from simlayer import ElasticForce, NodalLoad, PhysicalModule, Quantity, StableNeoHookean, box_mesh, derived
+from simlayer import (
+    ElasticForce,
+    NodalLoad,
+    PhysicalModule,
+    Quantity,
+    StableNeoHookean,
+    box_mesh,
+    derived_quantity,
+)
 from simlayer.quantities.binding import Binding, bound, changed_values, inputs_of, values_of
-from simlayer.quantities.named import Inventory
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -32,7 +40,7 @@ class Spring(PhysicalModule):
         self.register_buffer("offset", torch.zeros(3))
         self.computed = 0
 
-    @derived
+    @derived_quantity
     def pull(self):
         """The force along the direction [N]."""
         self.computed += 1
@@ -299,12 +307,12 @@ def test_a_bound_derived_value_is_not_computed():
 def test_all_values_of_a_tree_are_computed_from_the_stored_tensors_that_are_given():
     pair = Pair()
     stored = dict(pair.named_parameters())
-    values = values_of(Inventory(pair), stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
+    values = values_of(NamedTensors(pair), stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
     assert values["left.stiffness"].item() == pytest.approx(3.0, rel=1e-15)
     assert values["left.pull"].item() == pytest.approx(3.0 * math.sqrt(5), rel=1e-15)
     assert values["right.pull"].item() == pytest.approx(2.0 * math.sqrt(5), rel=1e-15)
     assert "left.weight" not in values
-    changed = changed_values(Inventory(pair), values, stored, ["right.log_stiffness"])
+    changed = changed_values(NamedTensors(pair), values, stored, ["right.log_stiffness"])
     assert set(changed) == {name for name in values if name.startswith("right.")}
     assert pair.left._bound == {}
 
@@ -318,19 +326,19 @@ class Chain(PhysicalModule):
         super().__init__()
         self.length, self.computed = 2.0, 0
 
-    @derived
+    @derived_quantity
     def area(self):
         self.computed += 1
         return self.length**2
 
-    @derived
+    @derived_quantity
     def volume(self):
         return self.area * self.length
 
 
 def test_what_others_derive_from_is_computed_once():
     chain = Chain()
-    values = values_of(Inventory(chain), dict(chain.named_parameters()))
+    values = values_of(NamedTensors(chain), dict(chain.named_parameters()))
     assert {name: value.item() for name, value in values.items()} == pytest.approx(
         {"length": 2.0, "area": 4.0, "volume": 8.0}, rel=4 * EPS
     )
@@ -340,12 +348,12 @@ def test_what_others_derive_from_is_computed_once():
 
 def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
     pair = Pair()
-    assert set(Inventory(pair).quantities) == {
+    assert set(NamedTensors(pair).quantities) == {
         f"{side}.{name}"
         for side in ("left", "right")
         for name in ("log_stiffness", "logit_fraction", "direction")
     }
-    assert set(Inventory(pair).weights) == {"left.weight", "right.weight"}
+    assert set(NamedTensors(pair).weights) == {"left.weight", "right.weight"}
     assert set(inputs_of(pair)) >= {"left.weight", "left.stiffness", "left.pull", "right.direction"}
 
 

@@ -8,14 +8,14 @@ from simlayer import (
     ElasticForce,
     Equilibrium,
     NeoHookean,
-    Newton,
+    NewtonSolver,
     RolloutModule,
     State,
     StVenantKirchhoff,
     box_mesh,
 )
 from simlayer.solvers.load_stepping import Restrained
-from simlayer.solvers.problem import Balance, Problem
+from simlayer.solvers.problem import Problem, Residual
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 
@@ -27,7 +27,7 @@ class Spring(Problem):
         return (positions.square() / 2 - 3 * positions).sum((-1, -2))
 
     def balance(self, positions):
-        return Balance(positions - 3, torch.full(positions.shape[:-2], 3.0))
+        return Residual(positions - 3, torch.full(positions.shape[:-2], 3.0))
 
     def tangent(self, positions, *, projected):
         raise AssertionError("not needed")
@@ -54,7 +54,7 @@ def soft(float64_throughout):
     return mesh, step
 
 
-class Once(Newton):
+class Once(NewtonSolver):
     """Newton's method, counting how often it is tried."""
 
     tries = 0
@@ -84,7 +84,7 @@ def test_an_equilibrium_that_newtons_method_misses_is_reached_in_load_steps(soft
 
 def test_load_steps_that_do_not_help_say_how_far_they_went(soft):
     mesh, step = soft
-    step.newton = Newton(max_iterations=1)
+    step.newton = NewtonSolver(max_iterations=1)
     with pytest.raises(ConvergenceError, match=r"In load steps it went to 0.0% of the loads"):
         step(State.at_rest(mesh.vertices))
 

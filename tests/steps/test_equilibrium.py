@@ -9,7 +9,7 @@ from simlayer import (
     ElasticForce,
     Equilibrium,
     KelvinVoigt,
-    Linear,
+    LinearElastic,
     MassDamping,
     NodalLoad,
     RolloutModule,
@@ -41,7 +41,7 @@ def sagged(mesh, kind=Equilibrium, **options):
 def test_a_linear_bar_hangs_as_it_should():
     length, density, modulus, g = 0.2, 1000.0, 1e5, 9.81
     mesh = box_mesh(cells=(10, 1, 1), size=(length, 0.02, 0.02), element="hex20")
-    elastic = ElasticForce(mesh, Linear(modulus, 0.0))
+    elastic = ElasticForce(mesh, LinearElastic(modulus, 0.0))
     step = Equilibrium(mesh, {"elastic": elastic}, density=density, gravity=(g, 0.0, 0.0), fixed="x_min")
     end = step(State.at_rest(mesh.vertices))
     x = mesh.vertices[:, 0]
@@ -146,6 +146,6 @@ def test_a_rollout_follows_loads_that_are_controls(mesh):
 def test_velocities_have_no_place_in_an_equilibrium(mesh):
     with pytest.raises(ValueError, match="leave out dissipation air"):
         sagged(mesh, dissipation={"air": MassDamping(1.0)})
-    elastic = ElasticForce(mesh, Linear(1e5, 0.3))
+    elastic = ElasticForce(mesh, LinearElastic(1e5, 0.3))
     with pytest.raises(ValueError, match="leave out forces viscosity"):
         Equilibrium(mesh, {"elastic": elastic, "viscosity": KelvinVoigt(mesh, shear_viscosity=1.0)})

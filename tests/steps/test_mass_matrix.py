@@ -9,7 +9,7 @@ from support.meshes import ELEMENTS, wavy
 from simlayer import (
     BackwardEuler,
     ElasticForce,
-    Linear,
+    LinearElastic,
     Newmark,
     PointMass,
     RolloutModule,
@@ -25,7 +25,7 @@ E = "forces.elastic.material.log_youngs_modulus"
 
 def bar(kind, *, element="hex20", cells=(2, 1, 1), dt=1e-3, **options):
     mesh = box_mesh(cells=cells, size=(0.4, 0.1, 0.1), element=element)
-    elastic = ElasticForce(mesh, Linear(1e5, 0.0))
+    elastic = ElasticForce(mesh, LinearElastic(1e5, 0.0))
     options = {"density": 1000.0, "fixed": "x_min", "mass_matrix": "consistent"} | options
     return mesh, kind(mesh, {"elastic": elastic}, dt=dt, **options)
 

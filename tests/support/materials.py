@@ -8,7 +8,7 @@ from torch import Tensor
 
 from simlayer import (
     Corotated,
-    Linear,
+    LinearElastic,
     Material,
     Matrix3,
     MooneyRivlin,
@@ -61,7 +61,7 @@ LAWS = {
     "Neo-Hookean without range": partial(NeoHookean, range=None),
     "St. Venant-Kirchhoff": StVenantKirchhoff,
     "corotated": Corotated,
-    "linear": Linear,
+    "linear": LinearElastic,
     "Mooney-Rivlin": mooney_rivlin,
     "Mooney-Rivlin without range": partial(mooney_rivlin, range=None),
     "written by a user": exponential,

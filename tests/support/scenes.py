@@ -13,7 +13,7 @@ from simlayer import (
     Corotated,
     ElasticForce,
     Force,
-    Linear,
+    LinearElastic,
     MassDamping,
     Material,
     Matrix3,
@@ -91,7 +91,7 @@ MATERIALS = {
     "NeoHookean": lambda E, nu: NeoHookean(E, nu),
     "StVenantKirchhoff": lambda E, nu: StVenantKirchhoff(E, nu),
     "Corotated": lambda E, nu: Corotated(E, nu),
-    "Linear": lambda E, nu: Linear(E, nu),
+    "Linear": lambda E, nu: LinearElastic(E, nu),
     "MooneyRivlin": lambda E, nu: MooneyRivlin(E / 8, E / 10, E / (3 * (1 - 2 * nu))),
     "written by a user": lambda E, nu: FungLike(E / 3, E),
 }
