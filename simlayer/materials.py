@@ -11,7 +11,8 @@ from torch import Tensor
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import stretch_trace
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 Range = tuple[float, float] | None
 

@@ -18,8 +18,7 @@ from simlayer.fem.finite_elements import cells_first
 from simlayer.fem.gradient import over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.binding import Bound, bound, inputs_of
-from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.named import NamedTensors, Value
 from simlayer.state import State
 
 # The gap that a contact is meant to be pressed to at most: what its stiffness is judged by beforehand.
@@ -200,10 +199,11 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
 
     Weights of learned obstacles have no component; quantities over components have three.
     """
-    weights = NamedTensors(obstacle).weights
+    named = NamedTensors(obstacle)
+    weights = named.weights
     names: list[tuple[str, int | None]] = [(name, None) for name in weights]
     examples, sizes = list(weights.values()), dict[str, int]()
-    for name, value in inputs_of(obstacle).items():
+    for name, value in named.values().items():
         if name not in weights:
             one = value.reshape(-1, value.shape[-1])[0] if value.ndim else value.reshape(1)
             sizes[name] = len(one)
@@ -211,12 +211,12 @@ def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str
             examples += one.unbind()
 
     def distance(values: tuple[Tensor, ...], point: tuple[Tensor, ...]) -> Tensor:
-        bindings: dict[str, Bound] = dict(zip(weights, values, strict=False))
+        bindings: dict[str, Value] = dict(zip(weights, values, strict=False))
         rest = iter(values[len(weights) :])
         for name, size in sizes.items():
             own = tuple(next(rest) for _ in range(size))
             bindings[name] = own[0] if size == 1 else own
-        with bound(obstacle, bindings):
+        with named.substituted(bindings):
             return obstacle.distance_from((point[0], point[1], point[2]))
 
     # A generic point, on no axis and no edge.

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 Point = tuple[Tensor, Tensor, Tensor]
 

@@ -15,7 +15,6 @@ from simlayer.forces.base import Potential
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.binding import bound, inputs_of
 from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
@@ -133,14 +132,14 @@ class ElasticForce(Potential):
 
 def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
     """The material's traced energy, and the names of what it reads: weights, quantities, derived values."""
-    weights = NamedTensors(material).weights
-    inputs = inputs_of(material)
+    named = NamedTensors(material)
+    weights, inputs = named.weights, named.values()
     names = tuple(inputs)
     examples = [value if name in weights else value.flatten()[0] for name, value in inputs.items()]
     point = [torch.as_tensor(x, dtype=examples[0].dtype) for x in _EXAMPLE]
 
     def energy(values: tuple[Tensor, ...], components: tuple[Tensor, ...]) -> Tensor:
-        with bound(material, dict(zip(names, values, strict=True))):
+        with named.substituted(dict(zip(names, values, strict=True))):
             return material.energy_density(Matrix3(*components))
 
     law = PointwiseEnergy(energy, examples, point, shared=len(weights))

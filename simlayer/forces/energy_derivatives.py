@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, fx
 
 from simlayer.autodiff.tracing import trace
-from simlayer.quantities.binding import bound, inputs_of
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.quantity import PhysicalModule
+from simlayer.quantities.physical_module import PhysicalModule
 
 Function = Callable[..., Tensor]
 
@@ -37,7 +36,8 @@ class Derivatives:
 
     def _derivative(self, derivative: Function, module: PhysicalModule, *arguments: Tensor) -> Tensor:
         # Buffers too, or a graph would go on with those that it was traced with.
-        inputs = inputs_of(module) | NamedTensors(module).buffers
+        named = NamedTensors(module)
+        inputs = named.values() | named.buffers
         tensors = (*arguments, *inputs.values())
         key = (derivative, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
         if key not in self._traced:
@@ -55,7 +55,7 @@ def _reading(
     derivative: Function, module: PhysicalModule, names: Sequence[str], count: int, *tensors: Tensor
 ) -> Tensor:
     """A derivative of the module's energy by some tensors, while it reads others by these names."""
-    with bound(module, dict(zip(names, tensors[count:], strict=True))):
+    with NamedTensors(module).substituted(dict(zip(names, tensors[count:], strict=True))):
         return derivative(module, *tensors[:count])
 
 

@@ -1,4 +1,4 @@
-"""Steps as compiled programs.
+"""Steps as compiled functions.
 
 A step is traced, with everything that it reads as an argument, into a graph of plain operators, and so is its
 vector-Jacobian product; each is compiled once for the shapes at hand. What runs at every step of a rollout is
@@ -22,34 +22,40 @@ from torch import Tensor, fx
 from simlayer.autodiff.output_layout import compute_permuted_outputs
 from simlayer.autodiff.partition import is_sum, split
 from simlayer.autodiff.tracing import inputs_read, trace
-from simlayer.rollout.step_function import Function, Program, with_pullback
+from simlayer.rollout.step_function import Function, StepFunction, value_and_vjp
 from simlayer.steps.base import Step
 
-# Programs by step. Not on the step, which would then neither pickle nor copy.
-_PROGRAMS: WeakKeyDictionary[Step, dict[Hashable, Program]] = WeakKeyDictionary()
+# Compiled functions by step. Not on the step, which would then neither pickle nor copy.
+_COMPILED: WeakKeyDictionary[Step, dict[Hashable, StepFunction]] = WeakKeyDictionary()
 
 
-class CompiledProgram(Program):
+class CompiledStep(StepFunction):
     """A compiled function of tensors, and its compiled vector-Jacobian product.
 
     Args:
         function: maps tensors to a tuple of tensors.
+        names: of the values among them, see `StepFunction`.
         example: tensors of the shapes, strides, dtypes and devices to compile for.
         differentiable: which of them may need a gradient.
         backend: name of a torch compiler backend.
     """
 
     def __init__(
-        self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+        self,
+        function: Function,
+        names: Sequence[str],
+        example: Sequence[Tensor],
+        differentiable: Sequence[bool],
+        backend: str,
     ) -> None:
         arguments = [tensor.detach() for tensor in example]
         with torch.no_grad():
             outputs = function(*arguments)
         cotangents = [torch.ones_like(output) for output in outputs] if any(differentiable) else []
-        joint = functools.partial(with_pullback, function, differentiable) if cotangents else function
+        joint = functools.partial(value_and_vjp, function, differentiable) if cotangents else function
         graph = trace(joint, *arguments, *cotangents)
         read = [index for index in inputs_read(graph) if index < len(arguments)]
-        super().__init__(len(outputs), _reached(graph, len(outputs), differentiable), read)
+        super().__init__(names, len(outputs), _reached(graph, len(outputs), differentiable), read)
         # Only of what is read, because every input takes time in every call; and without operations in
         # place: what one part of a split graph computes must not change in the other.
         reduced = torch.func.functionalize(_of_read(graph, read, arguments))
@@ -61,18 +67,18 @@ class CompiledProgram(Program):
         self._run = _compile(forward, example, backend)
         with torch.no_grad():
             results = self._run(*example)
-        # Programs do not look at the layout of what they are given: the next step is given this.
+        # Compiled functions do not look at the layout of what they are given: the next step is given this.
         assert all(output.is_contiguous() for output in results[: len(outputs)]), "a state in another layout"
         if backward:
-            self._pullback = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
+            self._vjp = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._run(*tensors)
 
-    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
-        # What comes from outside may have any strides; the program was compiled for contiguous tensors.
+    def vjp(self, *tensors: Tensor) -> Sequence[Tensor]:
+        # What comes from outside may have any strides; the function was compiled for contiguous tensors.
         cotangents = (cotangent.contiguous() for cotangent in tensors[-self.num_outputs :])
-        return self._pullback(*tensors[: -self.num_outputs], *cotangents)
+        return self._vjp(*tensors[: -self.num_outputs], *cotangents)
 
 
 def _reached(graph: fx.GraphModule, num_outputs: int, differentiable: Sequence[bool]) -> list[bool]:
@@ -140,21 +146,22 @@ def _inductor_options(reads: int) -> dict[str, Any]:
     return options
 
 
-def program_for(
+def compiled_step(
     step: Step,
     key: Hashable,
     function: Function,
+    names: Sequence[str],
     example: Sequence[Tensor],
     differentiable: Sequence[bool],
     backend: str,
-) -> Program:
-    """The program of a step for these shapes, compiled at the first request."""
-    programs = _PROGRAMS.setdefault(step, {})
+) -> StepFunction:
+    """Return the compiled function of a step for these shapes, compiled at the first request."""
+    compiled = _COMPILED.setdefault(step, {})
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
-    if key not in programs:
-        programs[key] = CompiledProgram(function, example, differentiable, backend)
-    return programs[key]
+    if key not in compiled:
+        compiled[key] = CompiledStep(function, names, example, differentiable, backend)
+    return compiled[key]
 
 
 @functools.cache

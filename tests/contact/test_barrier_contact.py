@@ -317,7 +317,7 @@ def test_turning_body_and_obstacle_together_turns_the_forces():
     R = rotation_matrix(torch.tensor([0.3, 1.1, -0.4]))
     about = contact.obstacle.translation.detach().clone()
     turned = rotation_matrix(contact.obstacle.rotation)
-    contact.obstacle.__dict__["_bound"]["turn"] = (R @ turned).flatten()
+    contact.obstacle.substitutes["turn"] = (R @ turned).flatten()
     found = forces_of(contact, (x - about) @ R.mT + about)
     assert torch.allclose(found, forces @ R.mT, rtol=0, atol=1e-11 * largest(forces))
 

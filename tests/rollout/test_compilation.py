@@ -186,14 +186,14 @@ class TestTraced:
                     slopes = [torch.autograd.grad(end.positions.square().sum(), modulus)[0] for end in ends]
                     assert torch.allclose(*slopes, rtol=1e-10)
 
-    def test_a_program_is_made_once_for_all_calls_of_the_same_shapes(self, monkeypatch):
+    def test_a_step_is_compiled_once_for_all_calls_of_the_same_shapes(self, monkeypatch):
         import simlayer.rollout.compilation
 
         made = []
-        original = simlayer.rollout.compilation.CompiledProgram
+        original = simlayer.rollout.compilation.CompiledStep
         monkeypatch.setattr(
             simlayer.rollout.compilation,
-            "CompiledProgram",
+            "CompiledStep",
             lambda *arguments: made.append(None) or original(*arguments),
         )
         step = beam((1, 1, 1))

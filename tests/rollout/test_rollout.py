@@ -293,9 +293,9 @@ def test_compiling_by_itself_comes_with_the_work(monkeypatch, factor, backend):
     chosen = []
     real = simlayer.rollout.rollout.advance_function
 
-    def spy(step, call, backend, **options):
+    def spy(step, inputs, start, backend, **options):
         chosen.append(backend)
-        return real(step, call, None, **options)
+        return real(step, inputs, start, None, **options)
 
     monkeypatch.setattr(simlayer.rollout.rollout, "advance_function", spy)
     monkeypatch.setattr(simlayer.rollout.rollout, "compiler_missing", lambda: False)
