@@ -43,7 +43,7 @@ class NamedQuantity:
 
 @dataclass(frozen=True)
 class Match:
-    """What a name stands for.
+    """The meaning of a name.
 
     Attributes:
         name: the full name of the physical value, or of a parameter that is no quantity.
@@ -182,20 +182,20 @@ class NamedTensors:
         return self._places[name]
 
 
-def full_name(name: str, known: Collection[str]) -> str:
-    """Return the one known name that `name` is, or is the end of after a dot.
+def full_name(name: str, names: Collection[str]) -> str:
+    """Return the one name of `names` that `name` is, or is the end of after a dot.
 
     Raises:
         KeyError: if there is none, with the nearest one, or if there are several, with all of them.
     """
-    if name in known:
+    if name in names:
         return name
-    ending = [full for full in known if full.endswith(f".{name}")]
+    ending = [full for full in names if full.endswith(f".{name}")]
     if len(ending) == 1:
         return ending[0]
     if ending:
         raise KeyError(f"{name!r} is the end of several names, write one in full: {', '.join(ending)}.")
-    raise KeyError(f"no quantity is named {name!r}; {hint(name, known)}")
+    raise KeyError(f"no quantity is named {name!r}; {hint(name, names)}")
 
 
 def _prefix(path: str) -> str:

@@ -36,7 +36,7 @@ def _derived_values(
     derived: dict[str, Tensor] = {}
     with named.substituted(values):
         for prefix, module in modules:
-            # Each is substituted as soon as it is known, for those after it that derive from it.
+            # Each is substituted as soon as it is computed, for those after it that derive from it.
             before = dict(module.substitutes)
             try:
                 for name in module.derived_names():

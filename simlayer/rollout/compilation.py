@@ -82,14 +82,14 @@ class CompiledStep(StepFunction):
 
 
 def _reached(graph: fx.GraphModule, num_outputs: int, differentiable: Sequence[bool]) -> list[bool]:
-    """Which arguments get a gradient, of those that may need one."""
+    """Return which arguments get a gradient, of those that may need one."""
     (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
     gradients = iter(results[num_outputs:])
     return [needed and next(gradients) is not None for needed in differentiable]
 
 
 def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor]) -> Function:
-    """The same function, of the arguments that are read, without the gradients that there are not."""
+    """Return the function of the arguments that are read, without results that are None."""
 
     def function(*tensors: Tensor) -> list[Tensor]:
         given = dict(zip(read, tensors, strict=False))
@@ -115,12 +115,12 @@ def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> 
 
 
 def _repeated_reads(num_operations: int, *, batched: bool) -> int:
-    """How many tensors an operation may read to be repeated wherever it is needed.
+    """Return how many tensors an operation may read to be repeated wherever its result is needed.
 
-    One: what every vertex receives in backward is computed once a vertex, and not again in each of the two
-    dozen cells around it. With a batch, where loops over cells with and without what samples share are not
-    fused, many, or half of a law goes through memory; and with threads, which wait for each other after
-    every loop. Only a few where there is so much to repeat that compiling would take minutes.
+    Usually one: what a vertex receives in backward is computed once per vertex, and not again in each of the
+    two dozen cells around it. Many with a batch, where loops over cells with and without what samples share
+    are not fused, so that half of a material would go through memory; and many with threads, which wait for
+    each other after every loop. A few where so much would be repeated that compiling would take minutes.
     """
     if not batched and torch.get_num_threads() == 1:
         return 1
@@ -134,10 +134,10 @@ def _inductor_options(reads: int) -> dict[str, Any]:
         # What goes in has the shapes compiled for: looking at each tensor at each step takes a small mesh a
         # sixth of its time.
         "size_asserts": False,
-        # The indices were checked when the mesh was made; checking them at every gather is dear.
+        # The indices were checked when the mesh was made; checking them at every gather is expensive.
         "assert_indirect_indexing": False,
         "realize_reads_threshold": reads,
-        # Enough for a law and all that goes with it in one loop over the cells.
+        # Enough for a whole material in one loop over the cells.
         "max_fusion_size": 1024,
     }
     # Multiply and add in one instruction and one rounding. A switch in earlier versions of torch.
@@ -166,7 +166,7 @@ def compiled_step(
 
 @functools.cache
 def compiler_missing() -> bool:
-    """Whether this machine has no C++ compiler; says so once."""
+    """Return whether this machine has no C++ compiler; warn once if so."""
     missing = not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
     if missing:
         warnings.warn(

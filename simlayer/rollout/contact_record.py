@@ -62,7 +62,7 @@ def measure(step: Step, contact: Contact, state: State) -> ContactMeasure:
 def approach_in_step(
     step: Step, contact: Contact, state: State
 ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
-    """How far each vertex is from contact, and how much nearer it comes in one substep; both over d̂.
+    """Return the gap of each vertex, and how much nearer it comes in one substep; both over d̂.
 
     Zero for a vertex that stays outside of the activation distance d̂. One that would fly past or through
     something thin goes by its own distance like any other.

@@ -26,7 +26,7 @@ TRIM_FROM = 2**24
 
 
 class Carry(NamedTuple):
-    """What one step hands to the next.
+    """The tensors that one step hands to the next.
 
     Attributes:
         state: the state, packed.
