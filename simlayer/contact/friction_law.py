@@ -64,7 +64,7 @@ def dissipation_hessian(
     return limit[..., None, None] / threshold * (_secant(y)[..., None] * plane + bent)
 
 
-def kept_by_friction(
+def friction_retention(
     sliding: Float[Tensor, "*v 3"], most_lost: Float[Tensor, "*#v"], threshold: float
 ) -> Float[Tensor, "*v"]:
     """The fraction of a sliding velocity that friction leaves: one step of backward Euler, in closed form.

@@ -25,7 +25,7 @@ from simlayer import (
     State,
     box_mesh,
 )
-from simlayer.contact.barrier import CURVES, barrier_law
+from simlayer.contact.barrier import CURVES, traced_barrier
 from simlayer.fem.surface import surface_edges
 from simlayer.linalg.rotation import rotation_matrix
 
@@ -190,7 +190,7 @@ def test_without_curvature_of_the_obstacle_a_force_is_pressure_times_area():
 def test_every_element_presses_on_a_floor_with_its_area_times_the_pressure(element):
     mesh = box_mesh(cells=(2, 2, 2), element=element, origin=(0.0, 0.0, 0.04))
     contact = BarrierContact(mesh, HalfSpace(), stiffness=KAPPA, activation_distance=ACTIVATION)
-    (slope,) = barrier_law("linear").gradient([], [torch.tensor([0.5])])
+    (slope,) = traced_barrier("linear").gradient([], [torch.tensor([0.5])])
     bottom = mesh.vertex_sets["z_min"]
     total = forces_of(contact, mesh.vertices)[:, 2].sum()
     assert float(total) == pytest.approx(float(-slope * KAPPA * contact.areas[bottom].sum()), rel=1e-12)
