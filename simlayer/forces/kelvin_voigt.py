@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,8 @@ from simlayer.state import State
 
 # A generic deformation gradient and rate to trace with.
 _EXAMPLE = [0.1 * k + 0.5 for k in range(18)]
+# The density of every class, once for all bodies, because tracing takes two seconds.
+_traced: dict[type, ModuleEnergy] = {}
 
 
 class KelvinVoigt(RatePotential):
@@ -37,7 +39,6 @@ class KelvinVoigt(RatePotential):
     shear_viscosity = Quantity("Pa s", over="cells", positive=True)
     bulk_viscosity = Quantity("Pa s", over="cells", positive=True)
     rest_bounds: Tensor
-    _traced: ClassVar[ModuleEnergy | None] = None
 
     def __init__(
         self,
@@ -115,11 +116,10 @@ class KelvinVoigt(RatePotential):
         return [*self.traced_density.coefficients(self, positions.ndim - 2), *F], rate
 
     def _trace(self) -> ModuleEnergy:
-        # Once for all bodies, because it takes two seconds.
-        if KelvinVoigt._traced is None:
+        if type(self) not in _traced:
 
             def density(*components: Tensor) -> Tensor:
                 return self.dissipation_density(Matrix3(*components[:9]), Matrix3(*components[9:]))
 
-            KelvinVoigt._traced = ModuleEnergy(self, density, _EXAMPLE[9:], given=_EXAMPLE[:9])
-        return KelvinVoigt._traced
+            _traced[type(self)] = ModuleEnergy(self, density, _EXAMPLE[9:], given=_EXAMPLE[:9])
+        return _traced[type(self)]

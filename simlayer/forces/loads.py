@@ -70,8 +70,8 @@ class DistributedLoad(DeadLoad):
     """A force that is spread evenly over a part of the surface, or along edges of it, at rest.
 
     Every vertex takes the integral of its shape function, so that the sum of the forces is the given one and
-    their moment that of an even traction, to rounding. Vertices at the corners of quadratic cells may pull the
-    other way; that is right.
+    their moment that of an even traction, to rounding. Vertices at the corners of quadratic cells may pull
+    the other way; that is right.
 
     Args:
         mesh: the body.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 from operator import attrgetter
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
 from simlayer.fem.finite_elements import cells_first
-from simlayer.quantities.binding import Bound, bound, inputs_of
+from simlayer.quantities.binding import bound, inputs_of
 from simlayer.quantities.named import NamedTensors
 
 
@@ -42,38 +41,32 @@ class ModuleEnergy(PointwiseEnergy):
         given: Sequence[float] = (),
         components: bool = False,
     ) -> None:
-        weights = NamedTensors(module).weights
-        scalars = {
-            name: [value] if name in weights else _scalars(value, components)
-            for name, value in inputs_of(module).items()
-        }
-        examples = [scalar for parts in scalars.values() for scalar in parts]
+        weights, named = NamedTensors(module).weights, inputs_of(module)
+        parts = [
+            (name, component, part)
+            for name, value in named.items()
+            for component, part in ([(None, value)] if name in weights else _parts(value, components))
+        ]
+        examples = [part for _, _, part in parts]
 
         def bound_energy(coefficients: tuple[Tensor, ...], point: tuple[Tensor, ...]) -> Tensor:
-            values = iter(coefficients)
-            bindings: dict[str, Bound] = {}
-            for name, parts in scalars.items():
-                own = tuple(islice(values, len(parts)))
-                bindings[name] = own if len(own) > 1 else own[0]
-            with bound(module, bindings):
-                return energy(*values, *point)
+            own: dict[str, tuple[Tensor, ...]] = dict.fromkeys(named, ())
+            for (name, _, _), value in zip(parts, coefficients, strict=False):
+                own[name] += (value,)
+            with bound(module, {name: v[0] if len(v) == 1 else v for name, v in own.items()}):
+                return energy(*coefficients[len(parts) :], *point)
 
         like = [torch.empty(()), *examples][-1]
         others, point = ([like.new_tensor(x) for x in numbers] for numbers in (given, arguments))
         super().__init__(bound_energy, [*examples, *others], point, shared=len(weights))
-        names = [
-            (name, k if components and name not in weights else None)
-            for name, parts in scalars.items()
-            for k in range(len(parts))
-        ]
-        self.reads = tuple(names[index] for index in self.used if index < len(names))
+        self.reads = tuple(parts[index][:2] for index in self.used if index < len(parts))
 
     def coefficients(
         self, module: nn.Module, batch_axes: int | None = None, *, regions: Int[Tensor, "M"] | None = None
     ) -> list[Tensor]:
         """Return what the energy reads of a module, aligned with fields over cells, points or samples.
 
-        Weights are whole, values over cells `()` or `(M or 1, *batch or 1)`, components `()` or `(*batch)`.
+        Weights are whole, components `(*batch)`, and other values `()` or `(M or 1, *batch or 1)`.
 
         Args:
             module: of the kind that was traced.
@@ -85,14 +78,14 @@ class ModuleEnergy(PointwiseEnergy):
         if batch_axes is None:
             batch_axes = max([0, *(value.ndim - 1 for value in values)])
         fields = [cells_first(value, batch_axes, regions=regions) for value in values]
-        components = [component for _, component in self.reads[self.shared :]]
         return weights + [
-            field if k is None or field.ndim == 0 else field[k]
-            for field, k in zip(fields, components, strict=True)
+            field if component is None else field[component]
+            for field, (_, component) in zip(fields, self.reads[self.shared :], strict=True)
         ]
 
 
-def _scalars(value: Tensor, components: bool) -> Sequence[Tensor]:
-    if components and value.ndim:
-        return value.reshape(-1, value.shape[-1])[0].unbind()
-    return [value.flatten()[0]]
+def _parts(value: Tensor, components: bool) -> list[tuple[int | None, Tensor]]:
+    """The components of a value, or one of its values over cells, each as a 0-d tensor."""
+    if components and value.ndim and value.shape[-1] > 1:
+        return [*enumerate(value.reshape(-1, value.shape[-1])[0])]
+    return [(None, value.flatten()[0])]
