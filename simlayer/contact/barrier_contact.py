@@ -21,7 +21,7 @@ from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
 from simlayer.state import State
 
-# The gap that a contact is meant to be pressed to at most: what its stiffness is judged by beforehand.
+# The least gap, in activation distances, that a contact is meant to be pressed to: bounds at rest are for it.
 _PRESSED = 0.2
 # A generic point to trace a distance at, on no axis and no edge.
 _EXAMPLE = (0.31, 0.47, 0.73)
@@ -44,7 +44,7 @@ class ContactGap(NamedTuple):
 
 
 class BarrierContact(Contact):
-    """Keeps the surface of a body out of an obstacle, without friction.
+    """A barrier that keeps the surface of a body out of an obstacle, without friction.
 
     The energy is the sum over vertices of A kappa d̂ B(d/d̂), with d the distance of a vertex, A its part of
     the surface at rest, and B a barrier that is zero from the activation distance d̂ on and infinite at
@@ -57,7 +57,7 @@ class BarrierContact(Contact):
         obstacle: what it may touch.
         stiffness: kappa [Pa], positive. It means another pressure for another curve.
         activation_distance: d̂ [m].
-        curve: "linear", -(1 - s)² ln s, or "squared", the same of s².
+        curve: "linear", -(1 - s)² ln s, or "squared", -(1 - s²)² ln s².
         extended: continue the barrier by a parabola below a tenth of d̂, so that it pushes back from inside
             too. Rollouts refuse penetration all the same.
         start: positions to check the placement of the obstacle at; the rest shape by default.
@@ -80,9 +80,7 @@ class BarrierContact(Contact):
         start: Float[Tensor, "*batch N 3"] | None = None,
     ) -> None:
         super().__init__()
-        self.obstacle = obstacle
-        self.stiffness = stiffness
-        self.activation_distance = activation_distance
+        self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
         areas = lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
@@ -105,12 +103,10 @@ class BarrierContact(Contact):
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
-        gap, values = self._gaps(positions), self._coefficients(positions)
-        dx = _components(direction)
-        turning = self.distance.hessian_product(values, _components(positions), dx)
-        return _vectors(self._stiffness(gap) * _dot(gap.normal, dx), gap.normal) - _vectors(
-            self._push(gap), turning
-        )
+        gap, x, dx = self._gaps(positions), _components(positions), _components(direction)
+        turning = self.distance.hessian_product(self._coefficients(positions), x, dx)
+        change = self._stiffness(gap) * _dot(gap.normal, dx)
+        return _vectors(change, gap.normal) - _vectors(self._push(gap), turning)
 
     @property
     def couplings(self) -> Int[Tensor, "K 1"]:
@@ -119,15 +115,13 @@ class BarrierContact(Contact):
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*batch K 3 3"]:
-        positions = positions[..., self.surface, :]
-        gap = self._gaps(positions, self.areas[self.surface])
-        curvature = self.distance.hessian(self._coefficients(positions), _components(positions), point_axes=1)
+        x = positions[..., self.surface, :]
+        gap = self._gaps(x, self.areas[self.surface])
+        curvature = self.distance.hessian(self._coefficients(x), _components(x), point_axes=1)
         normal = _vectors(torch.ones_like(gap.ratio), gap.normal)
         push, stiffness = (x.movedim(0, -1)[..., None, None] for x in (self._push(gap), self._stiffness(gap)))
         blocks = stiffness * normal[..., :, None] * normal[..., None, :] - push * curvature
-        if projected:
-            blocks = semidefinite_part(blocks)
-        return blocks
+        return semidefinite_part(blocks) if projected else blocks
 
     def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch #N"]:
         if state is None:
@@ -137,8 +131,7 @@ class BarrierContact(Contact):
         return self._stiffness(self._gaps(state.positions)).movedim(0, -1)
 
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        distance = self._gaps(positions).distance.movedim(0, -1)
-        return torch.where(self.areas > 0, distance, torch.inf)
+        return torch.where(self.areas > 0, self._gaps(positions).distance.movedim(0, -1), torch.inf)
 
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
         gap = self._gaps(state.positions)
@@ -162,22 +155,20 @@ class BarrierContact(Contact):
         def distances(points: Tensor) -> Tensor:
             return self.distance.value(values, _components(points)).movedim(0, -1)
 
-        return conservative_advancement(
-            distances, positions[..., self.surface, :], direction[..., self.surface, :]
-        )
+        points, moves = (vectors[..., self.surface, :] for vectors in (positions, direction))
+        return conservative_advancement(distances, points, moves)
 
     def stiffness_to_stop(self, energy: float) -> float:
         barrier = float(self.barrier.value([], [self.areas.new_tensor(_PRESSED)]))
         return energy / (self.activation_distance * barrier)
 
     def _gaps(self, positions: Tensor, areas: Tensor | None = None) -> ContactGap:
-        batch_axes, points = positions.ndim - 2, _components(positions)
-        areas = over_batch(self.areas if areas is None else areas, batch_axes)
-        values = self._coefficients(positions)
+        areas = over_batch(self.areas if areas is None else areas, positions.ndim - 2)
+        values, points = self._coefficients(positions), _components(positions)
         distance = self.distance.value(values, points)
         # Inside the body nothing touches, wherever the obstacle is.
         ratio = torch.where(areas > 0, distance / self.activation_distance, 1.0)
-        strength = areas * cells_first(self.stiffness, batch_axes)
+        strength = areas * cells_first(self.stiffness, positions.ndim - 2)
         return ContactGap(distance, self.distance.gradient(values, points), ratio, strength)
 
     def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
@@ -194,7 +185,7 @@ class BarrierContact(Contact):
 
 
 def _components(vectors: Float[Tensor, "*batch K 3"]) -> tuple[Tensor, ...]:
-    """Three fields `(K, *batch)`."""
+    """Return the components of vectors as three fields `(K, *batch)`."""
     # In the order in which a rollout packs them, so that a gradient is never transposed.
     return vectors.movedim((-1, -2), (0, 1)).unbind()
 
@@ -204,5 +195,5 @@ def _dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
 
 
 def _vectors(scale: Float[Tensor, "K *batch"], direction: tuple[Tensor, ...]) -> Float[Tensor, "*batch K 3"]:
-    """The vectors of three fields, scaled."""
+    """Return the vectors of three fields, scaled."""
     return torch.stack([scale * component for component in direction]).movedim((0, 1), (-1, -2))

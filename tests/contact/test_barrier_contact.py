@@ -27,7 +27,7 @@ from simlayer import (
 )
 from simlayer.contact.barrier import CURVES, traced_barrier
 from simlayer.fem.surface import surface_edges
-from simlayer.linalg.rotation import rotation_matrix
+from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -317,7 +317,7 @@ def test_turning_body_and_obstacle_together_turns_the_forces():
     R = rotation_matrix(torch.tensor([0.3, 1.1, -0.4]))
     about = contact.obstacle.translation.detach().clone()
     turned = rotation_matrix(contact.obstacle.rotation)
-    contact.obstacle.__dict__["_bound"]["turn"] = (R @ turned).flatten()
+    contact.obstacle.rotation = rotation_vector(R @ turned)
     found = forces_of(contact, (x - about) @ R.mT + about)
     assert torch.allclose(found, forces @ R.mT, rtol=0, atol=1e-11 * largest(forces))
 

@@ -73,7 +73,7 @@ def _box(cells: tuple[int, int, int]) -> Mesh:
 
 
 def _elasticity(cells: tuple[int, int, int], material: Material | None, quantities: dict) -> ElasticForce:
-    # Tracing a law takes most of a second, copying it none.
+    # Tracing a material takes most of a second, copying it none.
     if material is None:
         force = copy.deepcopy(_soft_elasticity(cells, torch.get_default_dtype()))
     else:
