@@ -10,11 +10,11 @@ import pickle
 import pytest
 import torch
 from support.contacts import KAPPA_NAME, PLACE_NAME, dropped, falling
+from support.materials import MATERIALS
 from support.scenes import (
     DAMPING_NAME,
     E_NAME,
     LOAD_NAME,
-    MATERIALS,
     NU_NAME,
     Tether,
     Wind,
@@ -265,7 +265,7 @@ class TestTraced:
         compiled = RolloutModule(step, 2, compile="aot_eager")
         compiled(moving((1, 1, 1)))
         mesh = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1))
-        step.forces["elastic"] = ElasticForce(mesh, MATERIALS["Linear"](1e5, 0.4))
+        step.forces["elastic"] = ElasticForce(mesh, MATERIALS["LinearElastic"](1e5, 0.4))
         eager = RolloutModule(step, 2, compile=False)(moving((1, 1, 1)))
         after = compiled(moving((1, 1, 1)))
         assert torch.allclose(after.positions, eager.positions, rtol=0, atol=1e-14)

@@ -6,11 +6,11 @@ import pickle
 import pytest
 import torch
 from jaxtyping import TypeCheckError
+from support.materials import MATERIALS
 from support.scenes import (
     DAMPING_NAME,
     E_NAME,
     LOAD_NAME,
-    MATERIALS,
     NU_NAME,
     Tether,
     beam,
