@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import FiniteElements, cells_first
+from simlayer.fem.fields import cells_first
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
 from simlayer.linalg.matrix3 import Matrix3
@@ -31,7 +32,7 @@ class ElasticForce(Potential):
         material: the law; its quantities hold one value, one a cell, or one a region.
         regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value a
             region. For regions from a file: `mesh.cell_regions`.
-        deterministic: bitwise repeatable sums on several threads, see `Topology`.
+        deterministic: bitwise repeatable sums on several threads, see `Gather`.
         quadrature: "full" or "reduced", see `FiniteElements`.
 
     Raises:
@@ -56,7 +57,9 @@ class ElasticForce(Potential):
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
         self.law, self._coefficients = _trace_law(material)
-        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
+        self.register_buffer(
+            "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
+        )
 
     @classmethod
     def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
@@ -69,8 +72,7 @@ class ElasticForce(Potential):
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         values = self._coefficients_over(state.positions.ndim - 2, self.regions)
-        shape, adjoint = self.elements.shape_stencil, self.elements.force_stencil
-        return stress_forces(self.law, shape, adjoint, values, state.positions)
+        return stress_forces(self.law, self.elements, values, state.positions)
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
@@ -82,7 +84,7 @@ class ElasticForce(Potential):
 
     @property
     def couplings(self) -> Int[Tensor, "M C"]:
-        return self.elements.topology.cells.T
+        return self.elements.connectivity
 
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
@@ -98,7 +100,7 @@ class ElasticForce(Potential):
             constant, largest = self.material.stiffness_factors(self._rest_tangent)
             pressure, shear = self.rest_bounds
             return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
-        return self.elements.largest_stiffness(self._tangents(state.positions))
+        return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         F = self.elements.deformation_gradient(positions)

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import FiniteElements, cells_first
+from simlayer.fem.fields import cells_first
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import RatePotential
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.mesh import Mesh
@@ -63,7 +64,9 @@ class KelvinVoigt(RatePotential):
         )
         self.set_extents(cells=len(mesh.cells))
         self.law = _traced_law()
-        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
+        self.register_buffer(
+            "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
+        )
 
     def energy(
         self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
@@ -85,7 +88,7 @@ class KelvinVoigt(RatePotential):
 
     @property
     def couplings(self) -> Int[Tensor, "M C"]:
-        return self.elements.topology.cells.T
+        return self.elements.connectivity
 
     def hessian_blocks(
         self,
@@ -102,7 +105,7 @@ class KelvinVoigt(RatePotential):
             # |sym dF| <= |dF|
             pressure, shear = self.rest_bounds
             return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
-        return self.elements.largest_stiffness(self._tangents(state.positions))
+        return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         return self.law.hessian(*self._arguments(positions, positions), point_axes=self.elements.weights.ndim)

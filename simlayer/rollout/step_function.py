@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from simlayer.autodiff.torch_private import version
 from simlayer.errors import SimulationError
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class _Repeated(torch.autograd.Function):
         ctx.program, ctx.count = program, count
         ctx.shapes = [tensor.shape for tensor in start]
         # Referred to, not saved: under a checkpoint, whatever a node saves takes it 300 bytes.
-        ctx.shared, ctx.versions = shared, [tensor._version for tensor in shared]
+        ctx.shared, ctx.versions = shared, list(map(version, shared))
         end = repeated(step, start, count)
         ctx.save_for_backward(*(tensor for each in saved for tensor in each))
         values = dict(zip(program.values_read, shared, strict=True))
@@ -106,7 +107,7 @@ class _Repeated(torch.autograd.Function):
                 "a compiled or checkpointed rollout cannot be differentiated twice (create_graph=True); use "
                 "RolloutModule(..., compile=False, checkpoint='none')."
             )
-        if [tensor._version for tensor in ctx.shared] != ctx.versions:
+        if list(map(version, ctx.shared)) != ctx.versions:
             raise RuntimeError(
                 "a quantity or buffer of a rollout was modified in place between its forward and its "
                 "backward pass: call backward before the optimizer's step, or run forward again."
