@@ -41,9 +41,10 @@ class ElementType:
 
     Attributes:
         shape: shape functions of all C nodes; the corners come first, then the middles of the edges.
-        linear: those of the corners alone.
-        edges: nodes of each: its two ends, then its middle, if it is a node.
-        faces: nodes of each: corners, anticlockwise from outside, then the middles of its sides likewise.
+        linear: shape functions of the corners alone.
+        edges: nodes of each edge: its two ends, then its middle, if it is a node.
+        faces: nodes of each face: corners, anticlockwise from outside, then the middles of its sides in that
+            order.
         rule: for the stiffness.
         mass_rule: exact for the volume, and for products of two shape functions where edges are straight.
         reduced_rule: for the stiffness, with fewer points: softer, and zero for some motions of a lone cell.
@@ -64,15 +65,17 @@ class ElementType:
 
     @property
     def num_nodes(self) -> int:
-        """C, of all nodes."""
+        """The number of all nodes, C."""
         return len(self.shape.nodes)
 
     @property
     def num_corners(self) -> int:
+        """The number of nodes that are corners."""
         return len(self.linear.nodes)
 
     @property
     def is_simplex(self) -> bool:
+        """Whether cells are tetrahedra."""
         return self.num_corners == 4
 
     @property
@@ -82,17 +85,17 @@ class ElementType:
 
     @property
     def volume_rule(self) -> QuadratureRule:
-        """The cheapest that is exact for the volume of a cell."""
+        """The cheapest rule that is exact for the volume of a cell."""
         return self.rule if self.num_nodes == self.num_corners else self.mass_rule
 
     @property
     def face_corners(self) -> int:
-        """How many corners a face has."""
+        """The number of corners of a face."""
         return 3 if self.is_simplex else 4
 
 
 def element_of(cells: Int[Tensor, "M C"]) -> ElementType:
-    """The kind of cells of so many nodes."""
+    """Return the element type of cells with this many nodes."""
     return BY_NODES[cells.shape[1]]
 
 

@@ -144,7 +144,7 @@ class FiniteElements(nn.Module):
         return torch.linalg.eigvalsh(scale[:, :, None] * blocks * scale[:, None, :])[..., -1]
 
     def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
-        """Return largest eigenvalues [m], weighed likewise, of p (tr dF)² over p and of q |dF|² over q."""
+        """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""
         gradients = self._all_gradients() / self._mass_ratios().sqrt()[..., None]
         rows = (self.weights.sqrt()[..., None, None] * gradients).reshape(-1, *gradients.shape[-3:])
         pressure = torch.einsum("qmcj,rmcj->mqr", rows, rows)

@@ -1,4 +1,4 @@
-"""Motion of a body as files that ParaView plays: one .vtu a frame, and a .pvd that lists them."""
+"""The motion of a body as files that ParaView plays: one .vtu per frame, and a .pvd that lists them."""
 
 import os
 import warnings
@@ -25,7 +25,7 @@ def write_frames(
     vertex_fields: Mapping[str, Tensor] | None = None,
     cell_fields: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write `positions` [m] at `times` [s] (default 0, 1, 2, ...) and fields; the path of the .pvd.
+    """Write `positions` [m] at `times` [s] (default 0, 1, 2, ...) and fields; return the path of the .pvd.
 
     Fields have the shape (T, N, ...), or (N, ...) if constant in time; cell fields (T, M, ...) or (M, ...).
     Where both fit, the first is meant. Everything is in the file's order; nodes that no cell uses stay in
@@ -47,7 +47,7 @@ def write_frames(
     }
     folder = path.with_suffix("").with_name(f"{path.stem}_frames")
     folder.mkdir(parents=True, exist_ok=True)
-    # Without its list, a series that a crash cuts short can not be taken for the old one or a whole one.
+    # Without its list, a series that a crash cuts short cannot be taken for the old one or a whole one.
     path.unlink(missing_ok=True)
     corners = _file_cells(mesh).cpu().numpy()
     names = [f"frame_{index:06d}.vtu" for index in range(len(nodes))]
@@ -79,7 +79,7 @@ def _moments(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]
     rising = np.ndim(moments) == 1 and np.isfinite(moments).all() and (np.diff(moments) > 0).all()
     if np.shape(moments) != (len(positions),) or not rising:
         raise MeshError(
-            f"times must be {len(positions)} finite, rising numbers in s, one a frame, got {moments} "
+            f"times must be {len(positions)} finite, rising numbers in s, one per frame, got {moments} "
             f"of shape {np.shape(moments)}."
         )
     return moments
@@ -106,7 +106,7 @@ def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarra
 
 
 def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
-    """The field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
+    """Return the field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
     values = _plain(values)
     if values.is_complex():
         raise MeshError(f"field {name!r} must be real, got {values.dtype}; write .real and .imag.")

@@ -14,8 +14,9 @@ from support.meshes import ELEMENTS
 
 from simlayer.mesh import paraview
 from simlayer.mesh.mesh import Mesh, MeshError
+from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import box_mesh
-from simlayer.mesh.reading import read_mesh, write_frames
+from simlayer.mesh.reading import read_mesh
 
 # A run with runtime shape checks refuses wrong shapes and types before our own messages can.
 REFUSED = (MeshError, TypeCheckError)
@@ -112,9 +113,9 @@ def test_positions_with_gradients_of_another_precision_are_written(tmp_path, mes
         ({"positions": torch.zeros(0, 36, 3)}, "at least one frame, got shape (0, 36, 3)"),
         (
             {"times": torch.tensor([0.0])},
-            "times must be 2 finite, rising numbers in s, one a frame, got [0.0]",
+            "times must be 2 finite, rising numbers in s, one per frame, got [0.0]",
         ),
-        ({"times": torch.tensor([1.0, 1.0])}, "rising numbers in s, one a frame, got [1.0, 1.0]"),
+        ({"times": torch.tensor([1.0, 1.0])}, "rising numbers in s, one per frame, got [1.0, 1.0]"),
         ({"times": torch.tensor([0.0, torch.nan])}, "times must be 2 finite"),
         (
             {"vertex_fields": {"u": torch.zeros(35)}},
