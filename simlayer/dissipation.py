@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from simlayer.quantities.quantity import PhysicalModule, Quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 

@@ -1,4 +1,4 @@
-"""Hyperelastic materials: a law is its energy density, everything else is derived."""
+"""Hyperelastic materials: a material is its energy density, everything else is derived."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from torch import Tensor
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import stretch_trace
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 Range = tuple[float, float] | None
 
 
 def check_range(range: Range) -> Range:
-    """The range of J in which a law holds; raises ValueError unless it encloses the rest shape, J = 1."""
+    """Return the range of J in which a material holds; raises ValueError unless it encloses J = 1."""
     if range is not None and not 0 < range[0] < 1 < range[1]:
         raise ValueError(f"range must enclose J = 1 between two positive numbers, got {range}.")
     return range
 
 
 class Material(PhysicalModule, ABC):
-    """A hyperelastic law, given by its energy density.
+    """A hyperelastic material, given by its energy density.
 
-    A new law is a class with its quantities and `energy_density(F)`, written with elementwise operations on
-    the nine components of F; its stress and tangent are traced from it.
+    A new material is a class with its quantities and `energy_density(F)`, written with elementwise operations
+    on the nine components of F; its stress and tangent are traced from it.
     """
 
     @abstractmethod
     def energy_density(self, F: Matrix3) -> Tensor:
-        """Energy per rest volume [J/m³] of a deformation gradient."""
+        """Return the energy per rest volume [J/m³] of a deformation gradient."""
 
     def stiffness_factors(self, tangent: Callable[[], Tensor]) -> tuple[Tensor | float, Tensor]:
-        """Two numbers (p, q) [Pa] that bound the stiffness at rest, cheaply.
+        """Return two numbers (p, q) [Pa] that bound the stiffness at rest, cheaply.
 
         The second derivative of psi along dF is at most p (tr dF)² + q |dF|².
 
@@ -46,11 +47,11 @@ class Material(PhysicalModule, ABC):
 
 
 class IsotropicMaterial(Material, ABC):
-    """A law whose small-strain stiffness is that of Young's modulus and Poisson's ratio.
+    """A material whose small-strain stiffness is that of Young's modulus and Poisson's ratio.
 
     Args:
-        youngs_modulus: E [Pa], positive: one value, or one a cell or region.
-        poissons_ratio: nu, in (-1, 0.5): likewise.
+        youngs_modulus: E [Pa], positive: one value, or one per cell or region.
+        poissons_ratio: nu, in (-1, 0.5): one value, or one per cell or region.
     """
 
     youngs_modulus = Quantity("Pa", over="cells", positive=True)
@@ -80,11 +81,12 @@ class IsotropicMaterial(Material, ABC):
 class StableNeoHookean(IsotropicMaterial):
     """Stable Neo-Hookean elasticity (Smith, de Goes, Kim 2018, "Stable Neo-Hookean Flesh Simulation").
 
-    Finite at any deformation, inverted cells included. The coefficients are corrected so that the
+    It is finite at any deformation, inverted cells included. The coefficients are corrected so that the
     small-strain stiffness is that of E and nu; uncorrected it is wrong by a quarter.
 
     Args:
-        logarithm: with the term that keeps a collapsed cell from being a stable equilibrium.
+        youngs_modulus, poissons_ratio: see `IsotropicMaterial`.
+        logarithm: include the term that keeps a collapsed cell from being a stable equilibrium.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class StableNeoHookean(IsotropicMaterial):
         shear = I_C - 3 - 1.5 * (J - 1) - torch.log((I_C + 1) / 4)
         return self.half_shear * shear + self.half_bulk * (J - 1) ** 2
 
-    # The law's own moduli, derived so that they are computed once per rollout and not at every step.
+    # The material's own moduli, derived so that they are computed once per rollout and not at every step.
 
     @derived_quantity
     def half_shear(self) -> Tensor:
@@ -118,8 +120,10 @@ class NeoHookean(IsotropicMaterial):
     """Compressible Neo-Hookean elasticity with logarithmic volume terms (Bonet, Wood, 2008).
 
     Args:
-        range: J in which the law holds; beyond it the energy goes on as its quadratic expansion, with
-            continuous stiffness, so that an inverted cell is pushed back. None: infinite at J = 0.
+        youngs_modulus, poissons_ratio: see `IsotropicMaterial`.
+        range: the interval of J in which the formula holds; beyond it the energy continues as its quadratic
+            expansion, with continuous stiffness, so that an inverted cell is pushed back. None: infinite at
+            J = 0.
     """
 
     def __init__(
@@ -136,7 +140,7 @@ class NeoHookean(IsotropicMaterial):
 
 
 class StVenantKirchhoff(IsotropicMaterial):
-    """St. Venant-Kirchhoff elasticity: Hooke's law in the Green strain. Softens under compression."""
+    """St. Venant-Kirchhoff elasticity: Hooke's law in the Green strain. It softens under compression."""
 
     def energy_density(self, F: Matrix3) -> Tensor:
         G = (F.T @ F).plus_identity(-1.0) * 0.5
@@ -146,8 +150,8 @@ class StVenantKirchhoff(IsotropicMaterial):
 class Corotated(IsotropicMaterial):
     """Fixed corotated elasticity (Stomakhin, Howes, Schroeder, Teran 2012): distance to the rotation of F.
 
-    Without a singular value decomposition, so that repeated stretches have exact derivatives. Not defined
-    for a cell collapsed to a point, and ill-conditioned for one collapsed to a line or turned inside out.
+    It needs no singular value decomposition, so that repeated stretches have exact derivatives. It is not
+    defined for a cell collapsed to a point, and ill-conditioned for one collapsed to a line or inverted.
     """
 
     def energy_density(self, F: Matrix3) -> Tensor:
@@ -156,7 +160,7 @@ class Corotated(IsotropicMaterial):
 
 
 class LinearElastic(IsotropicMaterial):
-    """Linear elasticity: Hooke's law in the small strain. Not invariant under rotation."""
+    """Linear elasticity: Hooke's law in the small strain. It is not invariant under rotation."""
 
     def energy_density(self, F: Matrix3) -> Tensor:
         e = (F + F.T).plus_identity(-2.0) * 0.5
@@ -171,7 +175,7 @@ class MooneyRivlin(Material):
     Args:
         c10, c01: coefficients of the first and second invariant [Pa], positive.
         bulk_modulus: K [Pa], positive.
-        range: J in which the law holds, as in `NeoHookean`.
+        range: the interval of J in which the formula holds, as in `NeoHookean`.
     """
 
     c10 = Quantity("Pa", over="cells", positive=True)

@@ -13,7 +13,7 @@ class State(NamedTuple):
     """Positions [m] and velocities [m/s] of all vertices, with any number of batch axes in front.
 
     `history` is what a step carries from one call to the next beyond these two (an acceleration, a past
-    state); it is empty for steps that need nothing, and `Step.start` fills it.
+    state). It is empty for steps that need nothing more, and `Step.start` fills it.
     """
 
     positions: Float[Tensor, "*batch N 3"]
@@ -22,10 +22,10 @@ class State(NamedTuple):
 
     @classmethod
     def at_rest(cls, positions: Float[Tensor, "*batch N 3"]) -> State:
-        """The state with these positions and no velocity."""
+        """Return the state with these positions and no velocity."""
         return cls(positions, torch.zeros_like(positions))
 
     def to(self, target: torch.dtype | torch.device | str) -> State:
-        """The state in another dtype, or on another device."""
+        """Return the state in another dtype, or on another device."""
         past = tuple(tensor.to(target) for tensor in self.history)
         return State(self.positions.to(target), self.velocities.to(target), past)

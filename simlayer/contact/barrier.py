@@ -24,7 +24,7 @@ def linear(gap: Tensor) -> Tensor:
 
 
 def squared(gap: Tensor) -> Tensor:
-    """B(s) = -(1 - s²)² ln s² likewise, the barrier of Li et al. 2020, "Incremental Potential Contact"."""
+    """B(s) = -(1 - s²)² ln s² of a gap s = d/d̂, as in Li et al. 2020, "Incremental Potential Contact"."""
     # Not the logarithm of the square, which would be finite on the wrong side.
     s = gap.clamp(max=1.0)
     return -2 * (1 - s * s) ** 2 * s.log()
@@ -33,23 +33,23 @@ def squared(gap: Tensor) -> Tensor:
 CURVES: dict[str, Callable[[Tensor], Tensor]] = {"linear": linear, "squared": squared}
 
 
-def barrier_law(curve: str, *, extended: bool = False) -> PointwiseEnergy:
-    """B of one argument, the gap, with its derivatives.
+def traced_barrier(curve: str, *, extended: bool = False) -> PointwiseEnergy:
+    """Return the barrier B with its derivatives, as a function of the gap.
 
     Args:
-        curve: which.
-        extended: continued below `EXTENDED_BELOW` by its second-order Taylor polynomial: finite everywhere.
+        curve: "linear" or "squared".
+        extended: continue it below `EXTENDED_BELOW` by its second-order Taylor polynomial, finite everywhere.
 
     Raises:
         ValueError: if there is no such curve.
     """
     if curve not in CURVES:
         raise ValueError(f"curve must be one of {', '.join(map(repr, CURVES))}, got {curve!r}.")
-    return _law(curve, extended, torch.get_default_dtype())
+    return _traced(curve, extended, torch.get_default_dtype())
 
 
 @cache
-def _law(curve: str, is_extended: bool, dtype: torch.dtype) -> PointwiseEnergy:
+def _traced(curve: str, is_extended: bool, dtype: torch.dtype) -> PointwiseEnergy:
     interval = (EXTENDED_BELOW, math.inf) if is_extended else None
     function = partial(extended, CURVES[curve], interval=interval)
     return PointwiseEnergy(lambda _, gap: function(*gap), [], [torch.tensor(0.3, dtype=dtype)])

@@ -8,47 +8,55 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.contact.barrier import barrier_law
+from simlayer.contact.barrier import traced_barrier
 from simlayer.contact.base import Contact, ContactState
 from simlayer.contact.continuous_collision import conservative_advancement
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.placement import check_placement
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
+from simlayer.forces.module_energy import ModuleEnergy
+from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.binding import Bound, bound, inputs_of
-from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
-# The gap that a contact is meant to be pressed to at most: what its stiffness is judged by beforehand.
+# The least gap, in activation distances, that a contact is meant to be pressed to: bounds at rest are for it.
 _PRESSED = 0.2
+# A generic point to trace a distance at, on no axis and no edge.
+_EXAMPLE = (0.31, 0.47, 0.73)
 
 
-class _Gap(NamedTuple):
-    """Vertices before an obstacle: distances `(K, *batch)` and their gradients, and gaps over d̂."""
+class ContactGap(NamedTuple):
+    """How far vertices are from an obstacle.
+
+    Attributes:
+        distance: of each vertex [m], `(K, *batch)`.
+        normal: its gradient, three fields.
+        ratio: the distance in activation distances, 1 where a vertex cannot touch anything.
+        strength: the part of the surface of each vertex times the stiffness [N].
+    """
 
     distance: Tensor
     normal: tuple[Tensor, ...]
-    gap: Tensor
+    ratio: Tensor
     strength: Tensor
 
 
 class BarrierContact(Contact):
-    """Keeps the surface of a body out of an obstacle, without friction.
+    """A barrier that keeps the surface of a body out of an obstacle, without friction.
 
     The energy is the sum over vertices of A kappa d̂ B(d/d̂), with d the distance of a vertex, A its part of
     the surface at rest, and B a barrier that is zero from the activation distance d̂ on and infinite at
-    contact (Li et al. 2020). Weighed so, the pressure is kappa -B'(d/d̂) on any mesh. A tenth of Young's
-    modulus is a good stiffness to begin with. Edges and faces between vertices are not looked at: an obstacle
-    should not be smaller than they are.
+    contact (Li et al. 2020). With these weights the pressure is kappa -B'(d/d̂) on any mesh. A tenth of
+    Young's modulus is a good stiffness to begin with. Edges and faces between vertices are not considered: an
+    obstacle should not be smaller than they are.
 
     Args:
         mesh: the body in its rest shape.
         obstacle: what it may touch.
         stiffness: kappa [Pa], positive. It means another pressure for another curve.
         activation_distance: d̂ [m].
-        curve: "linear", -(1 - s)² ln s, or "squared", the same of s².
+        curve: "linear", -(1 - s)² ln s, or "squared", -(1 - s²)² ln s².
         extended: continue the barrier by a parabola below a tenth of d̂, so that it pushes back from inside
             too. Rollouts refuse penetration all the same.
         start: positions to check the placement of the obstacle at; the rest shape by default.
@@ -71,35 +79,33 @@ class BarrierContact(Contact):
         start: Float[Tensor, "*batch N 3"] | None = None,
     ) -> None:
         super().__init__()
-        self.obstacle = obstacle
-        self.stiffness = stiffness
-        self.activation_distance = activation_distance
+        self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
         areas = lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
-        self.barrier = barrier_law(curve, extended=extended)
-        self.distance, self._coefficients = _trace_distance(obstacle)
+        self.barrier = traced_barrier(curve, extended=extended)
+        self.distance = ModuleEnergy(
+            obstacle, lambda x, y, z: obstacle.distance_from((x, y, z)), _EXAMPLE, components=True
+        )
         positions = mesh.vertices if start is None else start.to(mesh.vertices)
         with torch.no_grad():
             check_placement(positions, self.distances(positions), activation_distance)
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        at = self._before(positions)
-        return (at.strength * self.activation_distance * self.barrier.value([], [at.gap])).sum(0)
+        gap = self._gaps(positions)
+        return (gap.strength * self.activation_distance * self.barrier.value([], [gap.ratio])).sum(0)
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        at = self._before(state.positions)
-        return _vectors(self._push(at), at.normal)
+        gap = self._gaps(state.positions)
+        return _vectors(self._push(gap), gap.normal)
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
-        at, values = self._before(positions), self._values(positions.ndim - 2)
-        dx = _components(direction)
-        turning = self.distance.hessian_product(values, _components(positions), dx)
-        return _vectors(self._stiffness(at) * _dot(at.normal, dx), at.normal) - _vectors(
-            self._push(at), turning
-        )
+        gap, x, dx = self._gaps(positions), _components(positions), _components(direction)
+        turning = self.distance.hessian_product(self._coefficients(positions), x, dx)
+        change = self._stiffness(gap) * _dot(gap.normal, dx)
+        return _vectors(change, gap.normal) - _vectors(self._push(gap), turning)
 
     @property
     def couplings(self) -> Int[Tensor, "K 1"]:
@@ -108,124 +114,77 @@ class BarrierContact(Contact):
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*batch K 3 3"]:
-        positions = positions[..., self.surface, :]
-        at = self._before(positions, self.areas[self.surface])
-        curvature = self.distance.hessian(
-            self._values(positions.ndim - 2), _components(positions), point_axes=1
-        )
-        normal = _vectors(torch.ones_like(at.gap), at.normal)
-        push, stiffness = (x.movedim(0, -1)[..., None, None] for x in (self._push(at), self._stiffness(at)))
+        x = positions[..., self.surface, :]
+        gap = self._gaps(x, self.areas[self.surface])
+        curvature = self.distance.hessian(self._coefficients(x), _components(x), point_axes=1)
+        normal = _vectors(torch.ones_like(gap.ratio), gap.normal)
+        push, stiffness = (x.movedim(0, -1)[..., None, None] for x in (self._push(gap), self._stiffness(gap)))
         blocks = stiffness * normal[..., :, None] * normal[..., None, :] - push * curvature
-        if projected:
-            stretches, vectors = torch.linalg.eigh(blocks)
-            blocks = (vectors * stretches.clamp(min=0)[..., None, :]) @ vectors.mT
-        return blocks
+        return semidefinite_part(blocks) if projected else blocks
 
     def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch #N"]:
         if state is None:
             pressed = self.areas.new_tensor(_PRESSED)
             (slope,) = self.barrier.hessian_product([], [pressed], [torch.ones_like(pressed)])
             return self.areas * self.stiffness * slope / self.activation_distance
-        return self._stiffness(self._before(state.positions)).movedim(0, -1)
+        return self._stiffness(self._gaps(state.positions)).movedim(0, -1)
 
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        distance = self._before(positions).distance.movedim(0, -1)
-        return torch.where(self.areas > 0, distance, torch.inf)
+        return torch.where(self.areas > 0, self._gaps(positions).distance.movedim(0, -1), torch.inf)
 
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
-        at = self._before(state.positions)
+        gap = self._gaps(state.positions)
         relative = self.obstacle.surface_velocities(state.positions) - state.velocities
-        return _dot(at.normal, _components(relative)).movedim(0, -1)
+        return _dot(gap.normal, _components(relative)).movedim(0, -1)
 
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
-        at = self._before(positions)
-        touches = (at.gap < 1).to(positions.dtype)
+        gap = self._gaps(positions)
+        touches = (gap.ratio < 1).to(positions.dtype)
         return ContactState(
-            self._push(at).movedim(0, -1),
-            _vectors(touches, at.normal),
+            self._push(gap).movedim(0, -1),
+            _vectors(touches, gap.normal),
             touches.movedim(0, -1)[..., None] * self.obstacle.surface_velocities(positions),
         )
 
     def longest_move(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        values = self._values(positions.ndim - 2)
+        values = self._coefficients(positions)
 
         def distances(points: Tensor) -> Tensor:
             return self.distance.value(values, _components(points)).movedim(0, -1)
 
-        return conservative_advancement(
-            distances, positions[..., self.surface, :], direction[..., self.surface, :]
-        )
+        points, moves = (vectors[..., self.surface, :] for vectors in (positions, direction))
+        return conservative_advancement(distances, points, moves)
 
     def stiffness_to_stop(self, energy: float) -> float:
         barrier = float(self.barrier.value([], [self.areas.new_tensor(_PRESSED)]))
         return energy / (self.activation_distance * barrier)
 
-    def _before(self, positions: Tensor, areas: Tensor | None = None) -> _Gap:
-        batch_axes, points = positions.ndim - 2, _components(positions)
-        areas = over_batch(self.areas if areas is None else areas, batch_axes)
-        values = self._values(batch_axes)
+    def _gaps(self, positions: Tensor, areas: Tensor | None = None) -> ContactGap:
+        areas = over_batch(self.areas if areas is None else areas, positions.ndim - 2)
+        values, points = self._coefficients(positions), _components(positions)
         distance = self.distance.value(values, points)
         # Inside the body nothing touches, wherever the obstacle is.
-        gap = torch.where(areas > 0, distance / self.activation_distance, 1.0)
-        strength = areas * cells_first(self.stiffness, batch_axes)
-        return _Gap(distance, self.distance.gradient(values, points), gap, strength)
+        ratio = torch.where(areas > 0, distance / self.activation_distance, 1.0)
+        strength = areas * cells_first(self.stiffness, positions.ndim - 2)
+        return ContactGap(distance, self.distance.gradient(values, points), ratio, strength)
 
-    def _push(self, at: _Gap) -> Float[Tensor, "K *batch"]:
+    def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
         """The force on each vertex along its normal [N]."""
-        return -at.strength * self.barrier.gradient([], [at.gap])[0]
+        return -gap.strength * self.barrier.gradient([], [gap.ratio])[0]
 
-    def _stiffness(self, at: _Gap) -> Float[Tensor, "K *batch"]:
-        """Minus its derivative by the distance [N/m]."""
-        (slope,) = self.barrier.hessian_product([], [at.gap], [torch.ones_like(at.gap)])
-        return at.strength * slope / self.activation_distance
+    def _stiffness(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
+        """Minus the derivative of the push by the distance [N/m]."""
+        (slope,) = self.barrier.hessian_product([], [gap.ratio], [torch.ones_like(gap.ratio)])
+        return gap.strength * slope / self.activation_distance
 
-    def _values(self, batch_axes: int) -> list[Tensor]:
-        """What the distance reads, each `()`, `(1,)` or `(*batch)`."""
-        weights = dict(self.obstacle.named_parameters(remove_duplicate=False))
-        values: list[Tensor] = []
-        for name, component in self._coefficients:
-            if component is None:
-                values.append(weights[name])
-            else:
-                value = cells_first(getattr(self.obstacle, name), batch_axes)
-                values.append(value if value.ndim == 0 else value[component])
-        return values
-
-
-def _trace_distance(obstacle: Obstacle) -> tuple[PointwiseEnergy, list[tuple[str, int | None]]]:
-    """The obstacle's distance as a function of a point in space, and what it reads: names and components.
-
-    Weights of learned obstacles have no component; quantities over components have three.
-    """
-    weights = NamedTensors(obstacle).weights
-    names: list[tuple[str, int | None]] = [(name, None) for name in weights]
-    examples, sizes = list(weights.values()), dict[str, int]()
-    for name, value in inputs_of(obstacle).items():
-        if name not in weights:
-            one = value.reshape(-1, value.shape[-1])[0] if value.ndim else value.reshape(1)
-            sizes[name] = len(one)
-            names += [(name, k) for k in range(len(one))]
-            examples += one.unbind()
-
-    def distance(values: tuple[Tensor, ...], point: tuple[Tensor, ...]) -> Tensor:
-        bindings: dict[str, Bound] = dict(zip(weights, values, strict=False))
-        rest = iter(values[len(weights) :])
-        for name, size in sizes.items():
-            own = tuple(next(rest) for _ in range(size))
-            bindings[name] = own[0] if size == 1 else own
-        with bound(obstacle, bindings):
-            return obstacle.distance_from((point[0], point[1], point[2]))
-
-    # A generic point, on no axis and no edge.
-    point = [torch.as_tensor(x, dtype=examples[-1].dtype) for x in (0.31, 0.47, 0.73)]
-    law = PointwiseEnergy(distance, examples, point, shared=len(weights))
-    return law, [names[k] for k in law.used]
+    def _coefficients(self, positions: Tensor) -> list[Tensor]:
+        return self.distance.coefficients(self.obstacle, positions.ndim - 2)
 
 
 def _components(vectors: Float[Tensor, "*batch K 3"]) -> tuple[Tensor, ...]:
-    """Three fields `(K, *batch)`."""
+    """Return the components of vectors as three fields `(K, *batch)`."""
     # In the order in which a rollout packs them, so that a gradient is never transposed.
     return vectors.movedim((-1, -2), (0, 1)).unbind()
 
@@ -235,5 +194,5 @@ def _dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
 
 
 def _vectors(scale: Float[Tensor, "K *batch"], direction: tuple[Tensor, ...]) -> Float[Tensor, "*batch K 3"]:
-    """The vectors of three fields, scaled."""
+    """Return the vectors of three fields, scaled."""
     return torch.stack([scale * component for component in direction]).movedim((0, 1), (-1, -2))

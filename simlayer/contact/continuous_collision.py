@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# What is left of each point's distance where its move ends.
+# The part of each point's distance that is left where its move ends.
 _LEFT = 0.1
-# After these the move of a point that slides along something near ends where it is.
+# After so many steps the move of a point that slides along something near ends where it is.
 _MOST_STEPS = 200
 
 
@@ -19,13 +19,13 @@ def conservative_advancement(
     points: Float[Tensor, "*batch K 3"],
     direction: Float[Tensor, "*batch K 3"],
 ) -> Float[Tensor, "*batch"]:
-    """The part of a move, at most 1, on which every point keeps a tenth of its distance.
+    """Return the part of a move, at most 1, on which every point keeps a tenth of its distance.
 
-    A distance changes no faster than its point moves (Mirtich 1996), so a point may always go on by what is
+    A distance changes no faster than its point moves (Mirtich 1996), so a point may always advance by what is
     left of it: in one step straight at a wall, in several along it. Nothing is passed through.
 
     Args:
-        distances: of points like these, `(*batch, K)`, positive where they are.
+        distances: maps points to their distances `(*batch, K)` [m], positive where the move begins.
         points: where the move begins [m].
         direction: the whole move [m].
     """

@@ -12,7 +12,7 @@ from simlayer.contact.friction_law import (
     dissipation_gradient,
     dissipation_hessian,
     dissipation_potential,
-    kept_by_friction,
+    friction_retention,
     tangential,
 )
 from simlayer.dissipation import Dissipation, LaggedPotential, StepContext
@@ -63,7 +63,7 @@ class CoulombFriction(Dissipation):
         touch = self._touch(state.positions, context.forces)
         sliding = tangential(velocities - touch.velocities, touch.normals)
         most_lost = context.dt * self.coefficient * touch.normal_force * context.inverse_masses
-        kept = kept_by_friction(sliding, most_lost, self.threshold_speed)
+        kept = friction_retention(sliding, most_lost, self.threshold_speed)
         return velocities - (1 - kept)[..., None] * sliding
 
     def lagged_potential(

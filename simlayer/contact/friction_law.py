@@ -16,13 +16,13 @@ _NEGLIGIBLE = 1e-6
 
 
 def friction_ratio(speed: Float[Tensor, "*v"], threshold: float) -> Float[Tensor, "*v"]:
-    """f1: friction relative to its largest value, y (2 - y) at y thresholds and 1 beyond the first."""
+    """Return f1, friction relative to its largest value: y (2 - y) at y < 1 thresholds, 1 beyond."""
     y = speed / threshold
     return y * _secant(y.clamp(min=_NEGLIGIBLE))
 
 
 def friction_potential(speed: Float[Tensor, "*v"], threshold: float) -> Float[Tensor, "*v"]:
-    """f0 [m/s]: the integral of `friction_ratio` from rest, speed - threshold/3 beyond the threshold."""
+    """Return f0 [m/s], the integral of `friction_ratio`: speed - threshold/3 beyond the threshold."""
     slow = (speed / threshold).clamp(max=1.0)
     return speed + threshold * (slow * slow * (1 - slow / 3) - slow)
 
@@ -30,12 +30,12 @@ def friction_potential(speed: Float[Tensor, "*v"], threshold: float) -> Float[Te
 def dissipation_potential(
     sliding: Float[Tensor, "*v 3"], limit: Float[Tensor, "*#v"], threshold: float
 ) -> Float[Tensor, "*v"]:
-    """Minus friction is its gradient by the sliding velocity [W]; it is convex.
+    """Return the convex potential whose negative gradient by the sliding velocity is friction [W].
 
     Args:
         sliding: tangential velocity relative to the obstacle [m/s].
-        limit: the largest friction there is, mu N [N].
-        threshold: [m/s], the speed from which on friction has that size.
+        limit: the largest possible friction, mu N [N].
+        threshold: the speed from which on friction has that size [m/s].
     """
     return limit * friction_potential(threshold * _thresholds(sliding / threshold)[..., 0], threshold)
 
@@ -43,7 +43,7 @@ def dissipation_potential(
 def dissipation_gradient(
     sliding: Float[Tensor, "*v 3"], limit: Float[Tensor, "*#v"], threshold: float
 ) -> Float[Tensor, "*v 3"]:
-    """The gradient of the dissipation potential [N]. Arguments as there."""
+    """Return the gradient of the dissipation potential [N], for arguments as in `dissipation_potential`."""
     y = _thresholds(sliding / threshold)
     return limit[..., None] / threshold * _secant(y) * sliding
 
@@ -54,7 +54,11 @@ def dissipation_hessian(
     limit: Float[Tensor, "*#v"],
     threshold: float,
 ) -> Float[Tensor, "*v 3 3"]:
-    """Its second derivative by the velocity before projection [N s/m], semi-definite. Arguments as there."""
+    """Return the second derivative of the potential by the velocity before projection [N s/m], semi-definite.
+
+    The normals are the unit vectors that the sliding velocity is orthogonal to; for the other arguments see
+    `dissipation_potential`.
+    """
     scaled = sliding / threshold
     y = _thresholds(scaled)
     slope = torch.where(y < 1, -1 / y, -1 / y**3)
@@ -64,18 +68,18 @@ def dissipation_hessian(
     return limit[..., None, None] / threshold * (_secant(y)[..., None] * plane + bent)
 
 
-def kept_by_friction(
+def friction_retention(
     sliding: Float[Tensor, "*v 3"], most_lost: Float[Tensor, "*#v"], threshold: float
 ) -> Float[Tensor, "*v"]:
-    """The fraction of a sliding velocity that friction leaves: one step of backward Euler, in closed form.
+    """Return the fraction of a sliding velocity that friction leaves after one step of backward Euler.
 
-    v = v0 - most_lost * f1(|v|) v/|v| has one solution along v0, a quadratic equation below the threshold.
-    It is between 0 and 1, whatever the step.
+    In closed form: v = v0 - most_lost * f1(|v|) v/|v| has one solution along v0, a quadratic equation below
+    the threshold. The fraction is between 0 and 1, whatever the step.
 
     Args:
         sliding: v0, tangential velocity relative to the obstacle that there would be without friction [m/s].
         most_lost: the speed that friction takes where it is largest, dt mu N / m [m/s].
-        threshold: [m/s], the speed from which on friction is largest.
+        threshold: the speed from which on friction is largest [m/s].
     """
     a = most_lost / threshold
     y = _thresholds(sliding / threshold)[..., 0]
@@ -89,16 +93,16 @@ def kept_by_friction(
 
 
 def tangential(vectors: Float[Tensor, "*v 3"], normals: Float[Tensor, "*#v 3"]) -> Float[Tensor, "*v 3"]:
-    """The vectors without their normal parts."""
+    """Return vectors without their normal parts."""
     # By projection and not with two tangents, which would have to turn suddenly somewhere on a sphere.
     return vectors - (vectors * normals).sum(-1, keepdim=True) * normals
 
 
 def _thresholds(scaled: Float[Tensor, "*v 3"]) -> Float[Tensor, "*v 1"]:
-    """The length of velocities that are given in thresholds."""
+    """Return the length of velocities that are given in thresholds, never zero."""
     return ((scaled * scaled).sum(-1, keepdim=True) + _NEGLIGIBLE**2).sqrt()
 
 
 def _secant(y: Float[Tensor, "*y"]) -> Float[Tensor, "*y"]:
-    """f1(y)/y."""
+    """Return f1(y)/y."""
     return torch.where(y < 1, 2 - y, 1 / y)

@@ -1,4 +1,4 @@
-"""What an obstacle is."""
+"""The interface of obstacles: a signed distance, a place and a velocity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 Point = tuple[Tensor, Tensor, Tensor]
 
@@ -23,12 +24,12 @@ class Obstacle(PhysicalModule, ABC):
     components read as three numbers there. Choices are made by `torch.where`: traced derivatives of
     `torch.maximum` and `torch.clamp` with two ends work in place, which fails on batches.
 
-    The place of an obstacle and its velocity are quantities of their own: what moves an obstacle by controls
-    gives both, as `obstacle_controls` does. Contact reads the place; friction reads the velocity.
+    The place of an obstacle and its velocity are separate quantities: controls that move an obstacle supply
+    both, as `obstacle_controls` does. Contact reads the place; friction reads the velocity.
 
     Args:
-        translation: where the origin of its own coordinates is [m].
-        rotation: by which they are turned about that point, a vector along the axis [rad].
+        translation: the place of the origin of the obstacle's own coordinates [m].
+        rotation: the rotation of these coordinates about that point, a vector along the axis [rad].
     """
 
     translation = Quantity("m", over="components")
@@ -48,7 +49,7 @@ class Obstacle(PhysicalModule, ABC):
 
     @abstractmethod
     def signed_distance(self, point: Point) -> Tensor:
-        """The distance [m] of a point in own coordinates, negative inside; its gradient has length one."""
+        """Return the distance [m] of a point in own coordinates, negative inside, of slope one."""
 
     @derived_quantity
     def turn(self) -> Float[Tensor, "*batch 9"]:
@@ -56,7 +57,7 @@ class Obstacle(PhysicalModule, ABC):
         return rotation_matrix(self.rotation).flatten(-2)
 
     def distance_from(self, point: Point) -> Tensor:
-        """The distance of a point in space, while quantities read as numbers."""
+        """Return the distance [m] of a point in space, called while quantities read as numbers."""
         x, y, z = (a - b for a, b in zip(point, self.translation, strict=True))
         R = self.turn
         # Back into own coordinates: the transpose turns them.
@@ -64,7 +65,7 @@ class Obstacle(PhysicalModule, ABC):
         return self.signed_distance((own[0], own[1], own[2]))
 
     def surface_velocities(self, points: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        """The velocities of what is fixed to the obstacle at these points [m/s]."""
+        """Return the velocities that the obstacle has at these points [m/s]."""
         arms = points - self.translation[..., None, :]
         turning = torch.linalg.cross(self.angular_velocity[..., None, :].expand_as(arms), arms)
         return self.velocity[..., None, :] + turning

@@ -1,4 +1,4 @@
-"""Whether an obstacle is where it can be meant to be."""
+"""The check that a body starts outside an obstacle, at a plausible scale."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from simlayer.errors import listed
 
-# An activation distance of so much of the body's size would hold it up in the air.
+# An activation distance of more than this part of the body's size would hold it up in the air.
 _LARGEST = 0.25
-# So many roundings of positions are a tenth of the least activation distance.
+# The least activation distance is ten times this many roundings of positions.
 _ROUNDINGS = 100
 
 
@@ -20,12 +20,12 @@ def check_placement(
     """Raise ValueError if a body penetrates an obstacle, or if the activation distance is of another scale.
 
     Args:
-        positions: of the body [m].
-        distances: of its vertices to the obstacle [m]; infinite for those that cannot touch it.
-        activation_distance: [m].
+        positions: the vertices of the body [m].
+        distances: from the vertices to the obstacle [m]; infinite for those that cannot touch it.
+        activation_distance: the distance from which on contact acts [m].
     """
     _check_scale(positions, activation_distance)
-    # Of a batch, the sample that is worst.
+    # The worst sample of a batch.
     deepest = distances.reshape(-1, distances.shape[-1])
     deepest = deepest[deepest.amin(-1).argmin()]
     wrong = (deepest <= 0).nonzero().flatten().tolist()

@@ -16,9 +16,9 @@ class HalfSpace(Obstacle):
     """Everything below a plane.
 
     Args:
-        point: on the plane [m].
-        normal: out of the half-space, of any length.
-        rotation: of the normal, as for `Obstacle`.
+        point: a point of the plane [m].
+        normal: a vector out of the half-space, of any length.
+        rotation: the rotation of the normal, see `Obstacle`.
 
     Raises:
         ValueError: if the normal is zero.
@@ -52,8 +52,8 @@ class Sphere(Obstacle):
     """A ball.
 
     Args:
-        radius: [m].
-        center: [m].
+        radius: the radius [m].
+        center: its center [m].
     """
 
     radius = Quantity("m", positive=True)
@@ -70,9 +70,9 @@ class Box(Obstacle):
     """A block with sharp edges.
 
     Args:
-        size: lengths of its sides [m].
-        center: [m].
-        rotation: see `Obstacle`; without, the sides are along the axes.
+        size: the lengths of its sides [m].
+        center: its center [m].
+        rotation: see `Obstacle`; without one, the sides are along the axes.
     """
 
     size = Quantity("m", over="components", positive=True)
@@ -95,9 +95,9 @@ class Capsule(Obstacle):
     """All points within a radius of a line along z.
 
     Args:
-        radius: [m].
-        height: of the line, the round ends not counted [m].
-        center: [m].
+        radius: the radius [m].
+        height: the length of the line, without the round ends [m].
+        center: its center [m].
         rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
     """
 
@@ -123,9 +123,9 @@ class Cylinder(Obstacle):
     """A cylinder along z with flat ends and sharp edges.
 
     Args:
-        radius: [m].
-        height: [m].
-        center: [m].
+        radius: the radius [m].
+        height: the distance between the flat ends [m].
+        center: its center [m].
         rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
     """
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.forces.energy_derivatives import Derivatives
-from simlayer.quantities.quantity import PhysicalModule
+from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.state import State
 
 

@@ -8,35 +8,38 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.fields import cells_first
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
+from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3
+from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.binding import bound, inputs_of
-from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
 _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 
+def traced_energy_density(material: Material) -> ModuleEnergy:
+    """Return a material's energy density with its derivatives, as a function of the nine components of F."""
+    return ModuleEnergy(material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE)
+
+
 class ElasticForce(Potential):
-    """The elastic forces of a body made of one material law.
+    """The elastic forces of a body made of one material.
 
     Args:
         mesh: the body in its stress-free rest shape.
-        material: the law; its quantities hold one value, one a cell, or one a region.
-        regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value a
+        material: its quantities hold one value, one per cell, or one per region.
+        regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value per
             region. For regions from a file: `mesh.cell_regions`.
         deterministic: bitwise repeatable sums on several threads, see `Gather`.
         quadrature: "full" or "reduced", see `FiniteElements`.
 
     Raises:
-        ValueError: if a quantity of the material has neither one value nor one a cell (or region).
+        ValueError: if a quantity of the material has neither one value nor one per cell (or region).
     """
 
     regions: Tensor | None
@@ -56,31 +59,31 @@ class ElasticForce(Potential):
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
-        self.law, self._coefficients = _trace_law(material)
+        self.energy_density = traced_energy_density(material)
         self.register_buffer(
             "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
         )
 
     @classmethod
     def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
-        """With one value of each quantity for every region of the mesh."""
+        """Return the force of a material with one value of each quantity per region of the mesh."""
         return cls(mesh, material, regions=mesh.cell_regions)
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         F = self.elements.deformation_gradient(positions)
-        return self.elements.integrate(self.law.value(self._material_values(F), F))
+        return self.elements.integrate(self.energy_density.value(self._coefficients(positions), F))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        values = self._coefficients_over(state.positions.ndim - 2, self.regions)
-        return stress_forces(self.law, self.elements, values, state.positions)
+        values = self._coefficients(state.positions)
+        return stress_forces(self.energy_density, self.elements, values, state.positions)
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
         F = self.elements.deformation_gradient(positions)
         dF = self.elements.deformation_gradient(direction)
-        stress = Matrix3(*self.law.hessian_product(self._material_values(F), F, dF))
-        return -self.elements.forces(stress)
+        stress = self.energy_density.hessian_product(self._coefficients(positions), F, dF)
+        return -self.elements.forces(Matrix3(*stress))
 
     @property
     def couplings(self) -> Int[Tensor, "M C"]:
@@ -91,8 +94,7 @@ class ElasticForce(Potential):
     ) -> Float[Tensor, "*batch M D D"]:
         tangent = self._tangents(positions)
         if projected:
-            values, vectors = torch.linalg.eigh(tangent)
-            tangent = (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+            tangent = semidefinite_part(tangent)
         return self.elements.stiffness_blocks(tangent)
 
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
@@ -103,50 +105,24 @@ class ElasticForce(Potential):
         return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        F = self.elements.deformation_gradient(positions)
-        return self.law.hessian(self._material_values(F), F, point_axes=self.elements.weights.ndim)
+        """dP/dF at the positions [Pa]."""
+        F, point_axes = self.elements.deformation_gradient(positions), self.elements.weights.ndim
+        return self.energy_density.hessian(self._coefficients(positions), F, point_axes=point_axes)
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
-        fields = (getattr(self.material, name) for name in self._coefficients[self.law.shared :])
-        batch_axes = max((field.ndim - 1 for field in fields), default=0)
-        one = self.elements.weights.new_ones((1, *[1] * max(batch_axes, 0)))
-        zero = torch.zeros_like(one)
-        values = self._coefficients_over(max(batch_axes, 0), None)
-        rest = Matrix3(one, zero, zero, zero, one, zero, zero, zero, one)
-        return self.law.hessian(values, rest, point_axes=1)
+        """dP/dF at rest [Pa], for each of a quantity's own values."""
+        identity = Matrix3(*torch.eye(3).to(self.elements.weights).reshape(9, 1))
+        return self.energy_density.hessian(
+            self.energy_density.coefficients(self.material), identity, point_axes=1
+        )
+
+    def _coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
+        return self.energy_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
         if self.regions is None or isinstance(value, float) or value.ndim == 0 or value.shape[-1] == 1:
             return value
         return value[..., self.regions]
-
-    def _material_values(self, F: Matrix3) -> list[Tensor]:
-        """What the law reads, each `(M or 1, *batch or 1)`."""
-        return self._coefficients_over(F.xx.ndim - self.elements.weights.ndim, self.regions)
-
-    def _coefficients_over(self, batch_axes: int, regions: Tensor | None) -> list[Tensor]:
-        shared = self._coefficients[: self.law.shared]
-        weights = dict(self.material.named_parameters(remove_duplicate=False)) if shared else {}
-        fields = (getattr(self.material, name) for name in self._coefficients[len(shared) :])
-        return [weights[name] for name in shared] + [
-            cells_first(field, batch_axes, regions=regions) for field in fields
-        ]
-
-
-def _trace_law(material: Material) -> tuple[PointwiseEnergy, tuple[str, ...]]:
-    """The material's traced energy, and the names of what it reads: weights, quantities, derived values."""
-    weights = NamedTensors(material).weights
-    inputs = inputs_of(material)
-    names = tuple(inputs)
-    examples = [value if name in weights else value.flatten()[0] for name, value in inputs.items()]
-    point = [torch.as_tensor(x, dtype=examples[0].dtype) for x in _EXAMPLE]
-
-    def energy(values: tuple[Tensor, ...], components: tuple[Tensor, ...]) -> Tensor:
-        with bound(material, dict(zip(names, values, strict=True))):
-            return material.energy_density(Matrix3(*components))
-
-    law = PointwiseEnergy(energy, examples, point, shared=len(weights))
-    return law, tuple(names[k] for k in law.used)
 
 
 def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:

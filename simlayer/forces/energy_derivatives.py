@@ -1,4 +1,4 @@
-"""Derivatives of an energy that a module defines, traced once per shape of what it is given."""
+"""Derivatives of an energy that a module defines, traced once per shape of its arguments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, fx
 
 from simlayer.autodiff.tracing import trace
-from simlayer.quantities.binding import bound, inputs_of
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.quantity import PhysicalModule
+from simlayer.quantities.physical_module import PhysicalModule
 
 Function = Callable[..., Tensor]
 
@@ -20,28 +19,29 @@ Function = Callable[..., Tensor]
 class Derivatives:
     """The first two derivatives of `module.energy(*arguments)` with respect to its last argument.
 
-    As plain operators that work eager, checkpointed, compiled and in forward mode. Copies, pickled ones too,
-    start without what was traced.
+    They are plain operators that work eagerly, checkpointed, compiled and in forward mode. Copies, pickled
+    ones too, start without traced graphs.
     """
 
     def __init__(self) -> None:
         self._traced: dict[Hashable, fx.GraphModule] = {}
 
     def gradient(self, module: PhysicalModule, *arguments: Tensor) -> Tensor:
-        """The gradient of the sum over samples."""
+        """Return the gradient of the energies' sum over samples."""
         return self._derivative(_gradient, module, *arguments)
 
     def hessian_product(self, module: PhysicalModule, *arguments: Tensor) -> Tensor:
-        """The derivative of the gradient along a direction, which follows the arguments."""
+        """Return the derivative of the gradient along a direction, given after the arguments."""
         return self._derivative(_hessian_product, module, *arguments)
 
     def _derivative(self, derivative: Function, module: PhysicalModule, *arguments: Tensor) -> Tensor:
-        # Buffers too, or a graph would go on with those that it was traced with.
-        inputs = inputs_of(module) | NamedTensors(module).buffers
+        # Buffers too, or a graph would keep those that it was traced with.
+        named = NamedTensors(module)
+        inputs = named.values() | named.buffers
         tensors = (*arguments, *inputs.values())
         key = (derivative, *((tuple(t.shape), t.dtype, t.device) for t in tensors))
         if key not in self._traced:
-            # Of the same shapes only: these may be those of a transform, which the tracer's thread lacks.
+            # New tensors: these may belong to a transform, which the tracer's thread lacks.
             example = [torch.ones(t.shape, dtype=t.dtype, device=t.device) for t in tensors]
             run = partial(_reading, derivative, module, tuple(inputs), len(arguments))
             self._traced[key] = trace(run, *example)
@@ -54,8 +54,8 @@ class Derivatives:
 def _reading(
     derivative: Function, module: PhysicalModule, names: Sequence[str], count: int, *tensors: Tensor
 ) -> Tensor:
-    """A derivative of the module's energy by some tensors, while it reads others by these names."""
-    with bound(module, dict(zip(names, tensors[count:], strict=True))):
+    """Return a derivative of the module's energy at the first tensors; it reads the others by these names."""
+    with NamedTensors(module).substituted(dict(zip(names, tensors[count:], strict=True))):
         return derivative(module, *tensors[:count])
 
 

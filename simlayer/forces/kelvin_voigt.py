@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.fields import cells_first
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import RatePotential
+from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
-
-def dissipation_density(
-    viscosities: tuple[Tensor, Tensor], deformation_gradient: Matrix3, rate: Matrix3
-) -> Tensor:
-    """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""
-    eta, zeta = viscosities
-    product = deformation_gradient.T @ rate
-    strain_rate = (product + product.T) * 0.5
-    return eta * strain_rate.inner(strain_rate) + 0.5 * zeta * strain_rate.trace() ** 2
+# A generic deformation gradient and rate to trace with.
+_EXAMPLE = [0.1 * k + 0.5 for k in range(18)]
+# The density of every class, once for all bodies, because tracing takes two seconds.
+_traced: dict[type, ModuleEnergy] = {}
 
 
 class KelvinVoigt(RatePotential):
@@ -37,9 +30,9 @@ class KelvinVoigt(RatePotential):
 
     Args:
         mesh: the body in its rest shape.
-        shear_viscosity: eta [Pa s], positive: one value, or one a cell.
-        bulk_viscosity: zeta [Pa s], likewise. None: a millionth of eta, which is as good as zero, the
-            logarithm of which could not be stored.
+        shear_viscosity: eta [Pa s], positive: one value, or one per cell.
+        bulk_viscosity: zeta [Pa s], as for eta. None: a millionth of eta, which is as good as zero, whose
+            logarithm could not be stored.
         deterministic, quadrature: see `FiniteElements`.
     """
 
@@ -63,18 +56,25 @@ class KelvinVoigt(RatePotential):
             1e-6 * self.shear_viscosity.detach() if bulk_viscosity is None else bulk_viscosity
         )
         self.set_extents(cells=len(mesh.cells))
-        self.law = _traced_law()
+        self.traced_density = self._trace()
         self.register_buffer(
             "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
         )
 
+    def dissipation_density(self, F: Matrix3, rate: Matrix3) -> Tensor:
+        """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""
+        product = F.T @ rate
+        strain_rate = (product + product.T) * 0.5
+        shear, bulk = strain_rate.inner(strain_rate), strain_rate.trace() ** 2
+        return self.shear_viscosity * shear + 0.5 * self.bulk_viscosity * bulk
+
     def energy(
         self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        return self.elements.integrate(self.law.value(*self._arguments(positions, velocities)))
+        return self.elements.integrate(self.traced_density.value(*self._arguments(positions, velocities)))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        stress = self.law.gradient(*self._arguments(state.positions, state.velocities))
+        stress = self.traced_density.gradient(*self._arguments(state.positions, state.velocities))
         return self.elements.forces(Matrix3(*stress))
 
     def rate_product(
@@ -108,28 +108,20 @@ class KelvinVoigt(RatePotential):
         return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        return self.law.hessian(*self._arguments(positions, positions), point_axes=self.elements.weights.ndim)
+        return self.traced_density.hessian(
+            *self._arguments(positions, positions), point_axes=self.elements.weights.ndim
+        )
 
     def _arguments(self, positions: Tensor, velocities: Tensor) -> tuple[list[Tensor], Matrix3]:
-        """What the law takes: coefficients, and the rate of the deformation gradient."""
-        F = self.elements.deformation_gradient(positions)
-        rate = self.elements.deformation_gradient(velocities)
-        batch_axes = positions.ndim - 2
-        viscosities = (self.shear_viscosity, self.bulk_viscosity)
-        return [*(cells_first(value, batch_axes) for value in viscosities), *F], rate
+        """Return what the density takes: coefficients with the deformation gradient, and its rate."""
+        F, rate = (self.elements.deformation_gradient(vectors) for vectors in (positions, velocities))
+        return [*self.traced_density.coefficients(self, positions.ndim - 2), *F], rate
 
+    def _trace(self) -> ModuleEnergy:
+        if type(self) not in _traced:
 
-@cache
-def _traced_law() -> PointwiseEnergy:
-    """The density as a function of the rate, with the viscosities and the deformation gradient given.
+            def density(*components: Tensor) -> Tensor:
+                return self.dissipation_density(Matrix3(*components[:9]), Matrix3(*components[9:]))
 
-    Made once, for all bodies: it takes two seconds.
-    """
-
-    def density(coefficients: tuple[Tensor, ...], rate: tuple[Tensor, ...]) -> Tensor:
-        eta, zeta, *F = coefficients
-        return dissipation_density((eta, zeta), Matrix3(*F), Matrix3(*rate))
-
-    generic = [0.1 * k + 0.3 for k in range(20)]
-    values = [torch.tensor(value) for value in generic]
-    return PointwiseEnergy(density, values[:11], values[11:])
+            _traced[type(self)] = ModuleEnergy(self, density, _EXAMPLE[9:], given=_EXAMPLE[:9])
+        return _traced[type(self)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -16,7 +17,36 @@ from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 
-class NodalLoad(Potential):
+class DeadLoad(Potential):
+    """Constant forces on the vertices: a potential without stiffness."""
+
+    @property
+    @abstractmethod
+    def nodal_forces(self) -> Float[Tensor, "*batch #N 3"]:
+        """The force on each vertex, or on every one [N]."""
+
+    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return -(self.nodal_forces * positions).sum((-1, -2))
+
+    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
+        return self.nodal_forces.expand_as(state.positions)
+
+    def hessian_product(
+        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        return torch.zeros_like(direction)
+
+    @property
+    def couplings(self) -> Int[Tensor, "0 1"]:
+        return torch.zeros(0, 1, dtype=torch.int64, device=self.nodal_forces.device)
+
+    def hessian_blocks(
+        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch 0 3 3"]:
+        return positions.new_zeros((*positions.shape[:-2], 0, 3, 3))
+
+
+class NodalLoad(DeadLoad):
     """A given force on every vertex.
 
     Args:
@@ -31,38 +61,22 @@ class NodalLoad(Potential):
         self.forces = forces
         self.set_extents(vertices=len(mesh.vertices))
 
-    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        return -(self.forces * positions).sum((-1, -2))
-
-    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        return self.forces.expand_as(state.positions)
-
-    def hessian_product(
-        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
-    ) -> Float[Tensor, "*batch N 3"]:
-        return torch.zeros_like(direction)
-
     @property
-    def couplings(self) -> Int[Tensor, "0 1"]:
-        return _no_couplings(self.forces)
-
-    def hessian_blocks(
-        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch 0 3 3"]:
-        return _no_blocks(positions)
+    def nodal_forces(self) -> Float[Tensor, "*batch #N 3"]:
+        return self.forces
 
 
-class DistributedLoad(Potential):
+class DistributedLoad(DeadLoad):
     """A force that is spread evenly over a part of the surface, or along edges of it, at rest.
 
-    Every vertex takes the integral of its shape function, so that the sum of the forces is that given, and
+    Every vertex takes the integral of its shape function, so that the sum of the forces is the given one and
     their moment that of an even traction, to rounding. Vertices at the corners of quadratic cells may pull
     the other way; that is right.
 
     Args:
         mesh: the body.
-        vertices: the name of a vertex set, vertex indices or a mask `(N,)`: loaded are all faces (or edges)
-            of the surface with all of their nodes among them.
+        vertices: the name of a vertex set, vertex indices or a mask `(N,)`. The faces (or edges) of the
+            surface that have all of their nodes among them are loaded.
         force: the total [N], 3 values.
         over: "faces" or "edges".
 
@@ -104,36 +118,11 @@ class DistributedLoad(Potential):
         traction: Sequence[float] | Float[Tensor, "*batch 3"],
         over: Kind = "faces",
     ) -> DistributedLoad:
-        """With the force per area [Pa], or per length [N/m], at rest in place of the total."""
+        """Return the load of a force per area [Pa], or per length [N/m], of the rest shape."""
         load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
         load.force = torch.as_tensor(traction) * load.measure
         return load
 
-    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        mean = (self.shares[:, None] * positions).sum(-2)
-        return -(self.force * mean).sum(-1)
-
-    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        return (self.force[..., None, :] * self.shares[:, None]).expand_as(state.positions)
-
-    def hessian_product(
-        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
-    ) -> Float[Tensor, "*batch N 3"]:
-        return torch.zeros_like(direction)
-
     @property
-    def couplings(self) -> Int[Tensor, "0 1"]:
-        return _no_couplings(self.shares)
-
-    def hessian_blocks(
-        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch 0 3 3"]:
-        return _no_blocks(positions)
-
-
-def _no_couplings(like: Tensor) -> Int[Tensor, "0 1"]:
-    return torch.zeros(0, 1, dtype=torch.int64, device=like.device)
-
-
-def _no_blocks(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch 0 3 3"]:
-    return positions.new_zeros((*positions.shape[:-2], 0, 3, 3))
+    def nodal_forces(self) -> Float[Tensor, "*batch N 3"]:
+        return self.force[..., None, :] * self.shares[:, None]

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.quantity import PhysicalModule, Quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 

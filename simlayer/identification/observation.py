@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
-from simlayer.quantities.quantity import PhysicalModule, Quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 

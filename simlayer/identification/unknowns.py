@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from simlayer.errors import GradientError
-from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.quantity import PhysicalModule, Quantity
-from simlayer.rollout.inputs import check_name
+from simlayer.quantities.named import NamedTensors, full_name
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity
 
 # More numbers than this are summed up by their mean.
 LISTED = 3
@@ -79,7 +79,7 @@ class Unknown:
         """
         vertices = "vertex vectors" if self.quantity.over == "vertex vectors" else "vertices"
         axis = {"regions": "cells", "vertices": vertices}.get(over, over)
-        size = self.module._extents.get("vertices" if axis == vertices else axis)
+        size = self.module.extents.get("vertices" if axis == vertices else axis)
         if axis != self.quantity.over or size is None or "component" in axis:
             raise ValueError(
                 f"{self.name} can not be expanded over {over!r}; it runs over {self.quantity.over!r}."
@@ -93,19 +93,15 @@ def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
     """Every quantity under modules, each module under a prefix ("" for none), by physical name."""
     found = {}
     for prefix, root in roots.items():
-        for stored, (module, quantity) in NamedTensors(root).quantities.items():
-            path = stored.removesuffix(quantity.stored_name) + quantity.name
+        for path, entry in NamedTensors(root).quantities.items():
             name = f"{prefix}.{path}" if prefix else path
-            found[name] = Unknown(name, module, quantity)
+            found[name] = Unknown(name, entry.module, entry.quantity)
     return found
 
 
 def chosen(known: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
-    """Those with these names; raises KeyError with the nearest one for a name that is unknown."""
-    names = list(names)
-    for name in names:
-        check_name(name, known)
-    return [known[name] for name in names]
+    """Return the quantities with these names, or ends of names; raises KeyError if a name is not one."""
+    return [known[full_name(name, known)] for name in names]
 
 
 @contextmanager
@@ -114,8 +110,8 @@ def taking(known: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[
     unknowns = chosen(known, values)
     before = [unknown.parameter.data for unknown in unknowns]
     try:
-        for unknown in unknowns:
-            unknown.assign(values[unknown.name])
+        for unknown, value in zip(unknowns, values.values(), strict=True):
+            unknown.assign(value)
         yield
     finally:
         for unknown, data in zip(unknowns, before, strict=True):

@@ -1,8 +1,11 @@
-"""Physical quantities of modules, with units and valid ranges, and replacing their values for one call."""
+"""Physical quantities of modules, with units and valid ranges, and substituting their values for one call."""
 
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity
 
 __all__ = [
+    "NamedTensors",
     "PhysicalModule",
     "Quantity",
     "derived_quantity",

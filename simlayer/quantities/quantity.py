@@ -1,4 +1,4 @@
-"""Physical quantities of a module: stored value, transform, unit, axis.
+"""Physical quantities of a module: unit, valid range, and how they are stored.
 
 A quantity is declared on the class and assigned in the constructor:
 
@@ -9,15 +9,15 @@ A quantity is declared on the class and assigned in the constructor:
             super().__init__()
             self.shear_modulus = shear_modulus      # registers the parameter `log_shear_modulus`
 
-What is stored is unconstrained, so that any optimizer step keeps the quantity valid; what is read is the
-physical value. During a rollout every value is computed once and bound to its module for all steps.
+The stored value is unconstrained, so that any optimizer step keeps the quantity valid; what is read is the
+physical value. During a rollout every value is computed once and substituted for all steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,13 @@ class Quantity:
     """A physical quantity of a module, stored as an unconstrained `nn.Parameter`.
 
     Args:
-        unit: SI unit, for people.
-        over: what the last axis runs over; a single value is always allowed, but for "components"
-            (3 values) and "vertex vectors" (the last two axes are N and 3). Any axes before are batch.
+        unit: the SI unit, for display.
+        over: what the last axis runs over. A single value is always allowed, except for "components"
+            (3 values) and "vertex vectors" (the last two axes are N and 3). All axes before are batch.
         positive: the value is positive and its logarithm is stored, as `log_<name>`.
         bounds: the value lies strictly between these two and its logit is stored, as `logit_<name>`.
-        scale: how large changes typically are, for a value that has neither; the value is stored in units
-            of it, as `scaled_<name>`, so that an optimizer takes steps that fit.
+        scale: the typical size of changes, for a value that has neither; the value is stored in units of
+            it, as `scaled_<name>`, so that the steps of an optimizer fit.
     """
 
     def __init__(
@@ -59,13 +59,11 @@ class Quantity:
     def __get__(self, module: None, owner: type) -> Quantity: ...
     @overload
     def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
-    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | Quantity:
+    def __get__(self, module: Any, owner: type) -> Tensor | Quantity:
         if module is None:
             return self
-        bound = module.__dict__["_bound"]
-        if self.name in bound:
-            return bound[self.name]
-        return self.decode(self.stored(module))
+        substitute = module.substitutes.get(self.name)
+        return self.decode(self.stored(module)) if substitute is None else substitute
 
     def __set__(self, module: nn.Module, value: Any) -> None:
         stored = self.encode(value)
@@ -74,30 +72,34 @@ class Quantity:
             stored = stored.to(torch.get_default_dtype())
             module._parameters[self.stored_name] = nn.Parameter(stored, requires_grad=False)
         else:
-            # The parameter object stays, for whoever holds it: an optimizer, a view of the state dict.
+            # Optimizers and state dicts may refer to the parameter, so the object stays the same.
             current.data = stored.to(current)
 
     def stored(self, module: nn.Module) -> Tensor:
-        """The parameter in which a module stores this quantity, or what takes its place for a time."""
+        """Return the parameter in which a module stores this quantity, or what takes its place for a time."""
         parameter = module._parameters[self.stored_name]
         assert parameter is not None
         return parameter
 
     @property
     def own_axes(self) -> int:
-        """How many trailing axes belong to the quantity; the axes before them are batch."""
+        """The number of trailing axes that belong to the quantity; the axes before them are batch."""
         return 2 if self.over == "vertex vectors" else 1
 
     def encode(self, value: Any) -> Tensor:
-        """The stored tensor, float64, of a physical value; raises ValueError outside the valid range."""
+        """Return the stored tensor, float64, of a physical value.
+
+        Raises:
+            ValueError: if the value is outside the valid range, or requires grad.
+        """
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(
                 f"{self.name} was assigned a tensor that requires grad, whose graph would be lost; supply it "
-                f"per call instead: rollout(state, {{'<path>.{self.stored_name}': ...}})."
+                f"per call instead: rollout(state, {{'<path>.{self.name}': ...}})."
             )
         # In double precision, so that a logarithm costs no more than its own rounding.
         tensor = torch.as_tensor(value, dtype=torch.float64).clone()
-        self._check(tensor)
+        self.check(tensor, name=self.name)
         if self.positive:
             tensor = tensor.log()
         elif self.bounds:
@@ -108,7 +110,7 @@ class Quantity:
         return tensor
 
     def decode(self, stored: Tensor) -> Tensor:
-        """The physical value of a stored tensor."""
+        """Return the physical value of a stored tensor."""
         if self.positive:
             return stored.exp()
         if self.bounds:
@@ -118,20 +120,16 @@ class Quantity:
             return self.scale * stored
         return stored
 
-    def _check(self, value: Tensor) -> None:
+    def check(self, value: Tensor, *, name: str) -> None:
+        """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range."""
         low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
         wrong = ~((value > low) & (value < high) & value.isfinite())
         if bool(wrong.any()):
             first = value[wrong].flatten()[0].item()
-            rule = (
-                "be positive"
-                if self.positive
-                else f"lie in ({low:g}, {high:g})"
-                if self.bounds
-                else "be finite"
-            )
-            rule += " and finite" if self.positive and math.isinf(first) else ""
-            raise ValueError(f"{self.name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
+            rule = f"lie in ({low:g}, {high:g})" if self.bounds else "be finite"
+            if self.positive:
+                rule = "be positive and finite" if math.isinf(first) else "be positive"
+            raise ValueError(f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
 
 
 class derived_quantity:  # noqa: N801 - used as a decorator, like property
@@ -146,107 +144,34 @@ class derived_quantity:  # noqa: N801 - used as a decorator, like property
     def __get__(self, module: None, owner: type) -> derived_quantity: ...
     @overload
     def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
-    def __get__(self, module: nn.Module | None, owner: type) -> Tensor | derived_quantity:
+    def __get__(self, module: Any, owner: type) -> Tensor | derived_quantity:
         if module is None:
             return self
-        bound = module.__dict__["_bound"]
-        return bound[self.name] if self.name in bound else self.compute(module)
+        substitute = module.substitutes.get(self.name)
+        return self.compute(module) if substitute is None else substitute
 
 
 class derived_vectors(derived_quantity):  # noqa: N801
-    """The same for a vector at every vertex, `(*batch, N, 3)`."""
+    """A derived quantity that is a vector at every vertex, `(*batch, N, 3)`."""
 
     own_axes = 2
 
 
-class PhysicalModule(nn.Module):
-    """A module with physical quantities.
-
-    Attributes:
-        derives_from: the children whose quantities enter its derived properties.
-    """
-
-    derives_from: ClassVar[tuple[str, ...]] = ()
-    _quantities: ClassVar[dict[str, Quantity]] = {}
-    _derived: ClassVar[dict[str, derived_quantity]] = {}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bound: dict[str, Tensor] = {}
-        # What "cells" and "vertices" mean here; whoever knows the mesh says so.
-        self._extents: dict[str, int] = {"components": 3}
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
-        cls._quantities = {n: member for n, member in members.items() if isinstance(member, Quantity)}
-        cls._derived = {n: member for n, member in members.items() if isinstance(member, derived_quantity)}
-
-    @classmethod
-    def quantities(cls) -> dict[str, Quantity]:
-        """The declared quantities by physical name."""
-        return cls._quantities
-
-    @classmethod
-    def derived_names(cls) -> tuple[str, ...]:
-        """The names of the properties that are computed once per rollout."""
-        return tuple(cls._derived)
-
-    @classmethod
-    def own_axes(cls) -> dict[str, int]:
-        """How many trailing axes are each quantity's and derived property's own, by physical name."""
-        return {name: member.own_axes for name, member in (cls._quantities | cls._derived).items()}
-
-    def set_extents(self, **extents: int) -> None:
-        """Say how many cells (or regions) and vertices there are, unless it was said before.
-
-        Raises:
-            ValueError: if a quantity's own axis does not fit.
-        """
-        self._extents = extents | self._extents
-        for quantity in self.quantities().values():
-            check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        declared = getattr(type(self), name, None)
-        if isinstance(declared, Quantity):  # before nn.Module takes the name for that of a parameter
-            declared.__set__(self, value)
-        else:
-            super().__setattr__(name, value)
-
-    def extra_repr(self) -> str:
-        return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
-
-
-def describe(module: PhysicalModule, quantity: Quantity) -> str:
-    """One line: name, value or range, unit, shape, and whether it is trained."""
-    stored = quantity.stored(module)
-    value = quantity.decode(stored.detach())
-    low, high = value.min().item(), value.max().item()
-    text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
-    trained = ", trainable" if stored.requires_grad else ""
-    return f"{quantity.stored_name}: {tuple(value.shape)}, {quantity.name} = {text} {quantity.unit}{trained}"
-
-
-def check_own_axes(quantity: Quantity, stored: Tensor, extents: Mapping[str, int], *, name: str) -> None:
-    """Raise ValueError, naming `name`, if the trailing axes of `stored` cannot be the quantity's own."""
-    shape = tuple(stored.shape)
-    size = extents.get(quantity.over, 1)
+def check_own_axes(quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str) -> None:
+    """Raise ValueError, naming `name`, if the trailing axes of `value` cannot be the quantity's own."""
+    shape, size = tuple(value.shape), extents.get(quantity.over, 1)
     if quantity.over == "vertex vectors":
-        if len(shape) >= 2 and shape[-1] == 3 and shape[-2] in (1, extents["vertices"]):
-            return
-        rule = f"(*batch, {extents['vertices']}, 3) or (*batch, 1, 3)"
+        count = extents["vertices"]
+        fits = len(shape) >= 2 and shape[-1] == 3 and shape[-2] in (1, count)
+        rule = f"(*batch, {count}, 3) or (*batch, 1, 3)"
     elif quantity.over == "components":
-        if shape and shape[-1] == 3:
-            return
+        fits = bool(shape) and shape[-1] == 3
         rule = "(*batch, 3)"
     else:
-        if not shape or shape[-1] in (1, size):
-            return
-        rule = (
-            "(*batch, 1)"
-            if size == 1
-            else f"(*batch, 1) or (*batch, {size}) (one value for all, or over {quantity.over})"
-        )
-    hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
-    raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")
+        fits = not shape or shape[-1] in (1, size)
+        rule = "(*batch, 1)"
+        if size != 1:
+            rule += f" or (*batch, {size}) (one value for all, or over {quantity.over})"
+    if not fits:
+        hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
+        raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")

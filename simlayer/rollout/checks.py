@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from simlayer.errors import DivergenceError, SimulationError, UnstableStepError, first_index, listed
-from simlayer.quantities.named import NamedTensors
 from simlayer.rollout.contact_checks import check_contacts, penetration
-from simlayer.rollout.inputs import Call
+from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
-from simlayer.rollout.unroll import Progress, advance_function
+from simlayer.rollout.unroll import Carry, advance_function
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.stability import in_substeps, needed_substeps
 
 
 @torch.no_grad()
-def check_time_step(step: Step, call: Call) -> None:
-    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this call.
+def check_time_step(step: Step, inputs: RolloutInputs) -> None:
+    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this inputs.
 
     The rest shape's stiffness is bounded by a few operations a cell; only where that bound is exceeded are
     the elements' eigenvalues at the initial state computed.
     """
-    with call.reading():
+    with inputs.applied():
         if bool((step.stable_dts() >= step.dt).all()):
             return
-        _check_finite(step, call)
-        state = on_state(unpack, call.state)
-        stable = step.stable_dts(state).expand(call.batch_shape)
+        _check_finite(step, inputs)
+        state = on_state(unpack, inputs.state)
+        stable = step.stable_dts(state).expand(inputs.batch_shape)
     if bool((stable >= step.dt).all()):
         return
-    where = f" of sample {first_index(stable < step.dt)}" if call.batch_shape else ""
+    where = f" of sample {first_index(stable < step.dt)}" if inputs.batch_shape else ""
     limit = float(stable.min())
     raise UnstableStepError(
         f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
@@ -40,14 +38,13 @@ def check_time_step(step: Step, call: Call) -> None:
     )
 
 
-def _check_finite(step: Step, call: Call) -> None:
+def _check_finite(step: Step, inputs: RolloutInputs) -> None:
     """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
-    if not is_finite(call.state):
-        raise DivergenceError(f"the initial state is not finite: {_where(call.state, call)}.")
-    for name, (_, quantity) in NamedTensors(step).quantities.items():
-        value = call.values[name.removesuffix(quantity.stored_name) + quantity.name]
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"{name} is not finite, or too large for its {quantity.name} to be.")
+    if not is_finite(inputs.state):
+        raise DivergenceError(f"the initial state is not finite: {_where(inputs.state, inputs)}.")
+    for name in inputs.named.quantities:
+        if not bool(inputs.values[name].isfinite().all()):
+            raise ValueError(f"{name} is not finite, or its stored value is too large.")
 
 
 def is_finite(state: State) -> bool:
@@ -55,33 +52,33 @@ def is_finite(state: State) -> bool:
     return bool(state.positions.isfinite().all() & state.velocities.isfinite().all())
 
 
-def check_end(step: Step, num_steps: int, call: Call, end: State, seen: tuple[Tensor, ...]) -> None:
-    """Raise what went wrong on the way to this end, given what was seen of the contacts, or warn."""
-    if not is_finite(end) or not check_contacts(step, call, end, seen):
-        raise failure(step, num_steps, call)
+def check_end(step: Step, num_steps: int, inputs: RolloutInputs, end: Carry) -> None:
+    """Raise what went wrong on the way to this end, or warn of contacts that were hardly resolved."""
+    if not is_finite(end.state) or not check_contacts(step, inputs, end.state, end.record):
+        raise failure(step, num_steps, inputs)
 
 
 @torch.no_grad()
-def failure(step: Step, num_steps: int, call: Call) -> SimulationError:
+def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationError:
     """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
-    advance = advance_function(step, call, None)
-    state = call.state
+    state = inputs.state
+    advance = advance_function(step, inputs, Carry(state), None)
     if not is_finite(state):
-        return DivergenceError(f"the initial state is not finite: {_where(state, call)}.")
+        return DivergenceError(f"the initial state is not finite: {_where(state, inputs)}.")
     for index in range(num_steps):
         for _ in range(step.substeps):
-            if error := penetration(step, call, index, state):
+            if error := penetration(step, inputs, index, state):
                 return error
-            before, state = state, advance(Progress(state, call.values_at(index)), 1).state
+            before, state = state, advance(Carry(state), inputs.values_at(index), 1)[0].state
             if not is_finite(state):
-                return DivergenceError(_describe(step, call, index, before, state))
-    return penetration(step, call, num_steps, state) or DivergenceError(
+                return DivergenceError(_describe(step, inputs, index, before, state))
+    return penetration(step, inputs, num_steps, state) or DivergenceError(
         "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
 
 
-def _describe(step: Step, call: Call, index: int, before: State, after: State) -> str:
-    with call.reading(call.values_at(index)):
+def _describe(step: Step, inputs: RolloutInputs, index: int, before: State, after: State) -> str:
+    with inputs.applied(inputs.values_at(index)):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
         stable = _stable_dt(step, state)
@@ -92,8 +89,9 @@ def _describe(step: Step, call: Call, index: int, before: State, after: State) -
     )
     return (
         f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
-        f"{_where(after, call)}; {cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"
-        f"{in_substeps(step)}. Try a smaller dt, more substeps, damping, or softer and slower input."
+        f"{_where(after, inputs)}; {cause}. The stable time step there was {stable:.3g} s, "
+        f"dt is {step.dt:g} s{in_substeps(step)}. "
+        "Try a smaller dt, more substeps, damping, or softer and slower input."
     )
 
 
@@ -105,11 +103,11 @@ def _stable_dt(step: Step, state: State) -> float:
         return float(step.stable_dts().min())
 
 
-def _where(state: State, call: Call) -> str:
+def _where(state: State, inputs: RolloutInputs) -> str:
     """The first sample and its first vertices that are not finite."""
     wrong = ~(state.positions.isfinite() & state.velocities.isfinite()).all(0)
     sample = ""
-    if call.batch_shape:
+    if inputs.batch_shape:
         index = first_index(wrong.any(0))
         sample = f"sample {index}, "
         wrong = wrong.movedim(0, -1)[index]

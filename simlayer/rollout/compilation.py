@@ -1,4 +1,4 @@
-"""Steps as compiled programs.
+"""Steps as compiled functions.
 
 A step is traced, with everything that it reads as an argument, into a graph of plain operators, and so is its
 vector-Jacobian product; each is compiled once for the shapes at hand. What runs at every step of a rollout is
@@ -23,34 +23,40 @@ from simlayer.autodiff.partition import is_sum, split
 from simlayer.autodiff.torch_private import compile_with_backend, compile_with_inductor
 from simlayer.autodiff.tracing import inputs_read, trace
 from simlayer.fem.finite_elements import laid_out_for_compiler
-from simlayer.rollout.step_function import Function, Program, with_pullback
+from simlayer.rollout.step_function import Function, StepFunction, value_and_vjp
 from simlayer.steps.base import Step
 
-# Programs by step. Not on the step, which would then neither pickle nor copy.
-_PROGRAMS: WeakKeyDictionary[Step, dict[Hashable, Program]] = WeakKeyDictionary()
+# Compiled functions by step. Not on the step, which would then neither pickle nor copy.
+_COMPILED: WeakKeyDictionary[Step, dict[Hashable, StepFunction]] = WeakKeyDictionary()
 
 
-class CompiledProgram(Program):
+class CompiledStep(StepFunction):
     """A compiled function of tensors, and its compiled vector-Jacobian product.
 
     Args:
         function: maps tensors to a tuple of tensors.
+        names: of the values among them, see `StepFunction`.
         example: tensors of the shapes, strides, dtypes and devices to compile for.
         differentiable: which of them may need a gradient.
         backend: name of a torch compiler backend.
     """
 
     def __init__(
-        self, function: Function, example: Sequence[Tensor], differentiable: Sequence[bool], backend: str
+        self,
+        function: Function,
+        names: Sequence[str],
+        example: Sequence[Tensor],
+        differentiable: Sequence[bool],
+        backend: str,
     ) -> None:
         arguments = [tensor.detach() for tensor in example]
         with torch.no_grad():
             outputs = function(*arguments)
         cotangents = [torch.ones_like(output) for output in outputs] if any(differentiable) else []
-        joint = functools.partial(with_pullback, function, differentiable) if cotangents else function
+        joint = functools.partial(value_and_vjp, function, differentiable) if cotangents else function
         graph = trace(joint, *arguments, *cotangents)
         read = [index for index in inputs_read(graph) if index < len(arguments)]
-        super().__init__(len(outputs), _reached(graph, len(outputs), differentiable), read)
+        super().__init__(names, len(outputs), _reached(graph, len(outputs), differentiable), read)
         # Only of what is read, because every input takes time in every call; and without operations in
         # place: what one part of a split graph computes must not change in the other.
         reduced = torch.func.functionalize(_of_read(graph, read, arguments))
@@ -62,29 +68,29 @@ class CompiledProgram(Program):
         self._run = _compile(forward, example, backend)
         with torch.no_grad():
             results = self._run(*example)
-        # Programs do not look at the layout of what they are given: the next step is given this.
+        # Compiled functions do not look at the layout of what they are given: the next step is given this.
         assert all(output.is_contiguous() for output in results[: len(outputs)]), "a state in another layout"
         if backward:
-            self._pullback = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
+            self._vjp = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._run(*tensors)
 
-    def pullback(self, *tensors: Tensor) -> Sequence[Tensor]:
-        # What comes from outside may have any strides; the program was compiled for contiguous tensors.
+    def vjp(self, *tensors: Tensor) -> Sequence[Tensor]:
+        # What comes from outside may have any strides; the function was compiled for contiguous tensors.
         cotangents = (cotangent.contiguous() for cotangent in tensors[-self.num_outputs :])
-        return self._pullback(*tensors[: -self.num_outputs], *cotangents)
+        return self._vjp(*tensors[: -self.num_outputs], *cotangents)
 
 
 def _reached(graph: fx.GraphModule, num_outputs: int, differentiable: Sequence[bool]) -> list[bool]:
-    """Which arguments get a gradient, of those that may need one."""
+    """Return which arguments get a gradient, of those that may need one."""
     (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
     gradients = iter(results[num_outputs:])
     return [needed and next(gradients) is not None for needed in differentiable]
 
 
 def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Tensor]) -> Function:
-    """The same function, of the arguments that are read, without the gradients that there are not."""
+    """Return the function of the arguments that are read, without results that are None."""
 
     def function(*tensors: Tensor) -> list[Tensor]:
         given = dict(zip(read, tensors, strict=False))
@@ -105,39 +111,40 @@ def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> 
 
 
 def _repeated_reads(num_operations: int, *, batched: bool) -> int:
-    """How many tensors an operation may read to be repeated wherever it is needed.
+    """Return how many tensors an operation may read to be repeated wherever its result is needed.
 
-    One: what every vertex receives in backward is computed once a vertex, and not again in each of the two
-    dozen cells around it. With a batch, where loops over cells with and without what samples share are not
-    fused, many, or half of a law goes through memory; and with threads, which wait for each other after
-    every loop. Only a few where there is so much to repeat that compiling would take minutes.
+    Usually one: what a vertex receives in backward is computed once per vertex, and not again in each of the
+    two dozen cells around it. Many with a batch, where loops over cells with and without what samples share
+    are not fused, so that half of a material would go through memory; and many with threads, which wait for
+    each other after every loop. A few where so much would be repeated that compiling would take minutes.
     """
     if not batched and torch.get_num_threads() == 1:
         return 1
     return 15 if num_operations < 1000 else 3
 
 
-def program_for(
+def compiled_step(
     step: Step,
     key: Hashable,
     function: Function,
+    names: Sequence[str],
     example: Sequence[Tensor],
     differentiable: Sequence[bool],
     backend: str,
-) -> Program:
-    """The program of a step for these shapes, compiled at the first request."""
-    programs = _PROGRAMS.setdefault(step, {})
+) -> StepFunction:
+    """Return the compiled function of a step for these shapes, compiled at the first request."""
+    compiled = _COMPILED.setdefault(step, {})
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
-    if key not in programs:
+    if key not in compiled:
         with laid_out_for_compiler(step):
-            programs[key] = CompiledProgram(function, example, differentiable, backend)
-    return programs[key]
+            compiled[key] = CompiledStep(function, names, example, differentiable, backend)
+    return compiled[key]
 
 
 @functools.cache
 def compiler_missing() -> bool:
-    """Whether this machine has no C++ compiler; says so once."""
+    """Return whether this machine has no C++ compiler; warn once if so."""
     missing = not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
     if missing:
         warnings.warn(

@@ -10,30 +10,30 @@ from torch import Tensor
 
 from simlayer.contact.base import Contact
 from simlayer.errors import ContactWarning, PenetrationError, UnstableStepError, first_index, listed
-from simlayer.rollout.contact_record import ROUGH, TOO_FAST, Seen, look, nearing
-from simlayer.rollout.inputs import Call
+from simlayer.rollout.contact_record import ROUGH, TOO_FAST, ContactMeasure, approach_in_step, measure
+from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.stability import in_substeps, needed_substeps
 
 
-def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...]) -> bool:
+def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
     """Whether all contacts were resolved, given what was seen of them and the end; warns of doubtful ones.
 
     Raises:
         UnstableStepError: if dt is beyond what is stable with contacts pressed as far as they were.
     """
-    if not seen:
+    if not record:
         return True
-    worst = [Seen(*tensor.unbind()) for tensor in seen]
-    with torch.no_grad(), call.reading(call.values_at(len(call.changes) - 1)):
-        last = [look(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
+    worst = [ContactMeasure(*tensor.unbind()) for tensor in record]
+    with torch.no_grad(), inputs.applied(inputs.values_at(len(inputs.changes) - 1)):
+        last = [measure(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
     fastest = max(float(part.approach.max()) for part in worst)
     if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:
         return False
-    _check_pressed(step, call, end, torch.stack([part.stiffness for part in worst]).sum(0))
-    if fastest > ROUGH and call.needs_gradient():
+    _check_pressed(step, inputs, end, torch.stack([part.stiffness for part in worst]).sum(0))
+    if fastest > ROUGH and inputs.needs_gradient():
         warnings.warn(
             f"a vertex came nearer to an obstacle by {fastest:.2g} activation distances in one step: "
             "gradients through the contact may be wrong by some per cent. Use dt <= "
@@ -45,15 +45,15 @@ def check_contacts(step: Step, call: Call, end: State, seen: tuple[Tensor, ...])
 
 
 @torch.no_grad()
-def _check_pressed(step: Step, call: Call, end: State, contact: Tensor) -> None:
+def _check_pressed(step: Step, inputs: RolloutInputs, end: State, contact: Tensor) -> None:
     """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
-    with call.reading():
+    with inputs.applied():
         if bool((step.stable_dts(contact=contact) >= step.dt).all()):
             return
         stable = step.stable_dts(on_state(unpack, end), contact=contact)
     if bool((stable >= step.dt).all()):
         return
-    where = f" of sample {first_index(stable < step.dt)}" if call.batch_shape else ""
+    where = f" of sample {first_index(stable < step.dt)}" if inputs.batch_shape else ""
     limit = float(stable.min())
     raise UnstableStepError(
         f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s with "
@@ -62,13 +62,13 @@ def _check_pressed(step: Step, call: Call, end: State, contact: Tensor) -> None:
     )
 
 
-def penetration(step: Step, call: Call, after: int, state: State) -> PenetrationError | None:
+def penetration(step: Step, inputs: RolloutInputs, after: int, state: State) -> PenetrationError | None:
     """What is wrong with the contacts after so many steps, if anything is: the first of them."""
     # After the last step, obstacles are where its controls put them.
-    with call.reading(call.values_at(min(after, len(call.changes) - 1))):
+    with inputs.applied(inputs.values_at(min(after, len(inputs.changes) - 1))):
         body = on_state(unpack, state)
         for name, contact in step.contacts().items():
-            gaps, moves = nearing(step, contact, body)
+            gaps, moves = approach_in_step(step, contact, body)
             wrong = (gaps <= 0) | (moves > TOO_FAST)
             if bool(wrong.any()):
                 sample = first_index(wrong.any(-1)) if wrong.ndim > 1 else ()
@@ -78,7 +78,7 @@ def penetration(step: Step, call: Call, after: int, state: State) -> Penetration
 
 
 class _Found(NamedTuple):
-    """Which vertices of a sample are wrong after how many steps, and what `nearing` says of all, `(N,)`."""
+    """The vertices of a sample that are wrong, after how many steps, and all gaps and approaches, `(N,)`."""
 
     after: int
     sample: tuple[int, ...]

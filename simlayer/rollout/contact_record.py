@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.contact.base import Contact
-from simlayer.rollout.inputs import Call
+from simlayer.rollout.inputs import RolloutInputs
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -18,7 +18,7 @@ from simlayer.steps.base import Step
 ROUGH, TOO_FAST = 0.1, 0.3
 
 
-class Seen(NamedTuple):
+class ContactMeasure(NamedTuple):
     """The worst of all vertices of a contact, in each sample.
 
     Attributes:
@@ -33,34 +33,36 @@ class Seen(NamedTuple):
     stiffness: Float[Tensor, "*batch"]
 
 
-def nothing_seen(step: Step, call: Call) -> tuple[Tensor, ...]:
-    """What is seen before the first step, for each contact that needs watching: one tensor a contact.
+def empty_record(step: Step, inputs: RolloutInputs) -> tuple[Tensor, ...]:
+    """Return the record before the first step: one tensor per contact.
 
-    None of those of implicit steps, which let nothing through.
+    Contacts of implicit steps, which let nothing through, are not recorded.
     """
     count = len(step.contacts()) if step.explicit else 0
-    start = call.state.positions.new_full((len(Seen._fields), *call.batch_shape), -torch.inf)
+    start = inputs.state.positions.new_full((len(ContactMeasure._fields), *inputs.batch_shape), -torch.inf)
     return (start,) * count
 
 
-def watched(step: Step, state: State, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """What was seen before, and what is at the start of a substep: the larger of each."""
+def record_contacts(step: Step, state: State, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the record with the contacts at the start of a substep: the larger of each number."""
+    if not before:
+        return ()
     with torch.no_grad():
-        now = [look(step, contact, state) for contact in step.contacts().values()]
+        now = [measure(step, contact, state) for contact in step.contacts().values()]
         return tuple(torch.maximum(b, torch.stack(n)) for b, n in zip(before, now, strict=True))
 
 
-def look(step: Step, contact: Contact, state: State) -> Seen:
-    """What there is to see of a contact at a state."""
-    gaps, moves = nearing(step, contact, state)
+def measure(step: Step, contact: Contact, state: State) -> ContactMeasure:
+    """Return the measures of a contact at a state."""
+    gaps, moves = approach_in_step(step, contact, state)
     stiffness = contact.vertex_stiffness(state) * step.mobility
-    return Seen(-gaps.amin(-1), moves.amax(-1), stiffness.amax(-1))
+    return ContactMeasure(-gaps.amin(-1), moves.amax(-1), stiffness.amax(-1))
 
 
-def nearing(
+def approach_in_step(
     step: Step, contact: Contact, state: State
 ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
-    """How far each vertex is from contact, and how much nearer it comes in one substep; both over d̂.
+    """Return the gap of each vertex, and how much nearer it comes in one substep; both over d̂.
 
     Zero for a vertex that stays outside of the activation distance d̂. One that would fly past or through
     something thin goes by its own distance like any other.

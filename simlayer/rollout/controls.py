@@ -1,4 +1,4 @@
-"""Held vertices and obstacles that follow a path."""
+"""Controls with which fixed vertices and obstacles follow a path."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 
 
 def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
-    """Controls that take the held vertices along a path, exactly at every step and straight in between.
+    """Return controls that move the fixed vertices along a path: exact at every step, straight in between.
 
         rollout(State.at_rest(positions), controls=motion_controls(path, rollout.step.dt))
 
-    Differentiable in the path. Only differences count: a path of `(T+1, *batch, 1, 3)` moves all held
+    Differentiable in the path. Only differences count: a path of `(T+1, *batch, 1, 3)` moves all fixed
     vertices alike, from wherever they start.
 
     Args:
-        path: positions [m] at the start and after each of T steps; those of components that are not held
-            are not read.
+        path: positions [m] at the start and after each of T steps; those of free components are not
+            read.
         dt: duration of a step [s].
 
     Raises:
@@ -36,7 +36,7 @@ def obstacle_controls(
     rotations: Float[Tensor, "_ *batch 3"] | None = None,
     contact: str = "contact",
 ) -> dict[str, Tensor]:
-    """Controls that take the obstacle of a contact along a path: its places, and the velocities between them.
+    """Return controls that move the obstacle of a contact along a path: its places and velocities.
 
         step = rollout.step
         rollout(state, controls=obstacle_controls(path, step.dt, explicit=step.explicit))
@@ -48,7 +48,7 @@ def obstacle_controls(
         path: where the obstacle is [m], its `translation`, at the start and after each of T steps.
         dt: duration of a step [s].
         explicit: whether the step is, `step.explicit`.
-        rotations: its `rotation` [rad] likewise, by less than half a turn a step.
+        rotations: the obstacle's `rotation` [rad] at the same times, by less than half a turn per step.
         contact: name of the contact among the forces.
 
     Raises:
@@ -62,8 +62,8 @@ def obstacle_controls(
             raise ValueError(f"path has {len(path)} places, rotations has {len(rotations)}.")
         matrices = rotation_matrix(rotations)
         speeds["angular_velocity"] = rotation_vector(matrices[1:] @ matrices[:-1].mT) / dt
-    seen = slice(None, -1) if explicit else slice(1, None)
-    controls = {name: place[seen] for name, place in places.items()} | speeds
+    read = slice(None, -1) if explicit else slice(1, None)
+    controls = {name: place[read] for name, place in places.items()} | speeds
     return {f"forces.{contact}.obstacle.{name}": control for name, control in controls.items()}
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from simlayer.quantities.named import NamedTensors
-from simlayer.rollout.inputs import check_name
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -25,7 +24,7 @@ class GradientCheck:
     Attributes:
         name: the quantity, or "positions" or "velocities" of the initial state.
         size: how many numbers it holds.
-        value: the number, or the root mean square of several, as stored.
+        value: the number, or the root mean square of several.
         gradient: the derivative of the loss along the checked direction, by reverse mode.
         difference: the same by the central difference that agrees best.
         step: the step of that difference.
@@ -88,28 +87,35 @@ def check_gradients(
         rollout: the scene. Differences in single precision are coarse: use `rollout.double()` for proof.
         state: the initial state.
         loss: maps the final state to a scalar.
-        names: quantities of the rollout, given in `parameters`, in `controls`, or its own; and
-            "positions" and "velocities" for the initial state.
+        names: quantities of the rollout, given in `parameters`, in `controls`, or its own, by their physical
+            or stored names; and "positions" and "velocities" for the initial state.
         parameters, controls: as for the rollout.
-        steps: steps to try, relative to the stored value's root mean square (absolute where that is zero).
+        steps: steps to try, relative to the value's root mean square (absolute where that is zero).
         tolerance: relative difference to accept; by default 1e-6 in double and 2e-2 in single precision.
         seed: of the random directions.
 
     Raises:
-        KeyError: if a name is unknown.
+        KeyError: if a name is unknown, or the end of several names.
     """
     names = [names] if isinstance(names, str) else list(names)
+    named, parameters, controls = NamedTensors(rollout.step), parameters or {}, controls or {}
+    given = {named.find(name).name: name for name in (*parameters, *controls)}
+    # What to differentiate, by the name under which the rollout is given it.
+    tensors = {}
     for name in names:
-        check_name(name, [*_INITIAL_STATE, *NamedTensors(rollout.step).quantities])
-    given = {**dict(rollout.step.named_parameters()), **(parameters or {}), **(controls or {})}
-    given |= {"positions": state.positions, "velocities": state.velocities}
-    tensors = {name: given[name].detach().clone().requires_grad_() for name in names}
+        if name in _INITIAL_STATE:
+            tensors[name] = getattr(state, name)
+        elif key := given.get(named.find(name).name):
+            tensors[key] = {**parameters, **controls}[key]
+        else:
+            tensors[name] = named.value(name)
+    tensors = {name: tensor.detach().clone().requires_grad_() for name, tensor in tensors.items()}
 
     def evaluate(values: Mapping[str, Tensor]) -> Tensor:
         start = State(values.get("positions", state.positions), values.get("velocities", state.velocities))
-        timed = {n: values.get(n, c) for n, c in (controls or {}).items()}
-        own = {n: v for n, v in values.items() if n not in timed and n not in _INITIAL_STATE}
-        return loss(rollout(start, {**(parameters or {}), **own}, timed))
+        timed = {name: values.get(name, control) for name, control in controls.items()}
+        own = {name: v for name, v in values.items() if name not in (*timed, *_INITIAL_STATE)}
+        return loss(rollout(start, {**parameters, **own}, timed))
 
     return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
 
@@ -122,7 +128,7 @@ def compare_gradients(
     tolerance: float | None = None,
     seed: int = 0,
 ) -> GradientReport:
-    """The same for any scalar function of named tensors that require grad.
+    """Compare the gradient of a scalar function of named tensors that require grad with central differences.
 
     Other arguments as for `check_gradients`.
     """
@@ -169,7 +175,7 @@ def _compare(
 
 
 def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
-    """A unit direction with a large share of the gradient and something of every entry."""
+    """Return a unit direction with a large share of the gradient and something of every entry."""
     if gradient.numel() == 1:
         return torch.ones_like(gradient)
     random = torch.randn(gradient.shape, generator=generator, dtype=gradient.dtype).to(gradient.device)

@@ -1,19 +1,19 @@
-"""What one call of a rollout reads: the state and every quantity, checked, expanded to the batch, packed."""
+"""The inputs of one rollout: the state and every value by name, checked, expanded to the batch, packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from simlayer.errors import hint
-from simlayer.quantities.binding import Binding, changed_values, values_of
-from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.quantity import PhysicalModule, Quantity, check_own_axes
+from simlayer.quantities.named import Match, NamedTensors
+from simlayer.quantities.quantity import check_own_axes
+from simlayer.quantities.values import complete_values, updated_values
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -21,113 +21,136 @@ from simlayer.steps.base import Step
 Named = Mapping[str, Tensor]
 
 
+class _Given(NamedTuple):
+    """A value as the caller gave it, under the name that the caller used."""
+
+    name: str
+    match: Match
+    value: Tensor
+
+
 @dataclass(frozen=True)
-class Call:
+class RolloutInputs:
     """The inputs of one rollout, packed.
 
     Attributes:
         state: the initial state, packed.
         values: everything that the step reads, by full name, packed.
-        changes: for each step what differs from `values`; empty without controls.
-        own_axes: how many own axes each packed value has; the other names are not packed.
-        binding: makes the step's modules read values in the order of `values`.
+        changes: for each step the values that differ from `values`; empty without controls.
+        named: the tensors of the step, in whose place its modules read these values.
+        supplied: the physical values of quantities that the caller supplied by physical name, as given.
     """
 
     state: State
     values: dict[str, Tensor]
     changes: list[dict[str, Tensor]]
-    own_axes: dict[str, int] = field(repr=False)
-    binding: Binding = field(repr=False)
+    named: NamedTensors = field(repr=False)
+    supplied: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    def reading(self, values: Iterable[Tensor] | None = None) -> AbstractContextManager[None]:
-        """A context in which the step's modules read these values, given in the order of `self.values`.
-
-        By default those of the first step.
-        """
-        return self.binding(self._first if values is None else self._unpacked(values))
+    def applied(self, values: Named | None = None) -> AbstractContextManager[None]:
+        """Return a context in which the modules read these packed values, by default those of step 0."""
+        return self.named.substituted(self._first if values is None else self._unpacked(values))
 
     @cached_property
-    def _first(self) -> list[Tensor]:
+    def _first(self) -> dict[str, Tensor]:
         return self._unpacked(self.values_at(0))
 
-    def _unpacked(self, values: Iterable[Tensor]) -> list[Tensor]:
-        return [
-            unpack_value(value, self.own_axes[name]) if name in self.own_axes else value
-            for name, value in zip(self.values, values, strict=True)
-        ]
+    def _unpacked(self, values: Named) -> dict[str, Tensor]:
+        axes = self.named.own_axes
+        return {n: unpack_value(value, axes[n]) if n in axes else value for n, value in values.items()}
 
-    def values_at(self, index: int) -> list[Tensor]:
-        """What the step with this index reads, in the order of `self.values`."""
-        values = list(self.values.values())
-        return self.changed(values, self.changes[index]) if self.changes else values
-
-    def changed(self, values: Sequence[Tensor], change: Named) -> list[Tensor]:
-        """Values in the order of `self.values`, with those of a change in their places."""
-        pairs = zip(self.values, values, strict=True)
-        return [change.get(name, value) for name, value in pairs]
+    def values_at(self, index: int) -> dict[str, Tensor]:
+        """Return what the step with this index reads."""
+        return {**self.values, **self.changes[index]} if self.changes else self.values
 
     @property
     def batch_shape(self) -> torch.Size:
+        """The shape of the batch, empty without one."""
         return self.state.positions.shape[2:]
 
     def needs_gradient(self) -> bool:
+        """Return whether anything that the rollout reads requires grad, with gradients enabled."""
         tensors = [*self.state[:2], *self.state.history, *self.values.values()]
         tensors += [value for change in self.changes[:1] for value in change.values()]
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
+    def check_ranges(self) -> None:
+        """Raise ValueError for a quantity supplied by its physical name that is outside its valid range."""
+        for name, value in self.supplied.items():
+            self.named.quantities[name].quantity.check(value.detach(), name=name)
 
-def read_call(
+
+def read_inputs(
     step: Step, num_steps: int, state: State, parameters: Named | None, controls: Named | None
-) -> Call:
-    """Check what a rollout was given and arrange it; raises KeyError, TypeError or ValueError by name."""
-    parameters, controls = parameters or {}, controls or {}
-    held = NamedTensors(step)
-    _check_given(step, parameters, controls, [*held.quantities, *held.weights])
-    slices = {name: _slices(name, control, num_steps) for name, control in controls.items()}
-    now = {name: parts[0] for name, parts in slices.items()}
-    tensors = {**held.parameters, **parameters}
-    first = {**tensors, **now}
-    shapes = [_batch_shape(name, entry, first[name]) for name, entry in held.quantities.items()]
+) -> RolloutInputs:
+    """Check and pack what a rollout was given.
+
+    Raises:
+        KeyError: if a name is unknown, or the end of several names.
+        TypeError: if a value is no tensor, or of another dtype or on another device than the step.
+        ValueError: if a shape does not fit, or a quantity is given twice.
+    """
+    named = NamedTensors(step)
+    constant = _given(named, step, parameters or {})
+    timed = _given(named, step, controls or {})
+    if twice := sorted(constant.keys() & timed.keys()):
+        raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
+    slices = {name: _slices(control.name, control.value, num_steps) for name, control in timed.items()}
+
+    def controls_at(index: int) -> dict[str, Tensor]:
+        return {name: timed[name].match.physical(parts[index]) for name, parts in slices.items()}
+
+    fixed = {name: given.match.physical(given.value) for name, given in constant.items()}
+    physical = complete_values(named, fixed)
+    first = {**physical, **controls_at(0)} if slices else physical
+    shapes = _batch_shapes(named, first, {name: given.name for name, given in (constant | timed).items()})
     packed = _packed_state(step, state, shapes)
-
-    def arranged(values: Named) -> dict[str, Tensor]:
-        return {name: pack_value(value, held.own_axes[name]) for name, value in values.items()}
-
-    physical = values_of(held, tensors)
-    values = arranged(physical)
-    values |= {name: tensors[name] for name in held.weights} | held.buffers
-    changes: list[dict[str, Tensor]] = []
+    weights = {name: fixed.get(name, own) for name, own in named.weights.items()}
+    values = _packed(physical, named.own_axes) | weights | named.buffers
+    changes = []
     for index in range(num_steps if slices else 0):
-        now = {name: parts[index] for name, parts in slices.items()}
-        change = arranged(changed_values(held, physical, {**tensors, **now}, now))
-        changes.append(change | {name: part for name, part in now.items() if name in held.weights})
-    call = Call(packed, values, changes, held.own_axes, Binding(held, values))
+        now = controls_at(index)
+        physical_now = {name: value for name, value in now.items() if name in named.quantities}
+        change = _packed(updated_values(named, physical, physical_now), named.own_axes)
+        changes.append(change | {name: value for name, value in now.items() if name in named.weights})
+    supplied = {
+        name: given.value
+        for name, given in (constant | timed).items()
+        if given.match.quantity and not given.match.is_stored
+    }
+    inputs = RolloutInputs(packed, values, changes, named, supplied)
     # What a step carries follows from the quantities of this call.
-    with call.reading():
+    with inputs.applied():
         unpacked = on_state(unpack, packed)
         started = step.start(unpacked)
-    return call if started is unpacked else replace(call, state=on_state(pack, started))
+    return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
 
 
-def _check_given(step: Step, parameters: Named, controls: Named, known: list[str]) -> None:
-    for name, tensor in (*parameters.items(), *controls.items()):
-        check_name(name, known)
+def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:
+    """Return the given values by the full physical names that they stand for."""
+    found: dict[str, _Given] = {}
+    for name, tensor in values.items():
+        match = named.find(name)
+        if match.name in found:
+            raise ValueError(f"{match.name!r} is given twice, the second time as {name!r}; give it once.")
         _check_tensor(name, tensor, step)
-    if both := sorted(parameters.keys() & controls.keys()):
-        raise ValueError(f"{both[0]!r} is given in parameters and in controls; give it in one.")
+        found[match.name] = _Given(name, match, tensor)
+    return found
 
 
-def check_name(name: str, known: Iterable[str]) -> None:
-    """Raise KeyError, with the nearest known name, unless the name is known."""
-    known = list(known)
-    if name not in known:
-        raise KeyError(f"no quantity is named {name!r}; {hint(name, known)}")
+def _packed(values: Named, own_axes: Mapping[str, int]) -> dict[str, Tensor]:
+    return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
 
 
-def _batch_shape(name: str, entry: tuple[PhysicalModule, Quantity], tensor: Tensor) -> tuple[str, torch.Size]:
-    module, quantity = entry
-    check_own_axes(quantity, tensor, module._extents, name=name)
-    return name, tensor.shape[: max(tensor.ndim - quantity.own_axes, 0)]
+def _batch_shapes(
+    named: NamedTensors, values: Named, labels: Mapping[str, str]
+) -> Iterator[tuple[str, torch.Size]]:
+    """Yield the batch shape of every quantity that has one, with the name that the caller used."""
+    for name, entry in named.quantities.items():
+        value, axes, label = values[name], entry.quantity.own_axes, labels.get(name, name)
+        check_own_axes(entry.quantity, value, entry.module.extents, name=label)
+        if value.ndim > axes:
+            yield label, value.shape[: value.ndim - axes]
 
 
 def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
@@ -155,18 +178,21 @@ def _check_tensor(name: str, tensor: Tensor, step: Step) -> None:
         )
 
 
-def _packed_state(step: Step, state: State, shapes: list[tuple[str, torch.Size]]) -> State:
+def _packed_state(step: Step, state: State, shapes: Iterator[tuple[str, torch.Size]]) -> State:
     for name, tensor in (("positions", state.positions), ("velocities", state.velocities)):
         _check_tensor(name, tensor, step)
         if tensor.shape[-2:] != (step.num_vertices, 3):
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {step.num_vertices}, 3)."
             )
-    shapes = [(name, shape) for name, shape in shapes if shape]
-    shapes += [("positions", state.positions.shape[:-2]), ("velocities", state.velocities.shape[:-2])]
+    batches = [
+        *shapes,
+        ("positions", state.positions.shape[:-2]),
+        ("velocities", state.velocities.shape[:-2]),
+    ]
     try:
-        batch = torch.broadcast_shapes(*(shape for _, shape in shapes))
+        batch = torch.broadcast_shapes(*(shape for _, shape in batches))
     except RuntimeError:
-        listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes)
+        listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in batches)
         raise ValueError(f"these batch shapes do not broadcast: {listed}.") from None
     return on_state(lambda x: pack(x.expand(*batch, *x.shape[-2:])), state)

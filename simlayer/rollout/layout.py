@@ -15,17 +15,17 @@ from simlayer.state import State
 
 
 def pack(x: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "3 N *batch"]:
-    """A contiguous copy, components first and batch last."""
+    """Return a contiguous copy with components first and batch last."""
     return x.movedim((-1, -2), (0, 1)).contiguous()
 
 
 def unpack(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
-    """The view back."""
+    """Return a view of packed vectors in the usual order of axes."""
     return x.movedim((0, 1), (-1, -2))
 
 
 def unpack_result(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
-    """The view back, whose gradient is packed too.
+    """Return such a view of a result, whose gradient is packed too.
 
     A gradient comes in any layout, and operators keep it: sums over vertices would be taken in another order
     than in a step that is run again, and differ in the last bit.
@@ -36,14 +36,14 @@ def unpack_result(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]
 
 
 def on_state(function: Callable[[Tensor], Tensor], state: State) -> State:
-    """The state with a function applied to each of its tensors."""
+    """Return the state with a function applied to each of its tensors."""
     return State(
         function(state.positions), function(state.velocities), tuple(function(past) for past in state.history)
     )
 
 
 def pack_value(value: Tensor, own_axes: int) -> Tensor:
-    """`(*batch, *own)` values as a contiguous tensor with the own axes reversed and first."""
+    """Return `(*batch, *own)` values as a contiguous tensor with the own axes reversed and first."""
     if value.ndim <= 1:
         return value.contiguous()
     own, first = _axes(value, own_axes)
@@ -51,7 +51,7 @@ def pack_value(value: Tensor, own_axes: int) -> Tensor:
 
 
 def unpack_value(packed: Tensor, own_axes: int) -> Tensor:
-    """The view back."""
+    """Return a view of packed values in the usual order of axes."""
     if packed.ndim <= 1:
         return packed
     own, first = _axes(packed, own_axes)

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.quantity import describe
+from simlayer.quantities.physical_module import describe
 from simlayer.rollout.checks import check_end, check_time_step
 from simlayer.rollout.compilation import compiler_missing
-from simlayer.rollout.contact_record import nothing_seen
-from simlayer.rollout.inputs import Call, Named, check_name, read_call
+from simlayer.rollout.contact_record import empty_record
+from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
-from simlayer.rollout.unroll import Advance, advance_function, bytes_kept, unroll
+from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -66,17 +66,19 @@ class RolloutModule(nn.Module):
         self.validate = validate
 
     def forward(self, state: State, parameters: Named | None = None, controls: Named | None = None) -> State:
-        """The state after the last step.
+        """Return the state after the last step.
 
         Args:
             state: the initial state, `(*batch, N, 3)` each.
-            parameters: quantities for this call by name, in place of the step's own. The last axis of each
-                is the quantity's own (1 if uniform), all axes before it are batch.
-            controls: likewise, with a leading axis of time `(num_steps, ...)`: one value a step.
+            parameters: quantities for this call, in place of the step's own, by the names that
+                `print(rollout)` lists: physical values in SI units, or stored ones by their stored names. The
+                end of a name is enough where it is the only one. The last axis of each is the quantity's own
+                (1 if uniform), all axes before it are batch.
+            controls: quantities with a leading axis of time `(num_steps, ...)`: one value per step.
 
         Raises:
-            KeyError: if a name is unknown.
-            TypeError, ValueError: if a dtype, device or shape does not fit.
+            KeyError: if a name is unknown, or the end of several names.
+            TypeError, ValueError: if a dtype, device, shape or value does not fit.
             UnstableStepError: if dt is beyond the stable time step.
             DivergenceError: if the last state is not finite.
             PenetrationError: if a vertex gets into an obstacle, or came nearer by more than 0.3 of the
@@ -92,7 +94,7 @@ class RolloutModule(nn.Module):
         *,
         every: int = 1,
     ) -> State:
-        """The states at t = 0 and after every `every`-th step, stacked: `(T, *batch, N, 3)` each.
+        """Return the states at t = 0 and after every `every`-th step, stacked: `(T, *batch, N, 3)` each.
 
         Arguments and errors as for `forward`.
         """
@@ -106,59 +108,71 @@ class RolloutModule(nn.Module):
             tuple(torch.stack(past) for past in history),
         )
 
-    def train_only(self, names: str | Iterable[str]) -> list[nn.Parameter]:
-        """Make these quantities trainable and everything else not; returns their parameters."""
-        names = [names] if isinstance(names, str) else list(names)
+    def train_only(self, *names: str | Iterable[str]) -> list[nn.Parameter]:
+        """Make the named quantities trainable and everything else not, and return their parameters.
+
+            optimizer = torch.optim.Adam(rollout.train_only("youngs_modulus", "gravity"))
+
+        Args:
+            names: names of quantities as for `forward`, or lists of them. Their stored values are trained,
+                so that physical values stay in their ranges.
+
+        Raises:
+            KeyError: if a name is unknown, or the end of several names.
+        """
         own = dict(self.step.named_parameters())
-        for name in names:
-            check_name(name, own)
+        listed = [name for each in names for name in ([each] if isinstance(each, str) else each)]
+        named = NamedTensors(self.step)
+        chosen = [own[named.find(name).parameter] for name in listed]
         self.step.requires_grad_(False)
-        for name in names:
-            own[name].requires_grad_(True)
-        return [own[name] for name in names]
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+        return chosen
 
     def __repr__(self) -> str:
-        """The quantities by the names that `forward` takes, instead of the tree of modules."""
+        """Return the quantities by the names that `forward` takes, instead of the tree of modules."""
         lines = [
             f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
             f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
-        for name, (module, quantity) in NamedTensors(self.step).quantities.items():
-            lines.append(name.removesuffix(quantity.stored_name) + describe(module, quantity))
+        for entry in NamedTensors(self.step).quantities.values():
+            lines.append(describe(entry.module, entry.quantity, prefix=entry.prefix))
         return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 
     def _run(
         self, state: State, parameters: Named | None, controls: Named | None, *, every: int | None
     ) -> tuple[State, list[State]]:
-        """The last state and the frames."""
+        """Return the last state and the frames."""
         # Half precision has an error of order one in a deformation gradient.
         with torch.autocast(state.positions.device.type, enabled=False):
-            call = read_call(self.step, self.num_steps, state, parameters, controls)
+            inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             if self.validate:
-                check_time_step(self.step, call)
-            self._prepare(call)
-            backend, seen = self._backend(call), nothing_seen(self.step, call) if self.validate else ()
-            advance = advance_function(self.step, call, backend, seen=seen)
-            segment = self._segment(call, advance, seen) if call.needs_gradient() else None
+                inputs.check_ranges()
+                check_time_step(self.step, inputs)
+            with inputs.applied():
+                self.step.prepare(on_state(unpack, inputs.state))
+            backend = self._backend(inputs)
+            start = Carry(inputs.state, empty_record(self.step, inputs) if self.validate else ())
+            advance = advance_function(self.step, inputs, start, backend)
+            segment = self._segment(inputs, start, advance) if inputs.needs_gradient() else None
             if segment and backend is None:
-                advance = advance_function(self.step, call, None, recompute=True, seen=seen)
+                advance = advance_function(self.step, inputs, start, None, recompute=True)
             options = {"segment": segment, "every": every}
-            end, frames = unroll(self.step, call, advance, self.num_steps, seen=seen, **options)
+            end, frames = unroll(self.step, inputs, start, advance, self.num_steps, **options)
             if self.validate:
-                check_end(self.step, self.num_steps, call, end.state, end.seen)
+                check_end(self.step, self.num_steps, inputs, end)
         return on_state(unpack_result, end.state), [on_state(unpack_result, frame) for frame in frames]
 
-    def _prepare(self, call: Call) -> None:
-        with call.reading():
-            self.step.prepare(on_state(unpack, call.state))
-
-    def _backend(self, call: Call) -> str | None:
-        """The compiler backend to use, None for eager."""
+    def _backend(self, inputs: RolloutInputs) -> str | None:
+        """Return the compiler backend to use, None for eager."""
         if not self.step.explicit:
             return None
         if self.compiler == "auto":
             work = (
-                self.num_steps * self.step.substeps * self.step.elements.num_cells * call.batch_shape.numel()
+                self.num_steps
+                * self.step.substeps
+                * self.step.elements.num_cells
+                * inputs.batch_shape.numel()
             )
             wanted = work >= COMPILE_FROM
         else:
@@ -169,14 +183,14 @@ class RolloutModule(nn.Module):
             return None
         return backend
 
-    def _segment(self, call: Call, advance: Advance, seen: tuple[Tensor, ...]) -> int | None:
-        """How many steps backward runs again at a time, None to keep them all."""
+    def _segment(self, inputs: RolloutInputs, start: Carry, advance: Advance) -> int | None:
+        """Return how many steps backward runs again at a time, None to keep them all."""
         if isinstance(self.checkpoint, int):
             return self.checkpoint
         if self.checkpoint == "auto":
             if not self.step.explicit:
-                return None  # keeps the state only, and is dear to run again
-            kept = bytes_kept(call, advance, seen) * self.num_steps * self.step.substeps
+                return None  # keeps the state only, and is expensive to run again
+            kept = bytes_kept(inputs, start, advance) * self.num_steps * self.step.substeps
             if kept <= self.memory_budget:
                 return None
         return None if self.checkpoint == "none" else math.isqrt(self.num_steps - 1) + 1

@@ -1,9 +1,13 @@
-"""A step as a function of tensors, repeated as one node of the autograd graph."""
+"""A step as a function of tensors, and many steps as one node of the autograd graph.
+
+Autograd, the compiler and checkpoints take tensors one after another, and everybody else takes them by name:
+a `StepFunction` is where the one becomes the other.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -12,93 +16,139 @@ from torch import Tensor
 from simlayer.autodiff.torch_private import version
 from simlayer.errors import SimulationError
 
+# Maps tensors to tensors: those of the carry, then values in the order of their names, to those of the carry.
+Function = Callable[..., Sequence[Tensor]]
 T = TypeVar("T")
 
 
-def repeated(step: Callable[[T], T], state: T, count: int) -> T:
-    """The state after so many steps; an error in one of them is told which."""
+def repeated(step: Callable[[T], T], carry: T, count: int) -> T:
+    """Apply `step` `count` times; a SimulationError records how many steps were completed before."""
     for index in range(count):
         try:
-            state = step(state)
+            carry = step(carry)
         except SimulationError as error:
             error.steps_before = index
             raise
-    return state
+    return carry
 
 
-class Program(ABC):
-    """A step's function and its vector-Jacobian product; repeated, it is one node of the autograd graph.
+class StepFunction(ABC):
+    """A step as a function with its vector-Jacobian product; repeated, it is one node of the autograd graph.
+
+    Its arguments are the tensors of the carry, then the values that all steps share.
 
     Args:
-        num_outputs: how many of the results of `run` are outputs, the next state; the others are kept for
-            `pullback`. As many of the first arguments are the state; the others, all steps share.
+        names: of the values, in the order in which they follow the carry.
+        num_outputs: how many tensors a carry has. The other results of `run` are kept for `vjp`.
         differentiable: which arguments may need a gradient.
-        read: the indices of the arguments that are inputs; the function does not read the others.
+        read: the indices of the arguments that the function reads, which are those that `run` takes.
     """
 
-    def __init__(self, num_outputs: int, differentiable: Sequence[bool], read: Sequence[int]) -> None:
+    def __init__(
+        self, names: Sequence[str], num_outputs: int, differentiable: Sequence[bool], read: Sequence[int]
+    ) -> None:
         self.num_outputs = num_outputs
         self.differentiable = tuple(differentiable[index] for index in read)
-        self.state_read = tuple(index for index in read if index < num_outputs)
-        self.values_read = tuple(index - num_outputs for index in read if index >= num_outputs)
+        self.carry_read = tuple(index for index in read if index < num_outputs)
+        self.values_read = tuple(names[index - num_outputs] for index in read if index >= num_outputs)
         wanted = [index for index in read if differentiable[index]]
-        self.state_wanted = tuple(index for index in wanted if index < num_outputs)
-        self.values_wanted = tuple(index - num_outputs for index in wanted if index >= num_outputs)
+        self.carry_wanted = tuple(index for index in wanted if index < num_outputs)
+        self.values_wanted = tuple(names[index - num_outputs] for index in wanted if index >= num_outputs)
 
     def repeat(
-        self, state: Sequence[Tensor], values: Sequence[Tensor], count: int
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """The state after so many steps that read these values, and the values for the steps after them."""
-        shared = [values[index] for index in self.values_read]
+        self, carry: Sequence[Tensor], values: Mapping[str, Tensor], count: int
+    ) -> tuple[Sequence[Tensor], Mapping[str, Tensor]]:
+        """Return the carry after `count` steps with these values, and the values for the steps after them."""
+        shared = [values[name] for name in self.values_read]
         if not any(self.differentiable):
-            return repeated(lambda now: self._outputs(now, shared), state, count), values
-        results = _Repeated.apply(self, count, *state, *shared)
-        values = list(values)
-        for index, passed in zip(self.values_wanted, results[self.num_outputs :], strict=True):
-            values[index] = passed
-        return results[: self.num_outputs], values
+            return repeated(lambda now: self._outputs(now, shared), carry, count), values
+        results = _RepeatedSteps.apply(self, count, *carry, *shared)
+        passed = zip(self.values_wanted, results[self.num_outputs :], strict=True)
+        return results[: self.num_outputs], {**values, **dict(passed)}
 
-    def _outputs(self, state: Sequence[Tensor], shared: Sequence[Tensor]) -> Sequence[Tensor]:
-        return self.run(*(state[index] for index in self.state_read), *shared)[: self.num_outputs]
+    def _outputs(self, carry: Sequence[Tensor], shared: Sequence[Tensor]) -> Sequence[Tensor]:
+        return self.run(*(carry[index] for index in self.carry_read), *shared)[: self.num_outputs]
 
     @abstractmethod
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
-        """Outputs and what is kept, from inputs."""
+        """Return the outputs and what is kept, from the arguments that are read."""
 
     @abstractmethod
-    def pullback(self, *tensors: Tensor) -> Sequence[Tensor | None]:
-        """Gradients of the differentiable inputs, from inputs, what was kept, and cotangents."""
+    def vjp(self, *tensors: Tensor) -> Sequence[Tensor | None]:
+        """Return gradients of the differentiable arguments.
+
+        Takes the arguments that are read, what was kept, and cotangents of the outputs.
+        """
 
 
-class _Repeated(torch.autograd.Function):
-    """A program repeated, under autograd.
+class RecomputedStep(StepFunction):
+    """A step that backward runs again, eagerly, from its arguments: it keeps nothing else.
 
-    The values that all steps share are handed on to the nodes after it, so that their gradients come back
+    A checkpoint drops tensors, but not the nodes of the graph: several hundred for an eager step, a megabyte
+    with all that belongs to them, so that memory would still grow with the number of steps.
+    """
+
+    def __init__(
+        self, function: Function, names: Sequence[str], num_outputs: int, differentiable: Sequence[bool]
+    ) -> None:
+        super().__init__(names, num_outputs, differentiable, range(len(differentiable)))
+        self._function = function
+
+    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
+        return self._function(*tensors)
+
+    def vjp(self, *tensors: Tensor) -> Sequence[Tensor | None]:
+        return value_and_vjp(self._function, self.differentiable, *tensors)[self.num_outputs :]
+
+
+def value_and_vjp(
+    function: Function, differentiable: Sequence[bool], *tensors: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return the outputs, and the gradients of the differentiable arguments, of arguments and cotangents.
+
+    The gradient is None for what the outputs do not depend on.
+    """
+    count = len(differentiable)
+    with torch.enable_grad():
+        arguments = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
+        wanted = [t for t, d in zip(arguments, differentiable, strict=True) if d]
+        outputs = tuple(function(*arguments))
+        # What is only recorded has no gradient.
+        pairs = [(out, ct) for out, ct in zip(outputs, tensors[count:], strict=True) if out.requires_grad]
+        ends, cotangents = zip(*pairs, strict=True)
+        gradients = torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
+    return *outputs, *gradients
+
+
+class _RepeatedSteps(torch.autograd.Function):
+    """Steps with the same values, under autograd.
+
+    The values that all steps share are passed on to the nodes after it, so that their gradients come back
     with what all later steps have added to them. However steps are divided among nodes, they are summed in
     the same order, and the gradients are the same to the last bit.
     """
 
     @staticmethod
-    def forward(ctx: Any, program: Program, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        number, saved = program.num_outputs, []
+    def forward(ctx: Any, function: StepFunction, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        number, saved = function.num_outputs, []
         start: Sequence[Tensor] = tensors[:number]
         shared = tensors[number:]
 
-        def step(state: Sequence[Tensor]) -> Sequence[Tensor]:
-            before = [state[index] for index in program.state_read]
-            results = program.run(*before, *shared)
+        def step(carry: Sequence[Tensor]) -> Sequence[Tensor]:
+            before = [carry[index] for index in function.carry_read]
+            results = function.run(*before, *shared)
             saved.append((*before, *results[number:]))
             return results[:number]
 
         ctx.set_materialize_grads(False)
-        ctx.program, ctx.count = program, count
+        ctx.function, ctx.count = function, count
         ctx.shapes = [tensor.shape for tensor in start]
         # Referred to, not saved: under a checkpoint, whatever a node saves takes it 300 bytes.
         ctx.shared, ctx.versions = shared, list(map(version, shared))
         end = repeated(step, start, count)
         ctx.save_for_backward(*(tensor for each in saved for tensor in each))
-        values = dict(zip(program.values_read, shared, strict=True))
-        return *end, *(values[index].detach() for index in program.values_wanted)
+        values = dict(zip(function.values_read, shared, strict=True))
+        return *end, *(values[name].detach() for name in function.values_wanted)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -112,65 +162,25 @@ class _Repeated(torch.autograd.Function):
                 "a quantity or buffer of a rollout was modified in place between its forward and its "
                 "backward pass: call backward before the optimizer's step, or run forward again."
             )
-        program, saved = ctx.program, ctx.saved_tensors
-        number, known = program.num_outputs, next(each for each in cotangents if each is not None)
+        function, saved = ctx.function, ctx.saved_tensors
+        number, known = function.num_outputs, next(each for each in cotangents if each is not None)
         zeros = [known.new_zeros(shape) for shape in ctx.shapes]
         pairs = zip(cotangents[:number], zeros, strict=True)
-        state = [zero if each is None else each for each, zero in pairs]
+        carry = [zero if each is None else each for each, zero in pairs]
         total, width = list(cotangents[number:]), len(saved) // ctx.count
-        inputs, carried = len(program.state_read), len(program.state_wanted)
+        inputs, carried = len(function.carry_read), len(function.carry_wanted)
         for first in range(len(saved) - width, -1, -width):
             own = saved[first : first + width]
-            gradients = program.pullback(*own[:inputs], *ctx.shared, *own[inputs:], *state)
-            state = zeros.copy()
-            for index, gradient in zip(program.state_wanted, gradients, strict=False):
+            gradients = function.vjp(*own[:inputs], *ctx.shared, *own[inputs:], *carry)
+            carry = zeros.copy()
+            for index, gradient in zip(function.carry_wanted, gradients, strict=False):
                 if gradient is not None:
-                    state[index] = gradient
+                    carry[index] = gradient
             total = list(map(_sum, total, gradients[carried:]))
-        values = dict(zip(program.values_wanted, total, strict=True))
-        return None, None, *state, *(values.get(index) for index in program.values_read)
+        values = dict(zip(function.values_wanted, total, strict=True))
+        return None, None, *carry, *(values.get(name) for name in function.values_read)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """The sum of two gradients, either of which there may not be."""
+    """Return the sum of two gradients, where None is zero."""
     return b if a is None else a if b is None else a + b
-
-
-Function = Callable[..., Sequence[Tensor]]
-
-
-class Recomputed(Program):
-    """A function that backward runs again, eagerly, from its inputs: it keeps nothing else.
-
-    A checkpoint drops tensors, but not the nodes of the graph: several hundred for an eager step, a megabyte
-    with all that belongs to them, so that memory would still grow with the number of steps.
-    """
-
-    def __init__(self, function: Function, num_outputs: int, differentiable: Sequence[bool]) -> None:
-        super().__init__(num_outputs, differentiable, range(len(differentiable)))
-        self._function = function
-
-    def run(self, *tensors: Tensor) -> Sequence[Tensor]:
-        return self._function(*tensors)
-
-    def pullback(self, *tensors: Tensor) -> Sequence[Tensor | None]:
-        return with_pullback(self._function, self.differentiable, *tensors)[self.num_outputs :]
-
-
-def with_pullback(
-    function: Function, differentiable: Sequence[bool], *tensors: Tensor
-) -> tuple[Tensor | None, ...]:
-    """The outputs, and the gradients of the differentiable inputs, of inputs followed by cotangents.
-
-    None for the gradient of what the outputs do not depend on.
-    """
-    count = len(differentiable)
-    with torch.enable_grad():
-        inputs = [t.detach().requires_grad_(d) for t, d in zip(tensors, differentiable, strict=False)]
-        wanted = [t for t, d in zip(inputs, differentiable, strict=True) if d]
-        outputs = tuple(function(*inputs))
-        # What is only watched has no gradient.
-        pairs = [(out, ct) for out, ct in zip(outputs, tensors[count:], strict=True) if out.requires_grad]
-        ends, cotangents = zip(*pairs, strict=True)
-        gradients = torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
-    return *outputs, *gradients

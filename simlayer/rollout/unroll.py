@@ -12,144 +12,154 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from simlayer.errors import SimulationError
-from simlayer.rollout.compilation import program_for
-from simlayer.rollout.contact_record import watched
-from simlayer.rollout.inputs import Call
+from simlayer.rollout.compilation import compiled_step
+from simlayer.rollout.contact_record import record_contacts
+from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, pack, unpack
 from simlayer.rollout.memory import trim
-from simlayer.rollout.step_function import Program, Recomputed, repeated
+from simlayer.rollout.step_function import RecomputedStep, StepFunction, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
 
-# What the states of all substeps take together [bytes] for memory to be given back after every segment.
+# From this size of all states together [bytes] on, memory is given back after every segment.
 TRIM_FROM = 2**24
 
 
-class Progress(NamedTuple):
-    """Where a rollout is.
+class Carry(NamedTuple):
+    """The tensors that one step hands to the next.
 
     Attributes:
         state: the state, packed.
-        values: what the next step reads, in the order of `Call.values`.
-        seen: the worst that was seen of its contacts on the way, see `guards.watched`; nothing where there is
-            no contact to watch. No gradient flows through it.
+        record: the worst of its contacts so far, see `contact_record`; empty where none is recorded. No
+            gradient flows through it.
     """
 
     state: State
-    values: Sequence[Tensor]
-    seen: tuple[Tensor, ...] = ()
+    record: tuple[Tensor, ...] = ()
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return its tensors one after another."""
+        return self.state.positions, self.state.velocities, *self.state.history, *self.record
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Carry:
+        """Return a carry like this one with other tensors, in the order of `tensors()`."""
+        end = 2 + len(self.state.history)
+        return Carry(State(tensors[0], tensors[1], tuple(tensors[2:end])), tuple(tensors[end:]))
 
 
-# Maps where a rollout is to where it is after a number of substeps, all of which read the same values.
-Advance = Callable[[Progress, int], Progress]
+Values = Mapping[str, Tensor]
+# Maps a carry and the values that steps read to the carry after a number of substeps, and the values for
+# those after them.
+Advance = Callable[[Carry, Values, int], tuple[Carry, Values]]
 
 
 def advance_function(
-    step: Step, call: Call, backend: str | None, *, recompute: bool = False, seen: Sequence[Tensor] = ()
+    step: Step, inputs: RolloutInputs, start: Carry, backend: str | None, *, recompute: bool = False
 ) -> Advance:
-    """A function that does substeps of a rollout.
+    """Return a function that does substeps of a rollout.
 
-    Compiled with a backend, eager without; eager with `recompute`, backward keeps its inputs only. Contacts
-    are watched where `seen` has a tensor for each.
+    Args:
+        step: the step.
+        inputs: what it reads.
+        start: the carry at the beginning; contacts are recorded if it has a record.
+        backend: the compiler's, None for eager.
+        recompute: eager, with backward keeping the inputs of each substep only.
     """
-    past, count = len(call.state.history), len(_flat(call.state)) + len(seen)
+    names, count = tuple(inputs.values), len(start.tensors())
 
-    def function(positions: Tensor, velocities: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        history, before, values = rest[:past], rest[past : count - 2], rest[count - 2 :]
+    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
+        carry = start.with_tensors(tensors[:count])
         # Through views, so that what one step adds to a gradient is summed before it is added: in the same
         # order, to the last bit, whether or not the step is a part of a single node of the graph.
-        with call.reading([v.view_as(v) if v.requires_grad else v for v in values]):
-            start = on_state(unpack, State(positions, velocities, history))
-            worst = watched(step, start, before) if before else ()
-            state = on_state(pack, step.substep(start))
-        return state.positions, state.velocities, *state.history, *worst
+        values = [v.view_as(v) if v.requires_grad else v for v in tensors[count:]]
+        with inputs.applied(dict(zip(names, values, strict=True))):
+            state = on_state(unpack, carry.state)
+            record = record_contacts(step, state, carry.record)
+            return Carry(on_state(pack, step.substep(state)), record).tensors()
 
-    program: Program | None = None
-    example = [*_flat(call.state), *seen, *call.values_at(0)]
+    example = [*start.tensors(), *inputs.values_at(0).values()]
     # The state is differentiable from the second step on whenever anything is.
-    carried = [True] * len(_flat(call.state)) + [False] * len(seen)
-    needed = carried + [tensor.requires_grad for tensor in example[count:]]
-    differentiable = needed if call.needs_gradient() else [False] * len(needed)
+    needed = [True] * (count - len(start.record)) + [False] * len(start.record)
+    needed += [tensor.requires_grad for tensor in example[count:]]
+    differentiable = needed if inputs.needs_gradient() else [False] * len(needed)
+    step_function: StepFunction | None = None
     if backend is not None:
-        key = (*call.values, step.dt, step.substeps, *map(weakref.ref, step.modules()))
-        program = program_for(
-            step, key=key, function=function, example=example, differentiable=differentiable, backend=backend
-        )
+        key = (*names, step.dt, step.substeps, *map(weakref.ref, step.modules()))
+        step_function = compiled_step(step, key, function, names, example, differentiable, backend)
     elif recompute:
-        program = Recomputed(function, count, differentiable)
+        step_function = RecomputedStep(function, names, count, differentiable)
 
-    def advance(progress: Progress, substeps: int) -> Progress:
-        after: Sequence[Tensor] = [*_flat(progress.state), *progress.seen]
-        values = progress.values
-        if program is None:
-            after = repeated(lambda now: function(*now, *values), after, substeps)
+    def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
+        if step_function is None:
+            shared = values.values()
+            after: Sequence[Tensor] = carry.tensors()
+            after = repeated(lambda now: function(*now, *shared), after, substeps)
         else:
-            after, values = program.repeat(after, values, substeps)
-        positions, velocities, *rest = after
-        worst = tuple(tensor.detach() for tensor in rest[past:])
-        return Progress(State(positions, velocities, tuple(rest[:past])), values, worst)
+            after, values = step_function.repeat(carry.tensors(), values, substeps)
+        end = carry.with_tensors(after)
+        return end._replace(record=tuple(tensor.detach() for tensor in end.record)), values
 
     return advance
 
 
 def unroll(
     step: Step,
-    call: Call,
+    inputs: RolloutInputs,
+    start: Carry,
     advance: Advance,
     num_steps: int,
     *,
     segment: int | None,
     every: int | None,
-    seen: tuple[Tensor, ...] = (),
-) -> tuple[Progress, list[State]]:
-    """The end, and the packed states at t = 0 and after every `every`-th step.
+) -> tuple[Carry, list[State]]:
+    """Return the carry at the end, and the packed states at t = 0 and after every `every`-th step.
 
-    With `segment`, backward keeps the state before every so many steps and runs them again.
+    With `segment`, backward keeps the carry before every so many steps and runs them again.
     """
 
     # Giving memory back takes as long as a step or two.
-    kept = sum(tensor.nbytes for tensor in _flat(call.state)) * num_steps * step.substeps
+    kept = sum(tensor.nbytes for tensor in start.tensors()) * num_steps * step.substeps
     large = segment is not None and kept > TRIM_FROM
 
     # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
     # those of whatever call comes between forward and backward.
     def run(
-        progress: Progress, changes: Sequence[Mapping[str, Tensor]], first: int, last: int
-    ) -> tuple[Progress, list[State]]:
+        carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
+    ) -> tuple[Carry, Values, list[State]]:
         frames = []
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
-        ends = _ends(first, last, 1 if changes else every)
-        for begin, end in pairwise([first, *ends]):
+        for begin, end in pairwise([first, *_ends(first, last, 1 if changes else every)]):
             if changes:
-                progress = progress._replace(values=call.changed(progress.values, changes[begin - first]))
+                values = {**values, **changes[begin - first]}
             try:
-                progress = advance(progress, (end - begin) * step.substeps)
+                carry, values = advance(carry, values, (end - begin) * step.substeps)
             except SimulationError as error:
                 error.locate(begin + error.steps_before // step.substeps + 1, step.dt)
                 raise
             if every and end % every == 0:
-                frames.append(progress.state)
-        return progress, frames
+                frames.append(carry.state)
+        return carry, values, frames
 
-    progress, frames = Progress(call.state, call.values_at(0), seen), [call.state] if every else []
+    values: Values = inputs.values_at(0)
+    carry, frames = start, [start.state] if every else []
     length = segment or num_steps
     for first in range(0, num_steps, length):
         last = min(first + length, num_steps)
-        part = (progress, call.changes[first:last], first, last)
-        progress, new = checkpoint(run, *part, use_reentrant=False) if segment else run(*part)
+        part = (carry, values, inputs.changes[first:last], first, last)
+        carry, values, new = checkpoint(run, *part, use_reentrant=False) if segment else run(*part)
         frames += new
-    return progress, frames
+    return carry, frames
 
 
 def _ends(first: int, last: int, every: int | None) -> list[int]:
-    """Where to stop on the way from one step to another: at every so many steps, and at the end."""
+    """Return the steps at which to stop on the way from one step to another: every so many, and the last."""
     stops = range(first - first % every + every, last, every) if every else ()
     return [*stops, last]
 
 
-def bytes_kept(call: Call, advance: Advance, seen: tuple[Tensor, ...] = ()) -> int:
-    """What backward keeps of one substep, its inputs' storage included once, in bytes."""
+def bytes_kept(inputs: RolloutInputs, start: Carry, advance: Advance) -> int:
+    """Return how many bytes backward keeps of one substep, not counting the values that all steps share."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -159,15 +169,11 @@ def bytes_kept(call: Call, advance: Advance, seen: tuple[Tensor, ...] = ()) -> i
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             # Held until counted: freed storages would be counted as one where their addresses coincide.
-            end = advance(Progress(call.state, call.values_at(0), seen), 1)
+            end = advance(start, inputs.values_at(0), 1)
     except RuntimeError as error:
         if "saved tensor hooks" not in str(error):
             raise
         return 0  # inside a torch.func transform, where checkpointing does not work either
     del end
-    shared = {value.untyped_storage().data_ptr() for value in call.values.values()}
+    shared = {value.untyped_storage().data_ptr() for value in inputs.values.values()}
     return sum(size for pointer, size in storages.items() if pointer not in shared)
-
-
-def _flat(state: State) -> list[Tensor]:
-    return [state.positions, state.velocities, *state.history]

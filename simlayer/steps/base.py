@@ -16,7 +16,8 @@ from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
-from simlayer.quantities.quantity import PhysicalModule, Quantity, derived_quantity, derived_vectors
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
 from simlayer.steps.point_mass import PointMass
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.binding import inputs_of
+from simlayer.quantities.named import NamedTensors
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
@@ -168,7 +168,7 @@ class ImplicitStep(Step, ABC):
         return Motion(target, drift, predicted, held, constant, state.positions)
 
     def _solved(self, state: State, motion: Motion) -> Tensor:
-        inputs = inputs_of(self)
+        inputs = NamedTensors(self).values()
         increment = Increment(
             self, self.terms, names=tuple(inputs), minimize=self.minimum, solver=self.solver
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.errors import ConvergenceError
-from simlayer.quantities.binding import Binding
+from simlayer.quantities.named import NamedTensors
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import Problem, flattened
@@ -43,7 +43,7 @@ class Increment(ImplicitFunction):
     ) -> None:
         self.step, self.terms, self.minimize, self.solver = step, terms, minimize, solver
         # Bound again whenever something is computed: in backward the modules have other values, or none.
-        self.bind = Binding(step, names)
+        self.names, self.named = names, NamedTensors(step)
 
     def find(self, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
@@ -81,7 +81,8 @@ class Increment(ImplicitFunction):
 
     @contextmanager
     def _problem(self, inputs: Sequence[Tensor]) -> Iterator[IncrementalPotential]:
-        with self.bind(inputs[len(Motion._fields) :]):
+        values = zip(self.names, inputs[len(Motion._fields) :], strict=True)
+        with self.named.substituted(dict(values)):
             yield IncrementalPotential(self.step, self.terms, Motion(*inputs[: len(Motion._fields)]))
 
 

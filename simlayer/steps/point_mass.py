@@ -8,7 +8,8 @@ from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
-from simlayer.quantities.quantity import PhysicalModule, Quantity
+from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.quantity import Quantity
 
 
 class PointMass(PhysicalModule):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from simlayer.contact.barrier import CURVES, EXTENDED_BELOW, barrier_law
+from simlayer.contact.barrier import CURVES, EXTENDED_BELOW, traced_barrier
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -14,9 +14,9 @@ every_curve = pytest.mark.parametrize("curve", CURVES)
 
 def derivatives(curve: str, gap: Tensor, **options) -> tuple[Tensor, Tensor, Tensor]:
     """The barrier, minus its slope, and its curvature."""
-    law = barrier_law(curve, **options)
-    (slope,) = law.gradient([], [gap])
-    return law.value([], [gap]), -slope, law.hessian([], [gap], point_axes=1)[:, 0, 0]
+    barrier = traced_barrier(curve, **options)
+    (slope,) = barrier.gradient([], [gap])
+    return barrier.value([], [gap]), -slope, barrier.hessian([], [gap], point_axes=1)[:, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_the_extension_is_the_barrier_above_a_tenth_and_a_parabola_that_meets_it
 @every_curve
 @pytest.mark.parametrize("extended", [False, True])
 def test_derivatives_of_every_order_equal_differences(curve, extended):
-    law = barrier_law(curve, extended=extended)
+    barrier = traced_barrier(curve, extended=extended)
     # Away from 0.1 and 1, where the third derivative jumps.
     gap = torch.tensor([0.05, 0.3, 0.8, 1.2], requires_grad=True)
-    for function in (lambda s: law.value([], [s]), lambda s: law.gradient([], [s])[0]):
+    for function in (lambda s: barrier.value([], [s]), lambda s: barrier.gradient([], [s])[0]):
         assert torch.autograd.gradcheck(function, gap)
         assert torch.autograd.gradgradcheck(function, gap)
 
@@ -122,4 +122,4 @@ def test_single_precision_is_right_to_its_own_rounding(curve):
 
 def test_an_unknown_curve_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="curve must be one of 'linear', 'squared', got 'cubic'"):
-        barrier_law("cubic")
+        traced_barrier("cubic")

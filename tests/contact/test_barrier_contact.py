@@ -25,9 +25,9 @@ from simlayer import (
     State,
     box_mesh,
 )
-from simlayer.contact.barrier import CURVES, barrier_law
+from simlayer.contact.barrier import CURVES, traced_barrier
 from simlayer.fem.surface import surface_edges
-from simlayer.linalg.rotation import rotation_matrix
+from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -190,7 +190,7 @@ def test_without_curvature_of_the_obstacle_a_force_is_pressure_times_area():
 def test_every_element_presses_on_a_floor_with_its_area_times_the_pressure(element):
     mesh = box_mesh(cells=(2, 2, 2), element=element, origin=(0.0, 0.0, 0.04))
     contact = BarrierContact(mesh, HalfSpace(), stiffness=KAPPA, activation_distance=ACTIVATION)
-    (slope,) = barrier_law("linear").gradient([], [torch.tensor([0.5])])
+    (slope,) = traced_barrier("linear").gradient([], [torch.tensor([0.5])])
     bottom = mesh.vertex_sets["z_min"]
     total = forces_of(contact, mesh.vertices)[:, 2].sum()
     assert float(total) == pytest.approx(float(-slope * KAPPA * contact.areas[bottom].sum()), rel=1e-12)
@@ -317,7 +317,7 @@ def test_turning_body_and_obstacle_together_turns_the_forces():
     R = rotation_matrix(torch.tensor([0.3, 1.1, -0.4]))
     about = contact.obstacle.translation.detach().clone()
     turned = rotation_matrix(contact.obstacle.rotation)
-    contact.obstacle.__dict__["_bound"]["turn"] = (R @ turned).flatten()
+    contact.obstacle.rotation = rotation_vector(R @ turned)
     found = forces_of(contact, (x - about) @ R.mT + about)
     assert torch.allclose(found, forces @ R.mT, rtol=0, atol=1e-11 * largest(forces))
 

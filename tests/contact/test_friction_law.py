@@ -12,7 +12,7 @@ from simlayer.contact.friction_law import (
     dissipation_potential,
     friction_potential,
     friction_ratio,
-    kept_by_friction,
+    friction_retention,
     tangential,
 )
 
@@ -81,7 +81,7 @@ def test_the_potential_is_convex_and_friction_takes_power_out():
 def test_the_update_solves_backward_euler_for_any_step():
     sliding, _ = slidings(10_000, seed=7)
     most_lost = spread(10_000, low=-6, high=6, seed=8)
-    after = kept_by_friction(sliding, most_lost, THRESHOLD)[:, None] * sliding
+    after = friction_retention(sliding, most_lost, THRESHOLD)[:, None] * sliding
     # Minus friction is the gradient of the dissipation potential.
     residual = after - sliding + dissipation_gradient(after, most_lost, THRESHOLD)
     # Rounding, and the speed that counts as zero, 1e-6 thresholds: it shifts a speed of y thresholds by
@@ -94,7 +94,7 @@ def test_the_update_solves_backward_euler_for_any_step():
 def test_the_update_never_turns_a_velocity_around_nor_lengthens_it(dtype):
     sliding, _ = slidings(10_000, seed=9)
     most_lost = spread(10_000, low=-8, high=8, seed=10)
-    kept = kept_by_friction(sliding.to(dtype), most_lost.to(dtype), THRESHOLD)
+    kept = friction_retention(sliding.to(dtype), most_lost.to(dtype), THRESHOLD)
     assert ((kept >= 0) & (kept <= 1)).all()
 
 
@@ -102,7 +102,7 @@ def test_value_and_slope_are_continuous_where_slipping_begins():
     a = 0.7
     r = THRESHOLD * (1 + a / THRESHOLD)
     sides = torch.tensor([[r * (1 - 1e-12), 0.0, 0.0], [r, 0.0, 0.0]], requires_grad=True)
-    kept = kept_by_friction(sides, torch.full((2,), a), THRESHOLD)
+    kept = friction_retention(sides, torch.full((2,), a), THRESHOLD)
     (slopes,) = torch.autograd.grad(kept.sum(), sides)
     assert float(kept[0].detach()) == pytest.approx(THRESHOLD / (THRESHOLD + a), rel=1e-11)
     assert float(kept[1].detach()) == pytest.approx(THRESHOLD / (THRESHOLD + a), rel=1e-14)
@@ -121,7 +121,7 @@ FUNCTIONS = {
     "potential": lambda v, a: dissipation_potential(v, a, THRESHOLD),
     "gradient": lambda v, a: dissipation_gradient(v, a, THRESHOLD),
     "hessian": lambda v, a: dissipation_hessian(v, torch.tensor([0.0, 0.0, 1.0]), a, THRESHOLD),
-    "update": lambda v, a: kept_by_friction(v, a, THRESHOLD)[..., None] * v,
+    "update": lambda v, a: friction_retention(v, a, THRESHOLD)[..., None] * v,
     "projection": lambda v, a: tangential(v, torch.tensor([0.6, 0.0, 0.8])) * a[..., None],
 }
 # At rest, sliding slowly, where slipping begins, fast; with some normal force and with none.

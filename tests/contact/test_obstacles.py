@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simlayer import Box, Capsule, Cylinder, HalfSpace, Obstacle, Sphere
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
-from simlayer.quantities.binding import bound
+from simlayer.quantities.named import NamedTensors
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -29,7 +29,7 @@ def distances(obstacle: Obstacle, points: Tensor) -> Tensor:
     names = [*obstacle.quantities(), *obstacle.derived_names()]
     values = {n: getattr(obstacle, n) for n in names}
     numbers = {n: v.unbind() if v.ndim else v for n, v in values.items()}
-    with bound(obstacle, numbers):
+    with NamedTensors(obstacle).substituted(numbers):
         return obstacle.distance_from(points.unbind(-1))
 
 

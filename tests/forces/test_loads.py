@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from support.forces import body, deformed, forces_of
 from support.meshes import ELEMENTS, twisted, wavy
 from support.scenes import moving, noise, rest
 
@@ -172,3 +173,39 @@ def test_a_distributed_force_is_learnt_through_a_rollout():
     total = (step.forces["load"].shares * step.inverse_masses).sum()
     assert torch.allclose(gradient, (5e-3 * total).expand(2, 3), rtol=1e-12)
     assert math.isclose(float(step.forces["load"].shares.sum()), 1.0, rel_tol=1e-14)
+
+
+# Loads on vertices
+
+
+@pytest.mark.parametrize("shape", [(27, 3), (1, 3)])
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_a_load_is_the_given_force_on_every_vertex_of_every_sample(shape, batch):
+    given = torch.randn(shape)
+    got = forces_of(NodalLoad(body(), given), deformed(*batch))
+    assert torch.equal(got, given.expand(*batch, 27, 3))
+
+
+def test_a_batch_of_loads_is_applied_sample_by_sample():
+    given = torch.randn(3, 27, 3)
+    load = NodalLoad(body(), given[0])
+    load.forces = given
+    assert torch.equal(forces_of(load, deformed(3)), given)
+
+
+def test_the_work_of_a_load_has_the_positions_as_its_gradient():
+    load, x = NodalLoad(body(), torch.randn(27, 3)).requires_grad_(), deformed()
+    (gradient,) = torch.autograd.grad((forces_of(load, x) * x).sum(), load.parameters())
+    assert torch.equal(gradient, x)
+
+
+def test_a_common_load_has_the_sum_over_vertices_as_its_gradient():
+    load, x = NodalLoad(body(), torch.randn(1, 3)).requires_grad_(), deformed()
+    (gradient,) = torch.autograd.grad((forces_of(load, x) * x).sum(), load.parameters())
+    assert torch.allclose(gradient, x.sum(0, keepdim=True), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(26, 3), (27, 1)])
+def test_a_load_of_another_mesh_is_refused(shape):
+    with pytest.raises(Exception, match=r"forces"):
+        NodalLoad(body(), torch.zeros(shape))

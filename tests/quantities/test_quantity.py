@@ -1,4 +1,4 @@
-"""Quantities: how they are stored, read, refused, bound and saved."""
+"""Quantities: how they are stored, read, refused and saved."""
 
 import copy
 import io
@@ -7,57 +7,21 @@ import pickle
 
 import pytest
 import torch
+from support.quantities import Spring
 
 from simlayer import (
     ElasticForce,
     NodalLoad,
-    PhysicalModule,
     Quantity,
     StableNeoHookean,
     box_mesh,
-    derived_quantity,
 )
-from simlayer.quantities.binding import Binding, bound, changed_values, inputs_of, values_of
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 EPS = torch.finfo(torch.float64).eps
-
-
-class Spring(PhysicalModule):
-    """One quantity of every kind of storage, a derived value, a plain parameter, and a buffer."""
-
-    stiffness = Quantity("N/m", over="cells", positive=True)
-    fraction = Quantity("1", bounds=(-1.0, 0.5))
-    direction = Quantity("m", over="components")
-
-    def __init__(self, stiffness=200.0, fraction=0.3, direction=(1.0, 0.0, -2.0)):
-        super().__init__()
-        self.stiffness, self.fraction, self.direction = stiffness, fraction, torch.as_tensor(direction)
-        self.weight = torch.nn.Parameter(torch.ones(2))
-        self.register_buffer("offset", torch.zeros(3))
-        self.computed = 0
-
-    @derived_quantity
-    def pull(self):
-        """The force along the direction [N]."""
-        self.computed += 1
-        return self.stiffness * self.direction.norm()
-
-
-class Pair(torch.nn.Module):
-    """Two springs below a module that has no quantities."""
-
-    def __init__(self):
-        super().__init__()
-        self.left, self.right = Spring(1.0), Spring(2.0)
-
-
-def everything(module):
-    """The own physical values, and what is bound."""
-    return {name: getattr(module, name).clone() for name in Spring.quantities()}, dict(module._bound)
 
 
 # Storage
@@ -171,7 +135,7 @@ def test_assignment_keeps_the_precision_of_the_module():
 def test_a_tensor_that_requires_grad_is_refused_by_name_with_the_remedy(value):
     spring = Spring(4.0)
     with pytest.raises(
-        ValueError, match=r"stiffness was assigned a tensor that requires grad.*log_stiffness"
+        ValueError, match=r"stiffness was assigned a tensor that requires grad.*supply it per call"
     ):
         spring.stiffness = value
     assert spring.stiffness.item() == pytest.approx(4.0, rel=4 * EPS)
@@ -219,8 +183,8 @@ def test_a_printed_module_tells_name_value_unit_shape_and_what_is_trained():
     spring = Spring(torch.tensor([100.0, 300.0]))
     spring.logit_fraction.requires_grad_()
     text = repr(spring)
-    assert "log_stiffness: (2,), stiffness = 100 to 300 N/m" in text
-    assert "logit_fraction: (), fraction = 0.3 1, trainable" in text
+    assert "stiffness = 100 to 300 N/m, shape (2,), stored as log_stiffness" in text
+    assert "fraction = 0.3 1, shape (), stored as logit_fraction, trainable" in text
 
 
 # Shapes
@@ -286,167 +250,6 @@ def test_a_material_of_another_mesh_is_refused():
         ElasticForce(mesh, StableNeoHookean(torch.ones(3), torch.tensor([0.3, 0.4])), regions=regions)
 
 
-# Derived values
-
-
-def test_a_derived_value_follows_its_quantities():
-    spring = Spring(2.0, direction=(3.0, 0.0, 4.0))
-    assert spring.pull.item() == pytest.approx(10.0, rel=1e-15)
-    spring.stiffness = 4.0
-    assert spring.pull.item() == pytest.approx(20.0, rel=1e-15)
-
-
-def test_a_bound_derived_value_is_not_computed():
-    spring = Spring()
-    with bound(spring, {"pull": torch.tensor(5.0)}):
-        assert spring.pull.item() == 5.0
-        assert spring.computed == 0
-    assert spring.pull.item() != 5.0
-
-
-def test_all_values_of_a_tree_are_computed_from_the_stored_tensors_that_are_given():
-    pair = Pair()
-    stored = dict(pair.named_parameters())
-    values = values_of(NamedTensors(pair), stored | {"left.log_stiffness": torch.tensor(math.log(3.0))})
-    assert values["left.stiffness"].item() == pytest.approx(3.0, rel=1e-15)
-    assert values["left.pull"].item() == pytest.approx(3.0 * math.sqrt(5), rel=1e-15)
-    assert values["right.pull"].item() == pytest.approx(2.0 * math.sqrt(5), rel=1e-15)
-    assert "left.weight" not in values
-    changed = changed_values(NamedTensors(pair), values, stored, ["right.log_stiffness"])
-    assert set(changed) == {name for name in values if name.startswith("right.")}
-    assert pair.left._bound == {}
-
-
-class Chain(PhysicalModule):
-    """A derived value of a derived value."""
-
-    length = Quantity("m", positive=True)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.length, self.computed = 2.0, 0
-
-    @derived_quantity
-    def area(self):
-        self.computed += 1
-        return self.length**2
-
-    @derived_quantity
-    def volume(self):
-        return self.area * self.length
-
-
-def test_what_others_derive_from_is_computed_once():
-    chain = Chain()
-    values = values_of(NamedTensors(chain), dict(chain.named_parameters()))
-    assert {name: value.item() for name, value in values.items()} == pytest.approx(
-        {"length": 2.0, "area": 4.0, "volume": 8.0}, rel=4 * EPS
-    )
-    assert chain.computed == 1
-    assert chain._bound == {}
-
-
-def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
-    pair = Pair()
-    assert set(NamedTensors(pair).quantities) == {
-        f"{side}.{name}"
-        for side in ("left", "right")
-        for name in ("log_stiffness", "logit_fraction", "direction")
-    }
-    assert set(NamedTensors(pair).weights) == {"left.weight", "right.weight"}
-    assert set(inputs_of(pair)) >= {"left.weight", "left.stiffness", "left.pull", "right.direction"}
-
-
-# Binding
-
-
-def test_what_is_bound_is_read_in_place_of_the_modules_own():
-    spring = Spring()
-    stored = spring.log_stiffness
-    values = [torch.tensor(5.0), torch.tensor(6.0), torch.full((2,), 7.0), torch.full((3,), 8.0)]
-    names = ["stiffness", "pull", "weight", "offset"]
-    with Binding(spring, names)(values):
-        for name, value in zip(names, values, strict=True):
-            assert getattr(spring, name) is value
-        assert spring.log_stiffness is stored
-
-
-def test_a_binding_restores_what_there_was():
-    spring = Spring()
-    before, weight, offset = everything(spring), spring.weight, spring.offset
-    with Binding(spring, ["stiffness", "pull", "weight", "offset"])([torch.rand(1) for _ in range(4)]):
-        pass
-    after = everything(spring)
-    assert after[1] == before[1] == {}
-    assert all(torch.equal(after[0][name], value) for name, value in before[0].items())
-    assert spring.weight is weight
-    assert spring.offset is offset
-    assert isinstance(spring.weight, torch.nn.Parameter)
-
-
-def test_a_binding_restores_what_there_was_when_its_block_raises():
-    spring = Spring()
-    weight = spring.weight
-
-    def fail():
-        raise KeyError("inside")
-
-    with (
-        pytest.raises(KeyError, match="inside"),
-        bound(spring, {"stiffness": torch.rand(1), "weight": torch.rand(2)}),
-    ):
-        fail()
-    assert spring._bound == {}
-    assert spring.weight is weight
-
-
-def test_a_binding_with_the_wrong_number_of_tensors_binds_nothing():
-    spring = Spring()
-    for tensors in ([torch.rand(1)], [torch.rand(1)] * 3):
-        with pytest.raises(ValueError, match="argument"), Binding(spring, ["stiffness", "fraction"])(tensors):
-            pass
-        assert spring._bound == {}
-
-
-def test_bindings_nest_and_the_inner_one_wins():
-    spring = Spring(1.0)
-    own = spring.stiffness
-    with bound(spring, {"stiffness": torch.tensor(2.0)}):
-        with bound(spring, {"stiffness": torch.tensor(3.0), "fraction": torch.tensor(0.1)}):
-            assert (spring.stiffness.item(), spring.fraction.item()) == (3.0, 0.1)
-        assert spring.stiffness.item() == 2.0
-        assert spring.fraction.item() == pytest.approx(0.3, rel=8 * EPS)
-    assert torch.equal(spring.stiffness, own)
-
-
-def test_one_binding_can_be_used_again_and_inside_itself():
-    spring = Spring()
-    binding = Binding(spring, ["stiffness"])
-    with binding([torch.tensor(2.0)]):
-        with binding([torch.tensor(3.0)]):
-            assert spring.stiffness.item() == 3.0
-        assert spring.stiffness.item() == 2.0
-    with binding([torch.tensor(4.0)]):
-        assert spring.stiffness.item() == 4.0
-    assert spring._bound == {}
-
-
-def test_a_binding_reaches_modules_by_their_path():
-    pair = Pair()
-    with bound(pair, {"left.stiffness": torch.tensor(9.0)}):
-        assert pair.left.stiffness.item() == 9.0
-        assert pair.right.stiffness.item() == pytest.approx(2.0, rel=4 * EPS)
-
-
-def test_gradients_flow_to_what_is_bound():
-    spring = Spring()
-    value = torch.tensor(9.0, requires_grad=True)
-    with bound(spring, {"stiffness": value}):
-        pull = spring.pull
-    (gradient,) = torch.autograd.grad(pull, value)
-    assert gradient.item() == pytest.approx(math.sqrt(5), rel=1e-15)
-
-
 # Saving
 
 
@@ -479,7 +282,7 @@ def test_a_copy_has_equal_values_and_shares_none(duplicate):
     assert not other.logit_fraction.requires_grad
     other.stiffness = 9.0
     assert spring.stiffness.tolist() == pytest.approx([1.0, 2.0], rel=4 * EPS)
-    with bound(other, {"stiffness": torch.tensor(3.0)}):
+    with NamedTensors(other).substituted({"stiffness": torch.tensor(3.0)}):
         assert spring.stiffness.shape == (2,)
 
 

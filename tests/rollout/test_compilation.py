@@ -10,11 +10,11 @@ import pickle
 import pytest
 import torch
 from support.contacts import KAPPA_NAME, PLACE_NAME, dropped, falling
+from support.materials import MATERIALS
 from support.scenes import (
     DAMPING_NAME,
     E_NAME,
     LOAD_NAME,
-    MATERIALS,
     NU_NAME,
     Tether,
     Wind,
@@ -186,14 +186,14 @@ class TestTraced:
                     slopes = [torch.autograd.grad(end.positions.square().sum(), modulus)[0] for end in ends]
                     assert torch.allclose(*slopes, rtol=1e-10)
 
-    def test_a_program_is_made_once_for_all_calls_of_the_same_shapes(self, monkeypatch):
+    def test_a_step_is_compiled_once_for_all_calls_of_the_same_shapes(self, monkeypatch):
         import simlayer.rollout.compilation
 
         made = []
-        original = simlayer.rollout.compilation.CompiledProgram
+        original = simlayer.rollout.compilation.CompiledStep
         monkeypatch.setattr(
             simlayer.rollout.compilation,
-            "CompiledProgram",
+            "CompiledStep",
             lambda *arguments: made.append(None) or original(*arguments),
         )
         step = beam((1, 1, 1))
@@ -241,7 +241,7 @@ class TestTraced:
         assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-15) for a, b in zip(*ends, strict=True))
 
     def test_laws_and_forces_written_by_a_user_equal_the_eager_ones(self):
-        from scenes import rest
+        from support.scenes import rest
 
         step = beam(forces={"tether": Tether(rest(), 30.0), "wind": Wind(0.5)})
         values = {
@@ -265,7 +265,7 @@ class TestTraced:
         compiled = RolloutModule(step, 2, compile="aot_eager")
         compiled(moving((1, 1, 1)))
         mesh = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1))
-        step.forces["elastic"] = ElasticForce(mesh, MATERIALS["Linear"](1e5, 0.4))
+        step.forces["elastic"] = ElasticForce(mesh, MATERIALS["LinearElastic"](1e5, 0.4))
         eager = RolloutModule(step, 2, compile=False)(moving((1, 1, 1)))
         after = compiled(moving((1, 1, 1)))
         assert torch.allclose(after.positions, eager.positions, rtol=0, atol=1e-14)

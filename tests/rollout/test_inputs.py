@@ -95,9 +95,8 @@ def test_views_of_any_memory_layout_give_the_same_result(rollout):
     ("name", "nearest"),
     [
         ("forces.elastic.material.log_youngs_modulas", E_NAME),
-        ("forces.elastic.material.youngs_modulus", E_NAME),
+        ("forces.elastic.material.youngs_module", "forces.elastic.material.youngs_modulus"),
         ("gravitation", "gravity"),
-        ("density", "log_density"),
     ],
 )
 @pytest.mark.parametrize("kind", ["parameters", "controls"])
@@ -114,6 +113,54 @@ def test_a_name_like_no_other_lists_all(rollout):
 def test_a_name_in_parameters_and_in_controls_is_refused(rollout):
     with pytest.raises(ValueError, match="'gravity' is given in parameters and in controls; give it in one"):
         rollout(moving(), {"gravity": torch.zeros(3)}, {"gravity": torch.zeros(T, 3)})
+
+
+@pytest.mark.parametrize(
+    ("physical", "stored"),
+    [
+        ("forces.elastic.material.youngs_modulus", E_NAME),
+        ("forces.elastic.material.poissons_ratio", NU_NAME),
+        ("density", "log_density"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (1,), (M,), (2, 1), (2, M)])
+def test_a_physical_value_is_the_stored_one_decoded_with_its_gradient(rollout, physical, stored, shape):
+    own = dict(rollout.step.named_parameters())[stored]
+    given = (own + 0.1 * noise(*shape, seed=5)).requires_grad_()
+    value = {E_NAME: torch.exp, NU_NAME: lambda x: 1.5 * x.sigmoid() - 1, "log_density": torch.exp}[stored](
+        given
+    )
+    by_stored, by_physical = rollout(moving(), {stored: given}), rollout(moving(), {physical: value})
+    assert torch.allclose(by_stored.positions, by_physical.positions, rtol=0, atol=1e-15)
+    slopes = [
+        torch.autograd.grad(s.positions.square().sum(), given, retain_graph=True)[0]
+        for s in (by_stored, by_physical)
+    ]
+    assert torch.allclose(*slopes, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["parameters", "controls"])
+def test_the_end_of_a_name_is_enough_where_it_is_the_only_one(rollout, kind):
+    value = torch.full((T, 1) if kind == "controls" else (1,), 2e5)
+    full = rollout(moving(), **{kind: {"forces.elastic.material.youngs_modulus": value}})
+    for name in ("youngs_modulus", "material.youngs_modulus"):
+        assert same(rollout(moving(), **{kind: {name: value}}), full)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("youngs_modulus", -1.0), ("poissons_ratio", 0.6), ("density", 0.0)]
+)
+def test_a_physical_value_out_of_its_range_is_refused_by_name(rollout, name, value):
+    with pytest.raises(ValueError, match=rf"{name} must .*, got {value:g}"):
+        rollout(moving(), {name: torch.tensor([[1e-1], [value]])})
+
+
+def test_a_quantity_is_given_once(rollout):
+    both = {"youngs_modulus": torch.tensor([1e5]), E_NAME: torch.tensor([11.0])}
+    with pytest.raises(ValueError, match=rf"youngs_modulus' is given twice, the second time as '{E_NAME}'"):
+        rollout(moving(), both)
+    with pytest.raises(ValueError, match="youngs_modulus' is given in parameters and in controls"):
+        rollout(moving(), {"youngs_modulus": torch.tensor([1e5])}, {E_NAME: torch.full((T, 1), 11.0)})
 
 
 def test_another_dtype_is_refused_with_both_named_and_the_remedy(rollout):

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import torch
+from support.materials import MATERIALS
 from support.scenes import (
     DAMPING_NAME,
     E_NAME,
     LOAD_NAME,
-    MATERIALS,
     NU_NAME,
     Tether,
     Wind,

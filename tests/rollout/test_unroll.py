@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from simlayer import RolloutModule, State
 from simlayer.errors import SimulationError
-from simlayer.rollout.inputs import read_call
-from simlayer.rollout.unroll import advance_function, bytes_kept
+from simlayer.rollout.inputs import read_inputs
+from simlayer.rollout.unroll import Carry, advance_function, bytes_kept
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -113,8 +113,10 @@ def test_the_estimate_that_decides_on_checkpointing_is_what_a_rollout_keeps(inpu
     step, num_steps = beam(), 20
     state, parameters = inputs()
     rollout = RolloutModule(step, num_steps, checkpoint="none", validate=False)
-    call = read_call(step, num_steps, state, parameters, None)
-    estimate = bytes_kept(call, advance_function(step, call, None)) * num_steps * step.substeps
+    given = read_inputs(step, num_steps, state, parameters, None)
+    start = Carry(given.state)
+    kept = bytes_kept(given, start, advance_function(step, given, start, None))
+    estimate = kept * num_steps * step.substeps
     with Made() as made:
         end = rollout(state, parameters)
     held = made.held()

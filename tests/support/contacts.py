@@ -43,7 +43,7 @@ def _forces(name: str, dtype: torch.dtype) -> dict:
 
 
 def dropped(name: str = "half-space", kind: type[Step] = SymplecticEuler, **options) -> Step:
-    """A soft block in the air above an obstacle; tracing its laws takes a second, copying them none."""
+    """A soft block in the air above an obstacle; tracing its forces takes a second, copying them none."""
     forces = copy.deepcopy(_forces(name, torch.get_default_dtype()))
     return kind(block(), forces, **({"dt": 4e-4, "gravity": (0.0, 0.0, -9.81)} | options))
 

@@ -1,4 +1,4 @@
-"""The laws that the contracts of materials and of elastic forces run over; a newcomer adds a line."""
+"""The materials that all tests of materials run over; a new one joins `MATERIALS` by one line."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -17,12 +17,12 @@ from simlayer import (
     StableNeoHookean,
     StVenantKirchhoff,
 )
-from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.forces.elastic import _trace_law
+from simlayer.forces.elastic import traced_energy_density
+from simlayer.forces.module_energy import ModuleEnergy
 
 
 class Exponential(Material):
-    """A law as a user writes it, by its energy alone and with coefficients of its own; it stiffens."""
+    """A material as a user writes it, by its energy alone and with coefficients of its own; it stiffens."""
 
     shear_modulus = Quantity("Pa", over="cells", positive=True)
     lame = Quantity("Pa", over="cells")
@@ -53,20 +53,23 @@ def lame(E, nu):
     return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
 
 
-# From Young's modulus and Poisson's ratio, which fix what each law does at small strain.
-LAWS = {
-    "stable Neo-Hookean": StableNeoHookean,
-    "stable Neo-Hookean without logarithm": partial(StableNeoHookean, logarithm=False),
-    "Neo-Hookean": NeoHookean,
-    "Neo-Hookean without range": partial(NeoHookean, range=None),
-    "St. Venant-Kirchhoff": StVenantKirchhoff,
-    "corotated": Corotated,
-    "linear": LinearElastic,
-    "Mooney-Rivlin": mooney_rivlin,
-    "Mooney-Rivlin without range": partial(mooney_rivlin, range=None),
+# From Young's modulus and Poisson's ratio, which fix what each material does at small strain.
+MATERIALS = {
+    "StableNeoHookean": StableNeoHookean,
+    "StableNeoHookean without logarithm": partial(StableNeoHookean, logarithm=False),
+    "NeoHookean": NeoHookean,
+    "StVenantKirchhoff": StVenantKirchhoff,
+    "Corotated": Corotated,
+    "LinearElastic": LinearElastic,
+    "MooneyRivlin": mooney_rivlin,
     "written by a user": exponential,
 }
-ROTATION_INVARIANT = [name for name in LAWS if name != "linear"]
+ROTATION_INVARIANT = [name for name in MATERIALS if name != "LinearElastic"]
+# Inside its range a material is the one without, so that only tests of materials ask for these too.
+WITHOUT_RANGE = {
+    "NeoHookean": partial(NeoHookean, range=None),
+    "MooneyRivlin": partial(mooney_rivlin, range=None),
+}
 
 
 Build = Callable[..., Material]
@@ -74,17 +77,16 @@ Build = Callable[..., Material]
 
 def traced(
     build: Build, E: float | Tensor = 1.0, nu: float | Tensor = 0.3
-) -> tuple[PointwiseEnergy, list[Tensor]]:
-    """The law as a force evaluates it, and the values that it reads."""
-    law, names = _traced(build, torch.get_default_dtype())
-    material = build(E, nu)
-    return law, [getattr(material, name) for name in names]
+) -> tuple[ModuleEnergy, list[Tensor]]:
+    """The energy density of a material as a force evaluates it, and the values that it reads."""
+    density = _traced(build, torch.get_default_dtype())
+    return density, density.coefficients(build(E, nu))
 
 
 @cache
-def _traced(build: Build, dtype: torch.dtype) -> tuple[PointwiseEnergy, tuple[str, ...]]:
+def _traced(build: Build, dtype: torch.dtype) -> ModuleEnergy:
     # Once for all tests, with coefficients that none of them uses: tracing takes up to two seconds.
-    return _trace_law(build(7.0, 0.1))
+    return traced_energy_density(build(7.0, 0.1))
 
 
 def matrix(A: Tensor) -> Matrix3:

@@ -1,4 +1,4 @@
-"""Small scenes that the tests of steps and rollouts share, and the laws and forces that a user might write.
+"""Small scenes that the tests of steps and rollouts share, and the forces that a user might write.
 
 Everything is built in torch's default dtype; most tests use the fixture `float64`.
 """
@@ -10,22 +10,16 @@ import torch
 from torch import Tensor
 
 from simlayer import (
-    Corotated,
     ElasticForce,
     Force,
-    LinearElastic,
     MassDamping,
     Material,
-    Matrix3,
     Mesh,
-    MooneyRivlin,
-    NeoHookean,
     NodalLoad,
     Potential,
     Quantity,
     StableNeoHookean,
     State,
-    StVenantKirchhoff,
     SymplecticEuler,
     box_mesh,
 )
@@ -40,22 +34,6 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     """Normal numbers, the same in every run and precision."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(torch.get_default_dtype())
-
-
-class FungLike(Material):
-    """A law that a user writes: an exponential of the first invariant, given by its energy alone."""
-
-    shear_modulus = Quantity("Pa", over="cells", positive=True)
-    bulk_modulus = Quantity("Pa", over="cells", positive=True)
-
-    def __init__(self, shear_modulus: float | Tensor, bulk_modulus: float | Tensor) -> None:
-        super().__init__()
-        self.shear_modulus, self.bulk_modulus = shear_modulus, bulk_modulus
-
-    def energy_density(self, F: Matrix3) -> Tensor:
-        J = F.det()
-        isochoric = 0.5 * self.shear_modulus * (torch.exp(F.inner(F) - 3) - 1 - 2 * (J - 1))
-        return isochoric + 0.5 * self.bulk_modulus * (J - 1) ** 2
 
 
 class Tether(Potential):
@@ -85,18 +63,6 @@ class Wind(Force):
         return self.gain * torch.tanh(state.velocities)
 
 
-MATERIALS = {
-    "StableNeoHookean": lambda E, nu: StableNeoHookean(E, nu),
-    "StableNeoHookean without logarithm": lambda E, nu: StableNeoHookean(E, nu, logarithm=False),
-    "NeoHookean": lambda E, nu: NeoHookean(E, nu),
-    "StVenantKirchhoff": lambda E, nu: StVenantKirchhoff(E, nu),
-    "Corotated": lambda E, nu: Corotated(E, nu),
-    "Linear": lambda E, nu: LinearElastic(E, nu),
-    "MooneyRivlin": lambda E, nu: MooneyRivlin(E / 8, E / 10, E / (3 * (1 - 2 * nu))),
-    "written by a user": lambda E, nu: FungLike(E / 3, E),
-}
-
-
 @functools.cache
 def _soft_elasticity(cells: tuple[int, int, int], dtype: torch.dtype) -> ElasticForce:
     return ElasticForce(_box(cells), StableNeoHookean(1e5, 0.4))
@@ -107,7 +73,7 @@ def _box(cells: tuple[int, int, int]) -> Mesh:
 
 
 def _elasticity(cells: tuple[int, int, int], material: Material | None, quantities: dict) -> ElasticForce:
-    # Tracing a law takes most of a second, copying it none.
+    # Tracing a material takes most of a second, copying it none.
     if material is None:
         force = copy.deepcopy(_soft_elasticity(cells, torch.get_default_dtype()))
     else:

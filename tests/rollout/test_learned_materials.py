@@ -1,4 +1,4 @@
-"""Laws with a network inside: their weights are learned through the rollout like any quantity."""
+"""Materials with a network inside: their weights are learned through the rollout like any quantity."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from simlayer import (
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-class LearnedLaw(Material):
-    """A known law and a small network's correction to it, in invariants."""
+class Learned(Material):
+    """A known material and a small network's correction to it, in invariants."""
 
     stiffness = Quantity("Pa", over="cells", positive=True)
 
@@ -68,15 +68,15 @@ def beam(
 @pytest.mark.parametrize("compile", [False, "aot_eager"])
 @pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("per_cell", [False, True])
-def test_weights_of_a_law_have_the_gradient_of_central_differences(compile, batch, per_cell):
-    material = LearnedLaw(torch.full((12,), 1e4) if per_cell else 1e4)
+def test_weights_of_a_material_have_the_gradient_of_central_differences(compile, batch, per_cell):
+    material = Learned(torch.full((12,), 1e4) if per_cell else 1e4)
     rollout, state = beam(material, compile=compile, batch=batch)
     check_slopes(rollout, state, [*material.parameters(), *rollout.step.forces["springs"].parameters()])
 
 
 @pytest.mark.parametrize("compile", [False, "aot_eager"])
 def test_weights_in_two_places_have_the_gradient_of_both(compile):
-    material = LearnedLaw(1e4)
+    material = Learned(1e4)
     first, last = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     last.weight = first.weight
     material.network = nn.Sequential(first, nn.Softplus(), last, nn.Softplus(), nn.Linear(2, 1))
@@ -106,11 +106,11 @@ def check_slopes(rollout: RolloutModule, state: State, parameters: list[nn.Param
         assert (above - below) / (2 * step) == pytest.approx(slope, rel=1e-5, abs=1e-11)
 
 
-def test_compiled_gradients_of_a_learned_law_equal_eager_ones():
+def test_compiled_gradients_of_a_learned_material_equal_eager_ones():
     gradients = []
     for compile in (False, "aot_eager"):
         torch.manual_seed(1)
-        rollout, state = beam(LearnedLaw(1e4), compile=compile, batch=(3,))
+        rollout, state = beam(Learned(1e4), compile=compile, batch=(3,))
         rollout.requires_grad_(True)
         rollout(state).positions.square().sum().backward()
         gradients.append([parameter.grad for parameter in rollout.parameters()])
@@ -119,7 +119,7 @@ def test_compiled_gradients_of_a_learned_law_equal_eager_ones():
 
 
 def test_weights_may_be_supplied_for_one_call():
-    material = LearnedLaw(1e4)
+    material = Learned(1e4)
     rollout, state = beam(material, compile=False)
     name = "forces.elastic.material.network.0.weight"
     other = torch.randn_like(material.network[0].weight, requires_grad=True)

@@ -1,0 +1,91 @@
+"""A pointwise energy of a module: traced once, with the values that it reads found anew for every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.fem.fields import cells_first
+from simlayer.quantities.named import NamedTensors
+
+
+class ModuleEnergy(PointwiseEnergy):
+    """A traced energy whose coefficients are the quantities, derived values and weights of a module.
+
+    It keeps no reference to the module: what it reads from one, it finds in any other of the same kind.
+
+    Args:
+        module: whose values the energy reads by their names, as 0-d tensors; weights of networks whole.
+        energy: maps the 0-d tensors of `given` and `arguments` to a 0-d tensor by elementwise operations.
+        arguments: a generic point to trace at; derivatives are with respect to these.
+        given: values to trace with of further inputs, which follow the module's coefficients. Each is read.
+        components: whether the last axis of the module's values runs over components, which the energy reads
+            as a tuple, and not over cells.
+
+    Attributes:
+        reads: the names of what the energy reads of the module, each with the index of a component or None.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        energy: Callable[..., Tensor],
+        arguments: Sequence[float],
+        *,
+        given: Sequence[float] = (),
+        components: bool = False,
+    ) -> None:
+        named = NamedTensors(module)
+        weights, values = named.weights, named.values()
+        parts = [
+            (name, component, part)
+            for name, value in values.items()
+            for component, part in ([(None, value)] if name in weights else _parts(value, components))
+        ]
+        examples = [part for _, _, part in parts]
+
+        def bound_energy(coefficients: tuple[Tensor, ...], point: tuple[Tensor, ...]) -> Tensor:
+            own: dict[str, tuple[Tensor, ...]] = dict.fromkeys(values, ())
+            for (name, _, _), value in zip(parts, coefficients, strict=False):
+                own[name] += (value,)
+            with named.substituted({name: v[0] if len(v) == 1 else v for name, v in own.items()}):
+                return energy(*coefficients[len(parts) :], *point)
+
+        like = [torch.empty(()), *examples][-1]
+        others, point = ([like.new_tensor(x) for x in numbers] for numbers in (given, arguments))
+        super().__init__(bound_energy, [*examples, *others], point, shared=len(weights))
+        self.reads = tuple(parts[index][:2] for index in self.used if index < len(parts))
+
+    def coefficients(
+        self, module: nn.Module, batch_axes: int | None = None, *, regions: Int[Tensor, "M"] | None = None
+    ) -> list[Tensor]:
+        """Return what the energy reads of a module, aligned with fields over cells, points or samples.
+
+        Weights are whole, components `(*batch)`, and other values `()` or `(M or 1, *batch or 1)`.
+
+        Args:
+            module: of the kind that was traced.
+            batch_axes: how many the fields have; as many as the values themselves by default.
+            regions: the region of each cell, for values over regions.
+        """
+        found = [attrgetter(name)(module) for name, _ in self.reads]
+        weights, values = found[: self.shared], found[self.shared :]
+        if batch_axes is None:
+            batch_axes = max([0, *(value.ndim - 1 for value in values)])
+        fields = [cells_first(value, batch_axes, regions=regions) for value in values]
+        return weights + [
+            field if component is None else field[component]
+            for field, (_, component) in zip(fields, self.reads[self.shared :], strict=True)
+        ]
+
+
+def _parts(value: Tensor, components: bool) -> list[tuple[int | None, Tensor]]:
+    """The components of a value, or one of its values over cells, each as a 0-d tensor."""
+    if components and value.ndim and value.shape[-1] > 1:
+        return [*enumerate(value.reshape(-1, value.shape[-1])[0])]
+    return [(None, value.flatten()[0])]

@@ -1,0 +1,87 @@
+"""Modules with physical quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from simlayer.quantities.quantity import Quantity, check_own_axes, derived_quantity
+
+
+class PhysicalModule(nn.Module):
+    """A module with physical quantities.
+
+    Attributes:
+        derives_from: the children whose quantities enter its derived quantities.
+        substitutes: what takes the place of its quantities and derived quantities, by their names: empty,
+            except while `NamedTensors.substituted` supplies values for a call. Where a function is traced
+            on scalars, a vector may be the tuple of its components.
+    """
+
+    derives_from: ClassVar[tuple[str, ...]] = ()
+    _quantities: ClassVar[dict[str, Quantity]] = {}
+    _derived: ClassVar[dict[str, derived_quantity]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.substitutes: dict[str, Any] = {}
+        self._extents: dict[str, int] = {"components": 3}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+        cls._quantities = {n: member for n, member in members.items() if isinstance(member, Quantity)}
+        cls._derived = {n: member for n, member in members.items() if isinstance(member, derived_quantity)}
+
+    @classmethod
+    def quantities(cls) -> dict[str, Quantity]:
+        """Return the declared quantities by physical name."""
+        return cls._quantities
+
+    @classmethod
+    def derived_names(cls) -> tuple[str, ...]:
+        """Return the names of the derived quantities."""
+        return tuple(cls._derived)
+
+    @classmethod
+    def own_axes(cls) -> dict[str, int]:
+        """Return how many trailing axes of each quantity and derived quantity are its own, by name."""
+        return {name: member.own_axes for name, member in (cls._quantities | cls._derived).items()}
+
+    @property
+    def extents(self) -> Mapping[str, int]:
+        """The number of cells (or regions), vertices and components, as far as they are known."""
+        return self._extents
+
+    def set_extents(self, **extents: int) -> None:
+        """Set the number of cells (or regions) and of vertices, unless they were set before.
+
+        Raises:
+            ValueError: if the last axis of a quantity does not fit.
+        """
+        self._extents = extents | self._extents
+        for quantity in self.quantities().values():
+            check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        declared = getattr(type(self), name, None)
+        if isinstance(declared, Quantity):  # before nn.Module takes the name for that of a parameter
+            declared.__set__(self, value)
+        else:
+            super().__setattr__(name, value)
+
+    def extra_repr(self) -> str:
+        return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
+
+
+def describe(module: PhysicalModule, quantity: Quantity, *, prefix: str = "") -> str:
+    """Return one line with a quantity's name, value or range, unit, shape, storage, and if it is trained."""
+    stored = quantity.stored(module)
+    value: Tensor = quantity.decode(stored.detach())
+    low, high = value.min().item(), value.max().item()
+    text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    storage = f", stored as {quantity.stored_name}" if quantity.stored_name != quantity.name else ""
+    trained = ", trainable" if stored.requires_grad else ""
+    return f"{prefix}{quantity.name} = {text} {quantity.unit}, shape {tuple(value.shape)}{storage}{trained}"
