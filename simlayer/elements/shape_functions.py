@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Point = tuple[float, ...]
+ReferencePoint = tuple[float, ...]
 Exponents = tuple[tuple[int, ...], ...]
 
 
@@ -23,7 +23,7 @@ class ShapeFunctions:
         powers: of the coordinates in each of the C monomials.
     """
 
-    nodes: tuple[Point, ...]
+    nodes: tuple[ReferencePoint, ...]
     powers: Exponents
 
     def functions(self, points: Float[Tensor, "P d"]) -> Float[Tensor, "P C"]:

@@ -17,7 +17,12 @@ from simlayer.elements.quadrature import (
     QuadratureRule,
     gauss,
 )
-from simlayer.elements.shape_functions import Point, ShapeFunctions, serendipity_powers, simplex_powers
+from simlayer.elements.shape_functions import (
+    ReferencePoint,
+    ShapeFunctions,
+    serendipity_powers,
+    simplex_powers,
+)
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -99,11 +104,11 @@ def element_of(cells: Int[Tensor, "M C"]) -> ElementType:
     return BY_NODES[cells.shape[1]]
 
 
-def _middle(a: Point, b: Point) -> Point:
+def _middle(a: ReferencePoint, b: ReferencePoint) -> ReferencePoint:
     return tuple((x + y) / 2 for x, y in zip(a, b, strict=True))
 
 
-def _nodes(corners: tuple[Point, ...], edges: Rows, degree: int) -> tuple[Point, ...]:
+def _nodes(corners: tuple[ReferencePoint, ...], edges: Rows, degree: int) -> tuple[ReferencePoint, ...]:
     return corners + tuple(_middle(corners[a], corners[b]) for a, b in edges) * (degree == 2)
 
 
@@ -111,11 +116,16 @@ def _cycle(face: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(face, face[1:] + face[:1], strict=True))
 
 
-_LINE: tuple[Point, ...] = ((0.0,), (1.0,))
-_TRIANGLE: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-_SQUARE: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
-_TETRAHEDRON: tuple[Point, ...] = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-_CUBE: tuple[Point, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
+_LINE: tuple[ReferencePoint, ...] = ((0.0,), (1.0,))
+_TRIANGLE: tuple[ReferencePoint, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+_SQUARE: tuple[ReferencePoint, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+_TETRAHEDRON: tuple[ReferencePoint, ...] = (
+    (0.0, 0.0, 0.0),
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+)
+_CUBE: tuple[ReferencePoint, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
 
 _TETRAHEDRON_EDGES: Rows = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))
 _CUBE_EDGES: Rows = (
@@ -133,7 +143,7 @@ _FACE_TRIANGLES: dict[int, Rows] = {
 }
 
 
-def _facet(corners: tuple[Point, ...], degree: int, rule: QuadratureRule) -> Facet:
+def _facet(corners: tuple[ReferencePoint, ...], degree: int, rule: QuadratureRule) -> Facet:
     dimension = len(corners[0])
     sides = tuple(_cycle(tuple(range(len(corners))))) if dimension == 2 else ((0, 1),)
     nodes = _nodes(corners, sides, degree)

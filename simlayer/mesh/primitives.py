@@ -42,15 +42,12 @@ def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
     Each walks from one end of the diagonal to the other along the three axes, in one of the six orders. All
     boxes are cut alike, so opposite faces carry the same diagonal and neighbours fit (H. W. Kuhn 1960).
     """
-    nx, ny, nz = cells
-    strides = ((ny + 1) * (nz + 1), nz + 1, 1)
-    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
-    lowest = (boxes * torch.tensor(strides)).sum(1)
+    lowest, strides = _lowest_corners(cells)
     paths = []
     for order in permutations(range(3)):
         corners = [0]
         for axis in order:
-            corners.append(corners[-1] + strides[axis])
+            corners.append(corners[-1] + int(strides[axis]))
         # An odd order of the axes is left-handed: swapping two corners makes its volume positive.
         odd = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
         paths.append([corners[0], corners[2], corners[1], corners[3]] if odd else corners)
@@ -59,11 +56,15 @@ def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
 
 def hexahedra(cells: Sequence[int]) -> Int[Tensor, "M 8"]:
     """Return the boxes as hexahedra, with corners in the order of VTK."""
-    nx, ny, nz = cells
+    lowest, strides = _lowest_corners(cells)
+    return lowest[:, None] + torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long() @ strides
+
+
+def _lowest_corners(cells: Sequence[int]) -> tuple[Int[Tensor, "B"], Int[Tensor, "3"]]:
+    """The lowest corner of each box, and what a step along each axis adds to the index of a corner."""
+    _, ny, nz = cells
     strides = torch.tensor(((ny + 1) * (nz + 1), nz + 1, 1))
-    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
-    corners = torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long()
-    return (boxes @ strides)[:, None] + corners @ strides
+    return torch.cartesian_prod(*map(torch.arange, cells)) @ strides, strides
 
 
 def box_cells(
