@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ReferencePoint = tuple[float, ...]
+Node = tuple[float, ...]
 Exponents = tuple[tuple[int, ...], ...]
 
 
@@ -23,7 +23,7 @@ class ShapeFunctions:
         powers: of the coordinates in each of the C monomials.
     """
 
-    nodes: tuple[ReferencePoint, ...]
+    nodes: tuple[Node, ...]
     powers: Exponents
 
     def functions(self, points: Float[Tensor, "P d"]) -> Float[Tensor, "P C"]:

@@ -17,12 +17,7 @@ from simlayer.elements.quadrature import (
     QuadratureRule,
     gauss,
 )
-from simlayer.elements.shape_functions import (
-    ReferencePoint,
-    ShapeFunctions,
-    serendipity_powers,
-    simplex_powers,
-)
+from simlayer.elements.shape_functions import Node, ShapeFunctions, serendipity_powers, simplex_powers
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -48,8 +43,7 @@ class ElementType:
         shape: shape functions of all C nodes; the corners come first, then the middles of the edges.
         linear: shape functions of the corners alone.
         edges: nodes of each edge: its two ends, then its middle, if it is a node.
-        faces: nodes of each face: corners, anticlockwise from outside, then the middles of its sides in that
-            order.
+        faces: nodes of each face: corners, anticlockwise from outside, then the middles of its sides.
         rule: for the stiffness.
         mass_rule: exact for the volume, and for products of two shape functions where edges are straight.
         reduced_rule: for the stiffness, with fewer points: softer, and zero for some motions of a lone cell.
@@ -104,11 +98,11 @@ def element_of(cells: Int[Tensor, "M C"]) -> ElementType:
     return BY_NODES[cells.shape[1]]
 
 
-def _middle(a: ReferencePoint, b: ReferencePoint) -> ReferencePoint:
+def _middle(a: Node, b: Node) -> Node:
     return tuple((x + y) / 2 for x, y in zip(a, b, strict=True))
 
 
-def _nodes(corners: tuple[ReferencePoint, ...], edges: Rows, degree: int) -> tuple[ReferencePoint, ...]:
+def _nodes(corners: tuple[Node, ...], edges: Rows, degree: int) -> tuple[Node, ...]:
     return corners + tuple(_middle(corners[a], corners[b]) for a, b in edges) * (degree == 2)
 
 
@@ -116,16 +110,11 @@ def _cycle(face: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(face, face[1:] + face[:1], strict=True))
 
 
-_LINE: tuple[ReferencePoint, ...] = ((0.0,), (1.0,))
-_TRIANGLE: tuple[ReferencePoint, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-_SQUARE: tuple[ReferencePoint, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
-_TETRAHEDRON: tuple[ReferencePoint, ...] = (
-    (0.0, 0.0, 0.0),
-    (1.0, 0.0, 0.0),
-    (0.0, 1.0, 0.0),
-    (0.0, 0.0, 1.0),
-)
-_CUBE: tuple[ReferencePoint, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
+_LINE: tuple[Node, ...] = ((0.0,), (1.0,))
+_TRIANGLE: tuple[Node, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+_SQUARE: tuple[Node, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+_TETRAHEDRON: tuple[Node, ...] = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+_CUBE: tuple[Node, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
 
 _TETRAHEDRON_EDGES: Rows = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))
 _CUBE_EDGES: Rows = (
@@ -143,7 +132,7 @@ _FACE_TRIANGLES: dict[int, Rows] = {
 }
 
 
-def _facet(corners: tuple[ReferencePoint, ...], degree: int, rule: QuadratureRule) -> Facet:
+def _facet(corners: tuple[Node, ...], degree: int, rule: QuadratureRule) -> Facet:
     dimension = len(corners[0])
     sides = tuple(_cycle(tuple(range(len(corners))))) if dimension == 2 else ((0, 1),)
     nodes = _nodes(corners, sides, degree)

@@ -8,24 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.fem.gather import CellNodes
-from simlayer.fem.gradient_kernels import GradientKernels
+from simlayer.fem.gradient_kernels import GradientKernels, ShapeGradients
 from simlayer.linalg.matrix3 import Matrix3
 
 
 class GradientOperator(NamedTuple):
-    """A linear map from vectors on vertices to a matrix in every cell: the gradient times a weight.
+    """A linear map from vectors on vertices to a matrix in every cell: the gradient times a weight."""
 
-    Attributes:
-        nodes: the vertices of the cells.
-        gradients: of the shape functions of all nodes but the first, `(C - 1, 3, Q?, M)`.
-        weights: `(Q?, M)`, or None for one.
-        kernels: how the map and its adjoint are computed.
-    """
-
-    nodes: CellNodes
-    gradients: Tensor
-    weights: Tensor | None
+    shape: ShapeGradients
     kernels: GradientKernels
 
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Matrix3:
@@ -47,7 +37,7 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def forward(operator: GradientOperator, vectors: Tensor) -> tuple[Tensor, ...]:
-        return operator.kernels.gradient(*operator[:3], vectors.movedim((-1, -2), (0, 1)))
+        return operator.kernels.gradient(operator.shape, vectors.movedim((-1, -2), (0, 1)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -69,7 +59,7 @@ class _Divergence(torch.autograd.Function):
 
     @staticmethod
     def forward(operator: GradientOperator, *field: Tensor) -> Tensor:
-        return operator.kernels.divergence(*operator[:3], field).movedim((0, 1), (-1, -2))
+        return operator.kernels.divergence(operator.shape, field).movedim((0, 1), (-1, -2))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
