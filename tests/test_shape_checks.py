@@ -14,9 +14,7 @@ FILES = sorted(Path(simlayer.__file__).parent.rglob("*.py"))
 
 
 @pytest.fixture
-def force(shape_checks):
-    if not shape_checks:
-        pytest.skip("this run has no runtime shape checks")
+def force():
     return ElasticForce(box_mesh(cells=(1, 1, 1)), LinearElastic(1.0, 0.3))
 
 

@@ -60,9 +60,8 @@ class ElasticForce(Potential):
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
         self.energy_density = traced_energy_density(material)
-        self.register_buffer(
-            "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
-        )
+        bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
+        self.register_buffer("rest_bounds", bounds, persistent=False)
 
     @classmethod
     def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
@@ -74,8 +73,9 @@ class ElasticForce(Potential):
         return self.elements.integrate(self.energy_density.value(self._coefficients(positions), F))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        values = self._coefficients(state.positions)
-        return stress_forces(self.energy_density, self.elements, values, state.positions)
+        return stress_forces(
+            self.energy_density, self.elements, self._coefficients(state.positions), state.positions
+        )
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]

@@ -57,9 +57,8 @@ class KelvinVoigt(RatePotential):
         )
         self.set_extents(cells=len(mesh.cells))
         self.traced_density = self._trace()
-        self.register_buffer(
-            "rest_bounds", torch.stack(self.elements.rest_eigenvalue_bounds()), persistent=False
-        )
+        bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
+        self.register_buffer("rest_bounds", bounds, persistent=False)
 
     def dissipation_density(self, F: Matrix3, rate: Matrix3) -> Tensor:
         """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""

@@ -57,7 +57,7 @@ def write_frames(
         frame = meshio.Mesh(
             nodes[index].numpy(), [(MESHIO_NAMES[mesh.element], corners)], point_data, cell_data
         )
-        _write_frame(folder / name, frame)
+        frame.write(folder / name, file_format="vtu")
     _write_list(path, moments, [f"{folder.name}/{name}" for name in names])
     return path
 
@@ -129,10 +129,6 @@ def _file_cells(mesh: Mesh) -> Int[Tensor, "M C"]:
 def _escaped(name: str) -> str:
     # meshio writes names into the XML as they are, in whatever encoding the machine prefers.
     return escape(name, {'"': "&quot;"}).encode("ascii", "xmlcharrefreplace").decode()
-
-
-def _write_frame(path: Path, frame: meshio.Mesh) -> None:
-    frame.write(path, file_format="vtu")
 
 
 def _write_list(path: Path, moments: list[float], names: list[str]) -> None:

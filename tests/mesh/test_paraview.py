@@ -12,7 +12,6 @@ from jaxtyping import TypeCheckError
 from support.mesh_files import solid
 from support.meshes import ELEMENTS
 
-from simlayer.mesh import paraview
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import box_mesh
@@ -149,10 +148,10 @@ def test_a_crash_leaves_no_list_of_frames_behind(tmp_path, mesh, monkeypatch):
     path = write_frames(tmp_path / "m.pvd", mesh, mesh.vertices.repeat(2, 1, 1))
     assert path.exists()
 
-    def crash(*_):
+    def crash(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(paraview, "_write_frame", crash)
+    monkeypatch.setattr(meshio.Mesh, "write", crash)
     with pytest.raises(OSError, match="disk full"):
         write_frames(path, mesh, mesh.vertices.repeat(2, 1, 1))
     assert not list(tmp_path.glob("m.pvd*"))
