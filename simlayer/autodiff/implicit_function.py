@@ -23,7 +23,7 @@ class ImplicitFunction(ABC):
 
     @abstractmethod
     def find(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
-        """Return the positions."""
+        """Return positions where the residual is zero."""
 
     @abstractmethod
     def residual(self, positions: Float[Tensor, "*batch N 3"], *inputs: Tensor) -> Tensor:

@@ -200,7 +200,7 @@ def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[int, ...]:
-    """Which coefficients the energy depends on."""
+    """Return the indices of the coefficients that the energy depends on."""
     count = len(coefficients)
     graph = trace(lambda *tensors: energy(tensors[:count], tensors[count:]), *coefficients, *arguments)
     return tuple(index for index in inputs_read(graph) if index < count)

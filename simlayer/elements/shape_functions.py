@@ -58,7 +58,7 @@ def simplex_powers(dimension: int, degree: int) -> Exponents:
 
 
 def serendipity_powers(dimension: int, degree: int) -> Exponents:
-    """Return the powers of all monomials up to a degree, 1 or 2, that first powers do not count towards.
+    """Return the powers of all monomials up to a degree (1 or 2) in which first powers do not count.
 
     Arnold, Awanou 2011, "The serendipity family of finite elements"; for degree 1 they are multilinear.
     """

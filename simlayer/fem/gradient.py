@@ -19,13 +19,13 @@ class GradientOperator(NamedTuple):
     kernels: GradientKernels
 
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Matrix3:
-        """Apply the map."""
+        """Return the weighted gradient of vectors in every cell."""
         # Where nothing is recorded, a node of the graph would only cost time.
         run = _Gradient.apply if torch.is_grad_enabled() else _Gradient.forward
         return Matrix3(*run(self, vectors))
 
     def divergence(self, field: Matrix3) -> Float[Tensor, "*batch N 3"]:
-        """Apply the adjoint of the map."""
+        """Return the adjoint of the map for a matrix in every cell."""
         run = _Divergence.apply if torch.is_grad_enabled() else _Divergence.forward
         return run(self, *field)
 

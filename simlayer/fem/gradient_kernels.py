@@ -32,7 +32,7 @@ class ShapeGradients(NamedTuple):
 
     @property
     def has_points(self) -> bool:
-        """Whether there is an axis Q."""
+        """Whether cells have several quadrature points."""
         return self.gradients.ndim == 4
 
     def over_batch(self, batch_axes: int) -> tuple[Tensor, Tensor | None]:

@@ -12,7 +12,7 @@ from simlayer.mesh.mesh import Mesh
 def vertex_indices(
     mesh: Mesh, vertices: Tensor | str, *, name: str, alternative: str = ""
 ) -> Int[Tensor, "_"]:
-    """Return different vertices of a mesh, ascending: a vertex set by its name, indices, or a mask `(N,)`.
+    """Return selected vertices, ascending: a vertex set by its name, indices, or a mask `(N,)`.
 
     Raises:
         ValueError: naming `name`, and an `alternative` of the caller's own, if they are none of these, or no

@@ -33,7 +33,7 @@ class SourceNumbering(NamedTuple):
 
 
 def offenders(bad: Bool[Tensor, "K"], numbers: Int[Tensor, "K"]) -> str:
-    """Return how many there are, and the first numbers: "7 of 540: [3, 4, 5, 6, 8] and 2 more"."""
+    """Return how many are bad, and their first numbers: "7 of 540: [3, 4, 5, 6, 8] and 2 more"."""
     found = numbers[bad].sort().values.tolist()
     return f"{len(found)} of {len(numbers)}: {listed(found)}"
 
@@ -186,7 +186,7 @@ def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Sour
 
 
 def check_used(cells: Int[Tensor, "M C"], numbering: SourceNumbering) -> None:
-    """Check that every vertex has a cell, without which it has no mass, and a step would divide by that."""
+    """Check that every vertex belongs to a cell: without mass, a step would divide by zero."""
     unused = torch.ones(len(numbering.vertices), dtype=torch.bool, device=cells.device)
     unused[cells] = False
     if unused.any():
