@@ -23,7 +23,7 @@ from simlayer.identification.history import History
 from simlayer.identification.losses import residual
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import summary, taking
-from simlayer.mesh.reading import write_frames
+from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
 
 FRAMES = 40

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import cells_first
+from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
 
 # Tracing takes seconds, so that bodies of one material share what was traced.
