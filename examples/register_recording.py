@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from simlayer import ObservationError
-from simlayer.motion_capture.recording import read_recording
+from simlayer.motion_capture.reading import read_recording
 from simlayer.motion_capture.registration import register
 
 # [m]; the body is x in [-0.1, 0], y and z in [0, 0.03]. Three on stand-offs at the tip, three at the clamp.

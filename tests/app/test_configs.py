@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simlayer.app.main import configs, main
-from simlayer.app.overrides import checked
+from simlayer.app.main import main
+from simlayer.app.overrides import compose_arguments
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = sorted(
@@ -31,7 +31,7 @@ BESIDE = {
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group, option):
-    config, _ = checked([f"{group}={option}", *BESIDE.get((group, option), [])], configs())
+    config, _ = compose_arguments([f"{group}={option}", *BESIDE.get((group, option), [])])
     assert config is not None
     # Interpolations that lead nowhere show when they are resolved.
     for key in config:
@@ -120,7 +120,7 @@ def test_an_experiment_of_ones_own_is_found_in_ones_own_folder(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/own.yaml").write_text("# @package _global_\nname: own\n")
-    config, arguments = checked(["experiment=own", "--config-dir", "mine"], configs())
+    config, arguments = compose_arguments(["experiment=own", "--config-dir", "mine"])
     assert config is not None
     assert config.name == "own"
     assert arguments[-1] == "experiment=own"
@@ -132,7 +132,7 @@ def test_the_sweep_overrides_what_there_is():
     for key, choice in sweep["parameters"].items():
         value = choice.get("value", choice.get("min", choice.get("values", [None])[0]))
         arguments.append(f"{key}={value}")
-    config, _ = checked(arguments, configs())
+    config, _ = compose_arguments(arguments)
     assert config is not None
     assert config.optimizer.lr == sweep["parameters"]["optimizer.lr"]["min"]
     assert sweep["metric"]["name"] == "loss"

@@ -162,7 +162,7 @@ def test_a_run_whose_folder_was_moved_still_knows_its_best_epoch():
 def test_a_folder_of_something_else_is_refused(folder):
     (folder / "outputs/test").mkdir(parents=True)
     (folder / "outputs/test/thesis.tex").touch()
-    assert "not the folder of a run" in failure("run_name=test")
+    assert "nor the folder of a run" in failure("run_name=test")
 
 
 def test_the_first_interrupt_ends_a_run_after_its_epoch_and_keeps_everything(monkeypatch, capsys):
@@ -272,7 +272,7 @@ def test_checked_gradients_fit_nothing_and_write_nothing(capsys):
         (["trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping"),
         (["dtype=float16"], "dtype must be float32 or float64"),
         (["trainable=[density]"], "no truth for density"),
-        (["trainer.devices=2", "optimizer=adam"], "can not be shared equally by 2 processes"),
+        (["trainer.devices=2", "optimizer=adam"], "cannot be shared equally by 2 processes"),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing_behind(arguments, message, folder):

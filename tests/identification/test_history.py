@@ -6,13 +6,13 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
-from support.observed import E, observed_beam, seen_scenes
+from support.observed import E, observed_beam, observed_scenes
 from torch.optim import Adam
 
 from simlayer.identification.history import History, relative_error
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification, scene_loader
-from simlayer.identification.unknowns import listed
+from simlayer.identification.unknowns import summarize
 
 pytestmark = [
     pytest.mark.usefixtures("float64"),
@@ -45,7 +45,7 @@ class Kept(Logger):
 
 def fit(*, epochs, history, logger=None, resumed=None):
     observed = observed_beam()
-    scenes = seen_scenes(observed, REFERENCE)
+    scenes = observed_scenes(observed, REFERENCE)
     model = ParameterIdentification(
         observed, trainable=[E, V], loss=PositionLoss(0.01), optimizer=lambda p: Adam(p, lr=0.05)
     )
@@ -112,7 +112,7 @@ def test_a_resumed_fit_has_a_whole_history(tmp_path):
     [(3.0, 3.0), ([3.0], 3.0), ([[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0, 6.0], 3.0)],
 )
 def test_a_few_numbers_are_listed_and_many_are_their_mean(value, expected):
-    assert listed(torch.tensor(value)) == expected
+    assert summarize(torch.tensor(value)) == expected
 
 
 @pytest.mark.parametrize(
