@@ -34,7 +34,7 @@ class MarkerPaths(Data):
         frame_rate: frames per second [Hz] of a twin, or of a recording without times.
         unit: unit of a recording; by default what its file says.
         window: the first frame to use, and the first frame after; by default all.
-        settled: whether the body is at rest: then the mean of all frames is compared with the simulation's end.
+        settled: whether the body is at rest, so that its mean position is compared with the simulation's end.
         registration: for a recording in the cameras' frame: `reference`, positions of markers on the body at
             rest by name [m], at least three, and `held`, the first frame in which the body is held still and
             the first frame after. By default the recording is in the body's frame.

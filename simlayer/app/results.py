@@ -24,15 +24,7 @@ def collect_results(
     loss: float,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return the results of a fit.
-
-    Args:
-        model: the model at the values found.
-        history: the history of the fit.
-        initial: the first guess of every unknown.
-        loss: the loss at the values found.
-        more: further entries.
-    """
+    """Return the results of a fit, given the model and the loss at the values found, and the first guess."""
     parameters = {}
     for unknown in model.unknowns:
         reference = history.reference.get(unknown.name)

@@ -30,11 +30,6 @@ class History(Callback):
         self.rows: list[dict[str, Any]] = []
         self._norms: dict[str, float] = {}
 
-    @property
-    def best(self) -> dict[str, Any]:
-        """The row of the epoch with the smallest loss; the first guess only counts without any epoch."""
-        return min(self.rows[1:] or self.rows, key=lambda row: row["loss"])
-
     def series(self, name: str) -> list[float]:
         """Return the mean of an unknown in every row."""
         return [torch.tensor(row["values"][name]).mean().item() for row in self.rows]

@@ -69,7 +69,7 @@ def test_the_first_guess_and_every_epoch_have_a_row_of_the_loss_and_the_unknowns
     assert history.rows[0]["values"][V] == [0.0, 0.0, 0.0]
     assert history.rows[-1]["loss"] == pytest.approx(end, rel=1e-12)
     assert history.rows[-1]["values"][E] == pytest.approx(float(model.values()[E]), rel=1e-14)
-    assert history.best["loss"] == min(row["loss"] for row in history.rows) < start
+    assert min(row["loss"] for row in history.rows) < start
     assert history.series(E) == [row["values"][E] for row in history.rows]
     assert history.series(V)[-1] == pytest.approx(float(model.values()[V].mean()))
 
@@ -84,14 +84,6 @@ def test_loggers_get_every_row_with_errors_and_gradients():
     assert set(last) - set(first) == {f"gradient_norm/{E}", f"gradient_norm/{V}"}
     assert {E, f"{V}.0", f"{V}.1", f"{V}.2", "loss"} <= set(first)
     assert [metrics["loss"] for _, metrics in kept.metrics] == [row["loss"] for row in history.rows]
-
-
-def test_the_best_row_is_an_epoch_that_has_a_checkpoint_if_there_is_one():
-    history = History()
-    history.rows = [{"epoch": 0, "loss": 1.0}]
-    assert history.best["epoch"] == 0
-    history.rows += [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
-    assert history.best["epoch"] == 2
 
 
 def test_a_resumed_fit_has_a_whole_history(tmp_path):
