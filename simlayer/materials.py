@@ -85,7 +85,6 @@ class StableNeoHookean(IsotropicMaterial):
     small-strain stiffness is that of E and nu; uncorrected it is wrong by a quarter.
 
     Args:
-        youngs_modulus, poissons_ratio: see `IsotropicMaterial`.
         logarithm: include the term that keeps a collapsed cell from being a stable equilibrium.
     """
 
@@ -120,10 +119,8 @@ class NeoHookean(IsotropicMaterial):
     """Compressible Neo-Hookean elasticity with logarithmic volume terms (Bonet, Wood, 2008).
 
     Args:
-        youngs_modulus, poissons_ratio: see `IsotropicMaterial`.
-        range: the interval of J in which the formula holds; beyond it the energy continues as its quadratic
-            expansion, with continuous stiffness, so that an inverted cell is pushed back. None: infinite at
-            J = 0.
+        range: J in which the formula holds; beyond it the energy continues as its quadratic expansion, with
+            continuous stiffness, so that an inverted cell is pushed back. None: infinite at J = 0.
     """
 
     def __init__(

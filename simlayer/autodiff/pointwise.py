@@ -1,4 +1,4 @@
-"""The tracer: value, gradient and Hessian product of a scalar energy as plain operators.
+"""Value, gradient and Hessian of a scalar energy as plain operators, traced once.
 
 An energy density is written for scalars. Traced once, on scalars, its derivatives become graphs of plain
 operators that broadcast over any number of cells, samples and parameters, and that work in eager mode,
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_map
 
 from simlayer.autodiff.partition import split
 from simlayer.autodiff.simplify import simplify
@@ -29,11 +28,11 @@ class PointwiseEnergy(nn.Module):
 
     Args:
         energy: maps two tuples of 0-d tensors to a 0-d tensor by elementwise operations.
-        coefficients: 0-d tensors to trace with, a valid value each.
+        coefficients: 0-d tensors to trace with, a valid value for each coefficient.
         arguments: 0-d tensors to trace with, a generic point.
-        shared: how many of the first coefficients are no scalars but the weights of a network, the same
-            everywhere. An energy with any may use every operation, and is mapped over the points instead of
-            broadcast.
+        shared: how many of the first coefficients are not scalars but the weights of a network, equal
+            everywhere. An energy with such weights may use every operation, and is mapped over the points
+            instead of broadcast.
 
     Attributes:
         used: the indices of the coefficients that the energy reads; its methods take only these.
@@ -61,62 +60,65 @@ class PointwiseEnergy(nn.Module):
         own, every = slice(count, None), slice(None)
         inputs = [*(coefficients[index] for index in self.used), *arguments]
         self._value = _graph(value, *inputs)
-        # Traced when it is first asked for: explicit steps never do.
+        # Traced at the first request: explicit steps make none.
         self._hessian: fx.GraphModule | None = None
         self._example = inputs
         self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
         if self.shared:
             self._gradient = _graph(_slopes(value, own), *inputs)
             return
-        pullback = _product(value, every, own, count + size)
-        joint = _graph(_both(_slopes(value, own), pullback, count + size), *inputs, *arguments)
+        vjp = _product(value, every, own, count + size)
+        joint = _graph(_both(_slopes(value, own), vjp, count + size), *inputs, *arguments)
         # Parts of one graph, which agree to the last bit.
-        self._gradient, self._pullback = split(joint, count + size, size, keep=lambda node: False)
-        self._keeping, self._pullback_of_kept = split(joint, count + size, size, keep=lambda node: True)
-        self._tangent = _graph(_product(value, own, every, count + size), *inputs, *inputs)
+        self._gradient, self._vjp = split(joint, count + size, size, keep=lambda node: False)
+        self._keeping, self._vjp_from_kept = split(joint, count + size, size, keep=lambda node: True)
+        self._jvp = _graph(_product(value, own, every, count + size), *inputs, *inputs)
 
     def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
-        """The energy at every point."""
+        """Return the energy at every point."""
         return self._everywhere(self._value, coefficients, arguments)
 
     def gradient(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Its derivatives with respect to the arguments."""
+        """Return the derivatives of the energy with respect to the arguments."""
         if not self.shared and torch.is_grad_enabled():
-            return _Gradient.apply(self, *coefficients, *arguments)
+            return _PointwiseGradient.apply(self, *coefficients, *arguments)
         return self._everywhere(self._gradient, coefficients, arguments)
 
     def gradient_and_kept(
         self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The gradient, and what the pullback at this point would otherwise compute again."""
+        """Return the gradient, and what `vjp` at this point would otherwise compute again."""
         results = self._keeping(*coefficients, *arguments)
         return results[: len(arguments)], results[len(arguments) :]
 
-    def pullback(
+    def vjp(
         self, inputs: Sequence[Tensor], cotangents: Sequence[Tensor], kept: Sequence[Tensor] = ()
     ) -> tuple[Tensor, ...]:
-        """The vector-Jacobian product of the gradient with coefficients and arguments, of their shapes.
+        """Return the gradient's vector-Jacobian products for coefficients and arguments, in their shapes.
 
         Differentiable where nothing was kept.
         """
-        run = self._pullback_of_kept if kept else self._pullback
+        run = self._vjp_from_kept if kept else self._vjp
         gradients = run(*inputs, *kept, *cotangents)
         return tuple(_fitted(g, x.shape) for g, x in zip(gradients, inputs, strict=True))
 
-    def tangent(self, inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The derivative of the gradient along a direction of coefficients and arguments."""
-        return self._tangent(*inputs, *directions)
+    def jvp(self, inputs: Sequence[Tensor], directions: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the derivative of the gradient along a direction of coefficients and arguments."""
+        return self._jvp(*inputs, *directions)
 
     def hessian_product(
         self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], direction: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        """The derivative of the gradient along a direction."""
+        """Return the derivative of the gradient along a direction of the arguments."""
         return self._everywhere(self._hessian_product, coefficients, [*arguments, *direction])
 
     def hessian(
         self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor], *, point_axes: int
     ) -> Float[Tensor, "*batch_and_points n n"]:
-        """The matrix of second derivatives by the n arguments, fields with the axes of points first."""
+        """Return the matrix of second derivatives by the n arguments.
+
+        Coefficients and arguments have their `point_axes` axes of points first, then those of the batch.
+        """
         count = len(arguments)
         if self._hessian is None:
             derivatives = _second_derivatives(self._gradient, len(self.used))
@@ -138,10 +140,12 @@ class PointwiseEnergy(nn.Module):
         shape = torch.broadcast_shapes(*(field.shape for field in fields))
         flat = [field.expand(shape).reshape(-1) for field in fields]
         mapped = torch.func.vmap(graph, (*[None] * len(weights), *[0] * len(flat)))(*weights, *flat)
-        return tree_map(lambda result: result.reshape(shape), mapped)
+        if isinstance(mapped, Tensor):
+            return mapped.reshape(shape)
+        return tuple(result.reshape(shape) for result in mapped)
 
 
-class _Gradient(torch.autograd.Function):
+class _PointwiseGradient(torch.autograd.Function):
     """The gradient as one node of the autograd graph, whose derivatives are traced graphs too.
 
     Recorded operator by operator, backward would execute twice as many.
@@ -150,30 +154,30 @@ class _Gradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(law: PointwiseEnergy, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return law._gradient(*tensors)
+    def forward(energy: PointwiseEnergy, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return energy._gradient(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.law, *tensors = inputs
+        ctx.energy, *tensors = inputs
         ctx.shapes = [result.shape for result in output]
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *ctx.law.pullback(ctx.saved_tensors, cotangents)
+    def backward(ctx: Any, *coderivatives: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.energy.vjp(ctx.saved_tensors, coderivatives)
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> tuple[Tensor, ...]:
         pairs = zip(ctx.saved_tensors, directions, strict=True)
-        given = [torch.zeros_like(x) if dx is None else dx for x, dx in pairs]
-        tangents = ctx.law.tangent(ctx.saved_tensors, given)
-        return tuple(_fitted(t, shape) for t, shape in zip(tangents, ctx.shapes, strict=True))
+        along = [torch.zeros_like(x) if dx is None else dx for x, dx in pairs]
+        derivatives = ctx.energy.jvp(ctx.saved_tensors, along)
+        return tuple(_fitted(t, shape) for t, shape in zip(derivatives, ctx.shapes, strict=True))
 
 
 def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
-    """Summed over what the input was broadcast over, and expanded where the derivative is constant."""
+    """Sum a derivative over what the input was broadcast over; expand it where it is constant."""
     if derivative.shape == shape:
         return derivative
     if derivative.numel() <= shape.numel():
@@ -182,7 +186,7 @@ def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _slopes(function: Callable[..., Tensor], wanted: slice) -> Callable[..., tuple[Tensor, ...]]:
-    """The derivatives with respect to some of the inputs."""
+    """Return the function of all inputs that has the derivatives with respect to some of them."""
     return lambda *x: torch.func.grad(lambda y: function(*_replaced(x, wanted, y)))(x[wanted])
 
 
@@ -206,10 +210,10 @@ def _product(
 
 
 def _both(
-    outputs: Callable[..., tuple[Tensor, ...]], pullback: Callable[..., tuple[Tensor, ...]], num_inputs: int
+    outputs: Callable[..., tuple[Tensor, ...]], vjp: Callable[..., tuple[Tensor, ...]], num_inputs: int
 ) -> Callable[..., tuple[Tensor, ...]]:
-    """The outputs of the first inputs, and their pullback."""
-    return lambda *tensors: (*outputs(*tensors[:num_inputs]), *pullback(*tensors))
+    """The outputs of the first inputs, and their vector-Jacobian product."""
+    return lambda *tensors: (*outputs(*tensors[:num_inputs]), *vjp(*tensors))
 
 
 def _second_derivatives(

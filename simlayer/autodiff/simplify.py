@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import fx
 
+from simlayer.autodiff.torch_private import writes_in_place
+
 _aten = torch.ops.aten
 
 # Called as Python's own operators they take two thirds of the time.
@@ -33,7 +35,7 @@ def simplify(module: fx.GraphModule) -> None:
     something becomes one operator with the sum.
     """
     calls = [node for node in module.graph.nodes if node.op == "call_function"]
-    if any(getattr(node.target, "_schema", None) and node.target._schema.is_mutable for node in calls):
+    if any(map(writes_in_place, calls)):
         return
     seen: dict[Hashable, Any] = {}
     for node in calls:

@@ -13,8 +13,7 @@ from simlayer.contact.base import Contact, ContactState
 from simlayer.contact.continuous_collision import conservative_advancement
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.placement import check_placement
-from simlayer.fem.finite_elements import cells_first
-from simlayer.fem.gradient import over_batch
+from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.semidefinite import semidefinite_part

@@ -54,11 +54,7 @@ def dissipation_hessian(
     limit: Float[Tensor, "*#v"],
     threshold: float,
 ) -> Float[Tensor, "*v 3 3"]:
-    """Return the second derivative of the potential by the velocity before projection [N s/m], semi-definite.
-
-    The normals are the unit vectors that the sliding velocity is orthogonal to; for the other arguments see
-    `dissipation_potential`.
-    """
+    """Return the second derivative of the potential by the velocity before its projection [N s/m]."""
     scaled = sliding / threshold
     y = _thresholds(scaled)
     slope = torch.where(y < 1, -1 / y, -1 / y**3)

@@ -91,7 +91,23 @@ class Box(Obstacle):
         return box(*point, self.size)
 
 
-class Capsule(Obstacle):
+class _AroundZ(Obstacle):
+    radius = Quantity("m", positive=True)
+    height = Quantity("m", positive=True)
+
+    def __init__(
+        self,
+        radius: float | Tensor,
+        height: float | Tensor,
+        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        *,
+        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    ) -> None:
+        super().__init__(translation=center, rotation=rotation)
+        self.radius, self.height = radius, height
+
+
+class Capsule(_AroundZ):
     """All points within a radius of a line along z.
 
     Args:
@@ -101,25 +117,11 @@ class Capsule(Obstacle):
         rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
     """
 
-    radius = Quantity("m", positive=True)
-    height = Quantity("m", positive=True)
-
-    def __init__(
-        self,
-        radius: float | Tensor,
-        height: float | Tensor,
-        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
-        *,
-        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
-    ) -> None:
-        super().__init__(translation=center, rotation=rotation)
-        self.radius, self.height = radius, height
-
     def signed_distance(self, point: Point) -> Tensor:
         return capsule(*point, self.radius, self.height)
 
 
-class Cylinder(Obstacle):
+class Cylinder(_AroundZ):
     """A cylinder along z with flat ends and sharp edges.
 
     Args:
@@ -128,20 +130,6 @@ class Cylinder(Obstacle):
         center: its center [m].
         rotation: see `Obstacle`; (pi/2, 0, 0) lays it along y.
     """
-
-    radius = Quantity("m", positive=True)
-    height = Quantity("m", positive=True)
-
-    def __init__(
-        self,
-        radius: float | Tensor,
-        height: float | Tensor,
-        center: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
-        *,
-        rotation: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
-    ) -> None:
-        super().__init__(translation=center, rotation=rotation)
-        self.radius, self.height = radius, height
 
     def signed_distance(self, point: Point) -> Tensor:
         return cylinder(*point, self.radius, self.height)

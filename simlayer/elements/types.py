@@ -47,7 +47,7 @@ class ElementType:
         rule: for the stiffness.
         mass_rule: exact for the volume, and for products of two shape functions where edges are straight.
         reduced_rule: for the stiffness, with fewer points: softer, and zero for some motions of a lone cell.
-        mirror: an order of the nodes that turns a cell inside out.
+        inversion_order: an order of the nodes that turns a cell inside out.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ElementType:
     edge: Facet
     rule: QuadratureRule
     mass_rule: QuadratureRule
-    mirror: tuple[int, ...]
+    inversion_order: tuple[int, ...]
     reduced_rule: QuadratureRule | None = None
 
     @property
@@ -149,18 +149,18 @@ def _element(
     simplex = name.startswith("tet")
     corners = _TETRAHEDRON if simplex else _CUBE
     edges, faces = (_TETRAHEDRON_EDGES, _TETRAHEDRON_FACES) if simplex else (_CUBE_EDGES, _CUBE_FACES)
-    mirror: tuple[int, ...] = (0, 1, 3, 2) if simplex else (4, 5, 6, 7, 0, 1, 2, 3)
+    inverted: tuple[int, ...] = (0, 1, 3, 2) if simplex else (4, 5, 6, 7, 0, 1, 2, 3)
     powers = simplex_powers if simplex else serendipity_powers
     shape = ShapeFunctions(_nodes(corners, edges, degree), powers(3, degree))
     if degree == 2:
         middle = {frozenset(edge): len(corners) + k for k, edge in enumerate(edges)}
         faces = tuple(face + tuple(middle[frozenset(side)] for side in _cycle(face)) for face in faces)
-        mirror += tuple(middle[frozenset((mirror[a], mirror[b]))] for a, b in edges)
+        inverted += tuple(middle[frozenset((inverted[a], inverted[b]))] for a, b in edges)
         edges = tuple((a, b, middle[frozenset((a, b))]) for a, b in edges)
     face = _facet(_TRIANGLE if simplex else _SQUARE, degree, face_rule)
     edge = _facet(_LINE, degree, gauss(1, degree + 1))
     linear = ShapeFunctions(corners, powers(3, 1))
-    return ElementType(name, shape, linear, edges, faces, face, edge, rule, mass_rule, mirror, reduced_rule)
+    return ElementType(name, shape, linear, edges, faces, face, edge, rule, mass_rule, inverted, reduced_rule)
 
 
 ELEMENT_TYPES = {

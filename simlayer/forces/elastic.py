@@ -35,7 +35,7 @@ class ElasticForce(Potential):
         material: its quantities hold one value, one per cell, or one per region.
         regions: region index of each cell, `(M,)` from 0. With it, a quantity's last axis has one value per
             region. For regions from a file: `mesh.cell_regions`.
-        deterministic: bitwise repeatable sums on several threads, see `Topology`.
+        deterministic: bitwise repeatable sums on several threads, see `Gather`.
         quadrature: "full" or "reduced", see `FiniteElements`.
 
     Raises:
@@ -60,7 +60,8 @@ class ElasticForce(Potential):
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
         self.energy_density = traced_energy_density(material)
-        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
+        bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
+        self.register_buffer("rest_bounds", bounds, persistent=False)
 
     @classmethod
     def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
@@ -72,9 +73,9 @@ class ElasticForce(Potential):
         return self.elements.integrate(self.energy_density.value(self._coefficients(positions), F))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        values = self._coefficients(state.positions)
-        shape, adjoint = self.elements.shape_stencil, self.elements.force_stencil
-        return stress_forces(self.energy_density, shape, adjoint, values, state.positions)
+        return stress_forces(
+            self.energy_density, self.elements, self._coefficients(state.positions), state.positions
+        )
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
@@ -86,7 +87,7 @@ class ElasticForce(Potential):
 
     @property
     def couplings(self) -> Int[Tensor, "M C"]:
-        return self.elements.topology.cells.T
+        return self.elements.connectivity
 
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
@@ -101,7 +102,7 @@ class ElasticForce(Potential):
             constant, largest = self.material.stiffness_factors(self._rest_tangent)
             pressure, shear = self.rest_bounds
             return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
-        return self.elements.largest_stiffness(self._tangents(state.positions))
+        return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         """dP/dF at the positions [Pa]."""

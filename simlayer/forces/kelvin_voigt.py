@@ -57,7 +57,8 @@ class KelvinVoigt(RatePotential):
         )
         self.set_extents(cells=len(mesh.cells))
         self.traced_density = self._trace()
-        self.register_buffer("rest_bounds", torch.stack(self.elements.unit_stiffnesses()), persistent=False)
+        bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
+        self.register_buffer("rest_bounds", bounds, persistent=False)
 
     def dissipation_density(self, F: Matrix3, rate: Matrix3) -> Tensor:
         """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""
@@ -86,7 +87,7 @@ class KelvinVoigt(RatePotential):
 
     @property
     def couplings(self) -> Int[Tensor, "M C"]:
-        return self.elements.topology.cells.T
+        return self.elements.connectivity
 
     def hessian_blocks(
         self,
@@ -103,7 +104,7 @@ class KelvinVoigt(RatePotential):
             # |sym dF| <= |dF|
             pressure, shear = self.rest_bounds
             return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
-        return self.elements.largest_stiffness(self._tangents(state.positions))
+        return self.elements.largest_eigenvalue(self._tangents(state.positions))
 
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         return self.traced_density.hessian(

@@ -7,7 +7,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from simlayer.elements.types import ElementType, element_of
 from simlayer.errors import ObservationError
-from simlayer.fem.finite_elements import at_quadrature_points
+from simlayer.fem.quadrature import at_quadrature_points
 from simlayer.mesh.faces import boundary_and_owners
 from simlayer.mesh.mesh import Mesh
 

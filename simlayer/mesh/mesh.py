@@ -11,7 +11,14 @@ from torch import Tensor
 
 from simlayer.mesh.faces import boundary_and_owners, boundary_faces_and_owners
 from simlayer.mesh.geometry import signed_volumes
-from simlayer.mesh.validation import INTEGERS, MeshError, Numbering, check_arrays, check_cells, check_element
+from simlayer.mesh.validation import (
+    INTEGERS,
+    MeshError,
+    SourceNumbering,
+    check_arrays,
+    check_cells,
+    check_element,
+)
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
 _INFERRED: str = None  # type: ignore[assignment]
@@ -46,7 +53,7 @@ class Mesh:
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))
         self._set("cells", self.cells.long())
         self._number()
-        numbering = Numbering(self.source, self.file_index, self.file_cell_index)
+        numbering = SourceNumbering(self.source, self.file_index, self.file_cell_index)
         check_cells(self.vertices, self.cells, numbering)
         self._set(
             "vertex_sets", {name: self._vertex_set(name, set_) for name, set_ in self.vertex_sets.items()}

@@ -17,7 +17,7 @@ from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.ordering import cell_order, inverse_order, vertex_order
 from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.tags import cell_regions, vertex_sets
-from simlayer.mesh.validation import Numbering, check_values, listed
+from simlayer.mesh.validation import SourceNumbering, check_values, listed
 
 __all__ = ["read_mesh", "write_frames"]
 
@@ -37,7 +37,7 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     cells = torch.from_numpy(solids(file, path))
-    numbering = Numbering(str(path), torch.arange(len(nodes)), torch.arange(len(cells)))
+    numbering = SourceNumbering(str(path), torch.arange(len(nodes)), torch.arange(len(cells)))
     check_values(nodes, cells, numbering)
     cells = _oriented(nodes, cells, numbering)
     vertices = _used(nodes, cells, str(path))
@@ -59,18 +59,18 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
 
 
 def _oriented(
-    nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], numbering: Numbering
+    nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
 ) -> Int[Tensor, "M C"]:
     inverted = signed_volumes(nodes, cells) < 0
     if not inverted.any():
         return cells
-    mirror = list(element_of(cells).mirror)
+    order = list(element_of(cells).inversion_order)
     warnings.warn(
         f"{numbering.source}: turned inverted cells, {listed(inverted, numbering.cells)}, "
-        f"by taking their nodes in the order {mirror}.",
+        f"by taking their nodes in the order {order}.",
         stacklevel=3,
     )
-    return torch.where(inverted[:, None], cells[:, mirror], cells)
+    return torch.where(inverted[:, None], cells[:, order], cells)
 
 
 def _used(nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], source: str) -> Int[Tensor, "N"]:

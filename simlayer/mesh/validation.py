@@ -24,7 +24,7 @@ class MeshError(ValueError):
     """A mesh, or a mesh file, that cannot be simulated or written as it is."""
 
 
-class Numbering(NamedTuple):
+class SourceNumbering(NamedTuple):
     """Where a mesh comes from, and the numbers that its vertices and cells have there."""
 
     source: str
@@ -75,7 +75,9 @@ def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -
     return found
 
 
-def check_cells(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+def check_cells(
+    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
+) -> None:
     """Everything below."""
     check_values(vertices, cells, numbering)
     check_volumes(vertices, cells, numbering)
@@ -83,7 +85,9 @@ def check_cells(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbe
     check_used(cells, numbering)
 
 
-def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+def check_values(
+    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
+) -> None:
     """Finite positions, and cells of different vertices that exist."""
     source, count = numbering.source, len(vertices)
     outside = ((cells < 0) | (cells >= count)).any(1)
@@ -107,7 +111,9 @@ def check_values(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numb
         )
 
 
-def check_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+def check_volumes(
+    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
+) -> None:
     """Cells that are neither flat, nor inverted, nor folded, at their nodes and quadrature points."""
     vertices, element = vertices.double(), element_of(cells)
     points = element.rule.points + (() if element.is_affine else element.shape.nodes)
@@ -137,11 +143,11 @@ def check_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], num
             if element.is_affine
             else f"{numbering.source}: det dX/dxi must be positive, got inverted cells, "
             f"{listed(negative, numbering.cells)}. Take their nodes in the order "
-            f"cells[:, {list(element.mirror)}] (read_mesh does so for files)."
+            f"cells[:, {list(element.inversion_order)}] (read_mesh does so for files)."
         )
 
 
-def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
     """No cell twice, no face shared by more than two cells, no edge with two middles."""
     _, inverse, counts = row_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
     repeated = counts[inverse] > 1
@@ -160,7 +166,7 @@ def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbe
     _check_middles(cells, vertex_count, numbering)
 
 
-def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numbering) -> None:
+def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
     """Cells that share an edge share the vertex in its middle, or the body would come apart there."""
     edges = cells[:, torch.tensor(element_of(cells).edges, device=cells.device)]
     if edges.shape[-1] == 2:
@@ -180,7 +186,7 @@ def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Numb
         )
 
 
-def check_used(cells: Int[Tensor, "M C"], numbering: Numbering) -> None:
+def check_used(cells: Int[Tensor, "M C"], numbering: SourceNumbering) -> None:
     """No vertex without a cell: it would have no mass, and a step would divide by it."""
     unused = torch.ones(len(numbering.vertices), dtype=torch.bool, device=cells.device)
     unused[cells] = False

@@ -13,7 +13,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Hashable, Sequence
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,7 +20,9 @@ from torch import Tensor, fx
 
 from simlayer.autodiff.output_layout import compute_permuted_outputs
 from simlayer.autodiff.partition import is_sum, split
+from simlayer.autodiff.torch_private import compile_with_backend, compile_with_inductor
 from simlayer.autodiff.tracing import inputs_read, trace
+from simlayer.fem.finite_elements import laid_out_for_compiler
 from simlayer.rollout.step_function import Function, StepFunction, value_and_vjp
 from simlayer.steps.base import Step
 
@@ -101,17 +102,12 @@ def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Ten
 
 
 def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
-    # Imported here because `import simlayer` should not take the compiler along.
     if backend != "inductor":
-        from torch._dynamo import lookup_backend
-
-        return lookup_backend(backend)(graph, list(example))
-    from torch._inductor import compile as compile_graph
-
+        return compile_with_backend(backend, graph, example)
     compute_permuted_outputs(graph)
     # The state comes first, with its batch after the axes of components and of vertices.
-    options = _inductor_options(_repeated_reads(len(graph.graph.nodes), batched=example[0].ndim > 2))
-    return compile_graph(graph, list(example), options=options)
+    reads = _repeated_reads(len(graph.graph.nodes), batched=example[0].ndim > 2)
+    return compile_with_inductor(graph, example, repeated_reads=reads)
 
 
 def _repeated_reads(num_operations: int, *, batched: bool) -> int:
@@ -125,25 +121,6 @@ def _repeated_reads(num_operations: int, *, batched: bool) -> int:
     if not batched and torch.get_num_threads() == 1:
         return 1
     return 15 if num_operations < 1000 else 3
-
-
-def _inductor_options(reads: int) -> dict[str, Any]:
-    from torch._inductor import config
-
-    options: dict[str, Any] = {
-        # What goes in has the shapes compiled for: looking at each tensor at each step takes a small mesh a
-        # sixth of its time.
-        "size_asserts": False,
-        # The indices were checked when the mesh was made; checking them at every gather is expensive.
-        "assert_indirect_indexing": False,
-        "realize_reads_threshold": reads,
-        # Enough for a whole material in one loop over the cells.
-        "max_fusion_size": 1024,
-    }
-    # Multiply and add in one instruction and one rounding. A switch in earlier versions of torch.
-    if isinstance(config.cpp.enable_floating_point_contract_flag, str):
-        options["cpp.enable_floating_point_contract_flag"] = "fast"
-    return options
 
 
 def compiled_step(
@@ -160,7 +137,8 @@ def compiled_step(
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(differentiable), backend, torch.get_num_threads())
     if key not in compiled:
-        compiled[key] = CompiledStep(function, names, example, differentiable, backend)
+        with laid_out_for_compiler(step):
+            compiled[key] = CompiledStep(function, names, example, differentiable, backend)
     return compiled[key]
 
 

@@ -148,7 +148,7 @@ class Step(PhysicalModule, ABC):
             state: where.
             contact: the largest stiffness of contacts over mass [1/s²], in place of that at the state.
         """
-        masses = self.density * self.elements.volumes / self.elements.num_corners
+        masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
         none, forces = torch.zeros_like(masses), [self._force(name) for name in self.forces]
         squares = sum((force.stiffness_bound(state) / masses for force in forces), none)
         decay = sum((force.damping_bound(state) / masses for force in forces), none) / 2

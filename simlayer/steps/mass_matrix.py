@@ -81,7 +81,7 @@ class ConsistentMass(MassMatrix):
         return accelerations(forces, step.density, step.carried_masses())
 
     def couplings(self, step: Step) -> Sequence[Int[Tensor, "M C"]]:
-        return () if self.at_rest else (step.elements.topology.cells.T,)
+        return () if self.at_rest else (step.elements.connectivity,)
 
     def blocks(self, step: Step) -> Sequence[Float[Tensor, "*batch M D D"]]:
         if self.at_rest:

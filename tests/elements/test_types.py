@@ -74,10 +74,10 @@ def test_the_triangles_of_a_face_cover_it_once_and_keep_its_side(element):
 
 @every_type
 def test_the_mirrored_order_turns_the_cell_inside_out(element):
-    shape, mirror = element.shape, list(element.mirror)
-    assert sorted(mirror) == list(range(element.num_nodes))
+    shape, order = element.shape, list(element.inversion_order)
+    assert sorted(order) == list(range(element.num_nodes))
     slopes = shape.gradients(torch.tensor(element.rule.points))
-    jacobian = torch.einsum("ci,qcj->qij", nodes(element)[mirror], slopes)
+    jacobian = torch.einsum("ci,qcj->qij", nodes(element)[order], slopes)
     assert torch.allclose(torch.linalg.det(jacobian), -torch.ones(len(slopes)), rtol=0, atol=1e-13)
 
 

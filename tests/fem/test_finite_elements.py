@@ -79,7 +79,7 @@ def test_the_deformation_gradient_of_an_affine_map_is_its_matrix_in_every_cell(m
 
 
 def test_the_deformation_gradient_of_a_translation_is_zero_to_the_last_bit(elements, mesh):
-    # The shape functions' gradients add up to zero exactly, because corner 0 has none of its own.
+    # The shape functions' gradients add up to zero exactly, because node 0 has none of its own.
     constant = torch.randn(3).expand(len(mesh.vertices), 3)
     assert array(elements.deformation_gradient(constant)).abs().max() == 0
 
@@ -220,7 +220,7 @@ def test_the_consistent_mass_gives_the_kinetic_energy_of_a_polynomial_velocity(e
 def test_the_blocks_of_the_consistent_mass_take_densities_as_lumped_masses_do(mesh, elements, own):
     density = 500 + torch.rand([elements.num_cells if n == "cells" else n for n in own])
     blocks = elements.mass_blocks(density)
-    assert blocks.shape == (*own[:1], elements.num_cells, elements.num_corners, elements.num_corners)
+    assert blocks.shape == (*own[:1], elements.num_cells, elements.nodes_per_cell, elements.nodes_per_cell)
     total = elements.vertex_masses(density).sum(-1)
     assert torch.allclose(blocks.sum((-1, -2, -3)), total, rtol=1e-13, atol=0)
 
@@ -234,24 +234,24 @@ def test_stiffness_blocks_are_the_second_derivative_of_the_integral(mesh, elemen
     u = torch.randn(len(mesh.vertices), 3)
     dF = array(elements.deformation_gradient(u)).flatten(-2)
     twice = elements.integrate(torch.einsum("...i,...ij,...j->...", dF, H, dF))
-    corners = u[mesh.cells].flatten(-2)
+    nodal = u[mesh.cells].flatten(-2)
     blocks = elements.stiffness_blocks(H)
-    found = torch.einsum("mi,mij,mj->", corners, blocks, corners)
+    found = torch.einsum("mi,mij,mj->", nodal, blocks, nodal)
     # Thousands of terms of order one hundred.
     assert found.item() == pytest.approx(twice.item(), abs=1e-10 * float(blocks.abs().sum()))
 
 
-def test_unit_stiffnesses_are_the_largest_eigenvalues_of_pressure_and_of_shear(mesh, elements):
+def test_bounds_at_rest_are_the_largest_eigenvalues_of_pressure_and_of_shear(mesh, elements):
     shape = elements.weights.shape
     identity = torch.eye(3).flatten()
-    pressure, shear = elements.unit_stiffnesses()
+    pressure, shear = elements.rest_eigenvalue_bounds()
     for unit, expected in ((torch.outer(identity, identity), pressure), (torch.eye(9), shear)):
-        found = elements.largest_stiffness(unit.expand(*shape, 9, 9))
+        found = elements.largest_eigenvalue(unit.expand(*shape, 9, 9))
         assert torch.allclose(found, expected, rtol=1e-11, atol=0)
 
 
 @every_element
-def test_the_largest_stiffness_weighs_corners_by_their_masses(element):
+def test_the_largest_eigenvalue_weighs_nodes_by_their_masses(element):
     mesh = twisted(element)
     elements, H = FiniteElements(mesh), torch.eye(9)
     blocks = elements.stiffness_blocks(H.expand(*elements.weights.shape, 9, 9))
@@ -260,7 +260,7 @@ def test_the_largest_stiffness_weighs_corners_by_their_masses(element):
     )
     W = (masses / masses.mean(1, keepdim=True)).repeat_interleave(3, 1)
     expected = torch.linalg.eigvals(blocks / W[:, :, None]).real.amax(1)
-    found = elements.largest_stiffness(H.expand(*elements.weights.shape, 9, 9))
+    found = elements.largest_eigenvalue(H.expand(*elements.weights.shape, 9, 9))
     assert torch.allclose(found, expected, rtol=1e-10, atol=0)
 
 

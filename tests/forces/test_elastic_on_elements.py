@@ -146,7 +146,7 @@ def test_blocks_of_a_batch_are_those_of_its_samples(element, quadrature, own):
 
 @every_element
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_a_value_a_cell_or_a_region_of_each_sample_gives_the_forces_of_the_samples(element, deterministic):
+def test_a_value_per_cell_or_region_of_each_sample_gives_the_forces_of_the_samples(element, deterministic):
     mesh, x = _body(element), deformed(element, 2)
     regions = (mesh.vertices[mesh.cells].mean(1)[:, 0] > 0.5).long()
     by_cell = ElasticForce(mesh, StableNeoHookean(E, NU), deterministic=deterministic)

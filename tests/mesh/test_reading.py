@@ -135,7 +135,7 @@ def test_inverted_cells_of_any_element_are_turned(tmp_path, element):
     file = solid(element)
     cells = file.cells[0].data
     upright = cells.copy()
-    cells[[1, 4]] = cells[[1, 4]][:, list(ELEMENT_TYPES[element].mirror)]
+    cells[[1, 4]] = cells[[1, 4]][:, list(ELEMENT_TYPES[element].inversion_order)]
     file.write(tmp_path / "b.vtu")
     with pytest.warns(UserWarning, match=rf"turned inverted cells, 2 of {len(cells)}: 1, 4"):
         mesh = read_mesh(tmp_path / "b.vtu")

@@ -48,7 +48,7 @@ def bounce(share: float) -> tuple[Tensor, Tensor, Tensor]:
     They come nearer by a share of d̂ in a step; the barrier stops the heaviest at a fifth of d̂.
     """
     step = lone_vertices(kappa=1.0, dt=share * 1e-3)
-    contact, low = step.forces["contact"], step.elements.topology.cells.new_tensor([0, 2, 4, 6])
+    contact, low = step.forces["contact"], step.elements.connectivity.new_tensor([0, 2, 4, 6])
     kappa = contact.stiffness_to_stop(float((step.vertex_masses / contact.areas)[low].max()) / 2)
     heights = (3e-3 + 1e-3 * share * torch.linspace(0, 1, 20))[:, None].requires_grad_()
     x = block(0.0).vertices.new_zeros(20, 8, 3) + box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1)).vertices

@@ -1,0 +1,88 @@
+"""Every private or experimental name of torch that the package uses, each with its reason.
+
+A new version of torch is checked here. Imports inside functions keep `import simlayer` light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+
+def below_autograd() -> AbstractContextManager[None]:
+    """Run operators without the part of torch that records them.
+
+    `torch.no_grad` still passes through that part, which on small meshes takes a tenth of the time.
+    """
+    return torch._C._AutoDispatchBelowAutograd()
+
+
+def transforms_active() -> bool:
+    """Whether a transform of `torch.func` is at work, where no autograd node can keep intermediates."""
+    return torch._C._are_functorch_transforms_active()
+
+
+def version(tensor: Tensor) -> int:
+    """Return how many times a tensor was modified in place.
+
+    Autograd checks the tensors that a node saves; this checks those that a node only refers to.
+    """
+    return tensor._version
+
+
+def writes_in_place(node: fx.Node) -> bool:
+    """Whether the operator of a node modifies one of its arguments, which only its schema says."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.is_mutable
+
+
+def record(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
+    """Return the operators that a function executes on these tensors, as a graph.
+
+    `torch.export` records modules only, and not the derivatives that they take inside.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    return make_fx(function)(*example)
+
+
+def compile_with_backend(
+    backend: str, graph: fx.GraphModule, example: Sequence[Tensor]
+) -> Callable[..., Any]:
+    """Compile a graph with a backend of `torch.compile`, by name.
+
+    `torch.compile` itself would check guards at every call.
+    """
+    from torch._dynamo import lookup_backend
+
+    return lookup_backend(backend)(graph, list(example))
+
+
+def compile_with_inductor(
+    graph: fx.GraphModule, example: Sequence[Tensor], *, repeated_reads: int
+) -> Callable[..., Any]:
+    """Compile a graph for these shapes by torch's own compiler, without the guards of `torch.compile`.
+
+    An operation is repeated wherever its result is needed if it reads at most `repeated_reads` tensors.
+    """
+    from torch._inductor import compile as compile_graph
+    from torch._inductor import config
+
+    options: dict[str, Any] = {
+        # The arguments have the shapes that were compiled for: checking each at each step takes a small mesh
+        # a sixth of its time.
+        "size_asserts": False,
+        # The indices were checked when the mesh was made; checking them at every gather is costly.
+        "assert_indirect_indexing": False,
+        "realize_reads_threshold": repeated_reads,
+        # Enough for an energy's derivatives and all that goes with them in one loop over the cells.
+        "max_fusion_size": 1024,
+    }
+    # Multiply and add in one instruction and one rounding. Earlier versions of torch have a switch for it.
+    if isinstance(config.cpp.enable_floating_point_contract_flag, str):
+        options["cpp.enable_floating_point_contract_flag"] = "fast"
+    return compile_graph(graph, list(example), options=options)

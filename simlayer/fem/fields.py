@@ -1,0 +1,32 @@
+"""How fields are laid out: cells first, then the batch."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def over_batch(field: Tensor, batch_axes: int) -> Tensor:
+    """Return the field with trailing axes of size one, so that it broadcasts over the batch."""
+    return field[(..., *[None] * batch_axes)] if batch_axes else field
+
+
+def cells_first(
+    value: Float[Tensor, "*batch_and_own"], batch_axes: int, *, regions: Int[Tensor, "M"] | None = None
+) -> Float[Tensor, "*own_and_batch"]:
+    """Return a quantity over cells, or regions, aligned with fields of `batch_axes` batch axes.
+
+    Raises:
+        ValueError: if the quantity has more batch axes.
+    """
+    if value.ndim == 0:
+        return value
+    if value.ndim - 1 > batch_axes:
+        raise ValueError(
+            f"a quantity of shape {tuple(value.shape)} has {value.ndim - 1} batch axes, the positions have "
+            f"{batch_axes}; expand the positions to the batch, or call through a RolloutModule, which does."
+        )
+    value = value.movedim(-1, 0)
+    if regions is not None and value.shape[0] > 1:
+        value = value[regions]
+    return value.reshape(value.shape[0], *[1] * (batch_axes - value.ndim + 1), *value.shape[1:])
