@@ -1,4 +1,4 @@
-"""Identify the parameters of a deformable body from what was seen of it: `python train.py --help`."""
+"""Identify the parameters of a deformable body from observations of it: `python train.py --help`."""
 
 from simlayer.app.main import main
 

@@ -17,11 +17,11 @@ from simlayer import (
 )
 
 TRUTH, GUESS = (5e4, 5e3), (2.5e4, 1e4)  # Young's modulus and the stiffness of the contact [Pa]
-GAP = 5e-3  # [m], from which on the floor pushes; a step takes the ball through a twentieth of it
+GAP = 5e-3  # [m], the distance at which the floor begins to push; a step moves the ball by a twentieth of it
 
 
 def main() -> tuple[float, float]:
-    """Young's modulus and the stiffness of the contact that are found [Pa]."""
+    """Return Young's modulus and the stiffness of the contact that were found [Pa]."""
     mesh = ball_mesh(2, radius=0.05)
     heights = mesh.vertices[:, 2]
     elastic = ElasticForce(mesh, StableNeoHookean(TRUTH[0], poissons_ratio=0.4))
@@ -36,16 +36,16 @@ def main() -> tuple[float, float]:
     def path() -> torch.Tensor:
         return rollout.trajectory(start, every=6).positions[:, points]
 
-    seen = path().detach()  # stands for a recording
+    observed = path().detach()  # stands for a recording
     elastic.material.youngs_modulus, contact.stiffness = GUESS
-    names = ("forces.elastic.material.log_youngs_modulus", "forces.contact.log_stiffness")
+    parameters = rollout.train_only(["youngs_modulus", "contact.stiffness"])
     optimizer = torch.optim.LBFGS(
-        rollout.train_only(names), max_iter=12, line_search_fn="strong_wolfe", tolerance_change=1e-12
+        parameters, max_iter=12, line_search_fn="strong_wolfe", tolerance_change=1e-12
     )
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = (path() - seen).square().sum(-1).mean() / 1e-3**2  # of millimetres
+        value = (path() - observed).square().sum(-1).mean() / 1e-3**2  # in millimetres
         value.backward()
         return value
 

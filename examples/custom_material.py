@@ -22,7 +22,7 @@ class Gent(Material):
     """Rubber that locks when its chains are stretched out (A. N. Gent 1996), made compressible.
 
     Args:
-        shear_modulus, bulk_modulus: at small strain [Pa].
+        shear_modulus, bulk_modulus: moduli at small strain [Pa].
         locking: the limit of tr(FᵀF) - 3, at which the energy is infinite.
     """
 
@@ -37,13 +37,13 @@ class Gent(Material):
     def energy_density(self, F: Matrix3) -> Tensor:
         mu, limit, log_J = self.shear_modulus, self.locking, F.det().log()
         chains = -0.5 * mu * limit * torch.log1p(-(F.inner(F) - 3) / limit)
-        # The chains resist a change of volume too, at small strain like a lam of 2 mu / limit.
+        # The chains resist changes of volume too, at small strain like a lam of 2 mu / limit.
         lam = self.bulk_modulus - 2 / 3 * mu - 2 * mu / limit
         return chains - mu * log_J + 0.5 * lam * log_J**2
 
 
 def main() -> float:
-    """The relative difference of the gradient of the tip's stretch to a central difference."""
+    """Return the relative difference between the gradient of the tip's stretch and a central difference."""
     mesh = box_mesh(cells=(6, 2, 2), size=(0.1, 0.03, 0.03))
     elastic = ElasticForce(mesh, Gent(shear_modulus=4e4, bulk_modulus=2e5, locking=1.0))
     step = SymplecticEuler(mesh, {"elastic": elastic}, dt=2e-4, fixed=mesh.vertex_sets["x_min"])
@@ -60,7 +60,7 @@ def main() -> float:
     with torch.no_grad():
         difference = (stretch(log_locking + 1e-4) - stretch(log_locking - 1e-4)) / 2e-4
     error = abs(gradient / difference - 1).item()
-    print(f"d(stretch)/d(log locking): {gradient:.9f}, by a central difference {difference:.9f}")
+    print(f"d(stretch)/d(log locking): {gradient:.9f}, central difference {difference:.9f}")
     return error
 
 

@@ -1,4 +1,4 @@
-"""A fit without a network: find the Young's modulus of a beam from how far it sagged.
+"""A fit without a network: find the Young's modulus of a beam from how far it sags.
 
 Run it by: python examples/fit.py
 """
@@ -9,7 +9,7 @@ from simlayer import ElasticForce, RolloutModule, StableNeoHookean, State, Sympl
 
 
 def main(iterations: int = 40) -> float:
-    """The modulus [Pa] that is found; the truth is 1e5 Pa, the first guess 3e5 Pa."""
+    """Return the modulus that was found [Pa]; the truth is 1e5 Pa, the first guess 3e5 Pa."""
     mesh = box_mesh(cells=(6, 2, 2), size=(0.1, 0.03, 0.03))
     elastic = ElasticForce(mesh, StableNeoHookean(youngs_modulus=1e5, poissons_ratio=0.4))
     step = SymplecticEuler(
@@ -21,7 +21,7 @@ def main(iterations: int = 40) -> float:
     size = (target - start.positions).square().mean()
 
     elastic.material.youngs_modulus = 3e5
-    parameters = rollout.train_only("forces.elastic.material.log_youngs_modulus")
+    parameters = rollout.train_only("youngs_modulus")
     optimizer = torch.optim.Adam(parameters, lr=0.1, betas=(0.7, 0.9))  # little momentum, for few iterations
     for _ in range(iterations):
         loss = (rollout(start).positions - target).square().mean() / size

@@ -1,4 +1,4 @@
-"""A block that slides down an incline: the coefficient of friction, found from how far it has come.
+"""A block that slides down an incline: the coefficient of friction, found from how far it has slid.
 
 Run it by: python examples/incline.py
 """
@@ -21,12 +21,12 @@ from simlayer import (
 
 TRUTH, GUESS = 0.3, 0.7  # coefficients of friction; with the guess the block would only creep
 SLOPE = math.radians(25)
-GAP = 3e-3  # [m], from which on the incline pushes
+GAP = 3e-3  # [m], the distance at which the incline begins to push
 
 
 def main() -> float:
-    """The coefficient that is found."""
-    # In coordinates along the incline, so that gravity leans and the incline does not.
+    """Return the coefficient that was found."""
+    # Coordinates are along the incline, so that gravity is tilted and the incline is not.
     gravity = (9.81 * math.sin(SLOPE), 0.0, -9.81 * math.cos(SLOPE))
     mesh = box_mesh(cells=(2, 2, 1), size=(0.1, 0.1, 0.05), origin=(0.0, 0.0, 0.88 * GAP))
     contact = BarrierContact(mesh, HalfSpace(), stiffness=1e4, activation_distance=GAP)
@@ -41,20 +41,20 @@ def main() -> float:
     rollout = RolloutModule(step, num_steps=150, compile=False)
     start = State.at_rest(mesh.vertices)
 
-    def way() -> torch.Tensor:
-        """How far it has come, 10 times [m]."""
+    def distance() -> torch.Tensor:
+        """Return how far the block has slid, at 10 times [m]."""
         return (rollout.trajectory(start, every=15).positions - mesh.vertices)[..., 0].mean(-1)
 
-    seen = way().detach()  # stands for a recording
+    observed = distance().detach()  # stands for a recording
     friction.coefficient = GUESS
-    parameters = rollout.train_only("dissipation.friction.log_coefficient")
+    parameters = rollout.train_only("friction.coefficient")
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=10, line_search_fn="strong_wolfe", tolerance_change=1e-12
     )
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = (way() - seen).square().mean() / 1e-2**2  # of centimetres
+        value = (distance() - observed).square().mean() / 1e-2**2  # in centimetres
         value.backward()
         return value
 

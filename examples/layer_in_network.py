@@ -1,8 +1,8 @@
-"""A simulator as a layer: train a network to tell how stiff a beam is from its motion, without labels.
+"""A simulator as a layer: train a network to predict a beam's stiffness from its motion, without labels.
 
 Every sample is a soft beam, thrown upwards at its tip, with a Young's modulus of its own. A sensor records
 the height of the tip, with noise. A network turns the record into log E, a rollout turns log E into
-positions, and the loss compares these with where the vertices were seen at the end. E itself is never shown.
+positions, and the loss compares them with the observed positions at the end. E itself is never given.
 
 Run it by: python examples/layer_in_network.py
 """
@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from simlayer import ElasticForce, RolloutModule, StableNeoHookean, State, SymplecticEuler, box_mesh
 
-LOG_E = "forces.elastic.material.log_youngs_modulus"
 MIDDLE, DECADE = math.log(1e5), math.log(10)  # moduli from 0.32e5 to 3.2e5 Pa
-NOISE = 3e-4  # of the sensor [m]; tips rise by 6 to 28 mm
+NOISE = 3e-4  # noise of the sensor [m]; tips rise by 6 to 28 mm
 HELD_OUT = 128
 
 
 def thrown_beam(compile: bool) -> tuple[RolloutModule, State]:
-    """A beam of 0.1 m, clamped at one end, and the moment at which its tip is thrown upwards."""
+    """Return a beam of 0.1 m, clamped at one end, and the state in which its tip is thrown upwards."""
     mesh = box_mesh(cells=(6, 2, 2), size=(0.1, 0.03, 0.03))
     elastic = ElasticForce(mesh, StableNeoHookean(youngs_modulus=1e5, poissons_ratio=0.4))
     step = SymplecticEuler(
@@ -35,9 +34,9 @@ def thrown_beam(compile: bool) -> tuple[RolloutModule, State]:
 
 
 @torch.no_grad()
-def seen(rollout: RolloutModule, start: State, log_E: Tensor) -> tuple[Tensor, Tensor]:
-    """What is seen of bodies with these moduli: heights of the tip `(B, T)`, and the end `(B, N, 3)`."""
-    motion = rollout.trajectory(start, {LOG_E: log_E}, every=10).positions - start.positions
+def observe(rollout: RolloutModule, start: State, log_E: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the heights of the tip `(B, T)` and the final positions `(B, N, 3)` for these moduli."""
+    motion = rollout.trajectory(start, {"youngs_modulus": log_E.exp()}, every=10).positions - start.positions
     tip = start.positions[:, 0] == start.positions[:, 0].max()
     heights = motion[1:, :, tip, 2].mean(-1).T
     return heights + NOISE * torch.randn_like(heights), start.positions + motion[-1]
@@ -46,13 +45,13 @@ def seen(rollout: RolloutModule, start: State, log_E: Tensor) -> tuple[Tensor, T
 def train(
     network: nn.Module, rollout: RolloutModule, start: State, data: Tensor, ends: Tensor, epochs: int
 ) -> None:
-    """Fit the network to where the vertices end up."""
+    """Fit the network to the final positions."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     size = (ends - start.positions).square().mean()
     for epoch in range(epochs):
         for rows in torch.randperm(len(data)).split(32):
-            final = rollout(start, {LOG_E: network(data[rows])})
+            final = rollout(start, {"youngs_modulus": network(data[rows]).exp()})
             loss = (final.positions - ends[rows]).square().mean() / size
             optimizer.zero_grad()
             loss.backward()
@@ -64,7 +63,7 @@ def train(
 
 
 class Encoder(nn.Module):
-    """Log E `(B, 1)` of records `(B, T)`, within the range for which the rollout's time step is stable."""
+    """Maps records `(B, T)` to log E `(B, 1)`, within the range where the rollout's time step is stable."""
 
     def __init__(self, data: Tensor) -> None:
         super().__init__()
@@ -83,11 +82,11 @@ class Encoder(nn.Module):
 
 
 def main(bodies: int = 256, epochs: int = 6, compile: bool = False) -> tuple[float, float]:
-    """The mean relative error of E on held-out bodies, by the network and by predicting the mean."""
+    """Return the mean relative error of E on held-out bodies, of the network and of predicting the mean."""
     torch.manual_seed(0)
     rollout, start = thrown_beam(compile)
     log_E = MIDDLE + DECADE * (torch.rand(bodies + HELD_OUT, 1) - 0.5)
-    data, ends = seen(rollout, start, log_E)
+    data, ends = observe(rollout, start, log_E)
     network = Encoder(data[:bodies])
     train(network, rollout, start, data[:bodies], ends[:bodies], epochs)
 

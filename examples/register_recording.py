@@ -1,8 +1,8 @@
 """Markers on a silicone beam, brought from the cameras' frame to that of a simulation.
 
 The beam is that of srl-ethz/diffPD_sim2real (Soft Robotics Lab, ETH Zürich, MIT licence), clamped at one end
-and let go from its straight shape: six markers, recorded at 100 Hz in beam_gravity_V2_a.c3d and _b.c3d.
-Without a file, a synthetic recording of the same markers stands for it.
+and released from its straight shape: six markers, recorded at 100 Hz in beam_gravity_V2_a.c3d and _b.c3d.
+Without a file, it registers a synthetic recording of the same markers.
 
 Run it by: python examples/register_recording.py [FILE ...] [--held FIRST LAST]
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from simlayer import ObservationError
-from simlayer.motion_capture.recording import read_recording
+from simlayer.motion_capture.reading import read_recording
 from simlayer.motion_capture.registration import register
 
 # [m]; the body is x in [-0.1, 0], y and z in [0, 0.03]. Three on stand-offs at the tip, three at the clamp.
@@ -35,10 +35,10 @@ RELEASE = 65  # frames
 
 
 def main(arguments: Sequence[str] | None = None) -> list[tuple[float, float]]:
-    """Of every take the rms of the residuals and the stillness [m]."""
+    """Return the rms of the residuals and the stillness of every take [m]."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", nargs="*", type=Path, help="recordings of the beam (.csv, .c3d)")
-    held_help = "first frame in which the beam is held, and the first one after (default: 54 64)"
+    held_help = "first frame in which the beam is held still, and the first frame after (default: 54 64)"
     parser.add_argument(
         "--held", nargs=2, type=int, default=(54, 64), metavar=("FIRST", "LAST"), help=held_help
     )
@@ -54,20 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> list[tuple[float, float]]:
 
 
 def report(path: Path, held: tuple[int, int]) -> tuple[float, float]:
+    """Print and return the quality of a registration: rms of the residuals and stillness [m]."""
     recording = read_recording(path)
     registration = register(recording, REFERENCE, held=held)
     moved = registration.in_frame(recording).markers - REFERENCE
     sag = -moved[-10:, :3, 2].nanmean().item()
     print(
         f"{path.name}: {1e3 * registration.rms:.2f} mm rms between {len(REFERENCE)} markers and "
-        f"their reference, held still to {1e3 * registration.stillness:.3f} mm; in the end the tip hangs "
+        f"their reference, held still to {1e3 * registration.stillness:.3f} mm; at the end the tip hangs "
         f"{1e3 * sag:.2f} mm lower"
     )
     return registration.rms, registration.stillness
 
 
 def write_synthetic(path: Path, frames: int = 200) -> Path:
-    """A beam that swings by 6 mm once let go, seen askew, with noise of 0.1 mm and some samples missing."""
+    """Write a beam that swings by 6 mm once released, in a tilted frame, with noise of 0.1 mm and gaps."""
     generator = torch.Generator().manual_seed(0)
     times = 0.01 * torch.arange(frames)
     since = (times - 0.01 * RELEASE).clamp(min=0)

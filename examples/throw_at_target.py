@@ -17,13 +17,13 @@ from simlayer import (
     ball_mesh,
 )
 
-TARGET = torch.tensor([0.2, 0.05, 0.08])  # [m], where its middle is to be in the end
+TARGET = torch.tensor([0.2, 0.05, 0.08])  # [m], where its middle should be at the end
 FIRST_THROW = (1.0, 0.0, -1.0)  # [m/s]
-GAP = 1e-2  # [m], from which on the floor pushes
+GAP = 1e-2  # [m], the distance at which the floor begins to push
 
 
 def main() -> float:
-    """How far from the target the ball is in the end [m]."""
+    """Return how far from the target the ball is at the end [m]."""
     mesh = ball_mesh(2, radius=0.04)
     floor = HalfSpace(point=(0.0, 0.0, float(mesh.vertices[:, 2].min()) - 0.03))
     forces = {
@@ -38,7 +38,7 @@ def main() -> float:
     throw = torch.tensor(FIRST_THROW, requires_grad=True)
 
     def miss() -> torch.Tensor:
-        """From the middle of the ball to the target [m]."""
+        """Return the vector from the target to the middle of the ball at the end [m]."""
         end = rollout(State(mesh.vertices, throw.expand_as(mesh.vertices)))
         return end.positions.mean(0) - TARGET
 

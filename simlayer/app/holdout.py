@@ -1,4 +1,4 @@
-"""What was seen of the body another time, to test what was found on."""
+"""The hold-out: another recording of the same motion, which is compared with but not fitted."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ from omegaconf import DictConfig, OmegaConf
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from simlayer.app.config_tree import build
 from simlayer.app.data import Data
-from simlayer.app.scene import Scene, built
+from simlayer.app.scene import Scene
 from simlayer.errors import ObservationError
 from simlayer.identification.losses import residual
 from simlayer.identification.observation import ObservedRollout
 from simlayer.state import State
 
-# How far the release may be from where it is said to be [s].
+# How far the release may be from the configured one [s].
 _SLACK = 0.02
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """Another recording of the same body and the same motion, of which only the release is not known.
+class HoldOut:
+    """Another recording of the same body and the same motion, of which only the release is unknown.
 
     Attributes:
-        data: what was seen.
-        observed: the simulation, as it is seen there.
-        points: what was seen, `(T, K, 3)`.
+        data: where the observations come from.
+        simulation: the rollout with the sensors and times of this recording.
+        points: the observed points, `(T, K, 3)`.
     """
 
     data: Data
-    observed: ObservedRollout
+    simulation: ObservedRollout
     points: Float[Tensor, "T K 3"]
 
     @torch.no_grad()
-    def compared(self, start: State) -> tuple[dict[str, Any], Float[Tensor, "T K 3"]]:
-        """Where points are that start like this, released when that fits best, and how far off they are."""
-        motion = self.observed.motion(start)
-        guess = float(self.observed.release_time)
+    def compare(self, start: State) -> tuple[dict[str, Any], Float[Tensor, "T K 3"]]:
+        """Return the residual at the release that fits best, and the simulated points."""
+        motion = self.simulation.motion(start)
+        guess = float(self.simulation.release_time)
 
         def points(release: float) -> Tensor:
-            self.observed.release_time = release
-            return self.observed.seen(motion)[0]
+            self.simulation.release_time = release
+            return self.simulation.observe(motion)[0]
 
         def error(release: float) -> float:
             return float((points(release) - self.points).square().nanmean())
 
-        # The motion does not depend on when it begins: moving it costs nothing.
+        # The release only shifts the motion in time, so that it is simulated once.
         bounds = (guess - _SLACK, guess + _SLACK)
         found = minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 1e-6})
         simulated = points(float(found.x))
@@ -57,20 +58,20 @@ class Unseen:
         return results | {"residual": residual(simulated, self.points)}, simulated
 
 
-def unseen_of(config: DictConfig, scene: Scene) -> Unseen | None:
-    """What `unseen` describes, if it has a path: the keys of `data` that differ, and the release."""
-    if not config.unseen or config.unseen.data.path is None:
+def build_holdout(config: DictConfig, scene: Scene) -> HoldOut | None:
+    """Return the configured hold-out, None without a path: keys of `data` that differ, and the release."""
+    if not config.holdout or config.holdout.data.path is None:
         return None
-    data: Data = built(OmegaConf.merge(config.data, config.unseen.data))
-    release = config.unseen.release_time
+    data: Data = build(OmegaConf.merge(config.data, config.holdout.data))
+    release = config.holdout.release_time
     times, rollout = data.times(lambda: config.duration, release), scene.rollout
     left = rollout.num_steps * rollout.step.dt - (float(times[-1]) - release + _SLACK)
     if left < 0:
         raise ObservationError(
-            f"unseen.data ends {-left:.3g} s after the simulation: make unseen.data.window shorter, or "
+            f"holdout.data ends {-left:.3g} s after the simulation: make holdout.data.window shorter, or "
             "observation.margin longer."
         )
-    observed = ObservedRollout(
+    simulation = ObservedRollout(
         rollout,
         data.sensors(scene.mesh),
         times,
@@ -78,4 +79,4 @@ def unseen_of(config: DictConfig, scene: Scene) -> Unseen | None:
         release_time=release,
         frames=config.observation.frames,
     )
-    return Unseen(data, observed, data.recorded(scene.mesh))
+    return HoldOut(data, simulation, data.recorded(scene.mesh))

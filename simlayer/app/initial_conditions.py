@@ -14,49 +14,50 @@ from simlayer.state import State
 Speeds = float | int | Sequence[float | int]
 
 
-def at_rest(mesh: Mesh, held: Bool[Tensor, "N 3"]) -> State:
-    """One scene: the rest shape, not moving."""
+def at_rest(mesh: Mesh, fixed: Bool[Tensor, "N 3"]) -> State:
+    """Return one scene: the rest shape at rest."""
     return State.at_rest(mesh.vertices[None])
 
 
-def thrown(mesh: Mesh, held: Bool[Tensor, "N 3"], *, velocity: Sequence[float | int]) -> State:
-    """One scene: the rest shape, moving as a whole.
+def thrown(mesh: Mesh, fixed: Bool[Tensor, "N 3"], *, velocity: Sequence[float | int]) -> State:
+    """Return one scene: the rest shape, moving as a whole.
 
     Args:
         mesh: the body.
-        held: the components that do not move.
+        fixed: the components that do not move.
         velocity: [m/s], three components.
 
     Raises:
-        ValueError: if they are not three.
+        ValueError: if the velocity does not have three components.
     """
     if len(velocity) != 3:
         raise ValueError(f"velocity must have three components in m/s, got {list(velocity)}.")
     velocities = mesh.vertices.new_tensor(velocity).expand(1, *mesh.vertices.shape)
-    return State(mesh.vertices[None], velocities.masked_fill(held, 0.0))
+    return State(mesh.vertices[None], velocities.masked_fill(fixed, 0.0))
 
 
 def pulled_and_twisted(
-    mesh: Mesh, held: Bool[Tensor, "N 3"], *, pull: Speeds = 2.0, twist: Speeds = 8.0
+    mesh: Mesh, fixed: Bool[Tensor, "N 3"], *, pull: Speeds = 2.0, twist: Speeds = 8.0
 ) -> State:
-    """The rest shape with velocities that grow from the held vertices to the far end.
+    """Return the rest shape with velocities that grow from the fixed vertices to the far end.
 
-    Pulling excites Young's modulus and twisting the shear modulus, which together tell Poisson's ratio; a
-    sagging body hardly does.
+    Pulling shows Young's modulus and twisting the shear modulus, which together determine Poisson's ratio;
+    a sagging body hardly shows it.
 
     Args:
         mesh: the body.
-        held: the components that stay at rest, of vertices at one end.
-        pull: speed of the far end, away from the held one [m/s]; several make as many scenes.
-        twist: speed of the far end around the axis, as far from it as the body is long [m/s]; likewise.
+        fixed: the components that stay at rest, of vertices at one end.
+        pull: speed of the far end, away from the fixed end [m/s]; a list makes several scenes.
+        twist: speed of the far end around the axis, at a distance of the body's length from it [m/s]; a list
+            makes several scenes.
 
     Raises:
-        MeshError: if nothing is held, or not at one end.
-        ValueError: if there are several of both, but not as many.
+        MeshError: if no vertex is fixed, or not at one end.
+        ValueError: if both are lists, of different lengths.
     """
-    ends = held.all(1)
+    ends = fixed.all(1)
     if not bool(ends.any()):
-        raise MeshError(f"{mesh.source}: pulling and twisting needs vertices that are held, at one end.")
+        raise MeshError(f"{mesh.source}: pulling and twisting needs fixed vertices, at one end.")
     axis, along, length = _axis(mesh, ends)
     arms = mesh.vertices - mesh.vertices[ends].mean(0)
     around = torch.linalg.cross(axis.expand_as(arms), arms) / length
@@ -64,7 +65,7 @@ def pulled_and_twisted(
     counts = [len(column) for column in columns]
     if 0 in counts or (1 not in counts and counts[0] != counts[1]):
         raise ValueError(
-            "pull and twist must be as many speeds, or one of them a single one, got "
+            "pull and twist must be equally many speeds, or one of them a single speed, got "
             f"{counts[0]} and {counts[1]}."
         )
     pulls, twists = torch.broadcast_tensors(*columns)
@@ -81,11 +82,11 @@ def _column(speeds: Speeds) -> Float[Tensor, "B 1 1"]:
 def _axis(
     mesh: Mesh, ends: Bool[Tensor, "N"]
 ) -> tuple[Float[Tensor, "3"], Float[Tensor, "N"], Float[Tensor, ""]]:
-    """The direction from the held end to the far one, how far along it vertices are, and the largest."""
+    """Return the direction from the fixed end to the far end, coordinates along it, and their maximum."""
     arms = mesh.vertices - mesh.vertices[ends].mean(0)
     axis = torch.nn.functional.normalize(arms.mean(0), dim=0)
     along = arms @ axis
     length = along.max()
     if not float(length) > 0.01 * float(arms.norm(dim=1).max()):
-        raise MeshError(f"{mesh.source}: the held vertices must lie at one end, not around the middle.")
+        raise MeshError(f"{mesh.source}: the fixed vertices must lie at one end, not around the middle.")
     return axis, along, length

@@ -1,4 +1,4 @@
-"""Loads and masses on chosen vertices."""
+"""Loads and masses on selected vertices."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.steps.point_mass import PointMass
 
 
-def spread_load(mesh: Mesh, *, vertices: Mapping[str, Any], total: Sequence[float]) -> NodalLoad:
-    """A constant force in equal parts on chosen vertices; see `select` for how.
+def nodal_load(mesh: Mesh, *, vertices: Mapping[str, Any], total: Sequence[float]) -> NodalLoad:
+    """Return a constant force in equal parts on selected vertices; see `select`.
 
     Args:
         mesh: the body.
         vertices: the selection.
-        total: the sum of the parts [N].
+        total: the total force [N].
     """
-    chosen = select(mesh, vertices)
+    selected = select(mesh, vertices)
     forces = torch.zeros_like(mesh.vertices)
-    forces[chosen] = torch.tensor([float(part) for part in total]) / len(chosen)
+    forces[selected] = torch.tensor([float(part) for part in total]) / len(selected)
     return NodalLoad(mesh, forces)
 
 
 def distributed_load(
     mesh: Mesh, *, vertices: Mapping[str, Any], force: Sequence[float], over: Kind = "faces"
 ) -> DistributedLoad:
-    """A force spread evenly over the faces, or edges, between chosen vertices; see `select` for how.
+    """Return a force spread evenly over the faces, or edges, between selected vertices; see `select`.
 
     Args:
         mesh: the body.
         vertices: the selection.
-        force: the total [N].
+        force: the total force [N].
         over: "faces" or "edges".
     """
     return DistributedLoad(mesh, select(mesh, vertices), force=force, over=over)
 
 
 def point_mass(mesh: Mesh, *, vertices: Mapping[str, Any], mass: float) -> PointMass:
-    """A mass [kg] that hangs in equal parts on chosen vertices; see `select` for how."""
+    """Return a mass [kg] that hangs in equal parts on selected vertices; see `select`."""
     return PointMass(mesh, select(mesh, vertices), mass=mass)

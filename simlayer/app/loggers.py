@@ -1,9 +1,9 @@
-"""Loggers of a run, and the report to W&B."""
+"""Loggers of a run, and its report to W&B."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,76 +11,70 @@ import torch
 import wandb
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from simlayer.app.data import flattened
-from simlayer.app.scene import built
+from simlayer.app.config_tree import build, flatten
+from simlayer.app.problem import FitProblem
 from simlayer.identification.module import ParameterIdentification
-from simlayer.identification.unknowns import LISTED
+from simlayer.identification.unknowns import FEW
 from simlayer.state import State
 
 
-def built_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> list[Logger]:
-    """The configured loggers, each in the run's folder and with the flattened configuration."""
+def build_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> list[Logger]:
+    """Return the configured loggers, each in the run's folder and with the flattened configuration."""
     loggers: list[Logger] = []
-    for make in built(config.logger).values():
+    for make in build(config.logger).values():
         if make.func is CSVLogger:
             loggers.append(make(save_dir=folder, flush_logs_every_n_steps=1))
             continue
-        # Its notes on every run go to its own log; this program prints the command that matters.
+        # W&B writes its notes on every run to its own log; this program prints the command that matters.
         wandb.setup(wandb.Settings(silent=True))
         options = {"group": make.keywords.get("group") or sweep}
         if make.keywords.get("offline"):
-            # Lightning says so by the environment, which was read before.
+            # Lightning sets the environment variable for it, which W&B has already read.
             options["mode"] = "offline"
         loggers.append(
             make(
                 save_dir=folder,
                 name=folder.name if sweep is None else f"{sweep}-{folder.name}",
-                id=_identity(folder),
+                id=_run_id(folder),
                 resume="allow",
                 tags=[config.name],
                 **options,
             )
         )
-    flat = flattened(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    flat = flatten(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     for logger in loggers:
         logger.log_hyperparams(flat)
     return loggers
 
 
 def finish(loggers: list[Logger], *, failed: bool) -> None:
-    """End W&B's run, or the next one of a multirun would go on in it."""
+    """End W&B's run, so that the next run of a multirun begins its own."""
     for logger in loggers:
         logger.finalize("failed" if failed else "success")
     if wandb.run is not None:
         wandb.finish(exit_code=int(failed))
 
 
-def _identity(folder: Path) -> str:
-    """W&B's name for the run, the same when it is gone on with."""
+def _run_id(folder: Path) -> str:
+    """Return the W&B run id, which is reused on resume."""
     path = folder / "wandb_id.txt"
     if not path.exists():
         path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
 
 
-Picture = Callable[[Mapping[str, Tensor]], Figure]
-
-
 class WandbReport(Callback):
-    """Logs to W&B where there is such a logger, else does nothing.
+    """Logs pictures and fields of a fit to W&B where there is such a logger.
 
     Args:
-        picture: draws the points seen in simulations, by title, over those that were really seen.
-        start: the initial state of the first scene, `(1, N, 3)`.
+        problem: the fit.
         every: epochs between pictures, after the first few.
     """
 
-    def __init__(self, picture: Picture, start: State, *, every: int = 10) -> None:
-        self._picture, self._start, self._every = picture, start, every
+    def __init__(self, problem: FitProblem, *, every: int = 10) -> None:
+        self._problem, self._every = problem, every
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         run = _wandb_run(trainer)
@@ -90,19 +84,26 @@ class WandbReport(Callback):
         media: dict[str, Any] = {
             f"field/{name}": wandb.Histogram(value.flatten().tolist())
             for name, value in pl_module.values().items()
-            if value.numel() > LISTED
+            if value.numel() > FEW
         }
         epoch = trainer.current_epoch + 1
         if epoch <= 3 or epoch % self._every == 0:
-            with torch.no_grad():
-                points = pl_module(self._start.to(pl_module.device))[0].cpu()
-            # Wrapped, because a bare figure would be turned into an interactive one.
-            media["found over target"] = wandb.Image(self._picture({f"epoch {epoch}": points}))
+            media["found over target"] = self._picture(pl_module, f"epoch {epoch}")
         if media:
             run.log({**media, "trainer/global_step": epoch})
 
+    @torch.no_grad()
+    def _picture(self, model: ParameterIdentification, title: str) -> wandb.Image:
+        """Draw the present simulation of the first scene over its observations."""
+        problem, scenes = self._problem, self._problem.scenes
+        start = State(scenes.positions[:1], scenes.velocities[:1])
+        points = {title: model(start.to(model.device))[0].cpu()}
+        mesh, times = problem.scene.mesh, problem.scene.observed.times
+        # W&B would turn a bare figure into an interactive one.
+        return wandb.Image(problem.data.picture(mesh, times, scenes.observed[0], points))
+
     def finish(self, trainer: Trainer, folder: Path, results: Mapping[str, Any]) -> None:
-        """The summary and the artifact; prints how an offline run is sent."""
+        """Log the summary and the artifact, and print how to upload an offline run."""
         run = _wandb_run(trainer)
         if run is None:
             return
@@ -115,8 +116,8 @@ class WandbReport(Callback):
             if path.suffix in (".json", ".yaml", ".png", ".mp4"):
                 artifact.add_file(str(path))
         run.log_artifact(artifact)
-        if run.settings._offline:
-            print(f"W&B, offline: wandb sync {Path(run.dir).parent}")
+        if run.offline:
+            print(f"To upload this run to W&B: wandb sync {Path(run.dir).parent}")
 
 
 def _wandb_run(trainer: Trainer) -> Any:

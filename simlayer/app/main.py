@@ -15,13 +15,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_checks import check_config
-from simlayer.app.overrides import checked
+from simlayer.app.config_tree import config_folder
+from simlayer.app.overrides import compose_arguments
 from simlayer.app.run import run
 from simlayer.errors import ConfigError, SimulationError
 
-PACKAGE = Path(__file__).parents[1]
 ASSETS = Path(__file__).parent / "assets"
-MISTAKES = (
+USER_ERRORS = (
     InstantiationException,
     MisconfigurationException,
     SimulationError,
@@ -32,40 +32,34 @@ MISTAKES = (
 )
 
 
-def configs() -> Path:
-    """The folder of configurations: the checkout's, or the one that was installed."""
-    checkout = PACKAGE.parent / "configs"
-    return checkout if (checkout / "train.yaml").is_file() else PACKAGE / "configs"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run with these command-line arguments (by default the program's own); exits with 1 on a mistake."""
+    """Run with these command-line arguments (by default the program's own); exit with 1 on a user's error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     OmegaConf.register_new_resolver("asset", lambda name: str(ASSETS / name), replace=True)
     try:
-        config, arguments = checked(arguments, configs())
+        config, arguments = compose_arguments(arguments)
         if config is not None:
             check_config(config, multirun="--multirun" in arguments)
     except ConfigError as error:
         raise _failure(error) from error
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(configs()), config_name="train")(task)()
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(run_job)()
     finally:
         sys.argv = before
 
 
-def task(config: DictConfig) -> dict[str, Any] | None:
-    """One run, in the folder that Hydra made for it."""
+def run_job(config: DictConfig) -> dict[str, Any] | None:
+    """Carry out one run, in the folder that Hydra made for it."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     multirun = job.mode == RunMode.MULTIRUN
     try:
         check_config(config, multirun=multirun)
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None)
-    except MISTAKES as error:
+    except USER_ERRORS as error:
         if multirun:
-            # Hydra goes on with the other runs, and reports this one again at the end.
+            # Hydra continues with the other runs, and reports this one again at the end.
             print(_failure(error), file=sys.stderr, flush=True)
             raise
         raise _failure(error) from error
@@ -76,16 +70,16 @@ def task(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _failure(error: Exception) -> SystemExit:
-    """What ends the program: what was wrong, in a line."""
-    return SystemExit(f"{Path(sys.argv[0]).name}: error: {_said(error)}")
+    """Return what ends the program, with one line about what was wrong."""
+    return SystemExit(f"{Path(sys.argv[0]).name}: error: {_message(error)}")
 
 
-def _said(error: BaseException) -> str:
-    """The message; a configuration node's with its key, where Hydra would print a trace."""
+def _message(error: BaseException) -> str:
+    """Return an error's message, with the key of the configuration node where Hydra wraps it."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key" in str(error) else ""
-        return (f"{key}: " if key else "") + _said(error.__cause__)
+        return (f"{key}: " if key else "") + _message(error.__cause__)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, TypeError) and "unexpected keyword" in text:
-        text += "; if the experiment sets it, for another class: experiment=blank sets nothing."
+        text += "; the experiment may set it for another class: experiment=blank sets nothing."
     return text

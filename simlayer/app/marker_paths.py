@@ -1,8 +1,9 @@
-"""The paths of markers on a body: recorded by motion capture, or those of a twin."""
+"""The paths of markers on a body as observations: recorded by motion capture, or those of a twin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,66 +17,64 @@ from simlayer.app.plots import path_picture
 from simlayer.errors import ObservationError
 from simlayer.identification.sensors import Markers
 from simlayer.mesh.mesh import Mesh
-from simlayer.motion_capture.recording import Recording, read_recording
+from simlayer.motion_capture.reading import read_recording
+from simlayer.motion_capture.recording import Recording
 from simlayer.motion_capture.registration import register
 
 Point = Sequence[float]
 
 
+@dataclass(kw_only=True, eq=False)
 class MarkerPaths(Data):
-    """Markers fixed to a body, seen in many frames.
+    """Markers fixed to a body, observed in many frames.
 
     Args:
         points: where markers are fixed to the body at rest [m], by name.
         standoffs: from there to the marker itself [m], for rigid stand-offs; by name, all or none.
-        frame_rate: of a twin [Hz], and of a recording without times.
-        unit: of a recording; by default what its file says.
-        window: first frame to use, and the first one after; by default all.
-        settled: for a body at rest: the mean of all frames used, compared with the end of the simulation.
+        frame_rate: frames per second [Hz] of a twin, or of a recording without times.
+        unit: unit of a recording; by default what its file says.
+        window: the first frame to use, and the first frame after; by default all.
+        settled: whether the body is at rest, so that its mean position is compared with the simulation's end.
         registration: for a recording in the cameras' frame: `reference`, positions of markers on the body at
-            rest by name [m], at least three, and `held`, the first frame in which the body is held and the
-            first one after. By default the recording is in the body's frame.
-        options: as for `Data`.
+            rest by name [m], at least three, and `held`, the first frame in which the body is held still and
+            the first frame after. By default the recording is in the body's frame.
     """
 
-    def __init__(
-        self,
-        *,
-        points: Mapping[str, Point],
-        standoffs: Mapping[str, Point] | None = None,
-        frame_rate: float | None = None,
-        unit: str | None = None,
-        window: Sequence[int] | None = None,
-        settled: bool = False,
-        registration: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        if not points:
-            raise ObservationError("data.points must name one marker at least.")
-        if standoffs and standoffs.keys() != points.keys():
+    points: Mapping[str, Point]
+    standoffs: Mapping[str, Point] | None = None
+    frame_rate: float | None = None
+    unit: str | None = None
+    window: Sequence[int] | None = None
+    settled: bool = False
+    registration: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.points:
+            raise ObservationError("data.points must name at least one marker.")
+        if self.standoffs and self.standoffs.keys() != self.points.keys():
             raise ObservationError(
-                f"data.standoffs must name the same markers as data.points, {list(points)}, got "
-                f"{list(standoffs)}."
+                f"data.standoffs must name the same markers as data.points, {list(self.points)}, got "
+                f"{list(self.standoffs)}."
             )
-        if self.path is None and not settled and not (frame_rate and frame_rate > 0):
-            raise ObservationError(f"data.frame_rate [Hz] must be given for a twin, got {frame_rate}.")
-        self.names = tuple(points)
-        self.points = _tensor(points)
-        self.standoffs = _tensor({name: standoffs[name] for name in points}) if standoffs else None
-        self.frame_rate, self.unit, self.window, self.settled = frame_rate, unit, window, settled
-        self.registration = registration
-        given = set(registration or ())
-        if registration is not None and given != {"reference", "held"}:
-            raise ObservationError(f"data.registration needs reference and held, got {sorted(given)}.")
-        if registration is not None and (missing := set(points) - set(registration["reference"])):
+        if self.path is None and not self.settled and not (self.frame_rate and self.frame_rate > 0):
+            raise ObservationError(f"data.frame_rate [Hz] must be given for a twin, got {self.frame_rate}.")
+        self._bases = _tensor(self.points)
+        self._arms = _tensor({name: self.standoffs[name] for name in self.points}) if self.standoffs else None
+        if self.registration is not None:
+            self._check_registration(self.registration)
+
+    def _check_registration(self, registration: Mapping[str, Any]) -> None:
+        if set(registration) != {"reference", "held"}:
+            raise ObservationError(f"data.registration needs reference and held, got {sorted(registration)}.")
+        if missing := set(self.points) - set(registration["reference"]):
             raise ObservationError(
                 f"data.registration.reference must have a position for {sorted(missing)[0]!r}, as for every "
                 "marker in data.points."
             )
 
     def sensors(self, mesh: Mesh) -> nn.Module:
-        return Markers(mesh, self.points, standoffs=self.standoffs)
+        return Markers(mesh, self._bases, standoffs=self._arms)
 
     def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
         if self.settled:
@@ -98,37 +97,35 @@ class MarkerPaths(Data):
     def _recording(self) -> Recording:
         """The markers named in `points`, in the body's frame, within the window."""
         assert self.path is not None
-        wanted = [*dict.fromkeys([*self.names, *(self.registration or {}).get("reference", ())])]
+        reference = self.registration["reference"] if self.registration else {}
+        wanted = list(dict.fromkeys([*self.points, *reference]))
         recording = read_recording(self.path, unit=self.unit, frame_rate=self.frame_rate, markers=wanted)
         if self.registration is not None:
             recording = self._registered(recording, self.registration)
-        recording = _only(recording, self.names)
+        recording = _subset(recording, tuple(self.points))
         return recording.window(*self.window) if self.window is not None else recording
 
     def _registered(self, recording: Recording, options: Mapping[str, Any]) -> Recording:
+        """Return the recording in the body's frame, starting where the simulated markers start."""
         reference = options["reference"]
-        recording = _only(recording, tuple(reference))
+        recording = _subset(recording, tuple(reference))
         registration = register(recording, _tensor(reference), held=tuple(options["held"]))
         print(
             f"Registered: {1e3 * registration.rms:.2f} mm rms between {len(reference)} markers and their "
             f"reference, held still to {1e3 * registration.stillness:.3f} mm"
         )
         moved = registration.in_frame(recording)
-        # What is compared are displacements, so the reference must be where the simulated markers start.
-        start = dict(
-            zip(self.names, self.points + (0 if self.standoffs is None else self.standoffs), strict=True)
-        )
-        shift = torch.stack(
-            [start.get(name, torch.tensor(place)) - torch.tensor(place) for name, place in reference.items()]
-        )
-        return Recording(moved.times, moved.markers + shift, moved.names, moved.source)
+        starts = self._bases + (0 if self._arms is None else self._arms)
+        start = dict(zip(self.points, starts, strict=True))
+        shifts = [start.get(name, torch.tensor(x)) - torch.tensor(x) for name, x in reference.items()]
+        return Recording(moved.times, moved.markers + torch.stack(shifts), moved.names, moved.source)
 
     def picture(
-        self, mesh: Mesh, times: Tensor, seen: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]
+        self, mesh: Mesh, times: Tensor, observed: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]
     ) -> Figure:
         rest = self.sensors(mesh)(mesh.vertices)
         paths = {title: points.cpu() - rest for title, points in simulated.items()}
-        return path_picture(times.cpu(), seen.cpu() - rest, paths, self.names)
+        return path_picture(times.cpu(), observed.cpu() - rest, paths, tuple(self.points))
 
 
 def _tensor(points: Mapping[str, Point]) -> Float[Tensor, "K 3"]:
@@ -138,6 +135,7 @@ def _tensor(points: Mapping[str, Point]) -> Float[Tensor, "K 3"]:
     return torch.tensor([[float(x) for x in point] for point in points.values()])
 
 
-def _only(recording: Recording, names: tuple[str, ...]) -> Recording:
-    chosen = [recording.names.index(name) for name in names]
-    return Recording(recording.times, recording.markers[:, chosen], names, recording.source)
+def _subset(recording: Recording, names: tuple[str, ...]) -> Recording:
+    """Return the recording of these markers only, in this order."""
+    indices = [recording.names.index(name) for name in names]
+    return Recording(recording.times, recording.markers[:, indices], names, recording.source)

@@ -1,4 +1,4 @@
-"""The motion that was found, as a movie."""
+"""Movies of a motion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_movie(
 ) -> None:
     """Draw frames of a motion as an MP4, coloured by the distance from the rest shape.
 
-    Only with the extra `movie`, imageio-ffmpeg, which brings ffmpeg along.
+    Without the extra `movie` (imageio-ffmpeg, which includes ffmpeg) nothing is written.
     """
     try:
         import imageio_ffmpeg
@@ -47,6 +47,6 @@ def write_movie(
 
 
 def _around(*limits: tuple[float, float]) -> tuple[tuple[float, float], ...]:
-    """Room for a body to move: half of its larger extent on each side."""
+    """Return limits with room for a body to move: half of its larger extent on each side."""
     room = max(high - low for low, high in limits) / 2
     return tuple((low - room, high + room) for low, high in limits)

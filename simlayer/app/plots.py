@@ -27,7 +27,7 @@ COLORS = matplotlib.colormaps["YlOrRd"]
 def convergence_picture(
     path: Path, losses: Sequence[float], values: Mapping[str, Sequence[float]], reference: Mapping[str, float]
 ) -> None:
-    """The loss, and every quantity with its reference, over the epochs."""
+    """Draw the loss, and every quantity with its reference, over the epochs."""
     figure = Figure(figsize=(4 * (1 + len(values)), 3), layout="constrained")
     axes = figure.subplots(1, 1 + len(values), squeeze=False)[0]
     numbers = np.arange(len(losses))
@@ -49,9 +49,9 @@ def body_picture(
     target: Float[Tensor, "N 3"],
     boundary: Int[Tensor, "S 3"],
 ) -> Figure:
-    """Bodies by title, coloured by their distance to the target, whose edges are drawn over each.
+    """Draw bodies by title, coloured by their distance to the target, whose edges are drawn over each.
 
-    Where the target is not known (NaN), a body counts as on it.
+    Where the target is missing (NaN), the distance counts as zero.
     """
     targets = {
         title: torch.where(target.isnan(), positions, target).cpu() for title, positions in bodies.items()
@@ -72,7 +72,7 @@ def body_picture(
 
 
 def field_picture(path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str) -> None:
-    """Fields by title, one value a cell, on the outside and on a cut along the middle of the body."""
+    """Draw fields by title, one value per cell, on the outside and on a cut along the middle of the body."""
     low = min(float(field.min()) for field in fields.values())
     high = max(float(field.max()) for field in fields.values())
     scale = LogNorm(low, high) if 0 < low < high else Normalize(low, high)
@@ -90,14 +90,14 @@ def field_picture(path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"
 
 
 def _far_half(mesh: Mesh) -> Int[Tensor, "_"]:
-    """The cells behind the middle of the body, seen from where pictures are seen from."""
+    """Return the cells behind the middle of the body from the viewer of the pictures."""
     middles = mesh.vertices[mesh.cells].mean(1)
     return (middles[:, 1] >= mesh.bounds[:, 1].mean()).nonzero().flatten()
 
 
 def draw_surface(axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Float[np.ndarray, "S 4"]) -> None:
-    """What of a surface faces the viewer, in these colours."""
-    visible, points, light = _seen(triangles)
+    """Draw the triangles of a surface that face the viewer, in these colours."""
+    visible, points, light = _visible(triangles)
     colors = colors[visible] * np.append(np.repeat(light[:, None], 3, 1), np.ones((len(light), 1)), 1)
     axis.add_collection(PolyCollection(list(points), facecolors=colors, edgecolors=colors, linewidths=0.5))
     axis.set_aspect("equal")
@@ -106,16 +106,17 @@ def draw_surface(axis: Axes, triangles: Float[np.ndarray, "S 3 3"], colors: Floa
 
 
 def _draw_edges(axis: Axes, triangles: Float[np.ndarray, "S 3 3"]) -> None:
-    _, points, _ = _seen(triangles)
+    """Draw the edges of the triangles of a surface that face the viewer."""
+    _, points, _ = _visible(triangles)
     loops = points[:, [0, 1, 2, 0]]
     axis.add_collection(LineCollection(list(loops), colors="black", linewidths=0.4))
     axis.autoscale_view()
 
 
-def _seen(
+def _visible(
     triangles: Float[np.ndarray, "S 3 3"],
 ) -> tuple[Int[np.ndarray, "V"], Float[np.ndarray, "V 3 2"], Float[np.ndarray, "V"]]:
-    """Triangles that face the viewer, far ones first: their indices, corners on the page, and brightness."""
+    """Return the triangles that face the viewer, far ones first: indices, corners on paper, brightness."""
     azimuth, elevation = math.radians(-55), math.radians(22)
     right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
     towards = np.array([math.cos(azimuth), math.sin(azimuth), 0.0]) * math.cos(elevation)
@@ -131,13 +132,13 @@ def _seen(
 
 def path_picture(
     times: Float[Tensor, "T"],
-    seen: Float[Tensor, "T K 3"],
+    observed: Float[Tensor, "T K 3"],
     simulated: Mapping[str, Float[Tensor, "T K 3"]],
     names: Sequence[str],
 ) -> Figure:
-    """Displacements [m] over time [s], one panel a marker: dots where it was seen, a line per simulation.
+    """Draw displacements over time, one panel per marker: dots for observations, a line per simulation.
 
-    At a single time, dots too.
+    At a single time, simulations are drawn as crosses.
     """
     found, guess = (
         ({"lw": 1.2}, {"lw": 0.8, "ls": ":"}) if len(times) > 1 else ({"marker": "+"}, {"marker": "x"})
@@ -150,7 +151,9 @@ def path_picture(
     for k, (name, axis) in enumerate(zip(names, axes.flat, strict=False)):
         for j, component in enumerate("xyz"):
             color = f"C{j}"
-            axis.plot(times, 1e3 * seen[:, k, j], ".", color=color, markersize=4, label=f"{component}, seen")
+            axis.plot(
+                times, 1e3 * observed[:, k, j], ".", color=color, markersize=4, label=f"{component}, observed"
+            )
             axis.plot(
                 times, 1e3 * simulated[last][:, k, j], color=color, label=f"{component}, {last}", **found
             )

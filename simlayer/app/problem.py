@@ -1,4 +1,4 @@
-"""What is fitted to what."""
+"""The fit that a configuration describes: observations, a scene, and a model with its unknowns."""
 
 from __future__ import annotations
 
@@ -9,77 +9,82 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simlayer.app.config_checks import num_processes
+from simlayer.app.config_tree import build, flatten
 from simlayer.app.data import Data
-from simlayer.app.holdout import Unseen, unseen_of
-from simlayer.app.scene import Scene, build_scene, built, seen_by
+from simlayer.app.holdout import HoldOut, build_holdout
+from simlayer.app.scene import Scene, build_scene, observe_scene
 from simlayer.errors import ConfigError, ObservationError
-from simlayer.identification.module import ParameterIdentification, Scenes
+from simlayer.identification.module import ObservedScenes, ParameterIdentification
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is fitted to what.
+class FitProblem:
+    """A fit before it begins.
 
     Attributes:
-        data: what was seen, and how.
-        scene: what is simulated.
-        scenes: the initial states, and what was seen of them.
-        model: at the first guess.
-        reference: the truth, as far as it is known.
-        unseen: what was seen of the same body at another time, which is not fitted, if there is any.
+        data: where the observations come from.
+        scene: the simulation.
+        scenes: the initial states and the observations.
+        model: the model at the first guess.
+        reference: the true values of unknowns, where they are known.
+        holdout: observations that are not fitted, if there are any.
     """
 
     data: Data
     scene: Scene
-    scenes: Scenes
+    scenes: ObservedScenes
     model: ParameterIdentification
     reference: dict[str, Tensor]
-    unseen: Unseen | None
+    holdout: HoldOut | None
 
 
-def build_task(config: DictConfig) -> Task:
-    data: Data = built(config.data)
-    scene = build_scene(config, built(config.mesh), data)
-    scenes = Scenes(scene.start.positions, scene.start.velocities, seen_by(data, scene, config))
+def build_problem(config: DictConfig) -> FitProblem:
+    """Return the fit that a configuration describes."""
+    data: Data = build(config.data)
+    scene = build_scene(config, build(config.mesh), data)
+    scenes = ObservedScenes(scene.start.positions, scene.start.velocities, observe_scene(data, scene, config))
     if len(scenes.positions) % num_processes(config):
         raise ConfigError(
-            f"{len(scenes.positions)} scene(s) can not be shared equally by {num_processes(config)} "
+            f"{len(scenes.positions)} scene(s) cannot be shared equally by {num_processes(config)} "
             "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
-    loss = built(config.loss)(scale=_motion(scene, scenes))
-    for seen in scenes.seen:
-        if not bool(loss(seen.nan_to_num(), seen).isfinite()):
+    loss = build(config.loss)(scale=_motion(scene, scenes))
+    for observed in scenes.observed:
+        if not bool(loss(observed.nan_to_num(), observed).isfinite()):
             raise ObservationError(
-                f"no point was seen in the frames that count, {loss.frames!r}: nothing to fit."
+                f"no point was observed in the frames that count, {loss.frames!r}: there is nothing to fit."
             )
     model = ParameterIdentification(
         scene.observed,
         trainable=config.trainable,
         loss=loss,
-        optimizer=built(config.optimizer),
-        priors={name: prior(scene.mesh) for name, prior in built(config.priors).items()},
-        scheduler=built(config.scheduler) or None,
-        fields=config.fields,
+        optimizer=build(config.optimizer),
+        priors={name: prior(scene.mesh) for name, prior in build(config.priors).items()},
+        scheduler=build(config.scheduler) or None,
+        fields=flatten(config.fields),
     )
-    truth = data.truth if data.path is None else {}
-    without = [unknown.name for unknown in model.unknowns if unknown.name not in truth]
-    if data.path is None and without:
+    reference = _reference(data, scene, model)
+    return FitProblem(data, scene, scenes, model, reference, build_holdout(config, scene))
+
+
+def _reference(data: Data, scene: Scene, model: ParameterIdentification) -> dict[str, Tensor]:
+    """Return the true values of the unknowns of a twin."""
+    if data.path is not None:
+        return {}
+    truth = data.true_values(scene.mesh, model.candidates)
+    names = [unknown.name for unknown in model.unknowns]
+    if without := [name for name in names if name not in truth]:
         raise ConfigError(
             f"the twin has no truth for {without[0]}, so that the fit would start at the solution; set "
             f"++data.truth.{without[0]}=..., or data.path to a file."
         )
-    reference = {
-        unknown.name: torch.as_tensor(data.true_value(unknown.name, scene.mesh), dtype=torch.float64)
-        for unknown in model.unknowns
-        if unknown.name in truth
-    }
-    return Task(data, scene, scenes, model, reference, unseen_of(config, scene))
+    return {name: torch.as_tensor(truth[name], dtype=torch.float64) for name in names}
 
 
-def _motion(scene: Scene, scenes: Scenes) -> float:
-    """How far the points seen are from where they are at rest, as a root mean square [m]."""
+def _motion(scene: Scene, scenes: ObservedScenes) -> float:
+    """Return the root mean square distance of the observed points from their places at rest [m]."""
     rest = scene.observed.sensors(scene.start.positions)[:, None]
-    motion = float((scenes.seen - rest).square().sum(-1).nanmean().sqrt())
+    motion = float((scenes.observed - rest).square().sum(-1).nanmean().sqrt())
     if not motion > 0:
-        raise ObservationError("what was seen is the rest shape itself, without any motion to compare with.")
+        raise ObservationError("the observations show the rest shape itself, without any motion to fit.")
     return motion

@@ -1,4 +1,4 @@
-"""What a fit shows while it runs, and how it is interrupted."""
+"""The progress of a fit in the terminal, and its interruption."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
 from simlayer.identification.history import History
-from simlayer.identification.unknowns import written
+from simlayer.identification.unknowns import format_value
 
 
 class FitProgress(ProgressBar):
-    """A bar over epochs with the loss and the unknowns; without a terminal, a line for every tenth."""
+    """Shows the loss and the unknowns in a bar over epochs, or without a terminal in lines."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
@@ -56,7 +56,9 @@ class FitProgress(ProgressBar):
         if not self._enabled or not self._history.rows:
             return
         row = self._history.rows[-1]
-        values = ", ".join(f"{name.rpartition('.')[2]} = {written(v)}" for name, v in row["values"].items())
+        values = ", ".join(
+            f"{name.rpartition('.')[2]} = {format_value(v)}" for name, v in row["values"].items()
+        )
         text = f"loss = {row['loss']:.3e}, {values}"
         if self._bar is not None:
             self._bar.set_postfix_str(text)
@@ -65,7 +67,7 @@ class FitProgress(ProgressBar):
 
 
 class Interruption(Callback):
-    """Lets the first Ctrl-C end a fit after its epoch, so that everything is kept; the second is final."""
+    """Ends a fit after its epoch on the first Ctrl-C, which keeps everything, and at once on the second."""
 
     def __init__(self) -> None:
         self.asked = False

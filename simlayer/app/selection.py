@@ -1,4 +1,4 @@
-"""Choosing vertices of a mesh by tag, box or plane."""
+"""Selection of vertices of a mesh by tag, box or plane."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ KINDS = ("tag", "box", "plane")
 
 
 def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
-    """Indices of the vertices that a selection names, at least one.
+    """Return the indices of the selected vertices, at least one.
 
     Args:
         mesh: the body.
-        selection: one of `{"tag": name}`, with a vertex set or several; `{"box": {"lower": ..., "upper":
-            ...}}`, with opposite corners [m]; `{"plane": {"point": ..., "normal": ...}}`: what lies on the
+        selection: one of `{"tag": name}`, the name of a vertex set or several; `{"box": {"lower": ...,
+            "upper": ...}}`, opposite corners [m]; `{"plane": {"point": ..., "normal": ...}}`: vertices on the
             plane or on the side from which the normal points away. The others may be None.
 
     Raises:
-        MeshError: if none or several are given, a tag is unknown, or no vertex is chosen.
+        MeshError: if none or several are given, a tag is unknown, or no vertex is selected.
     """
     given = {kind: value for kind, value in selection.items() if value is not None and kind in KINDS}
     if len(given) != 1:
         raise MeshError(
-            f"vertices are chosen by exactly one of {', '.join(KINDS)}, got {list(given) or 'none of them'}; "
-            "set the others to null."
+            f"vertices are selected by exactly one of {', '.join(KINDS)}, got "
+            f"{list(given) or 'none of them'}; set the others to null."
         )
     ((kind, value),) = given.items()
-    # A thousandth of a cell: coordinates in files are rounded.
+    # A thousandth of a cell, because coordinates in files are rounded.
     tolerance = 1e-3 * float(mesh.volumes.mean()) ** (1 / 3)
     finders: dict[str, Callable[[Mesh, Any, float], Tensor]]
     finders = {"tag": _tagged, "box": _in_box, "plane": _behind_plane}
@@ -48,22 +48,23 @@ def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
 
 
 def tags(mesh: Mesh) -> str:
+    """Format the vertex sets of a mesh with their sizes."""
     return ", ".join(f"{name!r} ({len(found)})" for name, found in mesh.vertex_sets.items()) or "none"
 
 
 def components(names: str) -> Bool[Tensor, "3"]:
-    """The mask of components named by some of the letters x, y, z."""
+    """Return the mask of components named by some of the letters x, y, z."""
     if not names or set(names) - set("xyz"):
         raise MeshError(f"components must be some of the letters x, y, z, got {names!r}.")
     return torch.tensor([letter in names for letter in "xyz"])
 
 
-def held_components(mesh: Mesh, selection: Mapping[str, Any] | None) -> Bool[Tensor, "N 3"]:
-    """Which components of which vertices a selection with `components` (by default all three) holds."""
-    held = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+def fixed_components(mesh: Mesh, selection: Mapping[str, Any] | None) -> Bool[Tensor, "N 3"]:
+    """Return which components of which vertices a selection fixes: its `components`, by default all three."""
+    fixed = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
     if selection is not None:
-        held[select(mesh, selection)] = components(selection.get("components", "xyz"))
-    return held
+        fixed[select(mesh, selection)] = components(selection.get("components", "xyz"))
+    return fixed
 
 
 def _tagged(mesh: Mesh, names: str | Sequence[str], tolerance: float) -> Tensor:

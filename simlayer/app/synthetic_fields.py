@@ -1,4 +1,4 @@
-"""Hidden fields for twins to have."""
+"""Fields of twins that a fit is to find."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from simlayer.mesh.mesh import Mesh
 def inclusion(
     mesh: Mesh, *, inside: float, outside: float, center: Sequence[float], radius: float
 ) -> Float[Tensor, "M"]:
-    """One value a cell: `inside` where the cell's middle is nearer to `center` [m] than `radius` [m].
+    """Return one value per cell: `inside` where the cell's middle is within `radius` [m] of `center` [m].
 
     Raises:
-        ValueError: if that is no cell, or all of them.
+        ValueError: if that is true of no cell, or of all.
     """
     middles = mesh.vertices[mesh.cells].mean(1)
     within = (middles - torch.tensor([float(x) for x in center])).norm(dim=1) < radius
     if not 0 < int(within.sum()) < len(within):
         raise ValueError(
-            f"the inclusion of radius {radius} m around {list(center)} holds {int(within.sum())} of the "
+            f"the inclusion of radius {radius} m around {list(center)} contains {int(within.sum())} of the "
             f"{len(within)} cells; move it, or change its radius."
         )
     return torch.where(within, inside, outside)

@@ -1,4 +1,4 @@
-"""The gradients of a fit against central differences."""
+"""Comparison of a fit's gradients with central differences."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from simlayer.errors import GradientError
-from simlayer.identification.module import ParameterIdentification, Scenes
+from simlayer.identification.module import ObservedScenes, ParameterIdentification
 from simlayer.rollout.gradient_check import GradientReport, compare_gradients
 
 
 class _TotalLoss(nn.Module):
-    def __init__(self, model: ParameterIdentification, scenes: Scenes) -> None:
+    """The total loss as a function of the parameters, for `functional_call`."""
+
+    def __init__(self, model: ParameterIdentification, scenes: ObservedScenes) -> None:
         super().__init__()
         self.model, self.scenes = model, scenes
 
@@ -21,8 +23,8 @@ class _TotalLoss(nn.Module):
         return self.model.total_loss(self.scenes)
 
 
-def fit_gradients(model: ParameterIdentification, scenes: Scenes) -> GradientReport:
-    """The gradient of the total loss with respect to what is stored of every unknown, checked."""
+def fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> GradientReport:
+    """Compare the gradient of the total loss with respect to each unknown's stored value."""
     loss = _TotalLoss(model, scenes)
     places = {id(parameter): place for place, parameter in loss.named_parameters()}
     names = {unknown.name: places[id(unknown.parameter)] for unknown in model.unknowns}
@@ -34,11 +36,11 @@ def fit_gradients(model: ParameterIdentification, scenes: Scenes) -> GradientRep
     return compare_gradients(evaluate, tensors)
 
 
-def check_fit_gradients(model: ParameterIdentification, scenes: Scenes) -> None:
-    """Print the comparison; raise GradientError if one is wrong."""
-    print("\nGradients of the loss at the first guess, against central differences:", flush=True)
+def check_fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> None:
+    """Print the comparison; raise GradientError if a gradient is wrong."""
+    print("\nGradients of the loss at the first guess, compared with central differences:", flush=True)
     report = fit_gradients(model, scenes)
     print(report)
     if not report.passed:
         wrong = ", ".join(check.name for check in report.checks if not check.passed)
-        raise GradientError(f"the gradient with respect to {wrong} is not the central difference.")
+        raise GradientError(f"the gradient with respect to {wrong} differs from the central difference.")

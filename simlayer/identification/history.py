@@ -1,4 +1,4 @@
-"""What a fit went through: the loss and the unknowns after every epoch."""
+"""The history of a fit: the loss and the unknowns after every epoch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from simlayer.identification.module import ParameterIdentification
-from simlayer.identification.unknowns import LISTED, listed
+from simlayer.identification.unknowns import FEW, summarize
 
 
 class History(Callback):
-    """Records the loss and the unknowns, at first and after every epoch, and passes them to the loggers.
+    """Records the loss and the unknowns before training and after every epoch, and logs them.
 
-    It is part of every checkpoint, so that a resumed fit has a whole history.
+    It is part of every checkpoint, so that a resumed fit has its whole history.
 
     Args:
-        reference: true physical values by name, as far as they are known.
+        reference: true physical values by name, where they are known.
 
     Attributes:
-        rows: one an epoch, the first before any training.
+        rows: one per epoch; the first is the first guess.
     """
 
     def __init__(self, reference: Mapping[str, Tensor] | None = None) -> None:
@@ -30,13 +30,8 @@ class History(Callback):
         self.rows: list[dict[str, Any]] = []
         self._norms: dict[str, float] = {}
 
-    @property
-    def best(self) -> dict[str, Any]:
-        """The row of the epoch with the least loss; the first guess counts only where there is no epoch."""
-        return min(self.rows[1:] or self.rows, key=lambda row: row["loss"])
-
     def series(self, name: str) -> list[float]:
-        """The mean of an unknown in every row."""
+        """Return the mean of an unknown in every row."""
         return [torch.tensor(row["values"][name]).mean().item() for row in self.rows]
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -54,23 +49,22 @@ class History(Callback):
 
     def _record(self, trainer: Trainer, model: LightningModule) -> None:
         assert isinstance(model, ParameterIdentification)
-        row: dict[str, Any] = {
-            "epoch": len(self.rows),
-            "loss": float(trainer.callback_metrics["loss"]),
-            "values": {name: listed(value) for name, value in model.values().items()},
-        }
-        metrics = {"loss": row["loss"]}
-        for name, value in model.values().items():
-            metrics |= {name: float(value.mean())} if value.numel() == 1 or value.numel() > LISTED else {
-                f"{name}.{k}": float(part) for k, part in enumerate(value.flatten())
-            }  # fmt: skip
+        loss, values = float(trainer.callback_metrics["loss"]), model.values()
+        metrics = {"loss": loss}
+        for name, value in values.items():
+            numbers = summarize(value)
+            if isinstance(numbers, float):
+                metrics[name] = numbers
+            else:
+                metrics |= {f"{name}.{k}": number for k, number in enumerate(numbers)}
             error = relative_error(value, self.reference[name]) if name in self.reference else None
             if error is not None:
                 metrics[f"error/{name}"] = error
         metrics |= {f"gradient_norm/{name}": norm for name, norm in self._norms.items()}
-        self.rows.append(row)
+        summaries = {name: summarize(value) for name, value in values.items()}
+        self.rows.append({"epoch": len(self.rows), "loss": loss, "values": summaries})
         for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=row["epoch"])
+            logger.log_metrics(metrics, step=self.rows[-1]["epoch"])
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -80,11 +74,14 @@ class History(Callback):
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float | None:
-    """Of one number; of a vector by its length; of a field the median over its entries; None of zero."""
+    """Return the relative error of a number or of a vector's length, or the median error of a field.
+
+    There is none where the reference is zero.
+    """
     value, reference = torch.broadcast_tensors(value.detach().cpu(), reference.to(value.dtype).cpu())
     if not bool(reference.any()):
         return None
     difference = (value - reference).abs()
-    if value.numel() > LISTED:
+    if value.numel() > FEW:
         return float((difference / reference.abs()).median())
     return float(difference.norm() / reference.norm())

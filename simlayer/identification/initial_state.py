@@ -1,4 +1,4 @@
-"""The state in which a rollout starts, as something that can be identified."""
+"""The initial state of a rollout, as something that can be identified."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from simlayer.state import State
 
 
 class InitialState(PhysicalModule):
-    """What is added to the initial states that are known: nothing, until it is made trainable.
+    """Displacements and velocities that are added to a known initial state; zero by default.
 
     Args:
         mesh: the body.
-        displacements: from the known positions [m], `(N, 3)`, or `(1, 3)` for the whole body.
-        velocities: beyond the known ones [m/s], likewise.
+        displacements: added to the positions [m], `(N, 3)`, or `(1, 3)` for the whole body.
+        velocities: added to the velocities [m/s], `(N, 3)` or `(1, 3)`.
     """
 
     displacements = Quantity("m", over="vertex vectors")
@@ -36,5 +36,5 @@ class InitialState(PhysicalModule):
         self.velocities = torch.zeros(1, 3) if velocities is None else velocities
         self.set_extents(vertices=len(mesh.vertices))
 
-    def forward(self, known: State) -> State:
-        return State(known.positions + self.displacements, known.velocities + self.velocities)
+    def forward(self, state: State) -> State:
+        return State(state.positions + self.displacements, state.velocities + self.velocities)

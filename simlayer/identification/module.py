@@ -10,46 +10,51 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from simlayer.errors import SimulationError
 from simlayer.identification.observation import ObservedRollout
-from simlayer.identification.unknowns import check_gradients_finite, chosen, warn_of_vanishing_gradients
+from simlayer.identification.unknowns import (
+    check_gradients_finite,
+    select_unknowns,
+    warn_of_vanishing_gradients,
+)
 from simlayer.state import State
 
 
-class Scenes(NamedTuple):
-    """A batch of scenes: where each body starts, as far as that is known, and where its points were seen.
+class ObservedScenes(NamedTuple):
+    """A batch of scenes: the known initial state of each, and what was observed of it.
 
     Attributes:
         positions, velocities: initial state, `(B, N, 3)`.
-        seen: positions of what was seen, `(B, T, K, 3)` [m]; NaN where nothing was.
+        observed: positions of observed points, `(B, T, K, 3)` [m]; NaN where a point was not observed.
     """
 
     positions: Float[Tensor, "B N 3"]
     velocities: Float[Tensor, "B N 3"]
-    seen: Float[Tensor, "B T K 3"]
+    observed: Float[Tensor, "B T K 3"]
 
 
 class ParameterIdentification(LightningModule):
-    """Trains named quantities of a rollout, and nothing else, until it moves as it was seen to.
+    """Trains the named quantities of a rollout, and nothing else, until its motion matches observations.
 
     Every epoch ends with an evaluation of the loss at the values that it reached: "loss", which is what
-    callbacks should watch. An optimizer's own evaluations are on the way to them.
+    callbacks should watch. The loss that an optimizer sees during an epoch belongs to other values.
 
     Args:
-        observed: the simulation, at the first guess, as it is seen.
-        trainable: physical names of quantities: of the rollout's step, such as
-            `forces.elastic.material.youngs_modulus`, or `initial.velocities`, `release_time`.
-        loss: maps simulated and seen points to a number.
+        observed: the simulation at the first guess, and its sensors.
+        trainable: names of the quantities to train, of the rollout's step, such as
+            `forces.elastic.material.youngs_modulus` or just `youngs_modulus`, or `initial.velocities`,
+            `release_time`.
+        loss: maps simulated and observed points to a number.
         optimizer: called with the parameters, returns their optimizer.
         priors: added to the loss; each has the `name` of the quantity whose stored value it is called with.
-        scheduler: called with the optimizer, returns its learning rate scheduler, stepped once an epoch.
-        fields: names of quantities that get a value for every cell (or region, or vertex).
+        scheduler: called with the optimizer, returns its learning rate scheduler, stepped once per epoch.
+        fields: names of quantities that get a value per cell (or region, or vertex).
 
     Raises:
-        KeyError: if a name is unknown.
-        ValueError: if nothing is trainable, or a field can not be one.
+        KeyError: if a name is unknown, or the end of several names.
+        ValueError: if nothing is trainable, or a quantity cannot be a field.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class ParameterIdentification(LightningModule):
         *,
         trainable: Iterable[str],
         loss: nn.Module,
-        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        optimizer: Callable[[list[Tensor]], Optimizer],
         priors: Mapping[str, nn.Module] | None = None,
         scheduler: Callable[[Optimizer], Any] | None = None,
         fields: Mapping[str, str] | None = None,
@@ -67,37 +72,39 @@ class ParameterIdentification(LightningModule):
         self.observed, self.loss = observed, loss
         self.priors = nn.ModuleDict(dict(priors or {}))
         self._optimizer, self._scheduler = optimizer, scheduler
-        self.known = observed.quantities_by_name()
+        self.candidates = observed.quantities_by_name()
         for name, over in (fields or {}).items():
-            chosen(self.known, [name])[0].expand(over)
-        self.unknowns = chosen(self.known, dict.fromkeys(trainable))
+            select_unknowns(self.candidates, [name])[0].expand(over)
+        self.unknowns = list(dict.fromkeys(select_unknowns(self.candidates, trainable)))
         if not self.unknowns:
-            raise ValueError(f"nothing is trainable; name at least one of {list(self.known)}.")
-        chosen(self.known, [str(prior.name) for prior in self.priors.values()])
+            raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}.")
+        names = [str(prior.name) for prior in self.priors.values()]
+        self._with_prior = select_unknowns(self.candidates, names)
         with torch.no_grad():
-            for prior in self.priors.values():
-                prior(self.known[str(prior.name)].stored)  # a prior of fields says so if this is none
-        # Before a strategy for several processes looks for what to synchronise.
+            self._prior_loss()  # A prior of fields refuses a quantity that is none.
+        # A strategy for several processes looks for what to synchronize right after this.
         self.requires_grad_(False)
         for unknown in self.unknowns:
             unknown.parameter.requires_grad_(True)
 
-    def forward(self, start: State) -> Float[Tensor, "*batch T K 3"]:
-        """The points seen in a simulation from these initial states."""
-        return self.observed(start)
+    def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
+        """Return the points that are observed in simulations from these initial states."""
+        return self.observed(state)
 
-    def total_loss(self, batch: Scenes) -> Float[Tensor, ""]:
-        """The loss of the scenes, priors included."""
-        loss = self.loss(self(State(batch.positions, batch.velocities)), batch.seen)
-        for prior in self.priors.values():
-            loss = loss + prior(self.known[str(prior.name)].stored)
-        return loss
+    def total_loss(self, batch: ObservedScenes) -> Float[Tensor, ""]:
+        """Return the loss of the scenes, priors included."""
+        simulated = self(State(batch.positions, batch.velocities))
+        return self.loss(simulated, batch.observed) + self._prior_loss()
 
-    def training_step(self, batch: Scenes, index: int) -> Tensor:
+    def _prior_loss(self) -> Tensor | float:
+        pairs = zip(self.priors.values(), self._with_prior, strict=True)
+        return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
+
+    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
         self.observed.check_end()
         return self.total_loss(batch)
 
-    def validation_step(self, batch: Scenes, index: int) -> None:
+    def validation_step(self, batch: ObservedScenes, index: int) -> None:
         self.observed.check_end()
         size, loss = len(batch.positions), self.total_loss(batch)
         if not bool(loss.isfinite()):
@@ -110,7 +117,7 @@ class ParameterIdentification(LightningModule):
         if self.current_epoch == 0:
             warn_of_vanishing_gradients(self.unknowns)
 
-    def test_step(self, batch: Scenes, index: int) -> None:
+    def test_step(self, batch: ObservedScenes, index: int) -> None:
         self.log("test_loss", self.total_loss(batch), batch_size=len(batch.positions), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
@@ -120,28 +127,22 @@ class ParameterIdentification(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
 
     def values(self) -> dict[str, Tensor]:
-        """The unknowns now: physical values by name, in SI units."""
+        """Return the present physical values of the unknowns by name, in SI units."""
         return {unknown.name: unknown.value.clone() for unknown in self.unknowns}
 
-
-class SceneDataset(Dataset[Scenes]):
-    """Single scenes of a batch."""
-
-    def __init__(self, scenes: Scenes) -> None:
-        self.scenes = scenes
-
-    def __len__(self) -> int:
-        return len(self.scenes.positions)
-
-    def __getitem__(self, index: int) -> Scenes:
-        return Scenes(*(part[index] for part in self.scenes))
+    def short_names(self) -> dict[str, str]:
+        """Return the last word of each unknown's name, or the full name where two have the same last word."""
+        words = [unknown.name.rpartition(".")[2] for unknown in self.unknowns]
+        return {
+            u.name: w if words.count(w) == 1 else u.name for u, w in zip(self.unknowns, words, strict=True)
+        }
 
 
-def scene_loader(scenes: Scenes, *, batch_size: int | None = None) -> DataLoader[Scenes]:
-    """A loader of all scenes at once, or of batches; processes share them."""
-    dataset = SceneDataset(scenes)
-    return DataLoader(dataset, batch_size=batch_size or len(dataset), collate_fn=_collated)
+def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> DataLoader[ObservedScenes]:
+    """Return a loader of all scenes at once, or of batches; several processes share them."""
+    single = [ObservedScenes(*parts) for parts in zip(*scenes, strict=True)]
+    return DataLoader(single, batch_size=batch_size or len(single), collate_fn=_collate)  # type: ignore[arg-type]
 
 
-def _collated(scenes: Sequence[Scenes]) -> Scenes:
-    return Scenes(*(torch.stack(parts) for parts in zip(*scenes, strict=True)))
+def _collate(scenes: Sequence[ObservedScenes]) -> ObservedScenes:
+    return ObservedScenes(*(torch.stack(parts) for parts in zip(*scenes, strict=True)))

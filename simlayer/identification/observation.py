@@ -1,4 +1,4 @@
-"""A rollout as it is seen: by sensors, at given times, from an initial state that may be unknown."""
+"""A rollout and its observation: by sensors, at given times, from an initial state that may be unknown."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from simlayer.state import State
 
 
 class ObservedRollout(PhysicalModule):
-    """Simulates, and returns the points that sensors see at given times.
+    """Simulates, and returns the points that sensors observe at given times.
 
-    Between the frames of a rollout, positions follow the cubic that has the frames' positions and
-    velocities (Hermite), so that times need not be whole steps, and have gradients themselves.
+    Between the frames of a rollout, positions follow the cubic with the frames' positions and velocities
+    (Hermite), so that times need not be whole steps, and have gradients themselves.
 
     Args:
         rollout: the simulation.
-        sensors: maps positions `(*batch, N, 3)` to the points seen `(*batch, K, 3)`.
-        times: of what was seen, by the clock of whoever saw it, increasing, `(T,)` [s].
-        initial: what is added to the known initial state.
-        release_time: when the rollout starts by that clock [s]. Before it the body rests in its initial
+        sensors: maps positions `(*batch, N, 3)` to the observed points `(*batch, K, 3)`.
+        times: times of the observations by the observer's clock, increasing, `(T,)` [s].
+        initial: added to the known initial state.
+        release_time: when the rollout starts by that clock [s]; before it the body rests in its initial
             positions. It can be identified like any quantity.
-        frames: at least this many frames of the rollout fall between two times seen.
+        frames: minimum number of frames of the rollout between two observations.
 
     Raises:
         ObservationError: if the times do not increase, or the rollout ends before the last.
@@ -49,61 +49,64 @@ class ObservedRollout(PhysicalModule):
     ) -> None:
         super().__init__()
         if not len(times) or not bool((times.diff() > 0).all()):
-            raise ObservationError(f"times must increase, and there must be one at least; got {times}.")
+            raise ObservationError(f"times must increase, and there must be at least one; got {times}.")
         if frames < 1:
             raise ObservationError(f"frames must be at least 1, got {frames}.")
         self.rollout, self.sensors, self.initial = rollout, sensors, initial
         self.release_time = release_time
-        # Relative to the first: single precision does not tell apart the frames of a clock that runs long.
+        # Single precision cannot distinguish the frames of a clock that runs long, so times are relative.
         self.first = float(times[0])
         relative = (times.double() - self.first).to(torch.get_default_dtype())
         self.register_buffer("since_first", relative, persistent=False)
         self.check_end()
-        self.every = _frame_steps(rollout, relative, frames, left=self._left())
+        most = max_frame_steps(relative, rollout.step.dt, frames, left=self._time_left())
+        steps = rollout.num_steps
+        self.every = max(k for k in range(1, int(min(most, steps)) + 1) if steps % k == 0)
 
-    def forward(self, known: State) -> Float[Tensor, "*batch T K 3"]:
-        """The points seen when the body starts from this state (and what the initial state adds).
+    def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
+        """Return the points observed when the body starts in this state, plus what `initial` adds to it.
 
         After the end of the rollout they stay where they are; see `check_end`.
         """
-        return self.seen(self.motion(known))
+        return self.observe(self.motion(state))
 
-    def motion(self, known: State) -> State:
-        """The frames of the rollout, `(F, *batch, N, 3)` each."""
-        return self.rollout.trajectory(self.start(known), every=self.every)
+    def motion(self, state: State) -> State:
+        """Return the frames of the rollout, `(F, *batch, N, 3)` each."""
+        return self.rollout.trajectory(self.start(state), every=self.every)
 
-    def seen(self, motion: State) -> Float[Tensor, "*batch T K 3"]:
-        """The points seen of a motion, released when it is now."""
+    def observe(self, motion: State) -> Float[Tensor, "*batch T K 3"]:
+        """Return the points observed of a motion that begins at the release time."""
         interval = self.every * self.rollout.step.dt
-        positions = interpolated(motion, interval, self.since_first + (self.first - self.release_time))
+        positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
         return self.sensors(positions).movedim(0, -3)
 
     @property
     def times(self) -> Float[Tensor, "T"]:
-        """When the points are seen, by the clock of whoever saw them [s]."""
+        """The times of the observations by the observer's clock [s]."""
         return self.since_first.double() + self.first
 
-    def _left(self) -> float:
-        """How much longer the rollout lasts than is seen [s]."""
+    def _time_left(self) -> float:
+        """Return the time between the last observation and the end of the rollout [s]."""
         last = float(self.times[-1]) - float(self.release_time.detach())
         return self.rollout.num_steps * self.rollout.step.dt - last
 
     def check_end(self) -> None:
-        """Raise ObservationError if the rollout ends before the last time, as when the release moved."""
-        left, end = self._left(), self.rollout.num_steps * self.rollout.step.dt
+        """Raise ObservationError if the rollout ends before the last observation."""
+        left, end = self._time_left(), self.rollout.num_steps * self.rollout.step.dt
         if left < -1e-6 * end:
             steps = int((end - left) / self.rollout.step.dt) + 1
             raise ObservationError(
-                f"the last time seen is {end - left:g} s after the release, but the rollout ends at "
+                f"the last observation is {end - left:g} s after the release, but the rollout ends at "
                 f"{end:g} s: simulate {steps} steps (observation.margin makes room for a release that moves) "
-                "or leave out what was seen later."
+                "or leave out later observations."
             )
 
-    def start(self, known: State) -> State:
-        return known if self.initial is None else self.initial(known)
+    def start(self, state: State) -> State:
+        """Return the initial state of the rollout, given the known one."""
+        return state if self.initial is None else self.initial(state)
 
     def quantities_by_name(self) -> dict[str, Unknown]:
-        """Everything that can be identified, by physical name."""
+        """Return everything that can be identified, by physical name."""
         roots: dict[str, nn.Module] = {"": self.rollout.step}
         if self.initial is not None:
             roots["initial"] = self.initial
@@ -111,10 +114,11 @@ class ObservedRollout(PhysicalModule):
         return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
 
 
-def most_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:
-    """How many steps may lie between two frames, for `frames` of them between two times seen.
+def max_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:
+    """Return how many steps may lie between two frames, for `frames` of them between two observations.
 
-    A single time at the end of the rollout needs no other frame; one with time [s] `left` after it does.
+    A single observation at the end of the rollout needs no other frame; one with a time `left` [s] after it
+    does.
     """
     if len(times) > 1:
         left = float(times.diff().min())
@@ -123,15 +127,10 @@ def most_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left:
     return max(left / dt / frames, 1.0)
 
 
-def _frame_steps(rollout: RolloutModule, times: Tensor, frames: int, *, left: float) -> int:
-    """How many steps lie between two frames: a divisor of their number."""
-    steps = rollout.num_steps
-    most = min(most_frame_steps(times, rollout.step.dt, frames, left=left), float(steps))
-    return max(k for k in range(1, int(most) + 1) if steps % k == 0)
-
-
-def interpolated(frames: State, interval: float, times: Float[Tensor, "T"]) -> Float[Tensor, "T *batch N 3"]:
-    """Positions at times [s], from frames `(F, *batch, N, 3)` an interval [s] apart; rest before t = 0."""
+def interpolate_frames(
+    frames: State, interval: float, times: Float[Tensor, "T"]
+) -> Float[Tensor, "T *batch N 3"]:
+    """Return positions at times [s] from frames `(F, *batch, N, 3)` at intervals [s]; rest before t = 0."""
     last = len(frames.positions) - 1
     parts = (times / interval).clamp(0, last)
     # A time that is a whole number of intervals must not fall short of it by rounding.

@@ -1,4 +1,4 @@
-"""Finding the cells and shape functions of points in a mesh."""
+"""Location of points in a mesh: their cells, shape functions and surroundings."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,26 +11,17 @@ from simlayer.fem.quadrature import at_quadrature_points
 from simlayer.mesh.faces import boundary_and_owners
 from simlayer.mesh.mesh import Mesh
 
-
-def distances_to_triangles(point: Float[Tensor, "3"], corners: Float[Tensor, "S 3 3"]) -> Float[Tensor, "S"]:
-    """The distance of a point to the nearest point of each triangle [m]."""
-    edges, arms = corners.roll(-1, 1) - corners, point - corners
-    along = ((arms * edges).sum(-1) / edges.square().sum(-1)).clamp(0, 1)
-    to_edges = (arms - along[..., None] * edges).norm(dim=-1).amin(-1)
-    normals = torch.nn.functional.normalize(torch.linalg.cross(edges[:, 0], edges[:, 1]), dim=-1)
-    inwards = torch.linalg.cross(normals[:, None].expand_as(edges), edges)
-    above = ((arms * inwards).sum(-1) >= 0).all(-1)
-    return torch.where(above, (arms[:, 0] * normals).sum(-1).abs(), to_edges)
-
-
-# Of the body's largest extent. A mesh cuts corners, so points on a surface may lie outside its cells.
+# Relative to the body's largest extent: a mesh cuts off curves, so points of a surface may lie outside it.
 TOLERANCE = 1e-2
-ROUNDING = 1e-6  # of a reference coordinate, for meshes in single precision
+ROUNDING = 1e-6  # in reference coordinates, for meshes in single precision
 _ITERATIONS = 20
 
 
-def attached(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
-    """The cell of each point, of the nearest face for one just outside, and its shape functions there."""
+def locate_points(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
+    """Return the cell of each point and the values of its shape functions there.
+
+    A point just outside the mesh belongs to the cell of the nearest face.
+    """
     element, cells, weights = element_of(mesh.cells), [], []
     vertices = mesh.vertices.double()
     triangles, owners = boundary_and_owners(mesh.cells, len(vertices))
@@ -51,32 +42,32 @@ def attached(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"]
     return torch.stack(cells), torch.stack(weights)
 
 
-def _cells_around(corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]) -> Int[Tensor, "_"]:
-    """Cells that may hold the point: curved edges leave the box around their nodes by a part of it."""
-    low, high = corners.amin(1), corners.amax(1)
+def _cells_around(nodes: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]) -> Int[Tensor, "_"]:
+    """Return the cells that may contain the point: curved edges can leave the box around their nodes."""
+    low, high = nodes.amin(1), nodes.amax(1)
     margin = 0.25 * (high - low).amax(1, keepdim=True)
     return ((point >= low - margin) & (point <= high + margin)).all(1).nonzero().flatten()
 
 
 def _local(
-    element: ElementType, corners: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]
+    element: ElementType, nodes: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]
 ) -> Float[Tensor, "M 3"]:
-    """The reference coordinates of a point in each cell, by Newton's method from the middle of the cell.
+    """Return the reference coordinates of a point in each cell, by Newton's method from the cell's middle.
 
     Exact after one iteration where the map is affine; NaN or far away where there is no solution.
     """
-    place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(corners), 3)
+    place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(nodes), 3)
     for _ in range(1 if element.is_affine else _ITERATIONS):
-        miss = point - torch.einsum("mc,mci->mi", element.shape.functions(place), corners)
-        jacobian = torch.einsum("mci,mcj->mij", corners, element.shape.gradients(place))
-        # Of 3 x 3 matrices, and without an error where one is singular on the way.
+        miss = point - torch.einsum("mc,mci->mi", element.shape.functions(place), nodes)
+        jacobian = torch.einsum("mci,mcj->mij", nodes, element.shape.gradients(place))
+        # Unlike `solve`, it raises no error where a matrix is singular on the way.
         change, _ = torch.linalg.solve_ex(jacobian, miss)
         place = place + change
     return place
 
 
 def _depth(element: ElementType, places: Float[Tensor, "M 3"]) -> Float[Tensor, "M"]:
-    """How far inside the reference cell points are; negative outside."""
+    """Return how far inside the reference cell points are; negative outside."""
     least = places.amin(1)
     other = 1 - places.sum(1) if element.is_simplex else 1 - places.amax(1)
     return torch.minimum(least, other).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
@@ -93,13 +84,24 @@ def _check_outside(mesh: Mesh, point: Float[Tensor, "3"], number: int, distance:
         )
 
 
-def neighbours(mesh: Mesh, cells: Int[Tensor, "K"]) -> Bool[Tensor, "K M"]:
-    """Which cells share a vertex with each of these, themselves included."""
+def distances_to_triangles(point: Float[Tensor, "3"], corners: Float[Tensor, "S 3 3"]) -> Float[Tensor, "S"]:
+    """Return the distance from a point to each triangle [m]."""
+    edges, arms = corners.roll(-1, 1) - corners, point - corners
+    along = ((arms * edges).sum(-1) / edges.square().sum(-1)).clamp(0, 1)
+    to_edges = (arms - along[..., None] * edges).norm(dim=-1).amin(-1)
+    normals = torch.nn.functional.normalize(torch.linalg.cross(edges[:, 0], edges[:, 1]), dim=-1)
+    inwards = torch.linalg.cross(normals[:, None].expand_as(edges), edges)
+    above = ((arms * inwards).sum(-1) >= 0).all(-1)
+    return torch.where(above, (arms[:, 0] * normals).sum(-1).abs(), to_edges)
+
+
+def cells_touching(mesh: Mesh, cells: Int[Tensor, "K"]) -> Bool[Tensor, "K M"]:
+    """Return whether each cell of the mesh shares a vertex with each of these, themselves included."""
     return (mesh.cells[None, :, :, None] == mesh.cells[cells][:, None, None]).any(-1).any(-1)
 
 
 def cells_within(mesh: Mesh, points: Float[Tensor, "K 3"], radius: float) -> Bool[Tensor, "K M"]:
-    """Which cells have their centroids within `radius` [m] of each point."""
+    """Return whether the centroid of each cell lies within `radius` [m] of each point."""
     centroids = mesh.vertices.double()[mesh.cells].mean(1)
     distances = torch.cdist(points.double(), centroids)
     nearest, worst = distances.amin(-1).max(0)
@@ -114,9 +116,9 @@ def cells_within(mesh: Mesh, points: Float[Tensor, "K 3"], radius: float) -> Boo
 def mean_gradients(
     mesh: Mesh, near: Bool[Tensor, "K M"]
 ) -> tuple[Int[Tensor, "K P"], Float[Tensor, "K P 3"]]:
-    """Vertices and their G with sum of x Gᵀ the mean deformation gradient, by volume, of the cells near.
+    """Return vertices and vectors G such that the mean deformation gradient of near cells is the sum of x Gᵀ.
 
-    Rows are padded with vertex 0 at G = 0.
+    The mean is weighted by volume. Rows are padded with vertex 0 and G = 0.
     """
     slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).rule)
     integrals, volumes = torch.einsum("ciqm,qm->mci", slopes, weights), weights.sum(0)

@@ -1,4 +1,4 @@
-"""Priors: what is believed of a field before anything was seen."""
+"""Priors: what is assumed of a field before any observation."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from simlayer.mesh.mesh import Mesh
 
 
 class SmoothnessPrior(nn.Module):
-    """Penalises jumps of a field between neighbouring cells, but not one sharp edge more than a gradual one.
+    """Penalizes jumps of a field between neighbouring cells, a sharp edge no more than a gradual rise.
 
     weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the
     body's volume V and L = V^(1/3): the total variation of the stored (unconstrained) field, smoothed at
-    zero. Jumps well below `sharpness` are penalised by their squares.
+    zero. Jumps well below `sharpness` are penalized by their squares.
 
     Args:
         mesh: the body.
-        name: the physical name of the field; one value a cell.
-        weight: against a loss whose unit is the body's motion.
-        sharpness: of the stored value; for a logarithm, the relative jump that counts as an edge.
+        name: the physical name of the field, with one value per cell.
+        weight: relative to a loss whose unit is the body's motion.
+        sharpness: the jump of the stored value that counts as an edge; for a logarithm, a relative jump.
     """
 
     cells: Tensor
@@ -44,8 +44,8 @@ class SmoothnessPrior(nn.Module):
     def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         if field.shape != (int(self.cells.max()) + 1,):
             raise ValueError(
-                f"a smoothness prior needs one value a cell of {self.name}, got shape {tuple(field.shape)}; "
-                f"name it in fields: ++fields.{self.name}=cells."
+                f"a smoothness prior needs one value per cell of {self.name}, got shape "
+                f"{tuple(field.shape)}; name it in fields: ++fields.{self.name}=cells."
             )
         jumps = field[self.cells[:, 0]] - field[self.cells[:, 1]]
         edges = (jumps.square() + self.sharpness**2).sqrt() - self.sharpness

@@ -1,4 +1,4 @@
-"""The quantities that a fit is to find, and the checks of their gradients."""
+"""Quantities to identify: their values, their parameters, and checks of their gradients."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from simlayer.quantities.named import NamedTensors, full_name
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 
-# More numbers than this are summed up by their mean.
-LISTED = 3
+# More numbers than this are summarized by their mean.
+FEW = 3
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A quantity of a module: the physical value that people read, and the parameter that is trained.
+    """A quantity of a module: its physical value, and the parameter in which it is stored.
 
     Attributes:
-        name: the physical path, such as `forces.elastic.material.youngs_modulus`.
+        name: the physical name, such as `forces.elastic.material.youngs_modulus`.
         module: the module that owns it.
         quantity: its declaration: unit, bounds, axis.
     """
@@ -35,13 +35,8 @@ class Unknown:
     quantity: Quantity
 
     @property
-    def parameter(self) -> nn.Parameter:
-        """What an optimizer changes: the logarithm, the logit, or the value itself."""
-        return self.quantity.stored(self.module)  # type: ignore[return-value]
-
-    @property
-    def stored(self) -> Tensor:
-        """The same, or what takes the parameter's place for a time."""
+    def parameter(self) -> Tensor:
+        """The stored value that an optimizer changes, or its substitute in a functional call."""
         return self.quantity.stored(self.module)
 
     @property
@@ -50,14 +45,14 @@ class Unknown:
 
     @property
     def value(self) -> Tensor:
-        """The physical value now, in SI units, without gradient."""
+        """The physical value in SI units, without gradient."""
         return self.quantity.decode(self.parameter.detach())
 
     def assign(self, value: Any) -> None:
-        """Take this physical value; one number fills a field.
+        """Set the physical value; one number fills a field.
 
         Raises:
-            ValueError: if the value is out of range, or of a shape that the quantity can not have.
+            ValueError: if the value is out of range, or of a shape that the quantity cannot have.
         """
         tensor = torch.as_tensor(value, dtype=torch.float64)
         shape = self.parameter.shape
@@ -72,17 +67,17 @@ class Unknown:
             raise
 
     def expand(self, over: str) -> None:
-        """Give every cell (or region, vertex) a value of its own, all equal to the one there is.
+        """Give each cell (or region, or vertex) a value of its own, initially the present one.
 
         Raises:
-            ValueError: if the quantity does not run over these.
+            ValueError: if the quantity does not have that axis.
         """
         vertices = "vertex vectors" if self.quantity.over == "vertex vectors" else "vertices"
         axis = {"regions": "cells", "vertices": vertices}.get(over, over)
         size = self.module.extents.get("vertices" if axis == vertices else axis)
         if axis != self.quantity.over or size is None or "component" in axis:
             raise ValueError(
-                f"{self.name} can not be expanded over {over!r}; it runs over {self.quantity.over!r}."
+                f"{self.name} cannot be expanded over {over!r}; it runs over {self.quantity.over!r}."
             )
         data = self.parameter.data
         if data.ndim < self.quantity.own_axes or data.shape[-self.quantity.own_axes] == 1:
@@ -90,7 +85,7 @@ class Unknown:
 
 
 def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
-    """Every quantity under modules, each module under a prefix ("" for none), by physical name."""
+    """Return every quantity under some modules by name, beginning with the module's prefix ("" for none)."""
     found = {}
     for prefix, root in roots.items():
         for path, entry in NamedTensors(root).quantities.items():
@@ -99,15 +94,24 @@ def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
     return found
 
 
-def chosen(known: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
-    """Return the quantities with these names, or ends of names; raises KeyError if a name is not one."""
-    return [known[full_name(name, known)] for name in names]
+def select_unknowns(candidates: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
+    """Return the quantities with these names, or unique ends of names.
+
+    Raises:
+        KeyError: if a name matches none, with the nearest one, or if it is the end of several.
+    """
+    return [candidates[full_name(name, candidates)] for name in names]
 
 
 @contextmanager
-def taking(known: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[None]:
-    """Gives quantities other physical values for a time; raises as `chosen` and `assign` do."""
-    unknowns = chosen(known, values)
+def assigned(candidates: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[None]:
+    """Set physical values for the time of a `with` block.
+
+    Raises:
+        KeyError: if a name is unknown.
+        ValueError: if a quantity cannot have its value.
+    """
+    unknowns = select_unknowns(candidates, values)
     before = [unknown.parameter.data for unknown in unknowns]
     try:
         for unknown, value in zip(unknowns, values.values(), strict=True):
@@ -118,31 +122,40 @@ def taking(known: Mapping[str, Unknown], values: Mapping[str, Any]) -> Iterator[
             unknown.parameter.data = data
 
 
-def listed(value: Tensor) -> float | list[float]:
-    """One number, a few, or the mean of many."""
-    if value.numel() == 1 or value.numel() > LISTED:
+def summarize(value: Tensor) -> float | list[float]:
+    """Return a value as one number, as a few numbers, or as the mean of many."""
+    if value.numel() == 1 or value.numel() > FEW:
         return float(value.mean())
     return [float(part) for part in value.flatten()]
 
 
-def written(value: float | list[float]) -> str:
-    """For people."""
+def format_value(value: float | list[float]) -> str:
+    """Format a number, or a few, for display."""
     return f"{value:.6g}" if isinstance(value, float) else f"({', '.join(f'{part:.5g}' for part in value)})"
 
 
+def format_unknown(unknown: Unknown) -> str:
+    """Format the value of an unknown, or the range of many, with its unit."""
+    value = unknown.value
+    low, high = float(value.min()), float(value.max())
+    if value.numel() <= FEW:
+        text = format_value(summarize(value))
+    else:
+        text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    return text if unknown.unit == "1" else f"{text} {unknown.unit}"
+
+
 def check_gradients_finite(unknowns: Iterable[Unknown], *, epoch: int) -> None:
-    """Raise GradientError if one is not finite; call it before an optimizer spoils its state with it."""
-    wrong = [
-        u for u in unknowns if u.parameter.grad is not None and not bool(u.parameter.grad.isfinite().all())
-    ]
-    if not wrong:
-        return
-    values = ", ".join(f"{u.name} (at {summary(u)})" for u in wrong)
-    raise GradientError(
-        f"the gradient with respect to {values} is not finite in epoch {epoch}; nothing was changed by "
-        "it. Try a smaller learning rate, gradient clipping (trainer.gradient_clip_val), damping "
-        "(dissipation=mass_damping), a shorter rollout, or a smaller step.dt."
-    )
+    """Raise GradientError if a gradient is not finite, before it corrupts the state of an optimizer."""
+    gradients = [(unknown, unknown.parameter.grad) for unknown in unknowns]
+    wrong = [u for u, gradient in gradients if gradient is not None and not bool(gradient.isfinite().all())]
+    if wrong:
+        values = ", ".join(f"{u.name} (at {format_unknown(u)})" for u in wrong)
+        raise GradientError(
+            f"the gradient with respect to {values} is not finite in epoch {epoch}; nothing was changed by "
+            "it. Try a smaller learning rate, gradient clipping (trainer.gradient_clip_val), damping "
+            "(dissipation=mass_damping), a shorter rollout, or a smaller step.dt."
+        )
 
 
 def warn_of_vanishing_gradients(unknowns: Iterable[Unknown]) -> None:
@@ -150,19 +163,8 @@ def warn_of_vanishing_gradients(unknowns: Iterable[Unknown]) -> None:
     for u in unknowns:
         if u.parameter.grad is not None and not bool(u.parameter.grad.any()):
             warnings.warn(
-                f"the gradient with respect to {u.name} is exactly zero: what is seen does not depend on it, "
-                "and it will stay where it is. Observe other points or times, excite the body differently, "
-                "or take it out of `trainable`.",
+                f"the gradient with respect to {u.name} is exactly zero: the observations do not depend on "
+                "it, and it will keep its value. Observe other points or times, excite the body differently, "
+                "or remove it from `trainable`.",
                 stacklevel=2,
             )
-
-
-def summary(unknown: Unknown) -> str:
-    """The value, or the range of many, with its unit."""
-    value = unknown.value
-    low, high = float(value.min()), float(value.max())
-    if value.numel() <= LISTED:
-        text = written(listed(value))
-    else:
-        text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
-    return text if unknown.unit == "1" else f"{text} {unknown.unit}"

@@ -1,4 +1,4 @@
-"""What a file of a recording holds, as it says it, whatever its format."""
+"""What the file of a recording holds, in its own units, whatever its format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simlayer.errors import ObservationError
 
 
 class Contents(NamedTuple):
-    """Markers in the file's own unit of length, NaN where missing; `None` for what the file does not say."""
+    """Markers in the file's unit of length, NaN where missing; `None` for what the file does not say."""
 
     names: tuple[str, ...]
     positions: Float[np.ndarray, "T K 3"]
@@ -21,12 +21,11 @@ class Contents(NamedTuple):
     unit: str | None
 
 
-def chosen(names: Sequence[str], markers: Sequence[str] | None, path: Path) -> tuple[str, ...]:
-    """The markers asked for, in this order, of those that the file has; all by default."""
+def select_markers(names: Sequence[str], markers: Sequence[str] | None, path: Path) -> tuple[str, ...]:
+    """Return the requested markers in their order, by default all names in the file."""
     if markers is None:
         return tuple(names)
-    unknown = [name for name in markers if name not in names]
-    if unknown or not markers or len(set(markers)) < len(markers):
+    if not markers or len(set(markers)) < len(markers) or not set(markers) <= set(names):
         got = ", ".join(markers) or "none"
         raise ObservationError(f"{path}: markers must be different names of {', '.join(names)}; got {got}.")
     return tuple(markers)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from simlayer.errors import ObservationError
-from simlayer.motion_capture.contents import Contents, chosen
+from simlayer.motion_capture.contents import Contents, select_markers
 
 
 def read_c3d(path: Path, markers: Sequence[str] | None) -> Contents:
-    """The markers, in the file's unit, and times from its frame rate that begin at 0."""
+    """Return the markers, in the file's unit, and times from its frame rate that begin at 0."""
     try:
         import c3d
     except ImportError as error:
         raise ObservationError(f"{path}: C3D files need the extra: pip install 'simlayer[c3d]'.") from error
     try:
-        # A file that ends too early is only a warning to c3d, and its frames so far would pass for all.
+        # c3d only warns of a file that ends too early, and would return the frames up to there.
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "reached end of file")
@@ -34,14 +34,15 @@ def read_c3d(path: Path, markers: Sequence[str] | None) -> Contents:
         raise ObservationError(f"{path} has no markers.")
     found = [label or f"marker{k}" for k, label in enumerate(labels[:count])]
     found += [f"marker{k}" for k in range(len(found), count)]
-    names = chosen(found, markers, path)
+    names = select_markers(found, markers, path)
     samples = np.array(frames, dtype=np.float64).reshape(len(frames), count, 4)
-    # The fourth number is how well a marker was seen, negative where it was not.
+    # The fourth number is the residual of a marker's reconstruction, negative where it was not observed.
     positions = np.where(samples[..., 3:] < 0, np.nan, samples[..., :3])
     times = np.arange(len(frames)) / rate if rate > 0 else None
     return Contents(names, positions[:, [found.index(name) for name in names]], times, (*unit, None)[0])
 
 
 def _strings(reader: object, name: str) -> list[str]:
+    """Return the texts of a parameter, none if the file does not have it."""
     parameter = reader.get(name)  # type: ignore[attr-defined]
     return [str(text).strip() for text in np.ravel(parameter.string_array)] if parameter else []

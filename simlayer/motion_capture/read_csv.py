@@ -1,4 +1,4 @@
-"""Recordings as comma-separated text: a header, then one line a frame."""
+"""Recordings as comma-separated text: a header, then one line per frame."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from jaxtyping import Float
 
 from simlayer.errors import ObservationError
-from simlayer.motion_capture.contents import Contents, chosen
+from simlayer.motion_capture.contents import Contents, select_markers
 
 COORDINATE = re.compile(r"([^;\t]+?)[ _.:]([xyz])(?:[ _]?[(\[]?([a-zµ]+)[)\]]?)?", re.IGNORECASE)
 TIME = re.compile(r"(?:time|t)(?:[ _]?[(\[]?(s|ms)[)\]]?)?", re.IGNORECASE)
 SECONDS = {"s": 1.0, "ms": 1e-3}
 
-Columns = dict[str, dict[str, int]]  # of each marker, their indices by coordinate
+Columns = dict[str, dict[str, int]]  # index of a column by marker and axis
 
 
 def read_csv(path: Path, markers: Sequence[str] | None) -> Contents:
-    """The markers, in the header's unit, and the times if there is a column of them."""
+    """Return the markers, in the header's unit, and the times if there is a column of them."""
     header, lines = _lines(path)
     times = _times(header, lines, path)
     columns, units = _marker_columns(header, path)
-    names = chosen(tuple(columns), markers, path)
+    names = select_markers(tuple(columns), markers, path)
     for name in names:
         if missing := [axis for axis in "xyz" if axis not in columns[name]]:
             raise ObservationError(
-                f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is none, name "
-                "the others in markers=."
+                f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is not a "
+                "marker, name the markers in markers=."
             )
     indices = [columns[name][axis] for name in names for axis in "xyz"]
     if len({units[index] for index in indices}) > 1:
@@ -41,7 +41,7 @@ def read_csv(path: Path, markers: Sequence[str] | None) -> Contents:
 
 
 def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
-    """The header's cells, and the cells of the other lines, by number of the line."""
+    """Return the header's cells, and the cells of the other lines by line number."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -61,7 +61,7 @@ def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
 
 
 def _marker_columns(header: list[str], path: Path) -> tuple[Columns, dict[int, str | None]]:
-    """The columns that look like coordinates, and the unit of each, by its index."""
+    """Return the columns that look like coordinates, and the unit of each by its index."""
     columns: Columns = {}
     units: dict[int, str | None] = {}
     for index, title in enumerate(header):
@@ -81,12 +81,13 @@ def _marker_columns(header: list[str], path: Path) -> tuple[Columns, dict[int, s
 
 
 def _times(header: list[str], lines: dict[int, list[str]], path: Path) -> Float[np.ndarray, "T"] | None:
+    """Return the column of times [s], if there is one."""
     found = [(index, match) for index, title in enumerate(header) if (match := TIME.fullmatch(title))]
     if not found:
         return None
     if len(found) > 1:
         titles = ", ".join(header[index] for index, _ in found)
-        raise ObservationError(f"{path}: a recording has one column of times, got {titles}.")
+        raise ObservationError(f"{path}: a recording must have at most one column of times, got {titles}.")
     index, match = found[0]
     times = _numbers(header, lines, [index], path)[:, 0]
     if np.isnan(times).any():
@@ -98,7 +99,7 @@ def _times(header: list[str], lines: dict[int, list[str]], path: Path) -> Float[
 def _numbers(
     header: list[str], lines: dict[int, list[str]], indices: list[int], path: Path
 ) -> Float[np.ndarray, "T C"]:
-    """Some columns as numbers, NaN for empty cells."""
+    """Return columns as numbers, NaN for empty cells."""
     numbers = np.empty((len(lines), len(indices)))
     for row, (number, cells) in zip(numbers, lines.items(), strict=True):
         for column, index in enumerate(indices):

@@ -1,4 +1,4 @@
-"""Bringing a recording from the cameras' frame of reference to that of a simulation."""
+"""Registration of a recording: from the cameras' frame of reference to that of a simulation."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from simlayer.errors import ObservationError
 from simlayer.motion_capture.recording import Recording
 
-# Second to first extent of a cloud of points, below which it is taken for a line.
+# Points whose second extent is less than this part of the first count as lying on a line.
 NARROWEST = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """The rigid motion from the cameras' frame to the reference frame: rotation x + translation.
+    """The rigid motion x -> R x + t from the cameras' frame to the reference frame.
 
     Args:
         rotation: R, with det R = 1.
-        translation: after it [m].
-        reference: where the markers are, on the body at rest [m].
-        held: their mean recorded positions while it was held [m], NaN for one not seen then.
-        residuals: distances left between both, in the reference frame [m].
-        stillness: the largest deviation of a marker from its mean while held [m].
-        names: of the markers.
+        translation: t [m].
+        reference: positions of the markers on the body at rest [m].
+        held: mean recorded positions while the body was held still [m], NaN for a marker not observed then.
+        residuals: distances between registered and reference positions [m].
+        stillness: largest deviation of a marker from its mean while held [m].
+        names: names of the markers.
     """
 
     rotation: Float[Tensor, "3 3"]
@@ -40,14 +40,14 @@ class Registration:
 
     @property
     def rms(self) -> float:
-        """Root mean square over the markers of the residuals [m]."""
+        """The root mean square of the residuals [m]."""
         return self.residuals.square().nanmean().sqrt().item()
 
     def in_frame(self, recording: Recording) -> Recording:
-        """The recording in the reference frame: displacements from the held state, added to the reference.
+        """Return the recording in the reference frame: the reference plus displacements from the held state.
 
-        Markers are placed less exactly than they are seen, so absolute positions would carry the residuals
-        along. A marker that was not seen while held has no displacement, and is missing throughout.
+        Markers are placed less exactly than they are recorded, and absolute positions would include the
+        residuals. A marker that was not observed while held has no displacement, and is missing throughout.
         """
         if recording.names != self.names:
             raise ObservationError(
@@ -59,19 +59,19 @@ class Registration:
 
 
 def register(recording: Recording, reference: Float[Tensor, "K 3"], *, held: tuple[int, int]) -> Registration:
-    """The rigid motion, without reflection, that best brings the markers onto their reference positions.
+    """Return the rigid motion that best maps the markers onto their reference positions (least squares).
 
-    Least squares in closed form (Kabsch 1976, "A solution for the best rotation to relate two sets of
-    vectors"), in double precision, of the markers' means over the frames in which the body was held still.
+    The closed form of Kabsch (1976), "A solution for the best rotation to relate two sets of vectors", in
+    double precision, applied to the markers' means over the frames in which the body was held still.
 
     Args:
         recording: positions in the cameras' frame.
-        reference: where the markers are on the body at rest, in the frame to simulate in [m].
-        held: first frame held, and the first one after.
+        reference: positions of the markers on the body at rest, in the frame of the simulation [m].
+        held: the first frame in which the body is held still, and the first frame after.
 
     Raises:
         ObservationError: a reference of the wrong shape or not finite, frames outside the recording, fewer
-            than three markers seen while held, or all of them on a line.
+            than three markers observed while held, or all of them on a line.
     """
     if reference.shape != recording.markers.shape[1:] or not reference.isfinite().all():
         raise ObservationError(
@@ -87,8 +87,8 @@ def register(recording: Recording, reference: Float[Tensor, "K 3"], *, held: tup
         extents = torch.linalg.svdvals(cloud)
         if not extents[1] > NARROWEST * extents[0]:
             raise ObservationError(
-                f"{recording.source}: the {what} positions of the {len(cloud)} markers seen in frames {held} "
-                "lie on a line, which leaves the rotation around it open; use a marker beside it."
+                f"{recording.source}: the {what} positions of the {len(cloud)} markers observed in frames "
+                f"{held} lie on a line, around which the rotation is undetermined; add a marker beside it."
             )
     rotation = _best_rotation(means[usable] - centre, reference[usable] - target)
     translation = target - rotation @ centre
@@ -104,22 +104,21 @@ def register(recording: Recording, reference: Float[Tensor, "K 3"], *, held: tup
 
 
 def _check_usable(recording: Recording, usable: list[bool]) -> None:
-    unseen = [name for name, seen in zip(recording.names, usable, strict=True) if not seen]
+    missing = ", ".join(name for name, found in zip(recording.names, usable, strict=True) if not found)
     if sum(usable) < 3:
         raise ObservationError(
-            f"{recording.source}: a registration needs at least 3 markers seen while held, "
-            f"got {sum(usable)} of {len(usable)}; not seen: {', '.join(unseen) or 'none'}."
+            f"{recording.source}: a registration needs at least 3 markers observed while held, "
+            f"got {sum(usable)} of {len(usable)}; not observed: {missing or 'none'}."
         )
-    if unseen:
+    if missing:
         warnings.warn(
-            f"{recording.source}: not seen while held, so without displacement: {', '.join(unseen)}.",
-            stacklevel=3,
+            f"{recording.source}: not observed while held, so without displacement: {missing}.", stacklevel=3
         )
 
 
 def _best_rotation(points: Float[Tensor, "K 3"], targets: Float[Tensor, "K 3"]) -> Float[Tensor, "3 3"]:
-    """R, det R = 1, with the least sum of |R point - target|²."""
+    """Return the rotation R that minimizes the sum of |R point - target|²."""
     U, _, Vh = torch.linalg.svd(targets.T @ points)
-    # Without a reflection: the sign costs least in the direction in which the markers spread least.
+    # Flipping the direction in which the markers spread least avoids a reflection at the least cost.
     signs = torch.stack([U.new_ones(()), U.new_ones(()), torch.linalg.det(U @ Vh).sign()])
     return (U * signs) @ Vh

@@ -6,10 +6,12 @@ import pytest
 from support.configs import composed
 
 from simlayer.app.config_checks import check_config
-from simlayer.app.main import configs
+from simlayer.app.config_tree import config_folder
 from simlayer.errors import ConfigError
 
-EXPERIMENTS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml") if path.stem != "blank")
+EXPERIMENTS = sorted(
+    path.stem for path in (config_folder() / "experiment").glob("*.yaml") if path.stem != "blank"
+)
 LBFGS = "optimizer=lbfgs"
 
 
@@ -35,8 +37,8 @@ def test_every_experiment_can_be_run(experiment):
         (["step.dt=Auto"], "step.dt must be a positive number of seconds, got 'Auto'."),
         (["trainable=[]"], "trainable must be a list of names"),
         (["trainable=density"], "trainable must be a list of names, such as"),
-        (["run_name='a=b'"], "run_name must be free of = and \\, which break later overrides, got 'a=b'."),
-        (["+trainer.precision=16"], "trainer.precision does not reach the simulation; use dtype=float32"),
+        (["run_name='a=b'"], "run_name must not contain = or \\, which break later overrides, got 'a=b'."),
+        (["+trainer.precision=16"], "trainer.precision has no effect on the simulation; use dtype=float32"),
         ([LBFGS, "trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping: "),
         ([LBFGS, "trainer.accumulate_grad_batches=2"], "L-BFGS and accumulated gradients: "),
         ([LBFGS, "trainer=ddp_cpu"], "L-BFGS in several processes: "),
@@ -46,11 +48,11 @@ def test_every_experiment_can_be_run(experiment):
         (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist (looked from "),
         (
             ["data.path=${mesh.path}", "data.noise=1e-3"],
-            "data.twin, data.noise and data.missing are for twins",
+            "data.twin, data.noise and data.missing only apply to a twin",
         ),
         (
             ["data.path=${mesh.path}", "data.twin=refined"],
-            "data.twin, data.noise and data.missing are for twins",
+            "data.twin, data.noise and data.missing only apply to a twin",
         ),
         (["mesh=file"], "mesh.path has no value yet; give it: mesh.path=..."),
         (["constraints=box"], "constraints.fixed.box.lower has no value yet; give it"),
@@ -70,7 +72,7 @@ def test_what_l_bfgs_can_not_do_other_optimizers_can():
 def test_a_multirun_can_not_start_processes_that_start_it_again():
     config = composed("optimizer=adam", "trainer=ddp_cpu")
     check_config(config, multirun=False)
-    with pytest.raises(ConfigError, match=r"a multirun whose runs start processes again.*ddp_spawn"):
+    with pytest.raises(ConfigError, match=r"a multirun whose runs start processes.*ddp_spawn"):
         check_config(config, multirun=True)
     spawned = composed("optimizer=adam", "trainer=ddp_cpu", "trainer.strategy=ddp_spawn")
     check_config(spawned, multirun=True)

@@ -9,7 +9,8 @@ import torch
 from support.mesh_files import bare, shuffled
 
 from simlayer import MeshError, ObservationError, box_mesh, read_mesh
-from simlayer.app.data import FinalPositions, flattened
+from simlayer.app.config_tree import flatten
+from simlayer.app.final_positions import FinalPositions
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -32,32 +33,32 @@ def expected(mesh):
 def test_positions_in_a_mesh_file_come_in_the_order_of_the_mesh(body, tmp_path):
     file, mesh, deformed = body
     meshio.Mesh(deformed, file.cells).write(tmp_path / "deformed.vtu")
-    seen = FinalPositions(path=str(tmp_path / "deformed.vtu")).recorded(mesh)
-    torch.testing.assert_close(seen, expected(mesh), rtol=0, atol=1e-15)
+    observed = FinalPositions(path=str(tmp_path / "deformed.vtu")).recorded(mesh)
+    torch.testing.assert_close(observed, expected(mesh), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_positions_in_an_array_come_in_the_order_of_the_mesh(body, tmp_path, dtype):
     _, mesh, deformed = body
     np.save(tmp_path / "deformed.npy", deformed.astype(dtype))
-    seen = FinalPositions(path=str(tmp_path / "deformed.npy")).recorded(mesh)
-    assert seen.dtype == torch.float64
-    torch.testing.assert_close(seen, expected(mesh), rtol=0, atol=2 * np.finfo(dtype).eps)
+    observed = FinalPositions(path=str(tmp_path / "deformed.npy")).recorded(mesh)
+    assert observed.dtype == torch.float64
+    torch.testing.assert_close(observed, expected(mesh), rtol=0, atol=2 * np.finfo(dtype).eps)
 
 
 def test_a_scale_turns_the_unit_of_the_file_into_metres(body, tmp_path):
     _, mesh, deformed = body
     np.save(tmp_path / "deformed.npy", 1e3 * deformed)
-    seen = FinalPositions(path=str(tmp_path / "deformed.npy"), scale=1e-3).recorded(mesh)
-    torch.testing.assert_close(seen, expected(mesh), rtol=0, atol=1e-15)
+    observed = FinalPositions(path=str(tmp_path / "deformed.npy"), scale=1e-3).recorded(mesh)
+    torch.testing.assert_close(observed, expected(mesh), rtol=0, atol=1e-15)
 
 
 def test_vertices_that_were_not_seen_stay_missing(body, tmp_path):
     _, mesh, deformed = body
     deformed[7] = np.nan
     np.save(tmp_path / "deformed.npy", deformed)
-    seen = FinalPositions(path=str(tmp_path / "deformed.npy")).recorded(mesh)
-    missing = seen[0].isnan().all(1).nonzero().flatten()
+    observed = FinalPositions(path=str(tmp_path / "deformed.npy")).recorded(mesh)
+    missing = observed[0].isnan().all(1).nonzero().flatten()
     assert mesh.file_index[missing].tolist() == [7]
 
 
@@ -130,41 +131,41 @@ def test_a_twin_that_can_not_be_says_why(options, message):
 # Noise and gaps.
 
 
-def seen(dtype=torch.float64):
+def observed(dtype=torch.float64):
     return torch.linspace(-1, 1, 4 * 50 * 40 * 3, dtype=dtype).view(4, 50, 40, 3)
 
 
 def test_without_noise_or_gaps_nothing_is_disturbed():
-    assert torch.equal(FinalPositions().disturbed(seen()), seen())
+    assert torch.equal(FinalPositions().disturb(observed()), observed())
 
 
 def test_noise_has_its_standard_deviation_and_no_mean():
-    noise = FinalPositions(noise=1e-3).disturbed(seen()) - seen()
+    noise = FinalPositions(noise=1e-3).disturb(observed()) - observed()
     # 24,000 samples: five standard errors.
     assert noise.std().item() == pytest.approx(1e-3, rel=5 / (2 * 24_000) ** 0.5)
     assert abs(noise.mean().item()) < 5 * 1e-3 / 24_000**0.5
 
 
 def test_the_share_missing_is_missing_in_all_coordinates_and_the_rest_is_as_without():
-    disturbed = FinalPositions(missing=0.1, noise=1e-3).disturbed(seen())
+    disturbed = FinalPositions(missing=0.1, noise=1e-3).disturb(observed())
     gaps = disturbed.isnan()
     assert torch.equal(gaps.all(-1), gaps.any(-1))
     # 8,000 points: five standard errors.
     assert gaps.double().mean().item() == pytest.approx(0.1, abs=5 * (0.09 / 8_000) ** 0.5)
-    assert torch.equal(disturbed[~gaps], FinalPositions(noise=1e-3).disturbed(seen())[~gaps])
+    assert torch.equal(disturbed[~gaps], FinalPositions(noise=1e-3).disturb(observed())[~gaps])
 
 
 def test_a_seed_gives_the_same_noise_in_every_precision_and_another_seed_another():
     data = FinalPositions(noise=1e-3, missing=0.1, seed=3)
     torch.manual_seed(1)
-    first = data.disturbed(seen())
+    first = data.disturb(observed())
     torch.manual_seed(2)
-    assert torch.equal(data.disturbed(seen()).nan_to_num(7.0), first.nan_to_num(7.0))
-    single = data.disturbed(seen(torch.float32))
+    assert torch.equal(data.disturb(observed()).nan_to_num(7.0), first.nan_to_num(7.0))
+    single = data.disturb(observed(torch.float32))
     assert single.dtype == torch.float32
     # Rounding of positions of 1 m.
     torch.testing.assert_close(single.double(), first, rtol=0, atol=2e-7, equal_nan=True)
-    other = FinalPositions(noise=1e-3, missing=0.1, seed=4).disturbed(seen())
+    other = FinalPositions(noise=1e-3, missing=0.1, seed=4).disturb(observed())
     assert (other - first).abs().nanmean() > 1e-4
 
 
@@ -177,20 +178,30 @@ def test_a_nested_mapping_is_flattened_to_dotted_names_without_what_is_none():
         "forces": {"elastic": {"material": {"E": 2.0, "nu": None}}, "load": {}},
         3: [1, 2],
     }
-    assert flattened(tree) == {"density": 1.0, "forces.elastic.material.E": 2.0, "3": [1, 2]}
+    assert flatten(tree) == {"density": 1.0, "forces.elastic.material.E": 2.0, "3": [1, 2]}
 
 
 def test_the_truth_is_a_number_or_what_a_function_makes_of_the_mesh():
-    data = FinalPositions(truth={"density": 7.0, "forces": {"E": lambda mesh: mesh.volumes}})
+    data = FinalPositions(truth={"density": 7.0, "material": {"E": lambda mesh: mesh.volumes}})
     mesh = box_mesh(cells=(1, 1, 1))
-    assert data.true_value("density", mesh) == 7.0
-    assert torch.equal(data.true_value("forces.E", mesh), mesh.volumes)
+    values = data.true_values(mesh, ["density", "forces.elastic.material.E", "release_time"])
+    assert list(values) == ["density", "forces.elastic.material.E"]
+    assert values["density"] == 7.0
+    assert torch.equal(values["forces.elastic.material.E"], mesh.volumes)
+
+
+def test_a_true_value_has_one_name_only_and_one_that_exists():
+    names, mesh = ["density", "forces.elastic.material.E"], box_mesh(cells=(1, 1, 1))
+    with pytest.raises(KeyError, match="two values for forces"):
+        FinalPositions(truth={"E": 1.0, "material": {"E": 2.0}}).true_values(mesh, names)
+    with pytest.raises(KeyError, match="density"):
+        FinalPositions(truth={"densty": 1.0}).true_values(mesh, names)
 
 
 def test_a_twin_says_what_is_hidden_and_how_it_is_disturbed():
     truth = {"density": 7.0, "forces": {"E": lambda mesh: mesh.volumes}}
-    text = FinalPositions(truth=truth, noise=1e-4, missing=0.1, twin="refined").described()
+    text = FinalPositions(truth=truth, noise=1e-4, missing=0.1, twin="refined").description()
     for part in ("eight times the cells", "noise 0.1 mm", "10% missing", "density = 7.0", "E = a field"):
         assert part in text
-    assert "own mesh" in FinalPositions(truth=truth).described()
-    assert FinalPositions(path="seen.vtu").described() == "seen.vtu"
+    assert "own mesh" in FinalPositions(truth=truth).description()
+    assert FinalPositions(path="seen.vtu").description() == "seen.vtu"

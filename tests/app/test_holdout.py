@@ -8,10 +8,10 @@ from support.recordings import POINTS
 from support.scenes import moving
 
 from simlayer import ObservationError, State
-from simlayer.app.holdout import Unseen, unseen_of
+from simlayer.app.holdout import HoldOut, build_holdout
 from simlayer.app.marker_paths import MarkerPaths
 from simlayer.app.scene import Scene
-from simlayer.identification.unknowns import taking
+from simlayer.identification.unknowns import assigned
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -29,7 +29,7 @@ def take(release):
 def test_another_release_of_the_same_motion_is_found_and_leaves_nothing():
     observed, start, points = take(3.7e-3)
     observed.release_time = 0.0
-    results, simulated = Unseen(SOURCE, observed, points).compared(start)
+    results, simulated = HoldOut(SOURCE, observed, points).compare(start)
     assert results["source"] == "take_a.csv"
     assert results["release_time"] == pytest.approx(3.7e-3, abs=1e-5)
     # The body moves by 1 m/s.
@@ -39,25 +39,27 @@ def test_another_release_of_the_same_motion_is_found_and_leaves_nothing():
 
 def test_a_body_that_moves_otherwise_is_not_explained_by_its_release():
     observed, start, points = take(0.0)
-    with taking(observed.quantities_by_name(), {E: 2e5}):
-        results, _ = Unseen(SOURCE, observed, points).compared(start)
+    with assigned(observed.quantities_by_name(), {E: 2e5}):
+        results, _ = HoldOut(SOURCE, observed, points).compare(start)
     assert results["residual"]["rms"] > 1e-3
 
 
-def configured(**unseen):
+def configured(**holdout):
     data = {"_target_": "simlayer.app.marker_paths.MarkerPaths", "path": None, "points": POINTS}
-    return OmegaConf.create({"data": data, "unseen": unseen, "duration": None, "observation": {"frames": 2}})
+    return OmegaConf.create(
+        {"data": data, "holdout": holdout, "duration": None, "observation": {"frames": 2}}
+    )
 
 
 def scene():
     mesh = beam_mesh()
-    held = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
-    return Scene(mesh, held, observed_beam(16), State.at_rest(mesh.vertices[None]))
+    fixed = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+    return Scene(mesh, fixed, observed_beam(16), State.at_rest(mesh.vertices[None]))
 
 
 def test_without_a_path_there_is_none():
-    assert unseen_of(configured(), scene()) is None
-    assert unseen_of(configured(data={"path": None}, release_time=0.0), scene()) is None
+    assert build_holdout(configured(), scene()) is None
+    assert build_holdout(configured(data={"path": None}, release_time=0.0), scene()) is None
 
 
 def test_a_take_that_is_longer_than_the_simulation_is_refused(tmp_path):
@@ -68,5 +70,5 @@ def test_a_take_that_is_longer_than_the_simulation_is_refused(tmp_path):
     ]
     path = tmp_path / "long.csv"
     path.write_text("\n".join(rows))
-    with pytest.raises(ObservationError, match=r"unseen.data ends 0.378 s after the simulation"):
-        unseen_of(configured(data={"path": str(path)}, release_time=0.0), scene())
+    with pytest.raises(ObservationError, match=r"holdout.data ends 0.378 s after the simulation"):
+        build_holdout(configured(data={"path": str(path)}, release_time=0.0), scene())

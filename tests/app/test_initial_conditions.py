@@ -90,7 +90,7 @@ def test_lists_of_speeds_make_scenes(mesh):
     [([1.0, 2.0], [1.0, 2.0, 3.0], "2 and 3"), ([], 1.0, "0 and 1"), ([], [], "0 and 0")],
 )
 def test_lists_of_different_lengths_are_refused(mesh, pull, twist, counts):
-    with pytest.raises(ValueError, match=f"pull and twist must be as many speeds.*, got {counts}"):
+    with pytest.raises(ValueError, match=f"pull and twist must be equally many speeds.*, got {counts}"):
         pulled_and_twisted(mesh, held(mesh), pull=pull, twist=twist)
 
 
@@ -99,12 +99,12 @@ def test_lists_of_different_lengths_are_refused(mesh, pull, twist, counts):
     [
         (
             torch.zeros(27, 3, dtype=torch.bool),
-            "box: pulling and twisting needs vertices that are held, at one end",
+            "box: pulling and twisting needs fixed vertices, at one end",
         ),
-        (torch.tensor([[True, True, False]]).expand(27, 3), "needs vertices that are held"),
+        (torch.tensor([[True, True, False]]).expand(27, 3), "needs fixed vertices"),
         (
             torch.ones(27, 3, dtype=torch.bool),
-            "box: the held vertices must lie at one end, not around the middle",
+            "box: the fixed vertices must lie at one end, not around the middle",
         ),
     ],
 )

@@ -6,8 +6,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from support.configs import composed
 
-from simlayer.app.main import configs
-from simlayer.app.overrides import TELLING, checked
+from simlayer.app.overrides import HYDRA_INFO_FLAGS, compose_arguments
 from simlayer.errors import ConfigError
 
 
@@ -31,6 +30,9 @@ def test_overrides_reach_the_configuration():
         (["trainer.max_epoch=1"], "no key is named 'trainer.max_epoch'; did you mean 'trainer.max_epochs'?"),
         (["material.poissons_ratio=0.3", "sed=1"], "no key is named 'sed'; did you mean 'seed'?"),
         (["optimzer=adam"], "no key is named 'optimzer'; did you mean 'optimizer'?"),
+        (["unseen.data.path=a.csv"], "'unseen.data.path' is now named holdout.data.path."),
+        (["forces=elastic_and_contact"], "did you mean 'elastic"),
+        (["forces=elastic_and_contact"], "Several are listed: forces=["),
         (["qqqqqqqq=1"], "no key is named 'qqqqqqqq'; --help lists groups"),
         (
             ["optimizer=lbgfs"],
@@ -38,8 +40,8 @@ def test_overrides_reach_the_configuration():
         ),
         (["experiment=cantilevr"], "experiment has no option 'cantilevr'; did you mean 'cantilever'?"),
         (["material=neo_hookian"], "material has no option 'neo_hookian'; did you mean 'neo_hookean'?"),
-        (["material.youngs_modulus"], "an override is written KEY=VALUE: "),
-        (["optimizer.lr=[1"], "an override is written KEY=VALUE: "),
+        (["material.youngs_modulus"], "overrides have the form KEY=VALUE: "),
+        (["optimizer.lr=[1"], "overrides have the form KEY=VALUE: "),
         (["optimizer=adam,lbfgs"], "optimizer has several values, which needs a multirun: add -m."),
         (["material.youngs_modulus=1e5,2e5"], "material.youngs_modulus has several values"),
         (["seed=range(3)"], "seed has several values"),
@@ -79,10 +81,10 @@ def test_an_experiment_of_ones_own_is_found_in_its_folder(tmp_path):
     ],
 )
 def test_hydra_gets_options_first_wherever_they_were(given, passed):
-    assert checked(given, configs())[1] == passed
+    assert compose_arguments(given)[1] == passed
 
 
-@pytest.mark.parametrize("flag", [*TELLING, "--cfg=job"])
+@pytest.mark.parametrize("flag", [*HYDRA_INFO_FLAGS, "--cfg=job"])
 def test_where_something_is_only_told_nothing_is_composed(flag):
     assert composed(flag, "nonsense=1") is None
 

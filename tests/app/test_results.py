@@ -7,7 +7,8 @@ import torch
 from support.observed import NU, E, observed_beam
 from torch.optim import Adam
 
-from simlayer.app.results import results_of, table, write_results
+from simlayer.app.report import format_table
+from simlayer.app.results import collect_results, write_results
 from simlayer.identification.history import History
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification
@@ -26,7 +27,7 @@ def outcome(trainable, found, *, reference=None, fields=None):
     history.rows = [{"epoch": k, "loss": loss, "values": {}} for k, loss in enumerate([2.0, 0.25, 0.5])]
     for unknown in model.unknowns:
         unknown.assign(found[unknown.name])
-    return results_of(model, history, initial, loss=history.best["loss"], ended="converged", seconds=1.5)
+    return collect_results(model, history, initial, loss=0.25, ended="converged", seconds=1.5)
 
 
 def test_results_hold_first_guess_find_reference_and_error_of_every_unknown():
@@ -71,12 +72,12 @@ def test_a_line_of_the_table_has_units_and_the_error_where_the_truth_is_known(
     trainable, found, reference, line
 ):
     truth = {} if reference is None else {trainable: reference}
-    assert table(outcome([trainable], {trainable: torch.tensor(found)}, reference=truth)) == line
+    assert format_table(outcome([trainable], {trainable: torch.tensor(found)}, reference=truth)) == line
 
 
 def test_a_line_of_a_field_says_how_many_values_it_has():
     field = torch.full((18,), 2e5)
-    text = table(outcome([E], {E: field}, reference={E: 1e5}, fields={E: "cells"}))
+    text = format_table(outcome([E], {E: field}, reference={E: 1e5}, fields={E: "cells"}))
     assert text == f"{E}: 100000 Pa -> 200000 Pa, mean of 18 (reference 100000 Pa, median error 100.00%)"
 
 
@@ -84,4 +85,4 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
     results = outcome([E, V], {E: 2e5, V: torch.ones(1, 3)}, reference={V: [[1.0, 0.0, 0.0]]})
     write_results(tmp_path, results)
     assert json.loads((tmp_path / "results.json").read_text()) == results
-    assert table(json.loads((tmp_path / "results.json").read_text())) == table(results)
+    assert format_table(json.loads((tmp_path / "results.json").read_text())) == format_table(results)

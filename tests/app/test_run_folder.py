@@ -40,9 +40,9 @@ def folder(tmp_path):
 
 def test_a_new_folder_holds_the_configuration_with_its_references_and_the_versions(tmp_path):
     assert open_folder(tmp_path / "a" / "b", config()) is None
-    written = OmegaConf.load(tmp_path / "a" / "b" / "config.yaml")
-    assert OmegaConf.to_container(written) == OmegaConf.to_container(config())
-    assert OmegaConf.to_container(written)["material"]["law"] == "${name}"
+    format_value = OmegaConf.load(tmp_path / "a" / "b" / "config.yaml")
+    assert OmegaConf.to_container(format_value) == OmegaConf.to_container(config())
+    assert OmegaConf.to_container(format_value)["material"]["law"] == "${name}"
     versions = json.loads((tmp_path / "a" / "b" / "versions.json").read_text())
     assert versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert {"simlayer", "lightning", "python"} <= set(versions)
@@ -84,6 +84,6 @@ def test_a_folder_of_something_else_is_refused_and_an_empty_one_taken(tmp_path):
     other = tmp_path / "photos"
     other.mkdir()
     (other / "me.png").touch()
-    with pytest.raises(ConfigError, match="photos is not empty and not the folder of a run"):
+    with pytest.raises(ConfigError, match="photos is neither empty nor the folder of a run"):
         open_folder(other, config())
     assert [path.name for path in other.iterdir()] == ["me.png"]

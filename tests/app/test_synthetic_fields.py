@@ -34,6 +34,6 @@ def test_its_volume_is_that_of_the_ball_the_closer_the_finer_the_mesh():
 
 @pytest.mark.parametrize(("radius", "count"), [(0.01, 0), (5.0, 48)])
 def test_an_inclusion_of_no_cell_or_of_all_is_refused(radius, count):
-    message = rf"the inclusion of radius {radius} m around .* holds {count} of the 48 cells"
+    message = rf"the inclusion of radius {radius} m around .* contains {count} of the 48 cells"
     with pytest.raises(ValueError, match=message):
         inclusion(box_mesh(cells=(2, 2, 2)), inside=2, outside=1, center=[0.5, 0.5, 0.5], radius=radius)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
-from support.observed import E, observed_beam, seen_scenes
+from support.observed import E, observed_beam, observed_scenes
 from torch.optim import Adam
 
 from simlayer.identification.history import History, relative_error
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification, scene_loader
-from simlayer.identification.unknowns import listed
+from simlayer.identification.unknowns import summarize
 
 pytestmark = [
     pytest.mark.usefixtures("float64"),
@@ -45,7 +45,7 @@ class Kept(Logger):
 
 def fit(*, epochs, history, logger=None, resumed=None):
     observed = observed_beam()
-    scenes = seen_scenes(observed, REFERENCE)
+    scenes = observed_scenes(observed, REFERENCE)
     model = ParameterIdentification(
         observed, trainable=[E, V], loss=PositionLoss(0.01), optimizer=lambda p: Adam(p, lr=0.05)
     )
@@ -69,7 +69,7 @@ def test_the_first_guess_and_every_epoch_have_a_row_of_the_loss_and_the_unknowns
     assert history.rows[0]["values"][V] == [0.0, 0.0, 0.0]
     assert history.rows[-1]["loss"] == pytest.approx(end, rel=1e-12)
     assert history.rows[-1]["values"][E] == pytest.approx(float(model.values()[E]), rel=1e-14)
-    assert history.best["loss"] == min(row["loss"] for row in history.rows) < start
+    assert min(row["loss"] for row in history.rows) < start
     assert history.series(E) == [row["values"][E] for row in history.rows]
     assert history.series(V)[-1] == pytest.approx(float(model.values()[V].mean()))
 
@@ -84,14 +84,6 @@ def test_loggers_get_every_row_with_errors_and_gradients():
     assert set(last) - set(first) == {f"gradient_norm/{E}", f"gradient_norm/{V}"}
     assert {E, f"{V}.0", f"{V}.1", f"{V}.2", "loss"} <= set(first)
     assert [metrics["loss"] for _, metrics in kept.metrics] == [row["loss"] for row in history.rows]
-
-
-def test_the_best_row_is_an_epoch_that_has_a_checkpoint_if_there_is_one():
-    history = History()
-    history.rows = [{"epoch": 0, "loss": 1.0}]
-    assert history.best["epoch"] == 0
-    history.rows += [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
-    assert history.best["epoch"] == 2
 
 
 def test_a_resumed_fit_has_a_whole_history(tmp_path):
@@ -112,7 +104,7 @@ def test_a_resumed_fit_has_a_whole_history(tmp_path):
     [(3.0, 3.0), ([3.0], 3.0), ([[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0, 6.0], 3.0)],
 )
 def test_a_few_numbers_are_listed_and_many_are_their_mean(value, expected):
-    assert listed(torch.tensor(value)) == expected
+    assert summarize(torch.tensor(value)) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from simlayer.identification.losses import PositionLoss
+from simlayer.identification.losses import PositionLoss, format_residual, residual
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -17,64 +17,66 @@ def points(*, scenes=2, times=5, count=3):
 
 
 def test_the_loss_is_the_mean_square_distance_in_units_of_the_scale():
-    seen = torch.randn(2, 5, 3, 3)
-    assert PositionLoss(0.5)(seen + torch.tensor([0.03, 0.0, 0.04]), seen).item() == pytest.approx(
+    observed = torch.randn(2, 5, 3, 3)
+    assert PositionLoss(0.5)(observed + torch.tensor([0.03, 0.0, 0.04]), observed).item() == pytest.approx(
         (0.05 / 0.5) ** 2
     )
-    assert PositionLoss()(seen, seen).item() == 0
+    assert PositionLoss()(observed, observed).item() == 0
 
 
 def test_the_loss_does_not_grow_with_scenes_frames_or_points():
-    simulated, seen = points()
-    one = PositionLoss()(simulated, seen)
+    simulated, observed = points()
+    one = PositionLoss()(simulated, observed)
     for axis in (0, 1, 2):
         repeats = [4 if a == axis else 1 for a in range(4)]
-        many = PositionLoss()(simulated.repeat(repeats), seen.repeat(repeats))
+        many = PositionLoss()(simulated.repeat(repeats), observed.repeat(repeats))
         assert many.item() == pytest.approx(one.item(), rel=1e-13)
 
 
 def test_the_loss_of_several_scenes_is_the_mean_of_theirs():
-    simulated, seen = points(scenes=3)
-    single = [PositionLoss()(x, y).item() for x, y in zip(simulated, seen, strict=True)]
-    assert PositionLoss()(simulated, seen).item() == pytest.approx(sum(single) / 3, rel=1e-13)
+    simulated, observed = points(scenes=3)
+    single = [PositionLoss()(x, y).item() for x, y in zip(simulated, observed, strict=True)]
+    assert PositionLoss()(simulated, observed).item() == pytest.approx(sum(single) / 3, rel=1e-13)
 
 
 def test_points_that_were_not_seen_count_in_neither_value_nor_gradient():
-    simulated, seen = points()
+    simulated, observed = points()
     hidden = torch.rand(2, 5, 3) < 0.4
-    gaps = seen.clone()
+    gaps = observed.clone()
     # One missing coordinate hides its whole point.
     gaps[hidden, torch.randint(3, (int(hidden.sum()),))] = torch.nan
     simulated.requires_grad_()
     value = PositionLoss(2.0)(simulated, gaps)
     assert value.item() == pytest.approx(
-        float((simulated - seen).detach()[~hidden].square().sum(-1).mean()) / 4, rel=1e-13
+        float((simulated - observed).detach()[~hidden].square().sum(-1).mean()) / 4, rel=1e-13
     )
     value.backward()
     assert (simulated.grad[hidden] == 0).all()
     assert (simulated.grad[~hidden] != 0).all()
-    expected = (simulated - seen).detach() * ~hidden[..., None] * 2 / (4 * int((~hidden).sum()))
+    expected = (simulated - observed).detach() * ~hidden[..., None] * 2 / (4 * int((~hidden).sum()))
     torch.testing.assert_close(simulated.grad, expected, rtol=1e-12, atol=0)
 
 
 def test_the_gradient_is_right_where_points_are_missing():
-    simulated, seen = points(times=2)
-    seen[0, 1, 1] = torch.nan
-    assert gradcheck(lambda x: PositionLoss(0.3)(x, seen), simulated.requires_grad_())
+    simulated, observed = points(times=2)
+    observed[0, 1, 1] = torch.nan
+    assert gradcheck(lambda x: PositionLoss(0.3)(x, observed), simulated.requires_grad_())
 
 
 @pytest.mark.parametrize(
     ("frames", "kept"), [("all", [0, 1, 2, 3, 4]), ("last", [4]), ([0, 3], [0, 3]), ([-2], [3]), ((1,), [1])]
 )
 def test_only_the_frames_asked_for_count(frames, kept):
-    simulated, seen = points()
-    expected = PositionLoss()(simulated[:, kept], seen[:, kept])
-    assert PositionLoss(frames=frames)(simulated, seen).item() == pytest.approx(expected.item(), rel=1e-14)
+    simulated, observed = points()
+    expected = PositionLoss()(simulated[:, kept], observed[:, kept])
+    assert PositionLoss(frames=frames)(simulated, observed).item() == pytest.approx(
+        expected.item(), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize("frame", [5, -6, 100])
 def test_a_frame_that_was_not_seen_is_named(frame):
-    with pytest.raises(ValueError, match=f"frames of the loss: {frame} is not among the 5 that were seen"):
+    with pytest.raises(ValueError, match=f"frames of the loss: {frame} is not among the 5 observed"):
         PositionLoss(frames=[0, frame])(*points())
 
 
@@ -90,3 +92,26 @@ def test_a_word_for_frames_is_all_or_last(frames):
 def test_a_scale_is_a_positive_length(scale):
     with pytest.raises(ValueError, match=re.escape(f"must be a positive length, got {scale}")):
         PositionLoss(scale)
+
+
+# The residual.
+
+
+def test_a_residual_is_the_root_mean_square_in_each_direction_and_in_all():
+    observed = torch.randn(5, 2, 3)
+    found = residual(observed + torch.tensor([3e-4, 0.0, -4e-4]), observed)
+    assert [found[key] for key in ("x", "y", "z", "rms")] == pytest.approx([3e-4, 0.0, 4e-4, 5e-4])
+
+
+def test_points_that_were_not_seen_do_not_count():
+    observed = torch.zeros(4, 3, 3)
+    simulated = torch.full_like(observed, 1e-3)
+    observed[1] = observed[2, 0] = torch.nan
+    assert residual(simulated, observed)["z"] == pytest.approx(1e-3)
+
+
+def test_people_read_it_in_millimetres():
+    assert (
+        format_residual({"rms": 5e-4, "x": 3e-4, "y": 0.0, "z": 4e-4})
+        == "0.500 mm rms (x 0.300, y 0.000, z 0.400)"
+    )

@@ -6,14 +6,14 @@ import warnings
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from support.observed import DAMPING, DT, NU, E, beam_mesh, observed_beam, seen_scenes
+from support.observed import DAMPING, DT, NU, E, beam_mesh, observed_beam, observed_scenes
 from torch import nn
 from torch.optim import LBFGS, Adam
 
 from simlayer.errors import GradientError
 from simlayer.identification.gradient_check import check_fit_gradients, fit_gradients
 from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ParameterIdentification, Scenes, scene_loader
+from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
 from simlayer.identification.sensors import Vertices
@@ -41,7 +41,7 @@ def lbfgs(parameters):
 def fitted(trainable, *, truth=None, count=1, loss=None, optimizer=adam, **options):
     """A model at its first guess, and scenes of the truth."""
     observed = observed_beam(times=torch.tensor(TIMES), frames=1)
-    scenes = seen_scenes(observed, TRUTH if truth is None else truth, count=count)
+    scenes = observed_scenes(observed, TRUTH if truth is None else truth, count=count)
     loss = PositionLoss(0.01) if loss is None else loss
     return ParameterIdentification(
         observed, trainable=trainable, loss=loss, optimizer=optimizer, **options
@@ -107,8 +107,8 @@ def test_nothing_to_train_is_an_error_that_lists_what_there_is():
 def test_a_field_has_a_value_for_every_cell_equal_to_the_one_there_was():
     model, _ = fitted([E], fields={E: "cells", "initial.velocities": "vertices"})
     torch.testing.assert_close(model.values()[E], torch.full((18,), 1e5), rtol=1e-13, atol=0)
-    assert model.known["initial.velocities"].value.shape == (16, 3)
-    with pytest.raises(ValueError, match="release_time can not be expanded over 'cells'"):
+    assert model.candidates["initial.velocities"].value.shape == (16, 3)
+    with pytest.raises(ValueError, match="release_time cannot be expanded over 'cells'"):
         fitted([E], fields={"release_time": "cells"})
 
 
@@ -125,8 +125,10 @@ def test_the_loss_at_the_truth_is_zero_and_elsewhere_that_of_the_seen_points():
     model, scenes = fitted([E], truth={})
     assert model.total_loss(scenes).item() == 0
     model, scenes = fitted([E])
-    seen = model(State(*scenes[:2]))
-    assert model.total_loss(scenes).item() == pytest.approx(PositionLoss(0.01)(seen, scenes.seen).item())
+    observed = model(State(*scenes[:2]))
+    assert model.total_loss(scenes).item() == pytest.approx(
+        PositionLoss(0.01)(observed, scenes.observed).item()
+    )
     assert model.total_loss(scenes).item() > 1e-6
 
 
@@ -135,7 +137,7 @@ def test_priors_are_added_with_the_stored_values_of_their_fields():
     model, scenes = fitted([E], fields={E: "cells"}, priors={"a": prior, "b": prior})
     stored = model.unknowns[0].parameter
     stored.data += 0.2 * torch.randn(18)
-    bare = model.loss(model(State(*scenes[:2])), scenes.seen)
+    bare = model.loss(model(State(*scenes[:2])), scenes.observed)
     assert model.total_loss(scenes).item() == pytest.approx(
         float((bare + 2 * prior(stored)).detach()), rel=1e-14
     )
@@ -150,7 +152,7 @@ def test_two_scenes_at_once_are_the_mean_of_single_ones_in_loss_and_gradient():
         return [loss.detach(), *torch.autograd.grad(loss, parameters)]
 
     both = evaluated(scenes)
-    single = [evaluated(Scenes(*(part[k : k + 1] for part in scenes))) for k in (0, 1)]
+    single = [evaluated(ObservedScenes(*(part[k : k + 1] for part in scenes))) for k in (0, 1)]
     assert not torch.allclose(single[0][0], single[1][0])
     for found, a, b in zip(both, *single, strict=True):
         torch.testing.assert_close(found, (a + b) / 2, rtol=1e-10, atol=1e-15)
@@ -172,7 +174,7 @@ def test_gradients_of_fields_under_a_prior_with_missing_points_are_the_central_d
     fields = {E: "cells", "initial.velocities": "vertices"}
     model, scenes = fitted([E, "initial.velocities"], fields=fields, priors={"smooth": prior}, count=2)
     model.unknowns[0].parameter.data += 0.1 * torch.randn(18)
-    scenes.seen[torch.rand(scenes.seen.shape[:-1]) < 0.3] = torch.nan
+    scenes.observed[torch.rand(scenes.observed.shape[:-1]) < 0.3] = torch.nan
     report = fit_gradients(model, scenes)
     assert report.passed, report
     assert [check.size for check in report.checks] == [18, 48]
@@ -181,13 +183,13 @@ def test_gradients_of_fields_under_a_prior_with_missing_points_are_the_central_d
 class CarelessLoss(PositionLoss):
     """A loss that loses half of its gradient."""
 
-    def forward(self, simulated, seen):
-        return super().forward((simulated + simulated.detach()) / 2, seen)
+    def forward(self, simulated, observed):
+        return super().forward((simulated + simulated.detach()) / 2, observed)
 
 
 def test_a_wrong_gradient_is_printed_and_named(capsys):
     model, scenes = fitted([E, NU], loss=CarelessLoss(0.01))
-    with pytest.raises(GradientError, match=f"with respect to {E}, {NU} is not the central difference"):
+    with pytest.raises(GradientError, match=f"with respect to {E}, {NU} differs from the central difference"):
         check_fit_gradients(model, scenes)
     assert "WRONG" in capsys.readouterr().out
     check_fit_gradients(*fitted([E]))
@@ -197,7 +199,7 @@ def test_a_wrong_gradient_is_printed_and_named(capsys):
 class InfiniteSlope(nn.Module):
     """A distance of zero, whose derivative is none."""
 
-    def forward(self, simulated, seen):
+    def forward(self, simulated, observed):
         return (simulated - simulated.detach()).norm() + (
             simulated - simulated.detach()
         ).square().sum().sqrt()
@@ -216,8 +218,8 @@ def test_an_unknown_on_which_nothing_seen_depends_is_warned_of():
     rollout = observed_beam().rollout
     held = Vertices(beam_mesh().vertex_sets["x_min"])
     observed = ObservedRollout(rollout, held, torch.tensor([8 * DT]))
-    scenes = seen_scenes(observed)
-    moved = Scenes(*scenes[:2], scenes.seen + 0.01)
+    scenes = observed_scenes(observed)
+    moved = ObservedScenes(*scenes[:2], scenes.observed + 0.01)
     model = ParameterIdentification(observed, trainable=[E], loss=PositionLoss(), optimizer=adam)
     with pytest.warns(UserWarning, match=f"with respect to {E} is exactly zero"):
         fit(model, moved, epochs=2)
@@ -234,11 +236,11 @@ def test_an_unknown_on_which_nothing_seen_depends_is_warned_of():
 )
 def test_the_stiffness_of_a_beam_is_found(optimizer, epochs, error):
     model, scenes = fitted([E], truth={E: 1.2e5}, optimizer=optimizer)
-    others = {n: u.value.clone() for n, u in model.known.items() if n != E}
+    others = {n: u.value.clone() for n, u in model.candidates.items() if n != E}
     fit(model, scenes, epochs=epochs)
     assert float(model.values()[E]) == pytest.approx(1.2e5, rel=error)
     for name, value in others.items():
-        assert torch.equal(model.known[name].value, value)
+        assert torch.equal(model.candidates[name].value, value)
 
 
 def test_every_epoch_ends_with_the_loss_at_the_values_that_it_reached():
@@ -269,11 +271,11 @@ def test_a_model_is_tested_with_the_trainers_own_defaults():
 def test_a_loader_gives_all_scenes_at_once_or_in_batches_of_their_order():
     _, scenes = fitted([E], count=3)
     (batch,) = scene_loader(scenes)
-    assert isinstance(batch, Scenes)
+    assert isinstance(batch, ObservedScenes)
     assert all(torch.equal(a, b) for a, b in zip(batch, scenes, strict=True))
     batches = list(scene_loader(scenes, batch_size=2))
     assert [len(batch.positions) for batch in batches] == [2, 1]
-    assert torch.equal(batches[1].seen, scenes.seen[2:])
+    assert torch.equal(batches[1].observed, scenes.observed[2:])
 
 
 def test_a_gradient_that_is_not_zero_is_not_warned_of():

@@ -10,7 +10,7 @@ from support.scenes import beam, moving
 from torch.autograd import gradcheck
 
 from simlayer import ObservationError, RolloutModule, State
-from simlayer.identification.observation import ObservedRollout, interpolated
+from simlayer.identification.observation import ObservedRollout, interpolate_frames
 from simlayer.identification.sensors import Vertices
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -33,7 +33,7 @@ def test_between_frames_cubics_in_time_are_exact():
     times = torch.rand(50) * 5 * INTERVAL
     # Rounding of cubes of 1.5 s.
     torch.testing.assert_close(
-        interpolated(frames(), INTERVAL, times), cubic(times).positions, rtol=0, atol=1e-13
+        interpolate_frames(frames(), INTERVAL, times), cubic(times).positions, rtol=0, atol=1e-13
     )
 
 
@@ -41,11 +41,11 @@ def test_at_its_frames_the_interpolation_has_their_positions_also_where_rounding
     times = INTERVAL * torch.arange(6.0)
     shifted = torch.cat([times, torch.nextafter(times[1:], times[:-1])])
     expected = torch.cat([frames().positions, frames().positions[1:]])
-    torch.testing.assert_close(interpolated(frames(), INTERVAL, shifted), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(interpolate_frames(frames(), INTERVAL, shifted), expected, rtol=0, atol=1e-14)
 
 
 def test_before_its_release_a_body_rests_where_it_starts_and_after_the_last_frame_it_stays():
-    found = interpolated(frames(), INTERVAL, torch.tensor([-3.0, -1e-9, 0.0, 1.5, 1.6]))
+    found = interpolate_frames(frames(), INTERVAL, torch.tensor([-3.0, -1e-9, 0.0, 1.5, 1.6]))
     positions = frames().positions
     assert all(torch.equal(found[k], positions[0]) for k in range(3))
     assert all(torch.equal(found[k], positions[-1]) for k in (3, 4))
@@ -54,15 +54,17 @@ def test_before_its_release_a_body_rests_where_it_starts_and_after_the_last_fram
 def test_the_interpolation_is_differentiable_in_time_and_in_the_frames():
     x, v = (part[:3].clone().requires_grad_() for part in frames()[:2])
     times = torch.tensor([0.05, 0.25, 0.37, 0.51], requires_grad=True)
-    assert gradcheck(lambda x, v, t: interpolated(State(x, v), INTERVAL, t), (x, v, times))
+    assert gradcheck(lambda x, v, t: interpolate_frames(State(x, v), INTERVAL, t), (x, v, times))
     before = torch.tensor([-0.2], requires_grad=True)
-    interpolated(frames(), INTERVAL, before).sum().backward()
+    interpolate_frames(frames(), INTERVAL, before).sum().backward()
     assert before.grad.item() == 0
 
 
 def test_the_slope_in_time_is_the_velocity_of_the_body():
     times = torch.tensor([0.1, 0.3, 0.77])
-    _, slopes = torch.func.jvp(lambda t: interpolated(frames(), INTERVAL, t), (times,), (torch.ones(3),))
+    _, slopes = torch.func.jvp(
+        lambda t: interpolate_frames(frames(), INTERVAL, t), (times,), (torch.ones(3),)
+    )
     torch.testing.assert_close(slopes, cubic(times).velocities, rtol=0, atol=1e-12)
 
 
@@ -83,15 +85,15 @@ def test_times_may_lie_between_steps_and_before_the_release():
     observed = observed_beam(times=torch.tensor([-0.003, 0.0, 0.5 * DT, 7.25 * DT]), frames=1)
     state = moving()
     assert observed.every == 1
-    seen = observed(state)
-    assert seen.shape == (4, 16, 3)
-    assert torch.equal(seen[0], state.positions)
-    assert torch.equal(seen[1], state.positions)
+    points = observed(state)
+    assert points.shape == (4, 16, 3)
+    assert torch.equal(points[0], state.positions)
+    assert torch.equal(points[1], state.positions)
     motion = observed.rollout.trajectory(state)
     x, v = motion.positions[7:9], DT * motion.velocities[7:9]
     # The cubic of Hermite at 1/4, by its four weights.
     expected = (54 * x[0] + 10 * x[1] + 9 * v[0] - 3 * v[1]) / 64
-    torch.testing.assert_close(seen[3], expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(points[3], expected, rtol=0, atol=1e-15)
 
 
 def test_a_release_shifts_the_clock():
@@ -145,13 +147,13 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
 @pytest.mark.parametrize(
     ("times", "options", "message"),
     [
-        ([], {}, "times must increase, and there must be one at least"),
+        ([], {}, "times must increase, and there must be at least one"),
         ([0.004, 0.004], {}, "times must increase"),
         ([0.004, 0.002], {}, "times must increase"),
         (
             [0.0161],
             {},
-            "the last time seen is 0.0161 s after the release, but the rollout ends at 0.016 s: simulate 9",
+            "the last observation is 0.0161 s after the release, but the rollout ends at 0.016 s: simulate 9",
         ),
         (
             [0.016],

@@ -102,8 +102,8 @@ def test_vertices_are_all_or_those_asked_for(mesh):
 
 
 def test_at_rest_markers_are_where_they_were_put(mesh):
-    seen = Markers(mesh, points(), standoffs=standoffs())(mesh.vertices)
-    torch.testing.assert_close(seen, points() + standoffs(), rtol=0, atol=1e-15)
+    observed = Markers(mesh, points(), standoffs=standoffs())(mesh.vertices)
+    torch.testing.assert_close(observed, points() + standoffs(), rtol=0, atol=1e-15)
     bare = Markers(mesh, points())(mesh.vertices)
     torch.testing.assert_close(bare, points(), rtol=0, atol=1e-15)
 
@@ -124,9 +124,9 @@ def test_an_affine_deformation_moves_the_points_affinely_and_turns_the_stand_off
 def test_rigid_motions_are_reproduced_to_rounding_for_a_batch_of_trajectories(mesh):
     R, t = rotations(5, 2), torch.randn(5, 2, 1, 3)
     x = mesh.vertices @ R.mT + t
-    seen = Markers(mesh, points(), standoffs=standoffs())(x)
-    assert seen.shape == (5, 2, 4, 3)
-    torch.testing.assert_close(seen, (points() + standoffs()) @ R.mT + t, rtol=0, atol=1e-12)
+    observed = Markers(mesh, points(), standoffs=standoffs())(x)
+    assert observed.shape == (5, 2, 4, 3)
+    torch.testing.assert_close(observed, (points() + standoffs()) @ R.mT + t, rtol=0, atol=1e-12)
 
 
 def test_a_stand_off_turns_with_the_cells_around_its_base_only(mesh):
@@ -144,7 +144,7 @@ def test_a_stand_off_turns_with_the_cells_around_its_base_only(mesh):
 def test_the_default_patch_are_the_cells_that_share_a_vertex_with_the_base(mesh):
     base = torch.tensor([[0.1, 0.015, 0.02]])
     sensor = Markers(mesh, base, standoffs=torch.tensor([[0.006, 0.0, 0.0]]))
-    owner = (mesh.cells[:, :, None] == sensor.corners[0]).any(-1).all(-1)
+    owner = (mesh.cells[:, :, None] == sensor.nodes[0]).any(-1).all(-1)
     patch = torch.isin(mesh.cells, mesh.cells[owner]).any(1)
     used = sensor.around[0, (sensor.gradients[0] != 0).any(-1)]
     assert set(used.tolist()) <= set(mesh.cells[patch].flatten().tolist())
@@ -168,8 +168,8 @@ def test_the_seen_points_have_exact_gradients_at_rest_and_when_deformed():
 def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
     F = deformations()
     outside = torch.tensor([[0.1005, 0.015, 0.02], [0.05, -0.0007, 0.0302], [0.1004, 0.0304, 0.0304]])
-    seen = Markers(mesh, outside)(mesh.vertices @ F.T)
-    torch.testing.assert_close(seen, outside @ F.T, rtol=0, atol=1e-14)
+    observed = Markers(mesh, outside)(mesh.vertices @ F.T)
+    torch.testing.assert_close(observed, outside @ F.T, rtol=0, atol=1e-14)
     # Cells elsewhere have no part in it.
     x = mesh.vertices.clone()
     x[mesh.vertices[:, 0] < 0.08] += 1.0
@@ -192,7 +192,7 @@ def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
         (
             [[0.1, 0.0, 0.0]],
             {"standoffs": torch.zeros(2, 3)},
-            "standoffs must be finite, one of 3 coordinates for each of the 1 markers, got shape (2, 3)",
+            "standoffs must be finite, 3 coordinates for each of the 1 markers, got shape (2, 3)",
         ),
         (
             [[0.1, 0.0, 0.0]],
@@ -222,9 +222,9 @@ def test_a_mesh_in_single_precision_holds_the_points_of_its_own_faces():
     mesh = box_mesh(cells=(6, 2, 2), size=(0.1, 0.03, 0.03), origin=(-0.1, 0.0, 0.0))
     shuffled = Mesh(mesh.vertices, mesh.cells[torch.randperm(len(mesh.cells))])
     R, t = rotations(), torch.tensor([1.0, 2.0, 3.0])
-    seen = Markers(shuffled, shuffled.vertices)(shuffled.vertices @ R.T + t)
+    observed = Markers(shuffled, shuffled.vertices)(shuffled.vertices @ R.T + t)
     # Rounding of positions of 3 m, and of a product in single precision.
-    torch.testing.assert_close(seen, shuffled.vertices @ R.T + t, rtol=0, atol=1e-6)
+    torch.testing.assert_close(observed, shuffled.vertices @ R.T + t, rtol=0, atol=1e-6)
 
 
 # Every element.
@@ -242,7 +242,7 @@ def test_at_rest_markers_on_any_element_are_where_they_were_put(element):
     sensor = Markers(mesh, points)
     torch.testing.assert_close(sensor(mesh.vertices), points, rtol=0, atol=1e-13)
     # What is in a cell has the shape functions of that cell.
-    assert torch.equal(sensor.corners[::4], mesh.cells[owners])
+    assert torch.equal(sensor.nodes[::4], mesh.cells[owners])
     torch.testing.assert_close(sensor.weights[::4], N[:1].expand(len(owners), -1), rtol=0, atol=1e-12)
 
 
@@ -258,8 +258,8 @@ def test_markers_follow_a_polynomial_of_the_elements_degree(element):
     def field(X):
         return X @ A.T + torch.einsum("ijk,nj,nk->ni", b, X, X)
 
-    seen = Markers(mesh, points)(field(mesh.vertices))
-    torch.testing.assert_close(seen, field(points), rtol=0, atol=1e-12)
+    observed = Markers(mesh, points)(field(mesh.vertices))
+    torch.testing.assert_close(observed, field(points), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
@@ -267,6 +267,6 @@ def test_an_affine_motion_of_curved_elements_turns_stand_offs_by_its_rotation(el
     mesh = wavy(element)
     F = deformations()
     bases, o = mesh.vertices[[7, 20]], torch.tensor([[0.0, 0.0, 0.1], [0.1, 0.0, 0.0]])
-    seen = Markers(mesh, bases, standoffs=o)(mesh.vertices @ F.T)
+    observed = Markers(mesh, bases, standoffs=o)(mesh.vertices @ F.T)
     expected = bases @ F.T + o @ by_singular_values(F).T
-    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(observed, expected, rtol=0, atol=1e-12)

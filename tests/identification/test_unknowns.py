@@ -8,7 +8,7 @@ from support.observed import DAMPING, NU, E, beam_mesh, observed_beam
 from support.scenes import free_box
 
 from simlayer import ElasticForce, Mesh, StableNeoHookean, SymplecticEuler
-from simlayer.identification.unknowns import chosen, quantities_of, taking
+from simlayer.identification.unknowns import assigned, quantities_of, select_unknowns
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -130,21 +130,21 @@ def test_with_a_law_by_region_a_field_has_a_value_a_region():
 )
 def test_a_quantity_is_expanded_only_over_what_it_runs_over(known, name, over):
     shape = known[name].parameter.shape
-    with pytest.raises(ValueError, match=f"{name} can not be expanded over {over!r}; it runs over"):
+    with pytest.raises(ValueError, match=f"{name} cannot be expanded over {over!r}; it runs over"):
         known[name].expand(over)
     assert known[name].parameter.shape == shape
 
 
 def test_those_chosen_come_in_the_order_of_their_names_and_a_misspelt_one_is_told_the_nearest(known):
-    assert [unknown.name for unknown in chosen(known, [NU, E])] == [NU, E]
+    assert [unknown.name for unknown in select_unknowns(known, [NU, E])] == [NU, E]
     with pytest.raises(KeyError, match=E):
-        chosen(known, ["forces.elastic.material.young_modulus"])
+        select_unknowns(known, ["forces.elastic.material.young_modulus"])
 
 
 def test_other_values_are_taken_for_a_time_only(known):
     before = {name: unknown.value.clone() for name, unknown in known.items()}
     values = {E: torch.linspace(1e5, 2e5, 18), "density": 500.0, "initial.velocities": torch.ones(16, 3)}
-    with taking(known, values):
+    with assigned(known, values):
         assert known[E].value.shape == (18,)
         assert float(known["density"].value) == pytest.approx(500.0)
         assert torch.equal(known["initial.velocities"].value, torch.ones(16, 3))
@@ -156,13 +156,13 @@ def test_other_values_are_taken_for_a_time_only(known):
 
 def test_values_are_restored_after_an_exception_and_after_a_value_that_is_refused(known):
     before = {name: unknown.value.clone() for name, unknown in known.items()}
-    with pytest.raises(ZeroDivisionError), taking(known, {E: 1.0}):
+    with pytest.raises(ZeroDivisionError), assigned(known, {E: 1.0}):
         raise ZeroDivisionError
-    with pytest.raises(ValueError, match="poissons_ratio must lie in"), taking(known, {E: 1.0, NU: 2.0}):
+    with pytest.raises(ValueError, match="poissons_ratio must lie in"), assigned(known, {E: 1.0, NU: 2.0}):
         pass
-    with pytest.raises(ValueError, match="has shape"), taking(known, {"density": 1.0, E: [1.0, 2.0]}):
+    with pytest.raises(ValueError, match="has shape"), assigned(known, {"density": 1.0, E: [1.0, 2.0]}):
         pass
-    with pytest.raises(KeyError, match="density"), taking(known, {E: 1.0, "densty": 1.0}):
+    with pytest.raises(KeyError, match="density"), assigned(known, {E: 1.0, "densty": 1.0}):
         pass
     for name, unknown in known.items():
         assert torch.equal(unknown.value, before[name])

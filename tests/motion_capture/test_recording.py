@@ -9,7 +9,8 @@ from jaxtyping import TypeCheckError
 from support.recordings import swinging, write_c3d, write_csv
 
 from simlayer import ObservationError
-from simlayer.motion_capture.recording import Recording, read_recording
+from simlayer.motion_capture.reading import read_recording
+from simlayer.motion_capture.recording import Recording
 
 
 def with_gaps():
@@ -45,9 +46,9 @@ def test_a_csv_file_is_read_as_it_was_written_in_whatever_unit_its_header_names(
     path = write_csv(tmp_path / "take.csv", with_gaps(), title=title, scale=scale, missing=missing)
     got = read_recording(path)
     assert_same(got, with_gaps())
-    assert not got.seen[4, 1]
-    assert not got.seen[7, 2]
-    assert got.seen.sum() == got.seen.numel() - 2
+    assert not got.observed[4, 1]
+    assert not got.observed[7, 2]
+    assert got.observed.sum() == got.observed.numel() - 2
     assert got.source == str(path)
 
 
@@ -173,7 +174,7 @@ def test_a_marker_that_is_never_seen_is_named_and_may_be_left_out(tmp_path):
     recording = with_gaps()
     recording.markers[:, 2] = torch.nan
     path = write_csv(tmp_path / "take.csv", recording)
-    with pytest.raises(ObservationError, match=r"never seen: c\. Name the other markers in markers="):
+    with pytest.raises(ObservationError, match=r"no observation of c\. Leave them out: name the others"):
         read_recording(path)
     assert read_recording(path, markers=("a", "b")).names == ("a", "b")
 

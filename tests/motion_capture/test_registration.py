@@ -18,9 +18,9 @@ HELD = (0, 10)
 def filmed(recording, *, noise=0.0):
     """The recording as cameras that are turned and moved see it, and their rotation and translation."""
     R, t = rotations(), torch.randn(3)
-    seen = recording.markers @ R.T + t
-    seen = seen + noise * torch.randn_like(seen)
-    return Recording(recording.times, seen, recording.names, "take"), R, t
+    observed = recording.markers @ R.T + t
+    observed = observed + noise * torch.randn_like(observed)
+    return Recording(recording.times, observed, recording.names, "take"), R, t
 
 
 def reference():
@@ -71,10 +71,10 @@ def test_displacements_are_kept_where_markers_were_not_placed_as_the_reference_s
     recording, R, _ = filmed(swinging())
     target = reference() + 1e-3 * torch.randn(5, 3)
     found = register(recording, target, held=HELD)
-    seen = found.in_frame(recording).markers
-    torch.testing.assert_close(seen[:10].mean(0), target, rtol=0, atol=1e-12)
+    observed = found.in_frame(recording).markers
+    torch.testing.assert_close(observed[:10].mean(0), target, rtol=0, atol=1e-12)
     expected = (swinging().markers - swinging().markers[0]) @ R.T @ found.rotation.T
-    torch.testing.assert_close(seen - target, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(observed - target, expected, rtol=0, atol=1e-12)
 
 
 def test_noise_leaves_residuals_of_its_size_over_the_root_of_the_frames_and_stillness_of_its_size():
@@ -95,19 +95,19 @@ def test_missing_samples_are_left_out_of_the_means():
     found = register(recording, reference(), held=HELD)
     torch.testing.assert_close(found.rotation, R.T, rtol=0, atol=1e-12)
     assert found.rms < 1e-12
-    seen = found.in_frame(recording)
-    assert torch.equal(seen.seen, recording.seen)
+    observed = found.in_frame(recording)
+    assert torch.equal(observed.observed, recording.observed)
 
 
 def test_a_marker_that_was_not_seen_while_held_has_no_displacement():
     recording, R, _ = filmed(swinging())
     recording.markers[:10, 1] = torch.nan
-    with pytest.warns(UserWarning, match="take: not seen while held, so without displacement: marker1"):
+    with pytest.warns(UserWarning, match="take: not observed while held, so without displacement: marker1"):
         found = register(recording, reference(), held=HELD)
     torch.testing.assert_close(found.rotation, R.T, rtol=0, atol=1e-12)
     assert found.rms < 1e-12
     assert found.residuals.isnan().tolist() == [False, True, False, False, False]
-    assert found.in_frame(recording).seen.any(0).tolist() == [True, False, True, True, True]
+    assert found.in_frame(recording).observed.any(0).tolist() == [True, False, True, True, True]
 
 
 def without(*markers):
@@ -127,13 +127,13 @@ def line(points):
             without(0, 1, 2),
             reference(),
             HELD,
-            "at least 3 markers seen while held, got 2 of 5; not seen: marker0,",
+            "at least 3 markers observed while held, got 2 of 5; not observed: marker0,",
         ),
         (
             without(),
             line(REFERENCE),
             HELD,
-            "the reference positions of the 5 markers seen in frames (0, 10) lie on",
+            "the reference positions of the 5 markers observed in frames (0, 10) lie on",
         ),
         (without(), reference()[:4], HELD, "of shape (5, 3); got shape (4, 3)"),
         (without(), reference() * torch.nan, HELD, "must be finite positions of its 5 markers"),

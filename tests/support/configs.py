@@ -2,11 +2,11 @@
 
 from omegaconf import OmegaConf
 
-from simlayer.app.main import ASSETS, configs
-from simlayer.app.overrides import checked
+from simlayer.app.main import ASSETS
+from simlayer.app.overrides import compose_arguments
 
 
 def composed(*arguments):
     # The program itself registers it when it starts.
     OmegaConf.register_new_resolver("asset", lambda name: str(ASSETS / name), replace=True)
-    return checked(arguments, configs())[0]
+    return compose_arguments(arguments)[0]

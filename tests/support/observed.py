@@ -5,10 +5,10 @@ from support.scenes import beam, moving
 
 from simlayer import RolloutModule, box_mesh
 from simlayer.identification.initial_state import InitialState
-from simlayer.identification.module import Scenes
+from simlayer.identification.module import ObservedScenes
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.sensors import Vertices
-from simlayer.identification.unknowns import taking
+from simlayer.identification.unknowns import assigned
 
 E = "forces.elastic.material.youngs_modulus"
 NU = "forces.elastic.material.poissons_ratio"
@@ -34,8 +34,8 @@ def observed_beam(num_steps=8, *, times=None, dt=DT, frames=4, release_time=0.0,
     )
 
 
-def seen_scenes(observed, truth=None, *, count=1):
+def observed_scenes(observed, truth=None, *, count=1):
     """Scenes that start in motion, and what was seen of them with other values of some quantities."""
     start = moving((3, 1, 1), count)
-    with torch.no_grad(), taking(observed.quantities_by_name(), truth or {}):
-        return Scenes(*start[:2], observed(start))
+    with torch.no_grad(), assigned(observed.quantities_by_name(), truth or {}):
+        return ObservedScenes(*start[:2], observed(start))

@@ -1,0 +1,84 @@
+"""The files of a finished run: results, pictures, arrays, and the motion that was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simlayer.app.movie import write_movie
+from simlayer.app.plots import convergence_picture, field_picture
+from simlayer.app.problem import FitProblem
+from simlayer.app.results import write_results
+from simlayer.identification.history import History
+from simlayer.identification.losses import residual
+from simlayer.identification.unknowns import assigned
+from simlayer.mesh.paraview import write_frames
+from simlayer.state import State
+
+FRAMES = 40
+
+
+@torch.no_grad()
+def write_outputs(
+    folder: Path,
+    problem: FitProblem,
+    history: History,
+    initial: Mapping[str, Tensor],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the files of a run whose model is at the values found; return the results with residuals."""
+    data, scene, scenes, model = problem.data, problem.scene, problem.scenes, problem.model
+    start = State(scenes.positions[:1], scenes.velocities[:1])
+    with assigned(model.candidates, initial):
+        bodies = {"first guess": model(start)[0]}
+    bodies["found"] = model(start)[0]
+    results = {**results, "residual": residual(bodies["found"], scenes.observed[0])}
+    figure = data.picture(scene.mesh, scene.observed.times, scenes.observed[0], bodies)
+    figure.savefig(folder / "found_over_target.png", dpi=150)
+    if problem.holdout is not None:
+        other = problem.holdout
+        results["holdout"], points = other.compare(start)
+        drawn = {"found": points}
+        figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn)
+        figure.savefig(folder / "found_over_holdout.png", dpi=150)
+    write_results(folder, results)
+    np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
+    _draw_convergence(folder, problem, history)
+    fields = _draw_fields(folder, problem, history)
+    every = math.ceil(scene.rollout.num_steps / FRAMES)
+    motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
+    times = torch.arange(len(motion)) * every * scene.rollout.step.dt
+    write_movie(folder / "motion.mp4", scene.mesh, motion)
+    write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=fields)
+    return results
+
+
+def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> None:
+    """Draw the loss and every unknown over the epochs."""
+    short = problem.model.short_names()
+    labels = {u.name: f"{short[u.name]} [{u.unit}]" for u in problem.model.unknowns}
+    series = {label: history.series(name) for name, label in labels.items()}
+    references = {labels[name]: float(value.mean()) for name, value in history.reference.items()}
+    losses = [row["loss"] for row in history.rows]
+    convergence_picture(folder / "convergence.png", losses, series, references)
+
+
+def _draw_fields(folder: Path, problem: FitProblem, history: History) -> dict[str, Tensor]:
+    """Draw the unknowns that have a value per cell, and return them by label."""
+    fields, mesh = {}, problem.scene.mesh
+    for unknown in problem.model.unknowns:
+        if unknown.value.shape != (len(mesh.cells),):
+            continue
+        label = problem.model.short_names()[unknown.name]
+        fields[label] = unknown.value
+        drawn = {"found": unknown.value}
+        if unknown.name in history.reference:
+            drawn["reference"] = history.reference[unknown.name].expand_as(unknown.value)
+        field_picture(folder / f"{label}.png", mesh, drawn, label=f"{label} [{unknown.unit}]")
+    return fields

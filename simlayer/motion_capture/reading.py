@@ -1,0 +1,95 @@
+"""Reading recordings of motion capture from files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.errors import ObservationError
+from simlayer.motion_capture.contents import Contents
+from simlayer.motion_capture.read_c3d import read_c3d
+from simlayer.motion_capture.read_csv import read_csv
+from simlayer.motion_capture.recording import Recording
+
+LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+READERS = {".csv": read_csv, ".c3d": read_c3d}
+
+
+def read_recording(
+    path: str | os.PathLike[str],
+    *,
+    unit: str | None = None,
+    frame_rate: float | None = None,
+    markers: Sequence[str] | None = None,
+) -> Recording:
+    """Read a recording from a CSV or C3D file.
+
+    CSV: a header, then one line per frame, separated by commas. Columns are a time (`time_s`, `t`,
+    `time_ms`), and `NAME_x`, `NAME_y`, `NAME_z` for each marker, with a unit if there is one (`NAME_x_mm`);
+    other columns are ignored. Empty cells and nan are missing. C3D needs `pip install 'simlayer[c3d]'`.
+
+    Args:
+        path: the file, .csv or .c3d.
+        unit: unit of the positions: m, cm or mm. By default what the file says, or m if it does not; a unit
+            that contradicts the file is an error.
+        frame_rate: frames per second [Hz], only where the file has no times.
+        markers: names of the markers to read, in this order; by default all.
+
+    Raises:
+        ObservationError: a file that is missing, empty, cut short or malformed; no markers, a marker without
+            all of x, y and z or without a single observation; cells that are not numbers; times that do not
+            increase; unknown units and names; the extra for C3D not installed.
+    """
+    path = Path(path)
+    _check_path(path)
+    contents = READERS[path.suffix.lower()](path, [markers] if isinstance(markers, str) else markers)
+    if not len(contents.positions):
+        raise ObservationError(f"{path} has no frames.")
+    positions = torch.from_numpy(contents.positions * _length(contents, unit, path))
+    recording = Recording(_times(contents, frame_rate, path), positions, contents.names, str(path))
+    ever = zip(recording.names, recording.observed.any(0).tolist(), strict=True)
+    if missing := [name for name, observed in ever if not observed]:
+        raise ObservationError(
+            f"{path} has no observation of {', '.join(missing)}. Leave them out: name the others in markers=."
+        )
+    return recording
+
+
+def _length(contents: Contents, unit: str | None, path: Path) -> float:
+    """Return the unit of the positions [m]."""
+    stated = contents.unit and contents.unit.lower()
+    for name in (stated, unit):
+        if name is not None and name not in LENGTHS:
+            raise ObservationError(f"{path}: unit must be one of {', '.join(LENGTHS)}, got {name!r}.")
+    if stated and unit and stated != unit:
+        raise ObservationError(f"{path} states its positions in {stated}; unit={unit!r} contradicts it.")
+    return LENGTHS[stated or unit or "m"]
+
+
+def _times(contents: Contents, frame_rate: float | None, path: Path) -> Float[Tensor, "T"]:
+    """Return the times of the frames [s], from the file or from a frame rate."""
+    if contents.times is None and frame_rate is None:
+        raise ObservationError(f"{path} has no times: give frame_rate= [Hz].")
+    if frame_rate is None:
+        return torch.as_tensor(contents.times)
+    if contents.times is not None:
+        raise ObservationError(f"{path} has times of its own; leave out frame_rate={frame_rate}.")
+    if not 0 < frame_rate < float("inf"):
+        raise ObservationError(f"frame_rate must be positive and finite [Hz], got {frame_rate}.")
+    return torch.arange(len(contents.positions), dtype=torch.float64) / frame_rate
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise ObservationError(f"{path} is a folder; give the recording in it.")
+    if not path.exists():
+        raise ObservationError(f"{path} does not exist (looked from {Path.cwd()}).")
+    if path.suffix.lower() not in READERS:
+        raise ObservationError(f"{path}: a recording must be a {' or '.join(READERS)} file.")
+    if path.stat().st_size == 0:
+        raise ObservationError(f"{path} is empty (0 bytes).")
