@@ -13,7 +13,7 @@ _LISTED = 5
 
 
 class SimulationError(RuntimeError):
-    """A simulation that cannot go on; the message says where, why, and what to try.
+    """A simulation that cannot continue; the message says where, why, and what to try.
 
     Attributes:
         steps_before: how many of the steps that were to be done in one go were done.
@@ -22,20 +22,68 @@ class SimulationError(RuntimeError):
     steps_before = 0
 
     def locate(self, step: int, dt: float) -> None:
-        """Say in which step of a rollout it happened, the first being 1."""
+        """Add the step of a rollout in which it happened, the first being 1, to the message."""
         self.args = (f"in step {step} (t = {step * dt:g} s): {self}", *self.args[1:])
 
 
 class UnstableStepError(SimulationError):
-    """A time step beyond the stability limit of the scene."""
+    """A time step beyond the stability limit of the scene.
+
+    Attributes:
+        stable_dt: the longest stable time step [s].
+        substeps: how many substeps would make the present dt stable.
+        sample: index of the first sample that is unstable, empty without a batch.
+    """
+
+    def __init__(
+        self, message: str, *, stable_dt: float = math.nan, substeps: int = 1, sample: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.stable_dt, self.substeps, self.sample = stable_dt, substeps, sample
+
+    @classmethod
+    def beyond(
+        cls, stable: Tensor, *, dt: float, substeps: int, cause: str, remedy: str
+    ) -> UnstableStepError:
+        """Return the error of a step that is too long.
+
+        Args:
+            stable: the longest stable time step of each sample [s].
+            dt, substeps: those of the step.
+            cause: what the limit holds for.
+            remedy: what else may help.
+        """
+        sample = first_index(stable < dt) if stable.ndim else ()
+        limit = float(stable.min())
+        needed = int(substeps * dt / (0.9 * limit)) + 1
+        where = f" of sample {sample}" if sample else ""
+        return cls(
+            f"dt = {dt:g} s{in_substeps(substeps)} is beyond the stable time step{where}, {limit:.3g} s "
+            f"{cause}; use dt <= {0.9 * limit:.2g}, or substeps >= {needed}{remedy}.",
+            stable_dt=limit,
+            substeps=needed,
+            sample=sample,
+        )
 
 
 class DivergenceError(SimulationError):
-    """A state that is no longer finite."""
+    """A state that is no longer finite.
+
+    Attributes:
+        step: after how many steps; 0 is the initial state.
+        sample: index of the first sample that is not finite, empty without a batch.
+        vertices: its vertices that are not finite.
+    """
+
+    def __init__(
+        self, message: str, *, step: int = 0, sample: tuple[int, ...] = (), vertices: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.step, self.sample, self.vertices = step, sample, vertices
 
 
 class PenetrationError(SimulationError):
-    """A body inside an obstacle, or so fast that a step can not tell whether it is.
+    """A body inside an obstacle, or so fast that a step cannot resolve the contact.
 
     Attributes:
         step: after how many steps; 0 is the initial state.
@@ -79,18 +127,18 @@ class GradientError(SimulationError):
 
 
 class ConfigError(ValueError):
-    """A configuration that can not be run; the message says which key, and what instead."""
+    """A configuration that cannot be run; the message says which key is wrong, and what to write instead."""
 
 
 class ObservationError(ValueError):
-    """What was seen of a body can not be read, or not be compared with a simulation, as it is."""
+    """An observation that cannot be read, or cannot be compared with a simulation, as it is."""
 
 
 class ConvergenceError(SimulationError):
     """An iteration that did not reach its tolerance.
 
     Attributes:
-        history: what was seen at each iteration, a line each.
+        history: one line per iteration.
     """
 
     def __init__(self, message: str, history: tuple[str, ...] = ()) -> None:
@@ -99,7 +147,7 @@ class ConvergenceError(SimulationError):
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or all of them where none is near."""
+    """Return a hint to the nearest of some names, or to all of them where none is near."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"did you mean {near[0]!r}?" if near else f"there are {known}."
@@ -113,11 +161,16 @@ def referred_force(forces: nn.ModuleDict, name: str, *, by: str) -> nn.Module:
 
 
 def listed(vertices: Sequence[int]) -> str:
-    """The first few."""
+    """Return the first few vertices, and how many more there are."""
     more = f" and {len(vertices) - _LISTED} more" if len(vertices) > _LISTED else ""
     return f"{list(vertices[:_LISTED])}{more}"
 
 
 def first_index(mask: Tensor) -> tuple[int, ...]:
-    """Of what is true, by all of its axes."""
+    """Return the index of the first element that is true."""
     return tuple(mask.nonzero()[0].tolist())
+
+
+def in_substeps(substeps: int) -> str:
+    """Return a phrase for the number of substeps, if there are several."""
+    return f" in {substeps} substeps" if substeps > 1 else ""

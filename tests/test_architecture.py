@@ -1,6 +1,7 @@
 """The import rules: modules import from lower floors only, and `import simlayer` stays light."""
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -36,6 +37,7 @@ FLOORS = (
 )
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module below the public `__init__`, by name under `simlayer`."""
     paths = [p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py" and "assets" not in p.parts]

@@ -1,4 +1,4 @@
-"""What is said of contacts that were not resolved."""
+"""Verdicts on the contacts of a rollout: errors, warnings, and advice."""
 
 from __future__ import annotations
 
@@ -6,60 +6,48 @@ import warnings
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.contact.base import Contact
-from simlayer.errors import ContactWarning, PenetrationError, UnstableStepError, first_index, listed
-from simlayer.rollout.contact_record import ROUGH, TOO_FAST, ContactMeasure, approach_in_step, measure
+from simlayer.errors import ContactWarning, PenetrationError, first_index, in_substeps, listed
+from simlayer.rollout.contact_record import ROUGH, TOO_FAST, approach_in_step, measure, measures
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.steps.stability import in_substeps, needed_substeps
 
 
-def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
-    """Whether all contacts were resolved, given what was seen of them and the end; warns of doubtful ones.
-
-    Raises:
-        UnstableStepError: if dt is beyond what is stable with contacts pressed as far as they were.
-    """
+def contacts_resolved(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
+    """Return whether no vertex was inside an obstacle or too fast, by the record and at the end."""
     if not record:
         return True
-    worst = [ContactMeasure(*tensor.unbind()) for tensor in record]
     with torch.no_grad(), inputs.applied(inputs.values_at(len(inputs.changes) - 1)):
         last = [measure(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
-    fastest = max(float(part.approach.max()) for part in worst)
-    if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:
-        return False
-    _check_pressed(step, inputs, end, torch.stack([part.stiffness for part in worst]).sum(0))
+    inside = any(bool((part.depth >= 0).any()) for part in (*measures(record), *last))
+    return not inside and _fastest(record) <= TOO_FAST
+
+
+def pressed_stiffness(record: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
+    """Return the largest stiffness over mass that contacts had in each sample [1/s²]."""
+    return torch.stack([part.stiffness for part in measures(record)]).sum(0)
+
+
+def warn_of_rough_contacts(step: Step, inputs: RolloutInputs, record: tuple[Tensor, ...]) -> None:
+    """Warn if the contacts were resolved well enough for the motion, but not for its gradients."""
+    fastest = _fastest(record)
     if fastest > ROUGH and inputs.needs_gradient():
         warnings.warn(
             f"a vertex came nearer to an obstacle by {fastest:.2g} activation distances in one step: "
             "gradients through the contact may be wrong by some per cent. Use dt <= "
-            f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step)}.",
+            f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step.substeps)}.",
             ContactWarning,
             stacklevel=7,  # of a call of the rollout
         )
-    return True
 
 
-@torch.no_grad()
-def _check_pressed(step: Step, inputs: RolloutInputs, end: State, contact: Tensor) -> None:
-    """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
-    with inputs.applied():
-        if bool((step.stable_dts(contact=contact) >= step.dt).all()):
-            return
-        stable = step.stable_dts(on_state(unpack, end), contact=contact)
-    if bool((stable >= step.dt).all()):
-        return
-    where = f" of sample {first_index(stable < step.dt)}" if inputs.batch_shape else ""
-    limit = float(stable.min())
-    raise UnstableStepError(
-        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s with "
-        f"the contacts pressed as far as they were; use dt <= {0.9 * limit:.2g}, substeps >= "
-        f"{needed_substeps(step, limit)}, or a contact that begins earlier."
-    )
+def _fastest(record: tuple[Tensor, ...]) -> float:
+    return max(float(part.approach.max()) for part in measures(record))
 
 
 def penetration(step: Step, inputs: RolloutInputs, after: int, state: State) -> PenetrationError | None:
@@ -97,8 +85,8 @@ def _error(step: Step, name: str, contact: Contact, found: _Found) -> Penetratio
     vertices = tuple(found.wrong.nonzero().flatten().tolist())
     return PenetrationError(
         f"contact {name!r}: the body is {what} {when}; {sample}vertices {listed(vertices)}, distance "
-        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step)}. Use dt <= {dt:.2g} "
-        f"and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
+        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step.substeps)}. Use "
+        f"dt <= {dt:.2g} and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
         step=found.after,
         sample=found.sample,
         vertices=vertices,
@@ -117,7 +105,7 @@ class Advice(NamedTuple):
 
 
 def advice(step: Step, contact: Contact, speed: float) -> Advice:
-    """For vertices that come nearer with this speed [m/s]; the stiffness is no less than it is now."""
+    """Return what would do for vertices that come nearer with a speed [m/s]; no less stiff than it is now."""
     # As if half of the surface had to stop the whole body.
     energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
     now = float(contact.stiffness.max())

@@ -1,4 +1,4 @@
-"""Whether the contacts of an explicit rollout were resolved: watched at every step, read once at the end."""
+"""A record of the contacts of an explicit rollout: updated at every step, read once at the end."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ def record_contacts(step: Step, state: State, before: tuple[Tensor, ...]) -> tup
     with torch.no_grad():
         now = [measure(step, contact, state) for contact in step.contacts().values()]
         return tuple(torch.maximum(b, torch.stack(n)) for b, n in zip(before, now, strict=True))
+
+
+def measures(record: tuple[Tensor, ...]) -> list[ContactMeasure]:
+    """Return what a record holds, contact by contact."""
+    return [ContactMeasure(*tensor.unbind()) for tensor in record]
 
 
 def measure(step: Step, contact: Contact, state: State) -> ContactMeasure:

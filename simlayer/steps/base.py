@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.stability import automatic_dt, contact_squares, stable_substeps
 
 
 class Step(PhysicalModule, ABC):
@@ -87,7 +88,10 @@ class Step(PhysicalModule, ABC):
         # Components first in memory, like everything that a compiled step reads.
         free = ~_mask(fixed, mesh)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
-        self.dt: float = self._half_of_stable_dt() if dt == "auto" else dt
+        if dt == "auto":
+            with torch.no_grad():
+                dt = automatic_dt(self.stable_dts(contact=self.contact_squares()))
+        self.dt: float = dt
 
     @property
     def num_vertices(self) -> int:
@@ -137,61 +141,43 @@ class Step(PhysicalModule, ABC):
     def stable_dts(
         self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The longest stable dt [s] of each sample for an explicit step, from the elements' eigenvalues.
+        """Return the longest stable dt [s] of each sample for an explicit step.
 
-        No frequency or damping of a mesh is above the highest of its elements taken one by one, each with
-        its own mass alone and its part of what holds its vertices. With a state: the elements' tangents and
-        contacts there; without: a bound on those at rest, cheap and lower, and no contact. Other forces that
-        do not know elements, and masses that a body carries, do not count.
+        Other forces that do not know elements, and masses that the body carries, do not count.
 
         Args:
-            state: where.
+            state: where the elements' tangents and the contacts are taken. None: a bound for the rest shape,
+                cheap and no higher, without contacts.
             contact: the largest stiffness of contacts over mass [1/s²], in place of that at the state.
         """
-        masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
-        none, forces = torch.zeros_like(masses), [self._force(name) for name in self.forces]
-        squares = sum((force.stiffness_bound(state) / masses for force in forces), none)
-        decay = sum((force.damping_bound(state) / masses for force in forces), none) / 2
         if contact is None and state is not None:
             contact = self.contact_squares(state)
-        if contact is not None:
-            squares = squares + contact[..., None]
-        # The explicit limit (2/w) (sqrt(1 + xi²) - xi) with xi = decay/w, which holds without stiffness too.
-        return self.substeps * 2 / (decay + (squares + decay.square()).sqrt()).amax(-1)
+        masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
+        return self.substeps * stable_substeps(self._forces(), masses, state, contact)
 
     def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
-        """The largest stiffness that single vertices get from contacts, over their mass [1/s²].
+        """Return the largest stiffness that single vertices get from contacts, over their mass [1/s²].
 
-        At a state, or None: as far as the contacts are meant to be pressed.
+        At a state, or None: with the contacts pressed as far as they are meant to be.
         """
-        stiffness = [self._force(name).vertex_stiffness(state) for name in self.forces]
-        return (sum(stiffness, torch.zeros_like(self.mobility)) * self.mobility).amax(-1)
+        return contact_squares(self._forces(), self.mobility, state)
 
     def contacts(self) -> dict[str, Contact]:
-        """The contacts among the forces, by name."""
+        """Return the contacts among the forces, by name."""
         return {name: force for name, force in self.forces.items() if isinstance(force, Contact)}
 
     def stable_dt(self, state: State) -> float:
-        """The longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 
-    def _half_of_stable_dt(self) -> float:
-        with torch.no_grad():
-            stable = float(self.stable_dts(contact=self.contact_squares()).min())
-        if stable == float("inf"):
-            raise ValueError("dt='auto' needs a force with a stiffness, such as ElasticForce; give seconds.")
-        return float(f"{stable / 2:.1e}")
-
     def prepare(self, state: State) -> None:
-        """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
-        for name in self.forces:
-            self._force(name).prepare(state)
+        """Let forces do what must not happen inside a step, for states of this shape."""
+        for force in self._forces():
+            force.prepare(state)
 
-    def _force(self, name: str) -> Force:
-        force = self.forces[name]
-        assert isinstance(force, Force)
-        return force
+    def _forces(self) -> list[Force]:
+        return [cast(Force, force) for force in self.forces.values()]
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
