@@ -48,7 +48,12 @@ class CoulombFriction(Dissipation):
         if not 0 < threshold_speed < float("inf"):
             raise ValueError(f"threshold_speed must be a positive number of m/s, got {threshold_speed}.")
         needs = "a contact, such as BarrierContact"
-        self.contact = ForceReference(contact, ContactForce, by=type(self).__name__, needs=needs)
+        self.contact = ForceReference[ContactForce](
+            contact,
+            ContactForce,  # type: ignore[type-abstract]
+            by=type(self).__name__,
+            needs=needs,
+        )
         self.threshold_speed = threshold_speed
         self.coefficient = coefficient
 

@@ -29,7 +29,12 @@ class RayleighDamping(RatePotential):
         super().__init__()
         self.coefficient = coefficient
         needs = "the stiffness of a Potential, such as ElasticForce"
-        self.potential = ForceReference(force, Potential, by=type(self).__name__, needs=needs)
+        self.potential = ForceReference[Potential](
+            force,
+            Potential,  # type: ignore[type-abstract]
+            by=type(self).__name__,
+            needs=needs,
+        )
 
     def connect(self, forces: nn.ModuleDict) -> None:
         """Refer to the named force; raises ValueError if there is none, or if it has no energy."""

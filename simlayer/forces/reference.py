@@ -41,11 +41,11 @@ class ForceReference(Generic[F]):
             near = hint(self.name, forces)
             raise ValueError(f"{self.by} refers to a force {self.name!r} that the step does not have; {near}")
         before = self._forces
-        if before is not None and not self._copied and self.name in before:
-            if before[self.name] is not forces[self.name]:
-                raise ValueError(
-                    f"{self.by} belongs to a step with another force {self.name!r}; give each step its own."
-                )
+        own = before[self.name] if before is not None and self.name in before else None
+        if own is not None and not self._copied and own is not forces[self.name]:
+            raise ValueError(
+                f"{self.by} belongs to a step with another force {self.name!r}; give each step its own."
+            )
         self._forces = forces
         self.get()
 

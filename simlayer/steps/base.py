@@ -72,7 +72,8 @@ class Step(PhysicalModule, ABC):
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
-        for part in (*forces.values(), *(dissipation or {}).values()):
+        parts: list[Force | Dissipation] = [*forces.values(), *(dissipation or {}).values()]
+        for part in parts:
             part.connect(self.forces)
         self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = FiniteElements(mesh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -149,7 +149,9 @@ class ImplicitStep(Step, ABC):
         """Return the terms of inertia, forces and dissipations, see `StepData` and `Force.term`."""
         inertia = self.scheme.inertia
         masses = mass_matrices(self, consistent=self.consistent_mass) if inertia else []
-        parts = [*self.forces.values(), *self.dissipation.values()]
+        parts = [
+            cast(Force | Dissipation, part) for part in (*self.forces.values(), *self.dissipation.values())
+        ]
         return [
             *(Inertia(mass, inertia, target) for mass in masses),
             *(part.term(start, predicted) for part in parts if part.has_term),
