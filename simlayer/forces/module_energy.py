@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -14,8 +15,8 @@ from simlayer.autodiff.pointwise import PointwiseEnergy
 from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
 
-# Tracing takes seconds, so that bodies of one material share what was traced.
-_SHARED: dict[Hashable, ModuleEnergy] = {}
+# Tracing takes seconds, copying what was traced takes milliseconds.
+_TRACED: dict[Hashable, ModuleEnergy] = {}
 
 
 class ModuleEnergy(PointwiseEnergy):
@@ -69,9 +70,9 @@ class ModuleEnergy(PointwiseEnergy):
     def of_kind(
         cls, module: nn.Module, energy: Callable[..., Tensor], arguments: Sequence[float], **options: Any
     ) -> ModuleEnergy:
-        """Return the traced energy of all modules of this class, made once for equal settings.
+        """Return the traced energy of a module, a copy if one of its class and settings was traced before.
 
-        Only the package's own classes share one: what a user's class reads besides its own attributes is not
+        Only for the package's own classes: what a user's class reads besides its own attributes is not
         known, and frozen when it is traced. Arguments as for the constructor.
         """
         settings = {name: value for name, value in vars(module).items() if not name.startswith("_")}
@@ -79,9 +80,10 @@ class ModuleEnergy(PointwiseEnergy):
         key = (type(module), str(settings), str(dtypes))
         if type(module).__module__.split(".")[0] != __name__.split(".")[0]:
             return cls(module, energy, arguments, **options)
-        if key not in _SHARED:
-            _SHARED[key] = cls(module, energy, arguments, **options)
-        return _SHARED[key]
+        if key not in _TRACED:
+            _TRACED[key] = cls(module, energy, arguments, **options)
+        # A copy, because modules have a mode and a device of their own.
+        return copy.deepcopy(_TRACED[key])
 
     def coefficients(
         self, module: nn.Module, batch_axes: int | None = None, *, regions: Int[Tensor, "M"] | None = None
