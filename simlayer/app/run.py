@@ -100,11 +100,11 @@ def _fit(
         ended = _ending(config, history, interruption, failure)
         results = collect_results(model, history, initial, loss=found_loss, ended=ended, seconds=seconds)
         results = write_outputs(folder, problem, history, initial, results)
-        wandb.finish(trainer, folder, results)
         print(
             f"\nEnded: {ended}, after {seconds:g} s and {results['epochs']} epochs.\n{format_table(results)}"
         )
         print(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        wandb.finish(trainer, folder, results)
     finally:
         finish(loggers, failed=failure is not None or sys.exc_info()[0] is not None)
     if failure is not None:

@@ -74,7 +74,7 @@ SHORT = {
         "++data.truth.forces.viscosity.shear_viscosity=200",
         "++data.truth.release_time=0.001",
     ],
-    "equilibrium": ["mesh.cells=[1,1,1]"],
+    "equilibrium": ["mesh.cells=[2,2,2]"],
     "cantilever": ["mesh=box", "mesh.cells=[2,1,1]", "constraints.fixed.tag=x_min"],
     "blank": [
         "mesh=box",
