@@ -46,9 +46,7 @@ def convergence_picture(
 
 
 def body_picture(
-    bodies: Mapping[str, Float[Tensor, "N 3"]],
-    target: Float[Tensor, "N 3"],
-    boundary: Int[Tensor, "S 3"],
+    bodies: Mapping[str, Float[Tensor, "N 3"]], target: Float[Tensor, "N 3"], boundary: Int[Tensor, "S 3"]
 ) -> Figure:
     """Draw bodies by title, coloured by their distance to the target, whose edges are drawn over each.
 
@@ -159,8 +157,10 @@ def path_picture(
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
-    figure.supxlabel("time [s]", fontsize="medium")
-    figure.supylabel("displacement [mm]", fontsize="medium")
+    for axis in axes[-1]:
+        axis.set_xlabel("time [s]")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("displacement [mm]")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small"

@@ -97,10 +97,7 @@ def test_lists_of_different_lengths_are_refused(mesh, pull, twist, counts):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (
-            torch.zeros(27, 3, dtype=torch.bool),
-            "box: pulling and twisting needs fixed vertices, at one end",
-        ),
+        (torch.zeros(27, 3, dtype=torch.bool), "box: pulling and twisting needs fixed vertices, at one end"),
         (torch.tensor([[True, True, False]]).expand(27, 3), "needs fixed vertices"),
         (
             torch.ones(27, 3, dtype=torch.bool),

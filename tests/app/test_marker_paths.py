@@ -103,10 +103,7 @@ def test_a_recording_without_times_has_a_frame_rate_and_one_without_a_unit_that_
 def test_registered_markers_start_where_the_simulated_ones_do_and_move_as_they_did(tmp_path, capsys):
     path = filmed(tmp_path / "take.csv")
     data = MarkerPaths(
-        path=str(path),
-        points=POINTS,
-        standoffs=STANDOFFS,
-        registration={"reference": FIVE, "held": [0, 10]},
+        path=str(path), points=POINTS, standoffs=STANDOFFS, registration={"reference": FIVE, "held": [0, 10]}
     )
     observed, body = data.recorded(mesh()), mesh()
     start = data.sensors(body)(body.vertices)
