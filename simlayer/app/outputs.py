@@ -18,7 +18,7 @@ from simlayer.app.results import write_results
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
 from simlayer.identification.unknowns import assigned
-from simlayer.mesh.reading import write_frames
+from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
 
 FRAMES = 40

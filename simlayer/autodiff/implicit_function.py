@@ -19,29 +19,29 @@ class ImplicitFunction(ABC):
     """
 
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
-        return _Root.apply(self, *inputs)
+        return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod
     def find(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
-        """The root."""
+        """Return positions where the residual is zero."""
 
     @abstractmethod
     def residual(self, positions: Float[Tensor, "*batch N 3"], *inputs: Tensor) -> Tensor:
-        """What vanishes there, as a function that autograd can differentiate in its inputs."""
+        """Return the residual, by operators that autograd can differentiate in the inputs."""
 
     @abstractmethod
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
-        """The solution y of (dr/dx) y = right at the root; raises ConvergenceError."""
+        """Return the solution y of (dr/dx) y = right; raises ConvergenceError."""
 
 
-class _Root(torch.autograd.Function):
+class _ImplicitNode(torch.autograd.Function):
     @staticmethod
-    def forward(root: ImplicitFunction, *inputs: Tensor) -> Tensor:
-        return root.find(*inputs)
+    def forward(function: ImplicitFunction, *inputs: Tensor) -> Tensor:
+        return function.find(*inputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.root, *tensors = inputs
+        ctx.function, *tensors = inputs
         ctx.save_for_backward(output, *tensors)
         ctx.save_for_forward(output, *tensors)
 
@@ -50,11 +50,11 @@ class _Root(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("an implicit step cannot be differentiated twice (create_graph=True).")
         positions, *inputs = ctx.saved_tensors
-        adjoint = -ctx.root.solve(positions, cotangent, *inputs)
+        adjoint = -ctx.function.solve(positions, cotangent, *inputs)
         needed = ctx.needs_input_grad[1:]
         with torch.enable_grad():
             inputs = [x.detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
-            residual = ctx.root.residual(positions, *inputs)
+            residual = ctx.function.residual(positions, *inputs)
             wanted = [x for x, n in zip(inputs, needed, strict=True) if n]
             found = iter(torch.autograd.grad(residual, wanted, adjoint, allow_unused=True))
         return None, *(next(found) if n else None for n in needed)
@@ -62,18 +62,21 @@ class _Root(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensor:
         positions, *inputs = ctx.saved_tensors
-        change = _residual_change(ctx.root, positions, inputs, directions)
-        return -ctx.root.solve(positions, change, *inputs)
+        change = _residual_change(ctx.function, positions, inputs, directions)
+        return -ctx.function.solve(positions, change, *inputs)
 
 
 def _residual_change(
-    root: ImplicitFunction, positions: Tensor, inputs: Sequence[Tensor], directions: Sequence[Tensor | None]
+    function: ImplicitFunction,
+    positions: Tensor,
+    inputs: Sequence[Tensor],
+    directions: Sequence[Tensor | None],
 ) -> Tensor:
-    """The derivative of the residual along directions: the derivative of a vector-Jacobian product."""
+    """Return the derivative of the residual along directions, from that of a vector-Jacobian product."""
     pairs = [(k, d) for k, d in enumerate(directions) if d is not None]
     with torch.enable_grad():
         inputs = [x.detach().requires_grad_(d is not None) for x, d in zip(inputs, directions, strict=True)]
-        residual = root.residual(positions.detach(), *inputs)
+        residual = function.residual(positions.detach(), *inputs)
         weight = torch.zeros_like(residual, requires_grad=True)
         wanted = [inputs[k] for k, _ in pairs]
         pulled = torch.autograd.grad(

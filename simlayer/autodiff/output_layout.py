@@ -1,4 +1,4 @@
-"""The memory layout in which a compiled function returns what it computes."""
+"""The memory layout in which a compiled function returns its results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _permute = torch.ops.aten.permute.default
 
 
 def compute_permuted_outputs(graph: fx.GraphModule) -> None:
-    """Rewrites a graph in place: outputs that permute axes of a pointwise operation are computed permuted.
+    """Rewrite a graph in place so that permuted results of pointwise operations are computed permuted.
 
-    Inductor lays out what an output is a view of as if it were not, and copies: whole batches of vectors are
+    Inductor otherwise computes them in one layout and copies them to the other: whole batches of vectors are
     transposed, to and fro, element by element.
     """
     output = next(node for node in graph.graph.nodes if node.op == "output")

@@ -16,14 +16,14 @@ _SUMS = {
     torch.ops.aten.addmm.default,
 }
 
-# How many numbers go into one of a sum that is dear: more than the components of a vector or a tensor.
+# How many numbers go into one of a costly sum: more than the components of a vector or a tensor.
 _MANY = 9
 
 
 def is_sum(node: fx.Node) -> bool:
-    """Whether a node is a sum over cells: dear to compute and small to keep.
+    """Whether a node is a sum over cells: costly to compute and small to keep.
 
-    Of sums that are only summed further, the last.
+    Where sums are only summed further, the last one is meant.
     """
     return _sums(node) and not all(_sums(user) for user in node.users)
 
@@ -40,13 +40,13 @@ def _sums(node: fx.Node) -> bool:
 def split(
     joint: fx.GraphModule, num_inputs: int, num_outputs: int, *, keep: Callable[[fx.Node], bool]
 ) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """The forward graph, which also returns what it hands to the backward graph, and that one.
+    """Split a graph into a forward graph, which also returns what it keeps, and a backward graph.
 
     Args:
         joint: maps inputs and cotangents to outputs and gradients.
         num_inputs: how many of its arguments are inputs.
         num_outputs: how many of its results are outputs.
-        keep: which nodes of the forward graph backward does not compute again, where it needs them.
+        keep: whether backward is given a node of the forward graph that it needs, or computes it again.
 
     Returns:
         forward: maps inputs to outputs and what is kept; backward: maps inputs, what is kept, and cotangents
@@ -70,7 +70,7 @@ def split(
 def _extract(
     nodes: list[fx.Node], inputs: list[fx.Node], outputs: list[fx.Node]
 ) -> tuple[fx.Graph, dict[fx.Node, fx.Node]]:
-    """The graph that computes some nodes from others, and the copy in it of each node that it computes."""
+    """Return the graph that computes some nodes from others, and its copy of each node that it computes."""
     graph = fx.Graph()
     copies = {}
     for node in inputs:

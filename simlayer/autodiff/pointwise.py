@@ -16,7 +16,13 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from simlayer.autodiff.partition import split
-from simlayer.autodiff.simplify import simplify
+from simlayer.autodiff.scalar_derivatives import (
+    Derivatives,
+    directional_derivatives,
+    second_derivatives,
+    simplified_graph,
+    slopes,
+)
 from simlayer.autodiff.tracing import inputs_read, trace
 
 # psi(coefficients, arguments) -> scalar
@@ -57,22 +63,29 @@ class PointwiseEnergy(nn.Module):
                 values[index] = tensor
             return energy(tuple(values), tensors[count:])
 
+        def second(wanted: slice, along: slice) -> Derivatives:
+            return directional_derivatives(value, wanted, along, count + size)
+
         own, every = slice(count, None), slice(None)
         inputs = [*(coefficients[index] for index in self.used), *arguments]
-        self._value = _graph(value, *inputs)
+        self._value = simplified_graph(value, *inputs)
         # Traced at the first request: explicit steps make none.
         self._hessian: fx.GraphModule | None = None
         self._example = inputs
-        self._hessian_product = _graph(_product(value, own, own, count + size), *inputs, *arguments)
+        self._hessian_product = simplified_graph(second(own, own), *inputs, *arguments)
+        gradient, vjp = slopes(value, own), second(every, own)
         if self.shared:
-            self._gradient = _graph(_slopes(value, own), *inputs)
+            self._gradient = simplified_graph(gradient, *inputs)
             return
-        vjp = _product(value, every, own, count + size)
-        joint = _graph(_both(_slopes(value, own), vjp, count + size), *inputs, *arguments)
+
+        def gradient_and_vjp(*tensors: Tensor) -> tuple[Tensor, ...]:
+            return *gradient(*tensors[: count + size]), *vjp(*tensors)
+
+        joint = simplified_graph(gradient_and_vjp, *inputs, *arguments)
         # Parts of one graph, which agree to the last bit.
         self._gradient, self._vjp = split(joint, count + size, size, keep=lambda node: False)
         self._keeping, self._vjp_from_kept = split(joint, count + size, size, keep=lambda node: True)
-        self._jvp = _graph(_product(value, own, every, count + size), *inputs, *inputs)
+        self._jvp = simplified_graph(second(own, every), *inputs, *inputs)
 
     def value(self, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> Tensor:
         """Return the energy at every point."""
@@ -121,8 +134,9 @@ class PointwiseEnergy(nn.Module):
         """
         count = len(arguments)
         if self._hessian is None:
-            derivatives = _second_derivatives(self._gradient, len(self.used))
-            self._hessian = _graph(derivatives, *self._example)
+            self._hessian = simplified_graph(
+                second_derivatives(self._gradient, len(self.used)), *self._example
+            )
         lower = self._everywhere(self._hessian, coefficients, arguments)
         shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
         indices = range(count)
@@ -185,66 +199,8 @@ def _fitted(derivative: Tensor, shape: torch.Size) -> Tensor:
     return derivative.sum_to_size(shape)
 
 
-def _slopes(function: Callable[..., Tensor], wanted: slice) -> Callable[..., tuple[Tensor, ...]]:
-    """Return the function of all inputs that has the derivatives with respect to some of them."""
-    return lambda *x: torch.func.grad(lambda y: function(*_replaced(x, wanted, y)))(x[wanted])
-
-
-def _product(
-    function: Callable[..., Tensor], wanted: slice, along: slice, num_inputs: int
-) -> Callable[..., tuple[Tensor, ...]]:
-    """The derivatives with respect to `wanted` of the derivative in a direction of the inputs `along`."""
-
-    # Reverse over reverse: forward modes do not broadcast when they are traced on scalars.
-    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
-        x, direction = tensors[:num_inputs], tensors[num_inputs:]
-
-        def directional(y: tuple[Tensor, ...]) -> Tensor:
-            slopes = _slopes(function, along)(*_replaced(x, wanted, y))
-            terms = [g * d for g, d in zip(slopes, direction, strict=True)]
-            return sum(terms[1:], terms[0])
-
-        return torch.func.grad(directional)(x[wanted])
-
-    return derivatives
-
-
-def _both(
-    outputs: Callable[..., tuple[Tensor, ...]], vjp: Callable[..., tuple[Tensor, ...]], num_inputs: int
-) -> Callable[..., tuple[Tensor, ...]]:
-    """The outputs of the first inputs, and their vector-Jacobian product."""
-    return lambda *tensors: (*outputs(*tensors[:num_inputs]), *vjp(*tensors))
-
-
-def _second_derivatives(
-    gradient: Callable[..., tuple[Tensor, ...]], count: int
-) -> Callable[..., tuple[Tensor, ...]]:
-    """Derivatives of a traced gradient by the inputs after the first `count`: the lower triangle, by rows."""
-
-    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
-        arguments = tensors[count:]
-        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)[:2]
-        zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
-        units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
-        return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])
-
-    return derivatives
-
-
-def _graph(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
-    graph = trace(function, *example)
-    simplify(graph)
-    return graph
-
-
-def _replaced(tensors: tuple[Tensor, ...], where: slice, new: Sequence[Tensor]) -> list[Tensor]:
-    replaced = list(tensors)
-    replaced[where] = new
-    return replaced
-
-
 def _read(energy: Energy, coefficients: Sequence[Tensor], arguments: Sequence[Tensor]) -> tuple[int, ...]:
-    """Which coefficients the energy depends on."""
+    """Return the indices of the coefficients that the energy depends on."""
     count = len(coefficients)
     graph = trace(lambda *tensors: energy(tensors[:count], tensors[count:]), *coefficients, *arguments)
     return tuple(index for index in inputs_read(graph) if index < count)

@@ -1,4 +1,4 @@
-"""Fewer operators for the same function: tidying up what derivatives leave in a traced graph."""
+"""Fewer operators for the same function, where derivatives leave redundant ones in a traced graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONSTANTS = {_aten.ones_like.default: 1.0, _aten.zeros_like.default: 0.0}
 
 
 def simplify(module: fx.GraphModule) -> None:
-    """Rewrites the elementwise operators of a graph in place, so that it runs faster without a compiler.
+    """Rewrite the elementwise operators of a graph in place, so that it runs faster without a compiler.
 
     Constants are folded, what is computed twice is computed once, and a product that is only added to
     something becomes one operator with the sum.
@@ -65,7 +65,7 @@ def _is_pointwise(target: Any) -> bool:
 
 
 def _value(node: fx.Node) -> Any:
-    """The number or the other node that this one equals, else itself, rewritten where that is cheaper."""
+    """Return the number or other node that a node equals, else itself, rewritten where that is cheaper."""
     target: Any = node.target
     arguments: Any = node.args
     if target in _CONSTANTS:
@@ -90,7 +90,7 @@ def _value(node: fx.Node) -> Any:
             return x
         case "mul", x, -1:
             target, arguments = operator.neg, (x,)
-        case "mul", x, 2:  # a Python number is dear
+        case "mul", x, 2:  # a Python number is costly
             target, arguments = operator.add, (x, x)
         case "pow", x, 2:
             target, arguments = operator.mul, (x, x)
@@ -108,7 +108,7 @@ def _last_numbers_and_negations(argument: Any) -> tuple[bool, bool, str]:
 
 
 def _double_a_factor(node: fx.Node, doubles: dict[fx.Node, fx.Node]) -> None:
-    """a b + a b as (a + a) b, where a + a may serve many."""
+    """Rewrite a b + a b as (a + a) b, where a + a may serve many products."""
     if node.target is not operator.add or node.args[0] is not node.args[1]:
         return
     product: Any = node.args[0]
@@ -122,7 +122,7 @@ def _double_a_factor(node: fx.Node, doubles: dict[fx.Node, fx.Node]) -> None:
 
 
 def _take_product_in(node: fx.Node) -> None:
-    """x + a b, x - a b or (x + a b) + a b as one operator, where nothing else reads a b."""
+    """Rewrite x + a b, x - a b or (x + a b) + a b as one operator, where nothing else reads a b."""
     if node.target not in (operator.add, operator.sub):
         return
     x: Any
@@ -147,7 +147,7 @@ def _take_product_in(node: fx.Node) -> None:
 
 
 def _make_results_distinct(graph: fx.Graph) -> None:
-    """No result is an argument, or another result, itself: nodes of an autograd graph cannot have those."""
+    """Copy results that are arguments or other results: nodes of an autograd graph cannot return those."""
     output = next(node for node in graph.nodes if node.op == "output")
     results: Any = output.args[0]
     if isinstance(results, fx.Node):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def extended(function: Callable[[Tensor], Tensor], x: Tensor, interval: tuple[float, float] | None) -> Tensor:
-    """`function(x)` inside the interval, its second-order Taylor polynomial at the nearer end outside.
+    """Return `function(x)` inside the interval, its quadratic Taylor polynomial at the nearer end outside.
 
     Value, slope and curvature are continuous. The function is only ever evaluated inside the interval, so
-    that a logarithm or a negative power stays finite. None: the function itself, everywhere.
+    that a logarithm or a negative power stays finite. Without an interval, it is the function everywhere.
     """
     if interval is None:
         return function(x)

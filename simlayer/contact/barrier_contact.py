@@ -84,7 +84,7 @@ class BarrierContact(Contact):
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
         self.barrier = traced_barrier(curve, extended=extended)
-        self.distance = ModuleEnergy(
+        self.distance = ModuleEnergy.of_kind(
             obstacle, lambda x, y, z: obstacle.distance_from((x, y, z)), _EXAMPLE, components=True
         )
         positions = mesh.vertices if start is None else start.to(mesh.vertices)

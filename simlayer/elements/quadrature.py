@@ -19,7 +19,7 @@ class QuadratureRule:
     weights: tuple[float, ...]
 
     def tensors(self) -> tuple[Float[Tensor, "Q d"], Float[Tensor, "Q"]]:
-        """Both, in double precision."""
+        """Return points and weights in double precision."""
         points = torch.tensor(self.points, dtype=torch.float64)
         return points, torch.tensor(self.weights, dtype=torch.float64)
 
@@ -36,7 +36,7 @@ _GAUSS = {
 
 
 def gauss(dimension: int, count: int) -> QuadratureRule:
-    """`count` Gauss points along every axis of a line, square or cube."""
+    """Return `count` Gauss points along every axis of a line, square or cube."""
     line = [((1 + point) / 2, weight / 2) for point, weight in _GAUSS[count]]
     grid = list(product(line, repeat=dimension))
     points = tuple(tuple(point for point, _ in node) for node in grid)
@@ -44,7 +44,7 @@ def gauss(dimension: int, count: int) -> QuadratureRule:
 
 
 def _simplex(dimension: int, orbits: list[tuple[tuple[float, ...], float]]) -> QuadratureRule:
-    """All different permutations of barycentric coordinates, each with its part of the measure."""
+    """Return all different permutations of barycentric coordinates, each with its part of the measure."""
     points, weights = [], []
     for barycentric, part in orbits:
         for point in sorted(set(permutations(barycentric))):
@@ -54,7 +54,10 @@ def _simplex(dimension: int, orbits: list[tuple[tuple[float, ...], float]]) -> Q
 
 
 def _cube_5() -> QuadratureRule:
-    """Exact to degree 5 with 14 points (Irons 1971, "Quadrature rules for brick based finite elements")."""
+    """Return a rule of 14 points, exact to degree 5.
+
+    Irons 1971, "Quadrature rules for brick based finite elements".
+    """
     face, corner = math.sqrt(19 / 30), math.sqrt(19 / 33)
     faces = [
         tuple(side if axis == k else 0.0 for k in range(3)) for axis in range(3) for side in (-face, face)

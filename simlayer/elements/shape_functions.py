@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Point = tuple[float, ...]
+Node = tuple[float, ...]
 Exponents = tuple[tuple[int, ...], ...]
 
 
@@ -23,15 +23,15 @@ class ShapeFunctions:
         powers: of the coordinates in each of the C monomials.
     """
 
-    nodes: tuple[Point, ...]
+    nodes: tuple[Node, ...]
     powers: Exponents
 
     def functions(self, points: Float[Tensor, "P d"]) -> Float[Tensor, "P C"]:
-        """Their values N at points."""
+        """Return the value N of each function at each point."""
         return self._monomials(points) @ self._coefficients.to(points)
 
     def gradients(self, points: Float[Tensor, "P d"]) -> Float[Tensor, "P C d"]:
-        """Their derivatives dN/dxi at points."""
+        """Return the derivatives dN/dxi of each function at each point."""
         powers = torch.tensor(self.powers)
         slopes = []
         for axis in range(powers.shape[1]):
@@ -52,15 +52,15 @@ class ShapeFunctions:
 
 
 def simplex_powers(dimension: int, degree: int) -> Exponents:
-    """All monomials up to a degree: complete polynomials."""
+    """Return the powers of all monomials up to a degree: complete polynomials."""
     powers = product(range(degree + 1), repeat=dimension)
     return tuple(power for power in powers if sum(power) <= degree)
 
 
 def serendipity_powers(dimension: int, degree: int) -> Exponents:
-    """Those whose degree, coordinates in the first power not counted, is up to `degree` (1 or 2).
+    """Return the powers of all monomials up to a degree (1 or 2) in which first powers do not count.
 
-    Arnold, Awanou 2011, "The serendipity family of finite elements"; for degree 1 all multilinear ones.
+    Arnold, Awanou 2011, "The serendipity family of finite elements"; for degree 1 they are multilinear.
     """
     powers = product(range(degree + 1), repeat=dimension)
     return tuple(power for power in powers if sum(p for p in power if p > 1) <= degree)

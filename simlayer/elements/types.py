@@ -17,7 +17,7 @@ from simlayer.elements.quadrature import (
     QuadratureRule,
     gauss,
 )
-from simlayer.elements.shape_functions import Point, ShapeFunctions, serendipity_powers, simplex_powers
+from simlayer.elements.shape_functions import Node, ShapeFunctions, serendipity_powers, simplex_powers
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -41,9 +41,9 @@ class ElementType:
 
     Attributes:
         shape: shape functions of all C nodes; the corners come first, then the middles of the edges.
-        linear: those of the corners alone.
-        edges: nodes of each: its two ends, then its middle, if it is a node.
-        faces: nodes of each: corners, anticlockwise from outside, then the middles of its sides likewise.
+        linear: shape functions of the corners alone.
+        edges: nodes of each edge: its two ends, then its middle, if it is a node.
+        faces: nodes of each face: corners, anticlockwise from outside, then the middles of its sides.
         rule: for the stiffness.
         mass_rule: exact for the volume, and for products of two shape functions where edges are straight.
         reduced_rule: for the stiffness, with fewer points: softer, and zero for some motions of a lone cell.
@@ -64,15 +64,17 @@ class ElementType:
 
     @property
     def num_nodes(self) -> int:
-        """C, of all nodes."""
+        """The number of all nodes, C."""
         return len(self.shape.nodes)
 
     @property
     def num_corners(self) -> int:
+        """The number of nodes that are corners."""
         return len(self.linear.nodes)
 
     @property
     def is_simplex(self) -> bool:
+        """Whether cells are tetrahedra."""
         return self.num_corners == 4
 
     @property
@@ -82,25 +84,25 @@ class ElementType:
 
     @property
     def volume_rule(self) -> QuadratureRule:
-        """The cheapest that is exact for the volume of a cell."""
+        """The cheapest rule that is exact for the volume of a cell."""
         return self.rule if self.num_nodes == self.num_corners else self.mass_rule
 
     @property
     def face_corners(self) -> int:
-        """How many corners a face has."""
+        """The number of corners of a face."""
         return 3 if self.is_simplex else 4
 
 
 def element_of(cells: Int[Tensor, "M C"]) -> ElementType:
-    """The kind of cells of so many nodes."""
+    """Return the element type of cells with this many nodes."""
     return BY_NODES[cells.shape[1]]
 
 
-def _middle(a: Point, b: Point) -> Point:
+def _middle(a: Node, b: Node) -> Node:
     return tuple((x + y) / 2 for x, y in zip(a, b, strict=True))
 
 
-def _nodes(corners: tuple[Point, ...], edges: Rows, degree: int) -> tuple[Point, ...]:
+def _nodes(corners: tuple[Node, ...], edges: Rows, degree: int) -> tuple[Node, ...]:
     return corners + tuple(_middle(corners[a], corners[b]) for a, b in edges) * (degree == 2)
 
 
@@ -108,11 +110,11 @@ def _cycle(face: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(face, face[1:] + face[:1], strict=True))
 
 
-_LINE: tuple[Point, ...] = ((0.0,), (1.0,))
-_TRIANGLE: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-_SQUARE: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
-_TETRAHEDRON: tuple[Point, ...] = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-_CUBE: tuple[Point, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
+_LINE: tuple[Node, ...] = ((0.0,), (1.0,))
+_TRIANGLE: tuple[Node, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+_SQUARE: tuple[Node, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+_TETRAHEDRON: tuple[Node, ...] = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+_CUBE: tuple[Node, ...] = tuple((*xy, z) for z in (0.0, 1.0) for xy in _SQUARE)
 
 _TETRAHEDRON_EDGES: Rows = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))
 _CUBE_EDGES: Rows = (
@@ -130,7 +132,7 @@ _FACE_TRIANGLES: dict[int, Rows] = {
 }
 
 
-def _facet(corners: tuple[Point, ...], degree: int, rule: QuadratureRule) -> Facet:
+def _facet(corners: tuple[Node, ...], degree: int, rule: QuadratureRule) -> Facet:
     dimension = len(corners[0])
     sides = tuple(_cycle(tuple(range(len(corners))))) if dimension == 2 else ((0, 1),)
     nodes = _nodes(corners, sides, degree)

@@ -14,7 +14,7 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
-from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels, GradientKernels
+from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels, GradientKernels, ShapeGradients
 from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
@@ -88,12 +88,13 @@ class FiniteElements(nn.Module):
     @property
     def gradient_operator(self) -> GradientOperator:
         """The map from positions to deformation gradients."""
-        return GradientOperator(self.gather.nodes, self.gradients, None, self.kernels)
+        return GradientOperator(ShapeGradients(self.gather.nodes, self.gradients, None), self.kernels)
 
     @property
     def weighted_gradient_operator(self) -> GradientOperator:
         """The gradient times minus the volume, whose adjoint maps stresses to nodal forces."""
-        return GradientOperator(self.gather.nodes, self.gradients, -self.weights, self.kernels)
+        shape = ShapeGradients(self.gather.nodes, self.gradients, -self.weights)
+        return GradientOperator(shape, self.kernels)
 
     def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """Return F = dx/dX in every cell, nine fields `(M, *batch)`.
@@ -144,7 +145,7 @@ class FiniteElements(nn.Module):
         return torch.linalg.eigvalsh(scale[:, :, None] * blocks * scale[:, None, :])[..., -1]
 
     def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
-        """Return largest eigenvalues [m], weighed likewise, of p (tr dF)² over p and of q |dF|² over q."""
+        """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""
         gradients = self._all_gradients() / self._mass_ratios().sqrt()[..., None]
         rows = (self.weights.sqrt()[..., None, None] * gradients).reshape(-1, *gradients.shape[-3:])
         pressure = torch.einsum("qmcj,rmcj->mqr", rows, rows)

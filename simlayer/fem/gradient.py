@@ -8,34 +8,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.fem.gather import CellNodes
-from simlayer.fem.gradient_kernels import GradientKernels
+from simlayer.fem.gradient_kernels import GradientKernels, ShapeGradients
 from simlayer.linalg.matrix3 import Matrix3
 
 
 class GradientOperator(NamedTuple):
-    """A linear map from vectors on vertices to a matrix in every cell: the gradient times a weight.
+    """A linear map from vectors on vertices to a matrix in every cell: the gradient times a weight."""
 
-    Attributes:
-        nodes: the vertices of the cells.
-        gradients: of the shape functions of all nodes but the first, `(C - 1, 3, Q?, M)`.
-        weights: `(Q?, M)`, or None for one.
-        kernels: how the map and its adjoint are computed.
-    """
-
-    nodes: CellNodes
-    gradients: Tensor
-    weights: Tensor | None
+    shape: ShapeGradients
     kernels: GradientKernels
 
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Matrix3:
-        """Apply the map."""
+        """Return the weighted gradient of vectors in every cell."""
         # Where nothing is recorded, a node of the graph would only cost time.
         run = _Gradient.apply if torch.is_grad_enabled() else _Gradient.forward
         return Matrix3(*run(self, vectors))
 
     def divergence(self, field: Matrix3) -> Float[Tensor, "*batch N 3"]:
-        """Apply the adjoint of the map."""
+        """Return the adjoint of the map for a matrix in every cell."""
         run = _Divergence.apply if torch.is_grad_enabled() else _Divergence.forward
         return run(self, *field)
 
@@ -47,7 +37,7 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def forward(operator: GradientOperator, vectors: Tensor) -> tuple[Tensor, ...]:
-        return operator.kernels.gradient(*operator[:3], vectors.movedim((-1, -2), (0, 1)))
+        return operator.kernels.gradient(operator.shape, vectors.movedim((-1, -2), (0, 1)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -69,7 +59,7 @@ class _Divergence(torch.autograd.Function):
 
     @staticmethod
     def forward(operator: GradientOperator, *field: Tensor) -> Tensor:
-        return operator.kernels.divergence(*operator[:3], field).movedim((0, 1), (-1, -2))
+        return operator.kernels.divergence(operator.shape, field).movedim((0, 1), (-1, -2))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,90 +17,82 @@ from simlayer.fem.fields import over_batch
 from simlayer.fem.gather import CellNodes
 
 
-class GradientKernels(ABC):
-    """A way to compute the gradient and its adjoint, for C nodes of each of M cells.
+class ShapeGradients(NamedTuple):
+    """Gradients of the shape functions of C nodes in M cells, with an axis Q for several quadrature points.
 
-    Arguments of both, with an axis Q if cells have several quadrature points:
+    Attributes:
         nodes: the vertices of the cells.
-        gradients: of the shape functions of all nodes but the first, `(C - 1, 3, Q?, M)`.
-        weights: `(Q?, M)`, or None for one.
-    Fields over cells are `(Q?, M, *batch)`.
+        gradients: of all nodes but the first, `(C - 1, 3, Q?, M)`.
+        weights: `(Q?, M)`, which multiply the gradients; None for one.
     """
 
+    nodes: CellNodes
+    gradients: Tensor
+    weights: Tensor | None
+
+    @property
+    def has_points(self) -> bool:
+        """Whether cells have several quadrature points."""
+        return self.gradients.ndim == 4
+
+    def over_batch(self, batch_axes: int) -> tuple[Tensor, Tensor | None]:
+        """Gradients and weights that broadcast over the batch."""
+        weights = None if self.weights is None else over_batch(self.weights, batch_axes)
+        return over_batch(self.gradients, batch_axes), weights
+
+
+class GradientKernels(ABC):
+    """A way to compute the gradient and its adjoint; fields over cells are `(Q?, M, *batch)`."""
+
     @abstractmethod
-    def gradient(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, vectors: Tensor
-    ) -> tuple[Tensor, ...]:
+    def gradient(self, shape: ShapeGradients, vectors: Tensor) -> tuple[Tensor, ...]:
         """Return a matrix in each cell, nine fields by rows, of vectors `(3, N, *batch)`."""
 
     @abstractmethod
-    def divergence(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, field: Sequence[Tensor]
-    ) -> Tensor:
+    def divergence(self, shape: ShapeGradients, field: Sequence[Tensor]) -> Tensor:
         """Return vectors `(3, N, *batch)` of a matrix in each cell, nine fields by rows."""
 
 
 class EagerKernels(GradientKernels):
     """Few operators: on a small mesh, an uncompiled step takes as long as its operators are many.
 
-    The components of all vectors share a tensor, and so do the nodes of a cell, but where each has several
+    The components of all vectors share a tensor, and so do the nodes of a cell, except where each has several
     quadrature points: such a tensor would be large.
     """
 
-    def gradient(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, vectors: Tensor
-    ) -> tuple[Tensor, ...]:
-        dN, weights = _over_batch(gradients, weights, vectors.ndim - 2)
-        values = nodes.gather(vectors)
+    def gradient(self, shape: ShapeGradients, vectors: Tensor) -> tuple[Tensor, ...]:
+        dN, weights = shape.over_batch(vectors.ndim - 2)
+        values = shape.nodes.gather(vectors)
         edges = values[:, 1:] - values[:, :1]
-        if gradients.ndim == 4:
+        if shape.has_points:
             return _rows(edges.unsqueeze(2).unbind(1), dN, weights)
         matrix = _sum_of_products(_weighted(edges, weights).unsqueeze(2).unbind(1), dN.unbind())
         return matrix.flatten(0, 1).unbind()
 
-    def divergence(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, field: Sequence[Tensor]
-    ) -> Tensor:
-        dN, weights = _over_batch(gradients, weights, field[0].ndim - gradients.ndim + 2)
-        if gradients.ndim == 4:
-            values = [value.sum(1) for value in _at_nodes(field, dN, weights)]
-            return nodes.sum_to_vertices(torch.stack([_opposite(values), *values], 1))
+    def divergence(self, shape: ShapeGradients, field: Sequence[Tensor]) -> Tensor:
+        if shape.has_points:
+            return shape.nodes.sum_to_vertices(torch.stack(_at_nodes(shape, field), 1))
+        dN, weights = shape.over_batch(field[0].ndim - 1)
         matrix = _weighted(torch.stack(list(field)), weights).unflatten(0, (3, 1, 3))
         forces = _sum_of_products(matrix.unbind(2), dN.unbind(1))
-        return nodes.sum_to_vertices(torch.cat([-forces.sum(1, keepdim=True), forces], 1))
+        return shape.nodes.sum_to_vertices(torch.cat([-forces.sum(1, keepdim=True), forces], 1))
 
 
 class CompilerKernels(GradientKernels):
     """A tensor for each component at each node: a compiler fuses them with what is between the two maps."""
 
-    def gradient(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, vectors: Tensor
-    ) -> tuple[Tensor, ...]:
-        dN, weights = _over_batch(gradients, weights, vectors.ndim - 2)
+    def gradient(self, shape: ShapeGradients, vectors: Tensor) -> tuple[Tensor, ...]:
+        dN, weights = shape.over_batch(vectors.ndim - 2)
         rows: tuple[Tensor, ...] = ()
         for component in vectors.split(1):
-            origin, *others = nodes.gather_each(component)
+            origin, *others = shape.nodes.gather_each(component)
             edges = [node - origin for node in others]
-            if gradients.ndim == 4:
-                edges = [edge[:, None] for edge in edges]
-            rows += _rows(edges, dN, weights)
+            rows += _rows([edge[:, None] for edge in edges] if shape.has_points else edges, dN, weights)
         return rows
 
-    def divergence(
-        self, nodes: CellNodes, gradients: Tensor, weights: Tensor | None, field: Sequence[Tensor]
-    ) -> Tensor:
-        dN, weights = _over_batch(gradients, weights, field[0].ndim - gradients.ndim + 2)
-        components = []
-        for first in range(0, 9, 3):
-            values = _at_nodes(field[first : first + 3], dN, weights)
-            if gradients.ndim == 4:
-                values = [value.sum(1) for value in values]
-            components.append(nodes.sum_each_to_vertices([_opposite(values), *values]))
-        return torch.cat(components)
-
-
-def _over_batch(gradients: Tensor, weights: Tensor | None, batch_axes: int) -> tuple[Tensor, Tensor | None]:
-    return over_batch(gradients, batch_axes), None if weights is None else over_batch(weights, batch_axes)
+    def divergence(self, shape: ShapeGradients, field: Sequence[Tensor]) -> Tensor:
+        rows = (field[first : first + 3] for first in range(0, 9, 3))
+        return torch.cat([shape.nodes.sum_each_to_vertices(_at_nodes(shape, row)) for row in rows])
 
 
 def _weighted(field: Tensor, weights: Tensor | None) -> Tensor:
@@ -112,15 +105,14 @@ def _rows(edges: Sequence[Tensor], dN: Tensor, weights: Tensor | None) -> tuple[
     return tuple(entry for row in zip(*(column.unbind() for column in columns), strict=True) for entry in row)
 
 
-def _at_nodes(field: Sequence[Tensor], dN: Tensor, weights: Tensor | None) -> list[Tensor]:
-    """The adjoint at each node but the first, for the components whose rows `field` has."""
+def _at_nodes(shape: ShapeGradients, field: Sequence[Tensor]) -> list[Tensor]:
+    """The adjoint at each node, for the components whose rows `field` has."""
+    dN, weights = shape.over_batch(field[0].ndim - 1 - shape.has_points)
     columns = [_weighted(torch.stack(list(field[j::3])), weights) for j in range(3)]
-    return [_sum_of_products(columns, gradient.unbind()) for gradient in dN]
-
-
-def _opposite(values: Sequence[Tensor]) -> Tensor:
-    """What node 0 takes."""
-    return -sum(values[1:], values[0])
+    others = [_sum_of_products(columns, gradient.unbind()) for gradient in dN]
+    if shape.has_points:
+        others = [value.sum(1) for value in others]
+    return [-sum(others[1:], others[0]), *others]
 
 
 def _sum_of_products(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:

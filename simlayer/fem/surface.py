@@ -16,7 +16,7 @@ Kind = Literal["faces", "edges"]
 
 
 def facets_within(mesh: Mesh, vertices: Int[Tensor, "_"], kind: Kind) -> Int[Tensor, "S K"]:
-    """Faces of the surface, or their edges, all of whose nodes are among these vertices.
+    """Return the faces of the surface, or their edges, all of whose nodes are among these vertices.
 
     Raises:
         MeshError: if there are none.
@@ -34,7 +34,7 @@ def facets_within(mesh: Mesh, vertices: Int[Tensor, "_"], kind: Kind) -> Int[Ten
 
 
 def surface_edges(mesh: Mesh) -> Int[Tensor, "S K"]:
-    """Every edge of the surface once: its two ends, then its middle, if it is a node."""
+    """Return every edge of the surface once: its two ends, then its middle, if it is a node."""
     count, faces = ELEMENT_TYPES[mesh.element].face_corners, mesh.boundary_faces
     sides = [(k, (k + 1) % count, *range(count + k, faces.shape[1])[:1]) for k in range(count)]
     edges = torch.cat([faces[:, list(side)] for side in sides])
@@ -45,7 +45,7 @@ def surface_edges(mesh: Mesh) -> Int[Tensor, "S K"]:
 
 
 def shape_integrals(mesh: Mesh, facets: Int[Tensor, "S K"], kind: Kind) -> Float[Tensor, "N"]:
-    """The integral of every vertex's shape function over facets [m² or m]; they add up to the measure."""
+    """Return the integral of every vertex's shape function over facets [m² or m]: parts of the measure."""
     element = ELEMENT_TYPES[mesh.element]
     facet = element.face if kind == "faces" else element.edge
     measures, functions = _at_quadrature_points(mesh, facets, facet)
@@ -53,10 +53,10 @@ def shape_integrals(mesh: Mesh, facets: Int[Tensor, "S K"], kind: Kind) -> Float
 
 
 def lumped_areas(mesh: Mesh) -> Float[Tensor, "N"]:
-    """The part of the surface that belongs to every vertex [m²], zero inside.
+    """Return the part of the surface that belongs to every vertex [m²], zero inside.
 
     Each face gives its area to its nodes in proportion to the diagonal of its consistent mass, as cells do
-    with their masses: positive everywhere, and equal parts for triangles and parallelograms of corners alone.
+    with their masses: positive everywhere, and equal parts for linear triangles and parallelograms.
     """
     facets = mesh.boundary_faces
     measures, functions = _at_quadrature_points(mesh, facets, ELEMENT_TYPES[mesh.element].face)

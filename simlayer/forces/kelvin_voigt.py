@@ -18,8 +18,6 @@ from simlayer.state import State
 
 # A generic deformation gradient and rate to trace with.
 _EXAMPLE = [0.1 * k + 0.5 for k in range(18)]
-# The density of every class, once for all bodies, because tracing takes two seconds.
-_traced: dict[type, ModuleEnergy] = {}
 
 
 class KelvinVoigt(RatePotential):
@@ -56,7 +54,12 @@ class KelvinVoigt(RatePotential):
             1e-6 * self.shear_viscosity.detach() if bulk_viscosity is None else bulk_viscosity
         )
         self.set_extents(cells=len(mesh.cells))
-        self.traced_density = self._trace()
+        self.traced_density = ModuleEnergy.of_kind(
+            self,
+            lambda *fields: self.dissipation_density(Matrix3(*fields[:9]), Matrix3(*fields[9:])),
+            _EXAMPLE[9:],
+            given=_EXAMPLE[:9],
+        )
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)
 
@@ -115,12 +118,3 @@ class KelvinVoigt(RatePotential):
         """Return what the density takes: coefficients with the deformation gradient, and its rate."""
         F, rate = (self.elements.deformation_gradient(vectors) for vectors in (positions, velocities))
         return [*self.traced_density.coefficients(self, positions.ndim - 2), *F], rate
-
-    def _trace(self) -> ModuleEnergy:
-        if type(self) not in _traced:
-
-            def density(*components: Tensor) -> Tensor:
-                return self.dissipation_density(Matrix3(*components[:9]), Matrix3(*components[9:]))
-
-            _traced[type(self)] = ModuleEnergy(self, density, _EXAMPLE[9:], given=_EXAMPLE[:9])
-        return _traced[type(self)]

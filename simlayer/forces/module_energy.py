@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from operator import attrgetter
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
-from simlayer.fem.finite_elements import cells_first
+from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
+
+# Tracing takes seconds, so that bodies of one material share what was traced.
+_SHARED: dict[Hashable, ModuleEnergy] = {}
 
 
 class ModuleEnergy(PointwiseEnergy):
@@ -60,6 +64,24 @@ class ModuleEnergy(PointwiseEnergy):
         others, point = ([like.new_tensor(x) for x in numbers] for numbers in (given, arguments))
         super().__init__(bound_energy, [*examples, *others], point, shared=len(weights))
         self.reads = tuple(parts[index][:2] for index in self.used if index < len(parts))
+
+    @classmethod
+    def of_kind(
+        cls, module: nn.Module, energy: Callable[..., Tensor], arguments: Sequence[float], **options: Any
+    ) -> ModuleEnergy:
+        """Return the traced energy of all modules of this class, made once for equal settings.
+
+        Only the package's own classes share one: what a user's class reads besides its own attributes is not
+        known, and frozen when it is traced. Arguments as for the constructor.
+        """
+        settings = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        dtypes = {parameter.dtype for parameter in module.parameters()}
+        key = (type(module), str(settings), str(dtypes))
+        if type(module).__module__.split(".")[0] != __name__.split(".")[0]:
+            return cls(module, energy, arguments, **options)
+        if key not in _SHARED:
+            _SHARED[key] = cls(module, energy, arguments, **options)
+        return _SHARED[key]
 
     def coefficients(
         self, module: nn.Module, batch_axes: int | None = None, *, regions: Int[Tensor, "M"] | None = None

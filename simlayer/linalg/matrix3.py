@@ -1,4 +1,4 @@
-"""Fields of 3x3 matrices, one tensor a component, and their algebra."""
+"""Fields of 3x3 matrices, one tensor per component, and their algebra."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _cross(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor
 class Matrix3(NamedTuple):
     """A 3x3 matrix at every point of a field: nine tensors of one shape, row by row.
 
-    Nine separate tensors let a compiler fuse a whole constitutive law into one loop over cells, which
-    stacked matrices prevent, and let the law read like its formula: `mu * F + lam * (J - 1) * F.cofactor()`.
+    Nine separate tensors let a compiler fuse a whole material into one loop over cells, which stacked
+    matrices prevent, and let its stress read like its formula: `mu * F + lam * (J - 1) * F.cofactor()`.
     """
 
     xx: Tensor

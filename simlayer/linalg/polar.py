@@ -12,7 +12,7 @@ _ITERATIONS = 12
 
 
 def stretch_trace(F: Matrix3) -> Tensor:
-    """tr S for F = R S with R a rotation: the largest root of a quartic in the invariants of F.
+    """Return tr S for F = R S with R a rotation: the largest root of a quartic in the invariants of F.
 
     The iteration itself carries no gradient. Two further steps do: each squares the error that a frozen
     start leaves in the Taylor expansion, so one makes the first derivative exact, and two the first three.
@@ -25,9 +25,9 @@ def stretch_trace(F: Matrix3) -> Tensor:
 
 
 def rotation(F: Matrix3) -> Matrix3:
-    """R for F = R S: the rotation nearest to F, with exact derivatives of two orders, at F = I too.
+    """Return R for F = R S: the rotation nearest to F, with exact derivatives of two orders, at F = I too.
 
-    The derivative of tr S by F, from that of the quartic which tr S solves, in closed form.
+    Computed as the derivative of tr S with respect to F, in closed form from the quartic that tr S solves.
     """
     C = F.T @ F
     I_C, J, f = C.trace(), F.det(), stretch_trace(F)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def rotation_matrix(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """The rotation about a vector by its length [rad], smooth at zero too."""
+    """Return the rotation about a vector by its length [rad]; smooth at zero."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
@@ -16,7 +16,7 @@ def rotation_matrix(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 
 
 
 def rotation_vector(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
-    """The vector [rad] of a rotation by less than half a turn."""
+    """Return the rotation vector [rad] of a rotation by less than half a turn."""
     skew = 0.5 * (matrix - matrix.mT)
     sines = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
     cosine = 0.5 * (matrix.diagonal(dim1=-2, dim2=-1).sum(-1) - 1)

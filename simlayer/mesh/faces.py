@@ -1,4 +1,4 @@
-"""Faces of cells, and the surface that they leave open."""
+"""The faces of cells, and the boundary of a mesh."""
 
 import torch
 from jaxtyping import Int
@@ -9,18 +9,18 @@ from simlayer.mesh.geometry import row_keys
 
 
 def cell_faces(cells: Int[Tensor, "M C"]) -> Int[Tensor, "M S K"]:
-    """The outward faces of each cell: corners, then the middles of the sides, if they are nodes."""
+    """Return the outward faces of each cell: corners, then the middles of the sides, if they are nodes."""
     return cells[:, torch.tensor(element_of(cells).faces, device=cells.device)]
 
 
 def _face_keys(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "MS"]:
-    """An integer for each face of each cell, equal where they have the same corners."""
+    """Return an integer for each face of each cell, equal where faces have equal corners."""
     corners = cell_faces(cells)[..., : element_of(cells).face_corners]
     return row_keys(corners.flatten(0, 1), vertex_count)
 
 
 def face_owners(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "M S"]:
-    """How many cells share each face of each cell: 1 on the boundary, 2 inside, more if non-manifold."""
+    """Return how many cells share each face of each cell: 1 on the boundary, 2 inside, else non-manifold."""
     _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
     return counts[inverse].view(len(cells), -1)
 
@@ -28,7 +28,7 @@ def face_owners(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "M 
 def boundary_faces_and_owners(
     cells: Int[Tensor, "M C"], vertex_count: int
 ) -> tuple[Int[Tensor, "S K"], Int[Tensor, "S"]]:
-    """Faces that belong to one cell only, outward, in the order of their cells; and these cells."""
+    """Return the faces that belong to one cell only, outward, in the order of cells, and these cells."""
     outside = face_owners(cells, vertex_count) == 1
     return cell_faces(cells)[outside], outside.nonzero()[:, 0]
 
@@ -36,7 +36,7 @@ def boundary_faces_and_owners(
 def boundary_and_owners(
     cells: Int[Tensor, "M C"], vertex_count: int
 ) -> tuple[Int[Tensor, "S 3"], Int[Tensor, "S"]]:
-    """The same cut into triangles."""
+    """Return the faces that belong to one cell only, cut into triangles, and these cells."""
     faces, owners = boundary_faces_and_owners(cells, vertex_count)
     return _triangles(cells, faces, owners)
 
@@ -44,9 +44,9 @@ def boundary_and_owners(
 def interior_faces(
     cells: Int[Tensor, "M C"], vertex_count: int
 ) -> tuple[Int[Tensor, "F 2"], Int[Tensor, "F 3"]]:
-    """The faces inside a body, cut into triangles, outward from the first of the two cells on either side.
+    """Return the two cells on either side of each face inside a body, and the face, cut into triangles.
 
-    Returns these cells, and the triangles.
+    Triangles are outward from the first of the two cells.
     """
     faces, per_cell = cell_faces(cells).flatten(0, 1), len(element_of(cells).faces)
     _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
@@ -60,6 +60,6 @@ def interior_faces(
 def _triangles(
     cells: Int[Tensor, "M C"], faces: Int[Tensor, "S K"], owners: Int[Tensor, "S *two"]
 ) -> tuple[Int[Tensor, "R 3"], Int[Tensor, "R *two"]]:
-    """Faces cut into triangles through all of their nodes, each with the owners of its face."""
+    """Cut faces into triangles through all of their nodes, each with the owners of its face."""
     cuts = torch.tensor(element_of(cells).face.triangles, device=cells.device)
     return faces[:, cuts].flatten(0, 1), owners.repeat_interleave(len(cuts), 0)

@@ -1,4 +1,4 @@
-"""Geometry of cells: signed volumes, edge lengths, and keys that tell rows of indices apart."""
+"""Geometry of cells: signed volumes, edge lengths, and keys that distinguish rows of indices."""
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ LARGEST_KEY = 2**63 - 1
 def jacobian_determinants(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], points: Float[Tensor, "P 3"]
 ) -> Float[Tensor, "P M"]:
-    """det dX/dxi of the map from the reference cell at some of its points [m³]: six volumes for tet4."""
+    """Return det dX/dxi [m³] of the map from the reference cell at some of its points: 6 volumes for tet4."""
     slopes = element_of(cells).shape.gradients(points.to(vertices))[:, 1:]
     # Differences to a corner are exact where absolute positions, far from the origin, lose digits.
     edges = vertices[cells[:, 1:]] - vertices[cells[:, :1]]
@@ -21,7 +21,7 @@ def jacobian_determinants(
 
 
 def signed_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"]) -> Float[Tensor, "M"]:
-    """Volume of each cell [m³], positive when its faces turn anticlockwise seen from outside.
+    """Return the volume of each cell [m³], positive when its faces turn anticlockwise seen from outside.
 
     Exact, for curved edges too: the determinant is a polynomial.
     """
@@ -30,13 +30,13 @@ def signed_volumes(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"]) ->
 
 
 def longest_edges(vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"]) -> Float[Tensor, "M"]:
-    """Distance of the ends of the longest edge of each cell [m]."""
+    """Return the distance between the ends of the longest edge of each cell [m]."""
     ends = cells[:, [edge[:2] for edge in element_of(cells).edges]]
     return (vertices[ends[..., 0]] - vertices[ends[..., 1]]).norm(dim=-1).amax(1)
 
 
 def row_keys(rows: Int[Tensor, "R K"], count: int) -> Int[Tensor, "R"]:
-    """An integer for each row, equal where two rows hold the same indices below `count`, in any order."""
+    """Return an integer for each row, equal for rows of the same indices below `count` in any order."""
     columns = rows.sort(1).values.unbind(1)
     keys, bound = columns[0], count
     for column in columns[1:]:

@@ -1,4 +1,4 @@
-"""Rest shape of a body: vertices, cells, named sets of vertices and regions of cells."""
+"""The rest shape of a body: vertices, cells, named sets of vertices and regions of cells."""
 
 import math
 from collections.abc import Mapping
@@ -113,36 +113,36 @@ class Mesh:
 
     @cached_property
     def boundary(self) -> Int[Tensor, "S 3"]:
-        """Triangles of the surface through all of its vertices, anticlockwise seen from outside."""
+        """The triangles of the surface through all of its vertices, anticlockwise seen from outside."""
         return boundary_and_owners(self.cells, len(self.vertices))[0]
 
     @cached_property
     def boundary_faces(self) -> Int[Tensor, "S K"]:
-        """Faces of the surface: corners, anticlockwise seen from outside, then middles of sides, if nodes."""
+        """The faces of the surface: corners, anticlockwise from outside, then middles of sides, if nodes."""
         return boundary_faces_and_owners(self.cells, len(self.vertices))[0]
 
     @cached_property
     def volumes(self) -> Float[Tensor, "M"]:
-        """Rest volume of each cell [m³]."""
+        """The rest volume of each cell [m³]."""
         return signed_volumes(self.vertices, self.cells)
 
     @property
     def volume(self) -> Float[Tensor, ""]:
-        """Rest volume of the body [m³]."""
+        """The rest volume of the body [m³]."""
         return self.volumes.sum()
 
     @cached_property
     def bounds(self) -> Float[Tensor, "2 3"]:
-        """Lowest and highest coordinates [m]."""
+        """The lowest and highest coordinates [m]."""
         return torch.stack(self.vertices.aminmax(dim=0))
 
     def from_file_order(self, values: Tensor, dim: int = 0) -> Tensor:
-        """Values at the file's vertices -> values at the mesh's, along `dim`; unused nodes are dropped."""
+        """Return values at the file's vertices as values at the mesh's, along `dim`, without unused nodes."""
         self._check_length(values, dim, len(self.file_vertices))
         return values.index_select(dim, self.file_index.to(values.device))
 
     def to_file_order(self, values: Tensor, dim: int = 0, *, unused: Tensor | float = math.nan) -> Tensor:
-        """Values at the mesh's vertices -> values at the file's, along `dim`.
+        """Return values at the mesh's vertices as values at the file's, along `dim`.
 
         `unused` fills the nodes that no cell uses and is broadcast to the result, like `mesh.file_vertices`.
         """

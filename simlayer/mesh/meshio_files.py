@@ -26,7 +26,7 @@ TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
 
 
 def load(path: Path) -> meshio.Mesh:
-    """The file as meshio sees it, or a MeshError with everything meshio had to say."""
+    """Read a file through meshio; raises MeshError with everything that meshio had to say."""
     _check_path(path)
     printed = StringIO()
     try:
@@ -107,7 +107,7 @@ def _unreadable(path: Path, printed: str, error: BaseException) -> str:
 
 
 def file_points(file: meshio.Mesh, path: Path) -> Float[np.ndarray, "N_file 3"]:
-    """Positions of all nodes, in the machine's byte order."""
+    """Return the positions of all nodes, in the machine's byte order."""
     points = np.asarray(file.points)
     if points.ndim != 2 or points.shape[1] != 3:
         raise MeshError(f"{path}: nodes must have three coordinates, got an array of shape {points.shape}.")
@@ -115,7 +115,7 @@ def file_points(file: meshio.Mesh, path: Path) -> Float[np.ndarray, "N_file 3"]:
 
 
 def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
-    """Nodes of the cells of all blocks, in the file's order and the machine's byte order."""
+    """Return the nodes of the cells of all blocks, in the file's order and the machine's byte order."""
     found: dict[str, int] = {}
     for block in file.cells:
         found[block.type] = found.get(block.type, 0) + len(block)

@@ -1,4 +1,4 @@
-"""Numbering of vertices and cells that keeps what is computed together close in memory."""
+"""A numbering of vertices and cells that keeps what is computed together close in memory."""
 
 from itertools import combinations
 
@@ -10,9 +10,9 @@ from simlayer.elements.types import element_of
 
 
 def vertex_order(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "N"]:
-    """Old index of each vertex in the new numbering: reverse Cuthill-McKee over the edges of the mesh.
+    """Return the old index of each vertex in the new numbering: reverse Cuthill-McKee over all edges.
 
-    Gathers of cell corners were three times faster than in a random order (a Hilbert curve: two times).
+    Gathers of cell nodes were three times faster than in a random order (a Hilbert curve: two times).
     """
     # Imported here because it would be a third of the time that `import simlayer` takes beyond torch.
     from scipy.sparse import coo_array, csr_matrix
@@ -30,12 +30,12 @@ def vertex_order(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "N
 
 
 def cell_order(cells: Int[Tensor, "M C"]) -> Int[Tensor, "M"]:
-    """Old index of each cell in the new numbering: by lowest vertex, so cells walk through the vertices."""
+    """Return the old index of each cell in the new numbering: by lowest vertex, for gathers in order."""
     return cells.amin(1).argsort(stable=True)
 
 
 def inverse_order(order: Int[Tensor, "N"], count: int) -> Int[Tensor, "count"]:
-    """New index of each of `count` old ones, -1 for those that `order` leaves out."""
+    """Return the new index of each of `count` old ones, -1 for those that `order` leaves out."""
     inverse = torch.full((count,), -1, device=order.device)
     inverse[order] = torch.arange(len(order), device=order.device)
     return inverse

@@ -1,4 +1,4 @@
-"""Motion of a body as files that ParaView plays: one .vtu a frame, and a .pvd that lists them."""
+"""The motion of a body as files that ParaView plays: one .vtu per frame, and a .pvd that lists them."""
 
 import os
 import warnings
@@ -25,7 +25,7 @@ def write_frames(
     vertex_fields: Mapping[str, Tensor] | None = None,
     cell_fields: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write `positions` [m] at `times` [s] (default 0, 1, 2, ...) and fields; the path of the .pvd.
+    """Write `positions` [m] at `times` [s] (default 0, 1, 2, ...) and fields; return the path of the .pvd.
 
     Fields have the shape (T, N, ...), or (N, ...) if constant in time; cell fields (T, M, ...) or (M, ...).
     Where both fit, the first is meant. Everything is in the file's order; nodes that no cell uses stay in
@@ -47,7 +47,7 @@ def write_frames(
     }
     folder = path.with_suffix("").with_name(f"{path.stem}_frames")
     folder.mkdir(parents=True, exist_ok=True)
-    # Without its list, a series that a crash cuts short can not be taken for the old one or a whole one.
+    # Without its list, a series that a crash cuts short cannot be taken for the old one or a whole one.
     path.unlink(missing_ok=True)
     corners = _file_cells(mesh).cpu().numpy()
     names = [f"frame_{index:06d}.vtu" for index in range(len(nodes))]
@@ -57,7 +57,7 @@ def write_frames(
         frame = meshio.Mesh(
             nodes[index].numpy(), [(MESHIO_NAMES[mesh.element], corners)], point_data, cell_data
         )
-        _write_frame(folder / name, frame)
+        frame.write(folder / name, file_format="vtu")
     _write_list(path, moments, [f"{folder.name}/{name}" for name in names])
     return path
 
@@ -79,7 +79,7 @@ def _moments(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]
     rising = np.ndim(moments) == 1 and np.isfinite(moments).all() and (np.diff(moments) > 0).all()
     if np.shape(moments) != (len(positions),) or not rising:
         raise MeshError(
-            f"times must be {len(positions)} finite, rising numbers in s, one a frame, got {moments} "
+            f"times must be {len(positions)} finite, rising numbers in s, one per frame, got {moments} "
             f"of shape {np.shape(moments)}."
         )
     return moments
@@ -106,7 +106,7 @@ def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarra
 
 
 def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
-    """The field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
+    """Return the field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
     values = _plain(values)
     if values.is_complex():
         raise MeshError(f"field {name!r} must be real, got {values.dtype}; write .real and .imag.")
@@ -129,10 +129,6 @@ def _file_cells(mesh: Mesh) -> Int[Tensor, "M C"]:
 def _escaped(name: str) -> str:
     # meshio writes names into the XML as they are, in whatever encoding the machine prefers.
     return escape(name, {'"': "&quot;"}).encode("ascii", "xmlcharrefreplace").decode()
-
-
-def _write_frame(path: Path, frame: meshio.Mesh) -> None:
-    frame.write(path, file_format="vtu")
 
 
 def _write_list(path: Path, moments: list[float], names: list[str]) -> None:

@@ -18,7 +18,7 @@ from simlayer.mesh.validation import MeshError
 
 
 def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> None:
-    """Three positive whole numbers of boxes, three positive lengths, three finite coordinates."""
+    """Check for three positive counts of boxes, three positive lengths and three finite coordinates."""
     if len(cells) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in cells):
         raise MeshError(f"cells must be three whole numbers of boxes, each at least 1, got {tuple(cells)}.")
     if len(size) != 3 or not all(math.isfinite(length) and length > 0 for length in size):
@@ -28,7 +28,7 @@ def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[floa
 
 
 def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> Float[Tensor, "N 3"]:
-    """Corners of the boxes [m], x varying slowest; the last lie on the far faces to the last bit."""
+    """Return the corners of the boxes [m], x varying slowest; the last lie exactly on the far faces."""
     axes = [
         start + torch.arange(n + 1, dtype=torch.float64) / n * length
         for n, length, start in zip(cells, size, origin, strict=True)
@@ -37,20 +37,17 @@ def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[fl
 
 
 def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
-    """Six tetrahedra a box, around its diagonal from the lowest to the highest corner, all positive.
+    """Return six tetrahedra per box, around its diagonal from the lowest to the highest corner, all positive.
 
     Each walks from one end of the diagonal to the other along the three axes, in one of the six orders. All
     boxes are cut alike, so opposite faces carry the same diagonal and neighbours fit (H. W. Kuhn 1960).
     """
-    nx, ny, nz = cells
-    strides = ((ny + 1) * (nz + 1), nz + 1, 1)
-    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
-    lowest = (boxes * torch.tensor(strides)).sum(1)
+    lowest, strides = _lowest_corners(cells)
     paths = []
     for order in permutations(range(3)):
         corners = [0]
         for axis in order:
-            corners.append(corners[-1] + strides[axis])
+            corners.append(corners[-1] + int(strides[axis]))
         # An odd order of the axes is left-handed: swapping two corners makes its volume positive.
         odd = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
         paths.append([corners[0], corners[2], corners[1], corners[3]] if odd else corners)
@@ -58,18 +55,22 @@ def kuhn_tetrahedra(cells: Sequence[int]) -> Int[Tensor, "M 4"]:
 
 
 def hexahedra(cells: Sequence[int]) -> Int[Tensor, "M 8"]:
-    """The boxes themselves, with their corners in the order of VTK."""
-    nx, ny, nz = cells
+    """Return the boxes as hexahedra, with corners in the order of VTK."""
+    lowest, strides = _lowest_corners(cells)
+    return lowest[:, None] + torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long() @ strides
+
+
+def _lowest_corners(cells: Sequence[int]) -> tuple[Int[Tensor, "B"], Int[Tensor, "3"]]:
+    """The lowest corner of each box, and what a step along each axis adds to the index of a corner."""
+    _, ny, nz = cells
     strides = torch.tensor(((ny + 1) * (nz + 1), nz + 1, 1))
-    boxes = torch.cartesian_prod(torch.arange(nx), torch.arange(ny), torch.arange(nz))
-    corners = torch.tensor(ELEMENT_TYPES["hex8"].shape.nodes).long()
-    return (boxes @ strides)[:, None] + corners @ strides
+    return torch.cartesian_prod(*map(torch.arange, cells)) @ strides, strides
 
 
 def box_cells(
     element: str, cells: Sequence[int], points: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, "N_all 3"], Int[Tensor, "M C"]]:
-    """Vertices and cells of this element; quadratic ones have the middles of edges after the points."""
+    """Return vertices and cells of this element; any middles of edges come after the points."""
     if element not in ELEMENT_TYPES:
         raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {element!r}.")
     kind = ELEMENT_TYPES[element]
@@ -81,7 +82,7 @@ def box_cells(
 
 
 def box_sides(points: Float[Tensor, "N 3"]) -> dict[str, Int[Tensor, "_"]]:
-    """The points on each of the six sides: x_min, x_max, y_min, y_max, z_min, z_max."""
+    """Return the points on each of the six sides: x_min, x_max, y_min, y_max, z_min, z_max."""
     lower, upper = points.aminmax(dim=0)
     sides = {}
     for axis, name in enumerate("xyz"):
@@ -97,11 +98,10 @@ def box_mesh(
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     element: str = "tet4",
 ) -> Mesh:
-    """A box of cells[0] x cells[1] x cells[2] boxes; `size` and `origin` in m.
+    """Mesh a box of cells[0] x cells[1] x cells[2] boxes; `size` and `origin` in m.
 
-    Each is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". Its vertex sets are its sides:
-    x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come after all
-    corners.
+    Each box is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". The vertex sets are the
+    sides: x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come last.
     """
     check_box(cells, size, origin)
     points, corners = box_cells(element, cells, grid_points(cells, size, origin))
@@ -115,7 +115,7 @@ _STRAIGHT = ("tet4", "hex8")
 def ball_mesh(
     cells: int, *, radius: float, center: Sequence[float] = (0.0, 0.0, 0.0), element: str = "tet4"
 ) -> Mesh:
-    """A ball: the image of a cube, whose cells keep a fair shape on coarse meshes.
+    """Mesh a ball as the image of a cube, whose cells keep a fair shape on coarse meshes.
 
     Args:
         cells: boxes along each edge of the cube.
@@ -140,7 +140,7 @@ def ball_mesh(
 
 
 def _rounded(x: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
-    """The cube from -1 to 1 mapped onto the unit ball, its surface onto the sphere."""
+    """Map the cube from -1 to 1 onto the unit ball, its surface onto the sphere."""
     squares = x.square()
     a, b = squares.roll(1, 1), squares.roll(2, 1)
     return x * (1 - a / 2 - b / 2 + a * b / 3).sqrt()

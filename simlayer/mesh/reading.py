@@ -1,4 +1,4 @@
-"""Reading bodies from mesh files, and writing their motion for ParaView."""
+"""Reading bodies from mesh files."""
 
 import math
 import os
@@ -15,21 +15,19 @@ from simlayer.mesh.geometry import signed_volumes
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.ordering import cell_order, inverse_order, vertex_order
-from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.tags import cell_regions, vertex_sets
-from simlayer.mesh.validation import SourceNumbering, check_values, listed
-
-__all__ = ["read_mesh", "write_frames"]
+from simlayer.mesh.validation import SourceNumbering, check_values, offenders
 
 
 def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
-    """A body from a file of tetrahedra or hexahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
+    """Read a body from a file of tetrahedra or hexahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
 
     Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
 
     `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
-    mesh_tags.py lists. Inverted cells are turned and unused nodes dropped, with a warning. Vertices and cells
-    are renumbered for speed (`from_file_order`, `to_file_order`). Errors count from 0, in file order.
+    `simlayer.mesh.tags` lists. Inverted cells are turned and unused nodes dropped, with a warning. Vertices
+    and cells are renumbered for speed (`from_file_order`, `to_file_order`). Errors count from 0, in the
+    order of the file.
     """
     if not (math.isfinite(scale) and scale > 0):
         raise MeshError(f"scale must be positive and finite (1e-3 for a file in mm), got {scale}.")
@@ -66,7 +64,7 @@ def _oriented(
         return cells
     order = list(element_of(cells).inversion_order)
     warnings.warn(
-        f"{numbering.source}: turned inverted cells, {listed(inverted, numbering.cells)}, "
+        f"{numbering.source}: turned inverted cells, {offenders(inverted, numbering.cells)}, "
         f"by taking their nodes in the order {order}.",
         stacklevel=3,
     )
@@ -77,7 +75,7 @@ def _used(nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], source: s
     used = torch.zeros(len(nodes), dtype=torch.bool)
     used[cells] = True
     if not used.all():
-        dropped = listed(~used, torch.arange(len(nodes)))
+        dropped = offenders(~used, torch.arange(len(nodes)))
         warnings.warn(f"{source}: dropped nodes that no cell uses, {dropped}.", stacklevel=3)
     return used.nonzero().flatten()
 

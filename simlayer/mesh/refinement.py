@@ -20,7 +20,7 @@ _QUADRATIC = {"tet4": "tet10", "hex8": "hex20"}
 
 
 def refine(mesh: Mesh) -> Mesh:
-    """Every cell cut into eight of its kind, at the middles of its edges; curved ones stay on their curves.
+    """Cut every cell into eight of its kind, at the middles of its edges; curved ones stay on their curves.
 
     The first N vertices are those of `mesh`. A vertex set gains the vertices on edges and faces whose corners
     it holds; regions are inherited.
@@ -35,7 +35,7 @@ def refine(mesh: Mesh) -> Mesh:
 
 
 def to_quadratic_elements(mesh: Mesh) -> Mesh:
-    """The same cells as quadratic elements: a mesh of tet4 as tet10, one of hex8 as hex20.
+    """Return a mesh with the same cells as quadratic elements: tet4 as tet10, hex8 as hex20.
 
     Edges stay straight. Vertices and vertex sets grow as in `refine`.
 

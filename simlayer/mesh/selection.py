@@ -1,4 +1,4 @@
-"""Vertices that a caller names."""
+"""Vertices selected by name, index or mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simlayer.mesh.mesh import Mesh
 def vertex_indices(
     mesh: Mesh, vertices: Tensor | str, *, name: str, alternative: str = ""
 ) -> Int[Tensor, "_"]:
-    """Different vertices of a mesh, ascending: a vertex set by its name, indices, or a mask `(N,)`.
+    """Return selected vertices, ascending: a vertex set by its name, indices, or a mask `(N,)`.
 
     Raises:
         ValueError: naming `name`, and an `alternative` of the caller's own, if they are none of these, or no

@@ -1,4 +1,4 @@
-"""Cells cut into others, whose nodes are at the same reference points of each; neighbours share theirs."""
+"""Cutting cells into others with nodes at given reference points, which neighbours share."""
 
 import torch
 from jaxtyping import Float, Int
@@ -14,7 +14,7 @@ _PARTS = 64
 def cut(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], nodes: Float[Tensor, "K D 3"]
 ) -> tuple[Float[Tensor, "N_new 3"], Int[Tensor, "MK D"], Int[Tensor, "N_new P"]]:
-    """Each cell replaced by K new ones with D nodes at these reference points, multiples of 1/4.
+    """Replace each cell by K new ones with D nodes at these reference points, multiples of 1/4.
 
     Returns the vertices, the first N of which are the given ones; the new cells; and for each vertex the old
     vertices at the corners of what it lies on (an edge, a face, a cell), with repetitions.
@@ -22,7 +22,7 @@ def cut(
     element, count = element_of(cells), len(vertices)
     own = torch.tensor(element.shape.nodes, dtype=torch.float64)
     points = torch.cat([own, nodes.flatten(0, 1).double()])
-    # A point of a face or an edge is told by its weights on the corners of that alone, so neighbours agree.
+    # A point of a face or an edge is known by its weights on the corners of that alone, so neighbours agree.
     weights = (element.linear.functions(points) * _PARTS).round().long()
     corners = cells[:, None, : element.num_corners].expand(-1, len(points), -1)
     # One more than the vertex, so that no corner with a weight is taken for one without.
@@ -41,7 +41,7 @@ def cut(
 
 
 def _numbered(place: Int[Tensor, "M P"], cells: Int[Tensor, "M C"]) -> Int[Tensor, "M P"]:
-    """The vertex at each place: the cells' own keep their numbers, others follow in the order of places."""
+    """Return the vertex at each place: those of the cells keep their numbers, others follow in order."""
     number = torch.full((int(place.max()) + 1,), -1)
     number[place[:, : cells.shape[1]]] = cells
     number[number < 0] = torch.arange(int((number < 0).sum())) + cells.max() + 1

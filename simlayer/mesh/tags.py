@@ -29,7 +29,7 @@ MOST_TAGS = 1000
 
 
 def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
-    """File indices of the vertices under each name."""
+    """Return the file indices of the vertices under each name."""
     sets: dict[str, list[np.ndarray]] = {}
     for name, nodes in file.point_sets.items():
         sets.setdefault(name, []).append(np.asarray(nodes))
@@ -46,7 +46,7 @@ def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
 
 
 def cell_regions(file: meshio.Mesh) -> tuple[Int[np.ndarray, "M"], tuple[str, ...]]:
-    """Region of each cell, and the regions' names; cells without a name are the "body".
+    """Return the region of each cell, and the regions' names; cells without a name are the "body".
 
     A cell with several names belongs to the one that has the fewest, which is the most specific.
     """

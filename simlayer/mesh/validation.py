@@ -7,16 +7,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simlayer.elements.types import BY_NODES, ELEMENT_TYPES, element_of
+from simlayer.errors import listed
 from simlayer.mesh.faces import face_owners
 from simlayer.mesh.geometry import jacobian_determinants, longest_edges, row_keys
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-LISTED = 5
 _NUMBERS = {4: "four", 8: "eight", 10: "ten", 20: "twenty"}
 
 # The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
-# volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer tell a
-# positive cell from an inverted one.
+# volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer
+# distinguish a positive cell from an inverted one.
 FLATTEST = 1e-6
 
 
@@ -32,15 +32,14 @@ class SourceNumbering(NamedTuple):
     cells: Int[Tensor, "M"]
 
 
-def listed(bad: Bool[Tensor, "K"], numbers: Int[Tensor, "K"]) -> str:
-    """Count and first numbers of the offenders: "7 of 540: 3, 4, 5, 6, 8, ..."."""
-    offenders = numbers[bad].sort().values
-    first = ", ".join(str(number) for number in offenders[:LISTED].tolist())
-    return f"{len(offenders)} of {len(numbers)}: {first}{', ...' if len(offenders) > LISTED else ''}"
+def offenders(bad: Bool[Tensor, "K"], numbers: Int[Tensor, "K"]) -> str:
+    """Return how many are bad, and their first numbers: "7 of 540: [3, 4, 5, 6, 8] and 2 more"."""
+    found = numbers[bad].sort().values.tolist()
+    return f"{len(found)} of {len(numbers)}: {listed(found)}"
 
 
 def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
-    """Types and shapes of the two arrays."""
+    """Check the types and shapes of the two arrays."""
     for name, value in (("vertices", vertices), ("cells", cells)):
         if not isinstance(value, Tensor):
             kind = type(value).__name__
@@ -65,7 +64,7 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
 
 
 def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
-    """The element that cells of so many nodes are, which is the one that was named, if one was."""
+    """Return the name of the element with this many nodes; raises MeshError if another one was named."""
     found = element_of(cells).name
     if element not in (None, found):
         raise MeshError(
@@ -78,7 +77,7 @@ def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -
 def check_cells(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
 ) -> None:
-    """Everything below."""
+    """Check positions, volumes, sharing and use of the vertices and cells."""
     check_values(vertices, cells, numbering)
     check_volumes(vertices, cells, numbering)
     check_sharing(cells, len(vertices), numbering)
@@ -88,33 +87,33 @@ def check_cells(
 def check_values(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
 ) -> None:
-    """Finite positions, and cells of different vertices that exist."""
+    """Check that positions are finite, and that the vertices of each cell exist and differ."""
     source, count = numbering.source, len(vertices)
     outside = ((cells < 0) | (cells >= count)).any(1)
     if outside.any():
         raise MeshError(
             f"{source}: vertex indices must lie in [0, {count}), got {cells.min()} to {cells.max()}, "
-            f"in cells {listed(outside, numbering.cells)}. Are they counted from 1?"
+            f"in cells {offenders(outside, numbering.cells)}. Are they counted from 1?"
         )
     infinite = ~vertices.isfinite().all(1)
     if infinite.any():
         raise MeshError(
             f"{source}: positions must be finite, got NaN or infinity at vertices "
-            f"{listed(infinite, numbering.vertices)}."
+            f"{offenders(infinite, numbering.vertices)}."
         )
     corners = cells.sort(1).values
     repeated = (corners[:, 1:] == corners[:, :-1]).any(1)
     if repeated.any():
         raise MeshError(
             f"{source}: the vertices of a cell must differ; a vertex comes twice in cells "
-            f"{listed(repeated, numbering.cells)}. Remove these cells."
+            f"{offenders(repeated, numbering.cells)}. Remove these cells."
         )
 
 
 def check_volumes(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
 ) -> None:
-    """Cells that are neither flat, nor inverted, nor folded, at their nodes and quadrature points."""
+    """Check that cells are neither flat, inverted nor folded, at their nodes and quadrature points."""
     vertices, element = vertices.double(), element_of(cells)
     points = element.rule.points + (() if element.is_affine else element.shape.nodes)
     determinants = jacobian_determinants(vertices, cells, torch.tensor(points, dtype=torch.float64))
@@ -127,47 +126,47 @@ def check_volumes(
         what = "6 |volume|" if element.is_affine else "|det dX/dxi|"
         raise MeshError(
             f"{numbering.source}: {what} / (longest edge)³ must be at least {FLATTEST:g}, "
-            f"got {flatness[flat].min():.2g} and up in cells {listed(flat, numbering.cells)}. "
+            f"got {flatness[flat].min():.2g} and up in cells {offenders(flat, numbering.cells)}. "
             "Remove them, or mesh the body again."
         )
     if (positive & negative).any():
         raise MeshError(
             f"{numbering.source}: det dX/dxi must be positive all over a cell, got both signs in cells "
-            f"{listed(positive & negative, numbering.cells)}. Are the nodes in the order of VTK? If so, the "
-            "cells are folded, as curved edges can: mesh the body finer, or with straight edges."
+            f"{offenders(positive & negative, numbering.cells)}. Are the nodes in the order of VTK? If so, "
+            "the cells are folded, as curved edges can: mesh the body finer, or with straight edges."
         )
     if negative.any():
         raise MeshError(
             f"{numbering.source}: det[x1 - x0, x2 - x0, x3 - x0] must be positive, got inverted cells, "
-            f"{listed(negative, numbering.cells)}. Swap two corners of each (read_mesh does so for files)."
+            f"{offenders(negative, numbering.cells)}. Swap two corners of each (read_mesh does so for files)."
             if element.is_affine
             else f"{numbering.source}: det dX/dxi must be positive, got inverted cells, "
-            f"{listed(negative, numbering.cells)}. Take their nodes in the order "
+            f"{offenders(negative, numbering.cells)}. Take their nodes in the order "
             f"cells[:, {list(element.inversion_order)}] (read_mesh does so for files)."
         )
 
 
 def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
-    """No cell twice, no face shared by more than two cells, no edge with two middles."""
+    """Check that no cell comes twice, no face is shared by more than two cells, no edge has two middles."""
     _, inverse, counts = row_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
     repeated = counts[inverse] > 1
     if repeated.any():
         raise MeshError(
             f"{numbering.source}: every cell must come once; the same {_NUMBERS[cells.shape[1]]} vertices "
-            f"make up cells {listed(repeated, numbering.cells)}. Keep one of each (Gmsh's "
+            f"make up cells {offenders(repeated, numbering.cells)}. Keep one of each (Gmsh's "
             "format 2.2 repeats cells that are in several groups: save as 4.1)."
         )
     crowded = (face_owners(cells, vertex_count) > 2).any(1)
     if crowded.any():
         raise MeshError(
             f"{numbering.source}: a face belongs to at most two cells; more than two share one in cells "
-            f"{listed(crowded, numbering.cells)}. These cells overlap: remove them, or mesh the body again."
+            f"{offenders(crowded, numbering.cells)}. They overlap: remove them, or mesh the body again."
         )
     _check_middles(cells, vertex_count, numbering)
 
 
 def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
-    """Cells that share an edge share the vertex in its middle, or the body would come apart there."""
+    """Check that cells sharing an edge share the vertex in its middle, or the body would come apart there."""
     edges = cells[:, torch.tensor(element_of(cells).edges, device=cells.device)]
     if edges.shape[-1] == 2:
         return
@@ -181,18 +180,18 @@ def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: Sour
     if split.any():
         raise MeshError(
             f"{numbering.source}: every edge has a vertex of its own in the middle, common to all cells that "
-            f"share the edge; it is not so in cells {listed(split, numbering.cells)}. Merge vertices that "
+            f"share the edge; it is not so in cells {offenders(split, numbering.cells)}. Merge vertices that "
             "coincide, or check that the nodes are in the order of VTK."
         )
 
 
 def check_used(cells: Int[Tensor, "M C"], numbering: SourceNumbering) -> None:
-    """No vertex without a cell: it would have no mass, and a step would divide by it."""
+    """Check that every vertex belongs to a cell: without mass, a step would divide by zero."""
     unused = torch.ones(len(numbering.vertices), dtype=torch.bool, device=cells.device)
     unused[cells] = False
     if unused.any():
         raise MeshError(
             f"{numbering.source}: every vertex must belong to a cell, or it has no mass; unused vertices "
-            f"{listed(unused, numbering.vertices)}. Drop them and renumber the cells "
+            f"{offenders(unused, numbering.vertices)}. Drop them and renumber the cells "
             "(used, cells = cells.unique(return_inverse=True); vertices = vertices[used])."
         )

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from simlayer import PhysicalModule, Quantity
+from simlayer import NeoHookean, PhysicalModule, Quantity
+from simlayer.forces.elastic import traced_energy_density
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.quantities.quantity import derived_quantity
 
@@ -131,3 +132,14 @@ def test_further_inputs_follow_what_is_read_of_the_module():
     energy = ModuleEnergy(spring, lambda speed, x: speed * spring.energy(x), [0.3], given=[0.8])
     (slope,) = energy.gradient([*energy.coefficients(spring), torch.tensor(3.0)], [torch.tensor(1.5)])
     assert float(slope) == pytest.approx(3 * 4 * 1.0)
+
+
+class Own(NeoHookean):
+    """A material of a user, of which other things than its attributes may be read."""
+
+
+def test_bodies_of_one_material_of_the_package_share_what_was_traced():
+    first, second = (traced_energy_density(NeoHookean(modulus, 0.3)) for modulus in (1.0, torch.rand(6) + 1))
+    assert first is second
+    assert traced_energy_density(NeoHookean(1.0, 0.3, range=None)) is not first
+    assert traced_energy_density(Own(1.0, 0.3)) is not traced_energy_density(Own(1.0, 0.3))

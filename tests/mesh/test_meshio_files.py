@@ -33,16 +33,16 @@ def broken(name):
     cells, points = file.cells[0].data, file.points
     if name == "index":
         cells[7, 1] = 54
-        return file, "vertex indices must lie in [0, 54), got 0 to 54, in cells 1 of 120: 7"
+        return file, "vertex indices must lie in [0, 54), got 0 to 54, in cells 1 of 120: [7]"
     if name == "nan":
         points[5] = np.nan
-        return file, "positions must be finite, got NaN or infinity at vertices 1 of 54: 5"
+        return file, "positions must be finite, got NaN or infinity at vertices 1 of 54: [5]"
     if name == "corner":
         cells[7, 1] = cells[7, 0]
-        return file, "a vertex comes twice in cells 1 of 120: 7"
+        return file, "a vertex comes twice in cells 1 of 120: [7]"
     if name == "twice":
         cells[7] = cells[9]
-        return file, "the same four vertices make up cells 2 of 120: 7, 9"
+        return file, "the same four vertices make up cells 2 of 120: [7, 9]"
     points[cells[7, 0]] = points[cells[7, 1:]].mean(0)
     return file, "(longest edge)³ must be at least 1e-06"
 

@@ -12,10 +12,10 @@ from jaxtyping import TypeCheckError
 from support.mesh_files import solid
 from support.meshes import ELEMENTS
 
-from simlayer.mesh import paraview
 from simlayer.mesh.mesh import Mesh, MeshError
+from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import box_mesh
-from simlayer.mesh.reading import read_mesh, write_frames
+from simlayer.mesh.reading import read_mesh
 
 # A run with runtime shape checks refuses wrong shapes and types before our own messages can.
 REFUSED = (MeshError, TypeCheckError)
@@ -112,9 +112,9 @@ def test_positions_with_gradients_of_another_precision_are_written(tmp_path, mes
         ({"positions": torch.zeros(0, 36, 3)}, "at least one frame, got shape (0, 36, 3)"),
         (
             {"times": torch.tensor([0.0])},
-            "times must be 2 finite, rising numbers in s, one a frame, got [0.0]",
+            "times must be 2 finite, rising numbers in s, one per frame, got [0.0]",
         ),
-        ({"times": torch.tensor([1.0, 1.0])}, "rising numbers in s, one a frame, got [1.0, 1.0]"),
+        ({"times": torch.tensor([1.0, 1.0])}, "rising numbers in s, one per frame, got [1.0, 1.0]"),
         ({"times": torch.tensor([0.0, torch.nan])}, "times must be 2 finite"),
         (
             {"vertex_fields": {"u": torch.zeros(35)}},
@@ -148,10 +148,10 @@ def test_a_crash_leaves_no_list_of_frames_behind(tmp_path, mesh, monkeypatch):
     path = write_frames(tmp_path / "m.pvd", mesh, mesh.vertices.repeat(2, 1, 1))
     assert path.exists()
 
-    def crash(*_):
+    def crash(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(paraview, "_write_frame", crash)
+    monkeypatch.setattr(meshio.Mesh, "write", crash)
     with pytest.raises(OSError, match="disk full"):
         write_frames(path, mesh, mesh.vertices.repeat(2, 1, 1))
     assert not list(tmp_path.glob("m.pvd*"))

@@ -113,7 +113,7 @@ def names_for(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", OBSTACLES)
 def test_gradients_of_an_explicit_landing_equal_differences(name):
-    rollout = RolloutModule(dropped(name, dt=3e-4), 90, checkpoint="none", compile=False)
+    rollout = RolloutModule(dropped(name, dt=3e-4), 60, checkpoint="none", compile=False)
     # Smaller differences than usual: the place of an obstacle counts in activation distances. Third
     # derivatives jump where the barrier begins, which differences notice.
     report = check_gradients(rollout, falling(), loss, names_for(name), steps=(1e-5, 1e-6), tolerance=1e-5)

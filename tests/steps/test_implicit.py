@@ -65,28 +65,32 @@ def test_free_fall_is_exact_for_steps_of_second_order_and_first_order_otherwise(
     torch.testing.assert_close(z, torch.full_like(z, expected), rtol=1e-9, atol=1e-12)
 
 
+def after_20_ms(mesh, elastic, kind, steps):
+    step = beam(mesh, elastic, kind, dt=0.02 / steps)
+    return RolloutModule(step, steps, compile=False)(moving(mesh)).positions
+
+
+@pytest.fixture(scope="module")
+def exact(mesh, elastic):
+    """The explicit solution, extrapolated, with an error of 1e-3 of those of the implicit steps."""
+    fine, coarse = (after_20_ms(mesh, elastic, SymplecticEuler, steps) for steps in (4000, 2000))
+    return 2 * fine - coarse
+
+
 @pytest.mark.parametrize(("kind", "order"), [(BackwardEuler, 1), (Newmark, 2), (BDF2, 2)])
-def test_a_step_converges_with_its_order_to_the_explicit_solution(mesh, elastic, kind, order):
-    duration = 0.02
-
-    def end(kind, steps):
-        step = beam(mesh, elastic, kind, dt=duration / steps)
-        return RolloutModule(step, steps, compile=False)(moving(mesh)).positions
-
-    # Of first order itself, with an error of 1e-3 of those below.
-    exact = 2 * end(SymplecticEuler, 4000) - end(SymplecticEuler, 2000)
-    coarse, fine = ((end(kind, steps) - exact).norm() for steps in (40, 80))
+def test_a_step_converges_with_its_order_to_the_explicit_solution(mesh, elastic, exact, kind, order):
+    coarse, fine = ((after_20_ms(mesh, elastic, kind, steps) - exact).norm() for steps in (40, 80))
     # The ratio is 2^order in the limit; a fifth of the exponent is left to what is still far from it.
     assert torch.log2(coarse / fine).item() > 0.8 * order
 
 
 @pytest.mark.parametrize("kind", STEPS)
-def test_gradients_of_twenty_steps_are_central_differences(mesh, elastic, kind):
-    rollout = RolloutModule(beam(mesh, elastic, kind, dt=0.004), 20)
+def test_gradients_of_several_steps_are_central_differences(mesh, elastic, kind):
+    rollout = RolloutModule(beam(mesh, elastic, kind, dt=0.004), 6)
     weights = torch.randn_like(mesh.vertices)
     names = [E, NU, "log_density", "gravity", "positions", "velocities", "prescribed_velocities"]
     report = check_gradients(
-        rollout, moving(mesh), lambda s: (s.positions * weights).sum(), names, steps=(1e-3, 1e-4, 1e-5)
+        rollout, moving(mesh), lambda s: (s.positions * weights).sum(), names, steps=(1e-3, 1e-4)
     )
     assert report.passed, f"\n{report}"
 
@@ -95,10 +99,10 @@ def test_gradients_of_twenty_steps_are_central_differences(mesh, elastic, kind):
 def test_gradients_are_right_on_every_element(element):
     mesh = box_mesh(cells=(2, 1, 1), size=(0.06, 0.03, 0.03), element=element)
     elastic = ElasticForce(mesh, StableNeoHookean(2e4, 0.4))
-    rollout = RolloutModule(beam(mesh, elastic, Newmark, dt=0.004), 20)
+    rollout = RolloutModule(beam(mesh, elastic, Newmark, dt=0.004), 5)
     weights = torch.randn_like(mesh.vertices)
     report = check_gradients(
-        rollout, moving(mesh), lambda s: (s.positions * weights).sum(), [E, NU], steps=(1e-3, 1e-4, 1e-5)
+        rollout, moving(mesh), lambda s: (s.positions * weights).sum(), [E, NU], steps=(1e-3, 1e-4)
     )
     assert report.passed, f"\n{report}"
 
