@@ -119,6 +119,8 @@ def _load_best(problem: FitProblem, history: History, folder: Path) -> float:
     """
     best, last = (torch.load(folder / name, weights_only=True) for name in (BEST, CHECKPOINT))
     problem.model.load_state_dict(best["state_dict"])
+    # A fit that fails during its evaluation leaves modules that other fits share in that mode.
+    problem.model.train()
     problem.model.trainer = None  # What is written out needs none.
     history.load_state_dict(last["callbacks"][history.state_key])
     return float(best["callbacks"][history.state_key]["rows"][-1]["loss"])

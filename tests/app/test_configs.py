@@ -124,7 +124,7 @@ def test_an_experiment_says_in_its_header_what_it_prints():
 def test_the_help_lists_every_experiment():
     template = yaml.safe_load((ROOT / "configs/hydra/help/simlayer.yaml").read_text())["template"]
     block = template.partition("EXPERIMENTS")[2].partition("\n\n")[0]
-    assert sorted(re.findall(r"^    ?(\w+) ", block, re.MULTILINE)) == EXPERIMENTS
+    assert sorted(re.findall(r"^  (\w+) ", block, re.MULTILINE)) == EXPERIMENTS
 
 
 def test_an_experiment_of_ones_own_is_found_in_ones_own_folder(tmp_path, monkeypatch):
