@@ -76,7 +76,7 @@ def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
         (["--held", "5", "5"], "0 <= first < last <= 200, got first=5 and last=5"),
     ],
 )
-def test_a_recording_that_can_not_be_registered_is_named(arguments, message):
+def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
     with pytest.raises(SystemExit, match=message):
         example("register_recording").main(arguments)
 

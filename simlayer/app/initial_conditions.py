@@ -58,17 +58,20 @@ def pulled_and_twisted(
     ends = fixed.all(1)
     if not bool(ends.any()):
         raise MeshError(f"{mesh.source}: pulling and twisting needs fixed vertices, at one end.")
-    axis, along, length = _axis(mesh, ends)
     arms = mesh.vertices - mesh.vertices[ends].mean(0)
-    around = torch.linalg.cross(axis.expand_as(arms), arms) / length
-    columns = _column(pull), _column(twist)
-    counts = [len(column) for column in columns]
+    axis = torch.nn.functional.normalize(arms.mean(0), dim=0)
+    along = arms @ axis
+    length = along.max()
+    if not float(length) > 0.01 * float(arms.norm(dim=1).max()):
+        raise MeshError(f"{mesh.source}: the fixed vertices must lie at one end, not around the middle.")
+    pulls, twists = _column(pull), _column(twist)
+    counts = len(pulls), len(twists)
     if 0 in counts or (1 not in counts and counts[0] != counts[1]):
         raise ValueError(
             "pull and twist must be equally many speeds, or one of them a single speed, got "
             f"{counts[0]} and {counts[1]}."
         )
-    pulls, twists = torch.broadcast_tensors(*columns)
+    around = torch.linalg.cross(axis.expand_as(arms), arms) / length
     velocities = (along / length)[:, None] * (pulls * axis + twists * around)
     velocities = velocities.masked_fill(ends[:, None], 0.0)
     return State(mesh.vertices.expand_as(velocities), velocities)
@@ -77,16 +80,3 @@ def pulled_and_twisted(
 def _column(speeds: Speeds) -> Float[Tensor, "B 1 1"]:
     several = [speeds] if isinstance(speeds, int | float) else speeds
     return torch.tensor([float(speed) for speed in several])[:, None, None]
-
-
-def _axis(
-    mesh: Mesh, ends: Bool[Tensor, "N"]
-) -> tuple[Float[Tensor, "3"], Float[Tensor, "N"], Float[Tensor, ""]]:
-    """Return the direction from the fixed end to the far end, coordinates along it, and their maximum."""
-    arms = mesh.vertices - mesh.vertices[ends].mean(0)
-    axis = torch.nn.functional.normalize(arms.mean(0), dim=0)
-    along = arms @ axis
-    length = along.max()
-    if not float(length) > 0.01 * float(arms.norm(dim=1).max()):
-        raise MeshError(f"{mesh.source}: the fixed vertices must lie at one end, not around the middle.")
-    return axis, along, length

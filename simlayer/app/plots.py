@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -45,19 +46,15 @@ def convergence_picture(
 
 
 def body_picture(
-    bodies: Mapping[str, Float[Tensor, "N 3"]],
-    target: Float[Tensor, "N 3"],
-    boundary: Int[Tensor, "S 3"],
+    bodies: Mapping[str, Float[Tensor, "N 3"]], target: Float[Tensor, "N 3"], boundary: Int[Tensor, "S 3"]
 ) -> Figure:
     """Draw bodies by title, coloured by their distance to the target, whose edges are drawn over each.
 
     Where the target is missing (NaN), the distance counts as zero.
     """
-    targets = {
-        title: torch.where(target.isnan(), positions, target).cpu() for title, positions in bodies.items()
-    }
     bodies = {title: positions.cpu() for title, positions in bodies.items()}
-    distances = {title: 1e3 * (positions - targets[title]).norm(dim=1) for title, positions in bodies.items()}
+    targets = {title: torch.where(target.cpu().isnan(), x, target.cpu()) for title, x in bodies.items()}
+    distances = {title: 1e3 * (x - targets[title]).norm(dim=1) for title, x in bodies.items()}
     scale = Normalize(0, max(float(distance.max()) for distance in distances.values()))
     figure = Figure(figsize=(5 * len(bodies) + 0.8, 3), layout="constrained")
     axes = figure.subplots(1, len(bodies), squeeze=False, sharex=True, sharey=True)[0]
@@ -140,26 +137,22 @@ def path_picture(
 
     At a single time, simulations are drawn as crosses.
     """
-    found, guess = (
-        ({"lw": 1.2}, {"lw": 0.8, "ls": ":"}) if len(times) > 1 else ({"marker": "+"}, {"marker": "x"})
-    )
+    found: dict[str, Any] = {"lw": 1.2}
+    guess: dict[str, Any] = {"lw": 0.8, "ls": ":"}
+    if len(times) == 1:
+        found, guess = {"marker": "+"}, {"marker": "x"}
+    *others, last = simulated
+    curves = [("observed", observed, {"ls": "", "marker": ".", "ms": 4}), (last, simulated[last], found)]
+    curves += [(title, simulated[title], guess) for title in others]
     columns = len(names) if len(names) <= 3 else math.ceil(math.sqrt(len(names)))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.5 * columns, 2.8 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    *others, last = simulated
     for k, (name, axis) in enumerate(zip(names, axes.flat, strict=False)):
         for j, component in enumerate("xyz"):
-            color = f"C{j}"
-            axis.plot(
-                times, 1e3 * observed[:, k, j], ".", color=color, markersize=4, label=f"{component}, observed"
-            )
-            axis.plot(
-                times, 1e3 * simulated[last][:, k, j], color=color, label=f"{component}, {last}", **found
-            )
-            for title in others:
-                path = 1e3 * simulated[title][:, k, j]
-                axis.plot(times, path, color=color, label=f"{component}, {title}", **guess)
+            for title, points, style in curves:
+                label = f"{component}, {title}"
+                axis.plot(times, 1e3 * points[:, k, j], color=f"C{j}", label=label, **style)
         axis.set_title(name, fontsize="medium")
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(names) :]:

@@ -22,9 +22,10 @@ def collect_results(
     initial: Mapping[str, Tensor],
     *,
     loss: float,
-    **more: Any,
+    ended: str,
+    seconds: float,
 ) -> dict[str, Any]:
-    """Return the results of a fit, given the model and the loss at the values found, and the first guess."""
+    """Return the results of a fit: `model` and `loss` at the values found, `initial` the first guess."""
     parameters = {}
     for unknown in model.unknowns:
         reference = history.reference.get(unknown.name)
@@ -38,7 +39,8 @@ def collect_results(
         if unknown.value.numel() > FEW:
             parameters[unknown.name] |= {"values": unknown.value.numel(), "listed": "mean; median error"}
     losses = {"initial": history.rows[0]["loss"], "found": loss}
-    return {"parameters": parameters, "loss": losses, "epochs": len(history.rows) - 1, **more}
+    fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": seconds}
+    return {"parameters": parameters, "loss": losses, **fit}
 
 
 def read_converged(folder: Path) -> dict[str, Any] | None:

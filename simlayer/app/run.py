@@ -100,11 +100,11 @@ def _fit(
         ended = _ending(config, history, interruption, failure)
         results = collect_results(model, history, initial, loss=found_loss, ended=ended, seconds=seconds)
         results = write_outputs(folder, problem, history, initial, results)
-        wandb.finish(trainer, folder, results)
         print(
             f"\nEnded: {ended}, after {seconds:g} s and {results['epochs']} epochs.\n{format_table(results)}"
         )
         print(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        wandb.finish(trainer, folder, results)
     finally:
         finish(loggers, failed=failure is not None or sys.exc_info()[0] is not None)
     if failure is not None:
@@ -119,6 +119,8 @@ def _load_best(problem: FitProblem, history: History, folder: Path) -> float:
     """
     best, last = (torch.load(folder / name, weights_only=True) for name in (BEST, CHECKPOINT))
     problem.model.load_state_dict(best["state_dict"])
+    # A fit that fails during its evaluation leaves modules that other fits share in that mode.
+    problem.model.train()
     problem.model.trainer = None  # What is written out needs none.
     history.load_state_dict(last["callbacks"][history.state_key])
     return float(best["callbacks"][history.state_key]["rows"][-1]["loss"])

@@ -20,14 +20,8 @@ PACKAGES = ("simlayer", "torch", "lightning", "hydra-core", "wandb", "meshio", "
 
 # Keys that may differ when a run is resumed: how long and how it is computed and logged.
 RESUMABLE_KEYS = (
-    "trainer.",
-    "logger.",
-    "callbacks.",
-    "hydra.",
-    "run_name",
-    "output",
-    "threads",
-    "check_gradients",
+    *("trainer.", "logger.", "callbacks.", "hydra."),
+    *("run_name", "output", "threads", "check_gradients"),
 )
 
 
@@ -68,7 +62,7 @@ def _plain(config: Any) -> dict[str, Any]:
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the differences between two configurations, a line each."""
     old, new = flatten(before), flatten(now)
-    names = [name for name in {**old, **new} if not name.startswith((*RESUMABLE_KEYS, "check_gradients"))]
+    names = [name for name in {**old, **new} if not name.startswith(RESUMABLE_KEYS)]
     return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names if old.get(name) != new.get(name)]
 
 

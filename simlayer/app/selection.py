@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh, MeshError
@@ -33,11 +33,13 @@ def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
             f"{list(given) or 'none of them'}; set the others to null."
         )
     ((kind, value),) = given.items()
-    # A thousandth of a cell, because coordinates in files are rounded.
-    tolerance = 1e-3 * float(mesh.volumes.mean()) ** (1 / 3)
-    finders: dict[str, Callable[[Mesh, Any, float], Tensor]]
-    finders = {"tag": _tagged, "box": _in_box, "plane": _behind_plane}
-    indices = finders[kind](mesh, value, tolerance)
+    if kind == "tag":
+        indices = _tagged(mesh, [value] if isinstance(value, str) else list(value))
+    else:
+        # A thousandth of a cell, because coordinates in files are rounded.
+        tolerance = 1e-3 * float(mesh.volumes.mean()) ** (1 / 3)
+        inside = (_in_box if kind == "box" else _behind_plane)(mesh.vertices, value, tolerance)
+        indices = inside.nonzero().flatten()
     if not len(indices):
         lower, upper = ([round(x, 6) for x in bound] for bound in mesh.bounds.tolist())
         raise MeshError(
@@ -67,29 +69,28 @@ def fixed_components(mesh: Mesh, selection: Mapping[str, Any] | None) -> Bool[Te
     return fixed
 
 
-def _tagged(mesh: Mesh, names: str | Sequence[str], tolerance: float) -> Tensor:
-    names = [names] if isinstance(names, str) else list(names)
+def _tagged(mesh: Mesh, names: Sequence[str]) -> Int[Tensor, "_"]:
     for name in names:
         if name not in mesh.vertex_sets:
             raise MeshError(f"{mesh.source} has no vertices tagged {name!r}; its tags: {tags(mesh)}.")
     return torch.cat([mesh.vertex_sets[name] for name in names]).unique()
 
 
-def _in_box(mesh: Mesh, box: Mapping[str, Sequence[float]], tolerance: float) -> Tensor:
-    lower, upper = _point(box, "box", "lower"), _point(box, "box", "upper")
-    inside = (mesh.vertices >= lower - tolerance) & (mesh.vertices <= upper + tolerance)
-    return inside.all(1).nonzero().flatten()
+def _in_box(points: Float[Tensor, "N 3"], box: Mapping[str, Any], tolerance: float) -> Bool[Tensor, "N"]:
+    lower, upper = _vector(box, "box", "lower"), _vector(box, "box", "upper")
+    return ((points >= lower - tolerance) & (points <= upper + tolerance)).all(1)
 
 
-def _behind_plane(mesh: Mesh, plane: Mapping[str, Sequence[float]], tolerance: float) -> Tensor:
-    point, normal = _point(plane, "plane", "point"), _point(plane, "plane", "normal")
+def _behind_plane(
+    points: Float[Tensor, "N 3"], plane: Mapping[str, Any], tolerance: float
+) -> Bool[Tensor, "N"]:
+    point, normal = _vector(plane, "plane", "point"), _vector(plane, "plane", "normal")
     if not float(normal.norm()) > 0:
         raise MeshError("the normal of a plane must not be zero.")
-    heights = (mesh.vertices - point) @ (normal / normal.norm())
-    return (heights <= tolerance).nonzero().flatten()
+    return (points - point) @ (normal / normal.norm()) <= tolerance
 
 
-def _point(shape: Mapping[str, Sequence[float]], kind: str, name: str) -> Tensor:
+def _vector(shape: Mapping[str, Any], kind: str, name: str) -> Float[Tensor, "3"]:
     value = shape.get(name)
     if value is None or len(value) != 3:
         raise MeshError(f"a {kind} needs {name}: three numbers, got {value}.")

@@ -4,9 +4,4 @@ from simlayer.motion_capture.reading import read_recording
 from simlayer.motion_capture.recording import Recording
 from simlayer.motion_capture.registration import Registration, register
 
-__all__ = [
-    "Recording",
-    "Registration",
-    "read_recording",
-    "register",
-]
+__all__ = ["Recording", "Registration", "read_recording", "register"]

@@ -1,4 +1,4 @@
-"""Before anything is built: what can not work is named, and what can passes."""
+"""Before anything is built: what cannot work is named, and what can passes."""
 
 import re
 
@@ -58,18 +58,18 @@ def test_every_experiment_can_be_run(experiment):
         (["constraints=box"], "constraints.fixed.box.lower has no value yet; give it"),
     ],
 )
-def test_a_combination_that_can_not_work_says_why(overrides, message):
+def test_a_combination_that_cannot_work_says_why(overrides, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_config(composed(*overrides), multirun=False)
 
 
-def test_what_l_bfgs_can_not_do_other_optimizers_can():
+def test_what_l_bfgs_cannot_do_other_optimizers_can():
     overrides = ["trainer=ddp_cpu", "trainer.gradient_clip_val=1", "scheduler=cosine"]
     check_config(composed("optimizer=adam", *overrides), multirun=False)
     check_config(composed("optimizer=adam", "trainer.accumulate_grad_batches=2"), multirun=True)
 
 
-def test_a_multirun_can_not_start_processes_that_start_it_again():
+def test_a_multirun_cannot_start_processes_that_start_it_again():
     config = composed("optimizer=adam", "trainer=ddp_cpu")
     check_config(config, multirun=False)
     with pytest.raises(ConfigError, match=r"a multirun whose runs start processes.*ddp_spawn"):

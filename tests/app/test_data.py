@@ -53,7 +53,7 @@ def test_a_scale_turns_the_unit_of_the_file_into_metres(body, tmp_path):
     torch.testing.assert_close(observed, expected(mesh), rtol=0, atol=1e-15)
 
 
-def test_vertices_that_were_not_seen_stay_missing(body, tmp_path):
+def test_vertices_that_were_not_observed_stay_missing(body, tmp_path):
     _, mesh, deformed = body
     deformed[7] = np.nan
     np.save(tmp_path / "deformed.npy", deformed)
@@ -62,7 +62,7 @@ def test_vertices_that_were_not_seen_stay_missing(body, tmp_path):
     assert mesh.file_index[missing].tolist() == [7]
 
 
-def test_all_vertices_are_seen_at_the_end_only():
+def test_all_vertices_are_observed_at_the_end_only():
     data, mesh = FinalPositions(), box_mesh(cells=(1, 1, 1))
     assert data.times(lambda: 0.3, 0.0).tolist() == [0.3]
     assert torch.equal(data.sensors(mesh)(mesh.vertices), mesh.vertices)
@@ -123,7 +123,7 @@ def test_a_mesh_file_that_is_no_target_says_why(body, tmp_path):
         ({"noise": float("nan")}, "got nan and 0.0"),
     ],
 )
-def test_a_twin_that_can_not_be_says_why(options, message):
+def test_a_twin_that_cannot_be_says_why(options, message):
     with pytest.raises(ObservationError, match=re.escape(message)):
         FinalPositions(**options)
 

@@ -36,7 +36,7 @@ def filmed(path, *, frames=40):
 # A twin.
 
 
-def test_a_twin_is_seen_at_whole_frames_after_its_release_up_to_the_end():
+def test_a_twin_is_observed_at_whole_frames_after_its_release_up_to_the_end():
     data = MarkerPaths(points=POINTS, frame_rate=100.0)
     torch.testing.assert_close(data.times(lambda: 0.055, 0.0), torch.tensor([0.01, 0.02, 0.03, 0.04, 0.05]))
     # The last frame is not lost where 0.07 * 100 is rounded to less than 7 (or to more).
@@ -49,7 +49,7 @@ def test_a_twin_that_ends_before_its_first_frame_is_refused():
         MarkerPaths(points=POINTS, frame_rate=100.0).times(lambda: 0.009, 0.0)
 
 
-def test_at_rest_markers_are_seen_on_their_stand_offs():
+def test_at_rest_markers_are_observed_on_their_stand_offs():
     data = MarkerPaths(points=POINTS, standoffs=STANDOFFS, frame_rate=100.0)
     body = mesh()
     torch.testing.assert_close(
@@ -70,7 +70,7 @@ def test_the_order_of_stand_offs_does_not_matter():
 # A recording.
 
 
-def test_a_settled_body_is_seen_once_by_the_mean_of_its_window_at_the_end(tmp_path):
+def test_a_settled_body_is_observed_once_by_the_mean_of_its_window_at_the_end(tmp_path):
     path = write_csv(tmp_path / "take.csv", swinging())
     names = list(POINTS)
     data = MarkerPaths(path=str(path), points=POINTS, window=[12, 30], settled=True)
@@ -103,10 +103,7 @@ def test_a_recording_without_times_has_a_frame_rate_and_one_without_a_unit_that_
 def test_registered_markers_start_where_the_simulated_ones_do_and_move_as_they_did(tmp_path, capsys):
     path = filmed(tmp_path / "take.csv")
     data = MarkerPaths(
-        path=str(path),
-        points=POINTS,
-        standoffs=STANDOFFS,
-        registration={"reference": FIVE, "held": [0, 10]},
+        path=str(path), points=POINTS, standoffs=STANDOFFS, registration={"reference": FIVE, "held": [0, 10]}
     )
     observed, body = data.recorded(mesh()), mesh()
     start = data.sensors(body)(body.vertices)
@@ -138,7 +135,7 @@ def test_the_frames_held_are_those_of_the_whole_recording(tmp_path):
         ),
     ],
 )
-def test_markers_that_can_not_be_say_why(options, message):
+def test_markers_that_cannot_be_say_why(options, message):
     with pytest.raises(ObservationError, match=re.escape(message)):
         MarkerPaths(**options)
 

@@ -85,7 +85,7 @@ def test_hydra_gets_options_first_wherever_they_were(given, passed):
 
 
 @pytest.mark.parametrize("flag", [*HYDRA_INFO_FLAGS, "--cfg=job"])
-def test_where_something_is_only_told_nothing_is_composed(flag):
+def test_where_hydra_only_prints_information_nothing_is_composed(flag):
     assert composed(flag, "nonsense=1") is None
 
 

@@ -103,8 +103,8 @@ def test_components_are_none_but_x_y_and_z(names):
 
 
 def test_a_selection_holds_its_components_and_no_others(mesh):
-    held = fixed_components(mesh, {"tag": "z_min", "components": "z"})
-    assert torch.equal(held[:, 2], mesh.vertices[:, 2] == 0)
-    assert not held[:, :2].any()
+    fixed = fixed_components(mesh, {"tag": "z_min", "components": "z"})
+    assert torch.equal(fixed[:, 2], mesh.vertices[:, 2] == 0)
+    assert not fixed[:, :2].any()
     assert fixed_components(mesh, {"tag": "z_min"})[mesh.vertex_sets["z_min"]].all()
     assert not fixed_components(mesh, None).any()

@@ -39,7 +39,7 @@ def test_the_loss_of_several_scenes_is_the_mean_of_theirs():
     assert PositionLoss()(simulated, observed).item() == pytest.approx(sum(single) / 3, rel=1e-13)
 
 
-def test_points_that_were_not_seen_count_in_neither_value_nor_gradient():
+def test_points_that_were_not_observed_count_in_neither_value_nor_gradient():
     simulated, observed = points()
     hidden = torch.rand(2, 5, 3) < 0.4
     gaps = observed.clone()
@@ -75,7 +75,7 @@ def test_only_the_frames_asked_for_count(frames, kept):
 
 
 @pytest.mark.parametrize("frame", [5, -6, 100])
-def test_a_frame_that_was_not_seen_is_named(frame):
+def test_a_frame_that_was_not_observed_is_named(frame):
     with pytest.raises(ValueError, match=f"frames of the loss: {frame} is not among the 5 observed"):
         PositionLoss(frames=[0, frame])(*points())
 
@@ -103,7 +103,7 @@ def test_a_residual_is_the_root_mean_square_in_each_direction_and_in_all():
     assert [found[key] for key in ("x", "y", "z", "rms")] == pytest.approx([3e-4, 0.0, 4e-4, 5e-4])
 
 
-def test_points_that_were_not_seen_do_not_count():
+def test_points_that_were_not_observed_do_not_count():
     observed = torch.zeros(4, 3, 3)
     simulated = torch.full_like(observed, 1e-3)
     observed[1] = observed[2, 0] = torch.nan

@@ -77,7 +77,7 @@ def test_only_what_is_named_is_trained():
 
 
 def test_a_name_given_twice_is_trained_once():
-    model, _ = fitted([E, NU, E])
+    model, _ = fitted([E, NU, E, "youngs_modulus"])
     assert [unknown.name for unknown in model.unknowns] == [E, NU]
 
 
@@ -94,7 +94,7 @@ def test_a_name_given_twice_is_trained_once():
         },
     ],
 )
-def test_a_misspelt_name_is_told_the_nearest(options):
+def test_a_misspelt_name_is_answered_by_the_nearest(options):
     with pytest.raises(KeyError, match=f"young_modulus.*{re.escape(E)}"):
         fitted(**options)
 
@@ -121,7 +121,7 @@ def test_a_scheduler_gets_the_optimizer():
 # The loss and its gradients.
 
 
-def test_the_loss_at_the_truth_is_zero_and_elsewhere_that_of_the_seen_points():
+def test_the_loss_at_the_truth_is_zero_and_elsewhere_that_of_the_observed_points():
     model, scenes = fitted([E], truth={})
     assert model.total_loss(scenes).item() == 0
     model, scenes = fitted([E])
@@ -214,10 +214,10 @@ def test_a_gradient_that_is_not_finite_ends_the_fit_before_it_changes_anything()
         assert torch.equal(parameter, before[name])
 
 
-def test_an_unknown_on_which_nothing_seen_depends_is_warned_of():
+def test_an_unknown_on_which_no_observation_depends_is_warned_of():
     rollout = observed_beam().rollout
-    held = Vertices(beam_mesh().vertex_sets["x_min"])
-    observed = ObservedRollout(rollout, held, torch.tensor([8 * DT]))
+    clamped = Vertices(beam_mesh().vertex_sets["x_min"])
+    observed = ObservedRollout(rollout, clamped, torch.tensor([8 * DT]))
     scenes = observed_scenes(observed)
     moved = ObservedScenes(*scenes[:2], scenes.observed + 0.01)
     model = ParameterIdentification(observed, trainable=[E], loss=PositionLoss(), optimizer=adam)

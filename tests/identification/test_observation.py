@@ -71,7 +71,7 @@ def test_the_slope_in_time_is_the_velocity_of_the_body():
 # A rollout that is observed.
 
 
-def test_at_whole_steps_the_states_of_the_rollout_are_seen():
+def test_at_whole_steps_the_states_of_the_rollout_are_observed():
     state = moving((3, 1, 1), 2)
     for every in (1, 2, 4):
         times = torch.arange(every, 9, every) * DT
@@ -163,7 +163,7 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
         ([0.016], {"frames": 0}, "frames must be at least 1, got 0"),
     ],
 )
-def test_what_can_not_be_observed_says_why(times, options, message):
+def test_what_cannot_be_observed_says_why(times, options, message):
     rollout = RolloutModule(beam(dt=DT), 8, compile=False)
     with pytest.raises(ObservationError, match=re.escape(message)):
         ObservedRollout(rollout, Vertices(), torch.tensor(times), **options)

@@ -156,7 +156,7 @@ def test_the_default_patch_are_the_cells_that_share_a_vertex_with_the_base(mesh)
     assert torch.equal(sensor(moved), sensor(other))
 
 
-def test_the_seen_points_have_exact_gradients_at_rest_and_when_deformed():
+def test_the_observed_points_have_exact_gradients_at_rest_and_when_deformed():
     mesh = box_mesh(cells=(1, 1, 1), size=(0.02, 0.03, 0.03))
     base, o = torch.tensor([[0.02, 0.015, 0.02]]), torch.tensor([[0.006, 0.001, 0.0]])
     sensor = Markers(mesh, base, standoffs=o)
@@ -202,7 +202,7 @@ def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
         ([[0.1, 0.0, 0.0]], {"standoffs": torch.zeros(1, 3), "radius": torch.nan}, "got nan m; from point 0"),
     ],
 )
-def test_markers_that_can_not_be_fixed_say_why(mesh, bases, options, message):
+def test_markers_that_cannot_be_fixed_say_why(mesh, bases, options, message):
     with pytest.raises(ObservationError, match=re.escape(message)):
         Markers(mesh, torch.tensor(bases), **options)
 

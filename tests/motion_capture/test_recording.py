@@ -170,7 +170,7 @@ def test_files_that_are_no_recordings_say_so(tmp_path, name, content, message):
         read_recording(tmp_path)
 
 
-def test_a_marker_that_is_never_seen_is_named_and_may_be_left_out(tmp_path):
+def test_a_marker_that_is_never_observed_is_named_and_may_be_left_out(tmp_path):
     recording = with_gaps()
     recording.markers[:, 2] = torch.nan
     path = write_csv(tmp_path / "take.csv", recording)

@@ -1,4 +1,4 @@
-"""Registration: a rigid motion is found as it was made, and what can not be registered says why."""
+"""Registration: a rigid motion is found as it was made, and what cannot be registered says why."""
 
 import re
 
@@ -99,7 +99,7 @@ def test_missing_samples_are_left_out_of_the_means():
     assert torch.equal(observed.observed, recording.observed)
 
 
-def test_a_marker_that_was_not_seen_while_held_has_no_displacement():
+def test_a_marker_that_was_not_observed_while_held_has_no_displacement():
     recording, R, _ = filmed(swinging())
     recording.markers[:10, 1] = torch.nan
     with pytest.warns(UserWarning, match="take: not observed while held, so without displacement: marker1"):
@@ -141,7 +141,7 @@ def line(points):
         (without(), reference(), (10, 10), "got first=10 and last=10"),
     ],
 )
-def test_what_can_not_be_registered_says_why(recording, target, held, message):
+def test_what_cannot_be_registered_says_why(recording, target, held, message):
     with pytest.raises(ObservationError, match=re.escape(message)):
         register(recording, target.double(), held=held)
 
