@@ -7,6 +7,7 @@ from simlayer.contact import (
     Box,
     Capsule,
     Contact,
+    ContactForce,
     ContactState,
     CoulombFriction,
     Cylinder,
@@ -33,6 +34,7 @@ from simlayer.forces import (
     Potential,
     RatePotential,
     RayleighDamping,
+    Term,
 )
 from simlayer.linalg import Matrix3
 from simlayer.materials import (
@@ -76,6 +78,7 @@ __all__ = [
     "Capsule",
     "ConjugateGradients",
     "Contact",
+    "ContactForce",
     "ContactState",
     "ContactWarning",
     "ConvergenceError",
@@ -125,6 +128,7 @@ __all__ = [
     "Step",
     "StepContext",
     "SymplecticEuler",
+    "Term",
     "UnstableStepError",
     "ball_mesh",
     "box_mesh",

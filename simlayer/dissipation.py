@@ -9,68 +9,49 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from simlayer.forces.terms import Term
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
 
 class StepContext(NamedTuple):
-    """What a step tells its dissipations.
+    """How a step applies its dissipations, beside the state.
 
     Attributes:
-        dt: how long they act [s].
-        forces: the step's forces by name.
-        inverse_masses: of the vertices [1/kg].
+        dt: the time for which they act [s].
+        inverse_masses: the reciprocal mass of each vertex [1/kg].
     """
 
     dt: float
-    forces: nn.ModuleDict
     inverse_masses: Float[Tensor, "*batch N"]
-
-
-class LaggedPotential(ABC):
-    """A dissipation potential of each vertex's velocity; all else is taken from the start of a step."""
-
-    @abstractmethod
-    def energy(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        """The potential [W], convex."""
-
-    @abstractmethod
-    def gradient(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        """Its derivative, minus the force [N]."""
-
-    @abstractmethod
-    def hessian(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3 3"]:
-        """Its second derivative [N s/m]."""
 
 
 class Dissipation(PhysicalModule, ABC):
     """A map on velocities that takes energy out.
 
     Attributes:
-        has_potential: whether implicit steps take its `lagged_potential` into their sum; without, they apply
-            the map for half of the step before and half after.
+        has_term: whether implicit steps solve for it, by its `term`; otherwise they apply the map for half of
+            the step before and half after.
     """
 
-    has_potential: ClassVar[bool] = False
-
-    def connect(self, forces: nn.ModuleDict) -> None:
-        """Check the forces that this one refers to by name; called by the step that owns them all."""
+    has_term: ClassVar[bool] = False
 
     @abstractmethod
     def forward(
         self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
-        """Velocities [m/s] in the end, from those that the forces alone would give.
+        """Return the velocities at the end of a step [m/s], from those that the forces alone would give.
 
         `state` is the state at the start of the step.
         """
 
-    def lagged_potential(
-        self, positions: Float[Tensor, "*batch N 3"], forces: nn.ModuleDict
-    ) -> LaggedPotential:
-        """The potential of which it is the dissipation, with what follows from positions at the start."""
-        raise NotImplementedError(f"{type(self).__name__} has no potential.")
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        """Return what this adds to the incremental potential of an implicit step, see `Force.term`."""
+        raise NotImplementedError(f"{type(self).__name__} has no term for implicit steps.")
+
+    def connect(self, forces: nn.ModuleDict) -> None:
+        """Keep the forces that this refers to by name; called by the step that owns them all."""
 
 
 class MassDamping(Dissipation):

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 # How many of a list a message names.
 _LISTED = 5
@@ -103,13 +103,6 @@ def hint(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"did you mean {near[0]!r}?" if near else f"there are {known}."
-
-
-def referred_force(forces: nn.ModuleDict, name: str, *, by: str) -> nn.Module:
-    """The force of a step that one of its other parts, `by`, refers to; raises ValueError if it has none."""
-    if name not in forces:
-        raise ValueError(f"{by} refers to a force {name!r} that the step does not have; {hint(name, forces)}")
-    return forces[name]
 
 
 def listed(vertices: Sequence[int]) -> str:

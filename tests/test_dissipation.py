@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from simlayer import MassDamping, SmoothVelocityClamp, State, StepContext
 
@@ -12,8 +11,8 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def alone(dt, v):
-    """What a step without forces tells its dissipations."""
-    return StepContext(dt, nn.ModuleDict(), torch.ones(v.shape[:-1]))
+    """How a body of unit masses is damped."""
+    return StepContext(dt, torch.ones(v.shape[:-1]))
 
 
 def apply(dissipation, v, dt=1e-3):

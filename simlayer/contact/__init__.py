@@ -1,7 +1,7 @@
 """Contact of a body with obstacles: the interface, barriers, friction, and shapes of obstacles."""
 
 from simlayer.contact.barrier_contact import BarrierContact
-from simlayer.contact.base import Contact, ContactState
+from simlayer.contact.base import Contact, ContactForce, ContactState
 from simlayer.contact.friction import CoulombFriction
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.shapes import Box, Capsule, Cylinder, HalfSpace, Sphere
@@ -11,6 +11,7 @@ __all__ = [
     "Box",
     "Capsule",
     "Contact",
+    "ContactForce",
     "ContactState",
     "CoulombFriction",
     "Cylinder",

@@ -108,7 +108,7 @@ class BarrierContact(Contact):
         return _vectors(change, gap.normal) - _vectors(self._push(gap), turning)
 
     @property
-    def couplings(self) -> Int[Tensor, "K 1"]:
+    def connectivity(self) -> Int[Tensor, "K 1"]:
         return self.surface[:, None]
 
     def hessian_blocks(
@@ -146,7 +146,7 @@ class BarrierContact(Contact):
             touches.movedim(0, -1)[..., None] * self.obstacle.surface_velocities(positions),
         )
 
-    def longest_move(
+    def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
         values = self._coefficients(positions)

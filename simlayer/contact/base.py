@@ -1,14 +1,14 @@
-"""What a contact is, and what it tells friction."""
+"""The interface of contacts, and what friction reads of them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.forces.base import Potential
+from simlayer.forces.base import Force, Potential
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -27,19 +27,19 @@ class ContactState(NamedTuple):
     velocities: Float[Tensor, "*batch N 3"]
 
 
-class Touching(Protocol):
-    """What a dissipation may ask the contact that it names: `forces[name]`."""
+class ContactForce(Force, ABC):
+    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to."""
 
+    @abstractmethod
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
-        """The contact at these positions, differentiable in them and in all quantities."""
-        ...
+        """Return the contact at these positions, differentiable in them and in all quantities."""
 
 
-class Contact(Potential, ABC):
+class Contact(Potential, ContactForce):
     """A potential that keeps vertices at a distance from something.
 
     Attributes:
-        activation_distance: from which on it acts [m].
+        activation_distance: the distance from which on it acts [m].
         areas: the part of the surface that each vertex stands for, zero inside the body [m²].
     """
 
@@ -49,16 +49,15 @@ class Contact(Potential, ABC):
 
     @abstractmethod
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        """Of each vertex to what it may touch [m], negative inside; infinite where there is no contact."""
+        """Return the distance of each vertex to what it may touch [m].
+
+        Negative inside, infinite where there is no contact.
+        """
 
     @abstractmethod
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
-        """How fast each vertex comes nearer to what it may touch [m/s]."""
-
-    @abstractmethod
-    def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
-        """What friction needs to know, differentiable in the positions and in all quantities."""
+        """Return how fast each vertex comes nearer to what it may touch [m/s]."""
 
     @abstractmethod
     def stiffness_to_stop(self, energy: float) -> float:
-        """The stiffness [Pa] that takes up an energy per area [J/m²], pressed as far as it is meant to be."""
+        """Return the stiffness [Pa] that takes up an energy per area [J/m²], pressed as far as is meant."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from simlayer.contact.base import ContactState, Touching
+from simlayer.contact.base import ContactForce, ContactState
 from simlayer.contact.friction_law import (
     dissipation_gradient,
     dissipation_hessian,
@@ -15,8 +16,9 @@ from simlayer.contact.friction_law import (
     friction_retention,
     tangential,
 )
-from simlayer.dissipation import Dissipation, LaggedPotential, StepContext
-from simlayer.errors import referred_force
+from simlayer.dissipation import Dissipation, StepContext
+from simlayer.forces.reference import ForceReference
+from simlayer.forces.terms import Term
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -38,70 +40,77 @@ class CoulombFriction(Dissipation):
         ValueError: if the threshold is not positive; by the step, if it has no contact of this name.
     """
 
-    has_potential: ClassVar[bool] = True
+    has_term: ClassVar[bool] = True
     coefficient = Quantity("1", positive=True)
 
     def __init__(self, contact: str, *, coefficient: float | Tensor, threshold_speed: float = 1e-3) -> None:
         super().__init__()
         if not 0 < threshold_speed < float("inf"):
             raise ValueError(f"threshold_speed must be a positive number of m/s, got {threshold_speed}.")
-        self.contact, self.threshold_speed = contact, threshold_speed
+        needs = "a contact, such as BarrierContact"
+        self.contact = ForceReference[ContactForce](
+            contact,
+            ContactForce,  # type: ignore[type-abstract]
+            by=type(self).__name__,
+            needs=needs,
+        )
+        self.threshold_speed = threshold_speed
         self.coefficient = coefficient
 
     def connect(self, forces: nn.ModuleDict) -> None:
-        """Check the contact; raises ValueError if there is none of this name, or if it is not one."""
-        force = referred_force(forces, self.contact, by="CoulombFriction")
-        if not hasattr(force, "contact_state"):
-            raise ValueError(
-                f"CoulombFriction needs a contact, such as BarrierContact, but {self.contact!r} is "
-                f"{type(force).__name__}."
-            )
+        """Refer to the named contact; raises ValueError if there is none, or if it is another force."""
+        self.contact.connect(forces)
 
     def forward(
         self, state: State, velocities: Float[Tensor, "*batch N 3"], context: StepContext
     ) -> Float[Tensor, "*batch N 3"]:
-        touch = self._touch(state.positions, context.forces)
+        touch = self.contact.get().contact_state(state.positions)
         sliding = tangential(velocities - touch.velocities, touch.normals)
         most_lost = context.dt * self.coefficient * touch.normal_force * context.inverse_masses
         kept = friction_retention(sliding, most_lost, self.threshold_speed)
         return velocities - (1 - kept)[..., None] * sliding
 
-    def lagged_potential(
-        self, positions: Float[Tensor, "*batch N 3"], forces: nn.ModuleDict
-    ) -> LaggedPotential:
-        touch = self._touch(positions, forces)
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        touch = self.contact.get().contact_state(start)
         return LaggedFriction(touch, self.coefficient * touch.normal_force, self.threshold_speed)
-
-    def _touch(self, positions: Tensor, forces: nn.ModuleDict) -> ContactState:
-        return cast(Touching, forces[self.contact]).contact_state(positions)
 
     def extra_repr(self) -> str:
         return (
-            f"contact = {self.contact}, threshold_speed = {self.threshold_speed:g} m/s\n"
+            f"contact = {self.contact.name}, threshold_speed = {self.threshold_speed:g} m/s\n"
             + super().extra_repr()
         )
 
 
-class LaggedFriction(LaggedPotential):
+class LaggedFriction(Term):
     """The dissipation potential of friction with a contact as it was at the start of a step.
 
     Args:
         touch: the contact.
         limit: the largest friction of each vertex [N].
-        threshold: [m/s].
+        threshold: the speed from which on friction is largest [m/s].
     """
+
+    of_velocities = True
+    lagged = True
 
     def __init__(self, touch: ContactState, limit: Float[Tensor, "*batch N"], threshold: float) -> None:
         self.touch, self.limit, self.threshold = touch, limit, threshold
 
-    def energy(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        return dissipation_potential(self._sliding(velocities), self.limit, self.threshold)
+    @property
+    def connectivity(self) -> Int[Tensor, "N 1"]:
+        return torch.arange(self.limit.shape[-1], device=self.limit.device)[:, None]
 
-    def gradient(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        return dissipation_gradient(self._sliding(velocities), self.limit, self.threshold)
+    def energy(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return dissipation_potential(self._sliding(vectors), self.limit, self.threshold).sum(-1)
 
-    def hessian(self, velocities: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3 3"]:
-        sliding, normals = self._sliding(velocities), self.touch.normals
+    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return dissipation_gradient(self._sliding(vectors), self.limit, self.threshold)
+
+    def hessian_blocks(
+        self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch N 3 3"]:
+        # Semi-definite as it is.
+        sliding, normals = self._sliding(vectors), self.touch.normals
         return dissipation_hessian(sliding, normals, self.limit, self.threshold)
 
     def _sliding(self, velocities: Tensor) -> Tensor:

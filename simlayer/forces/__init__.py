@@ -5,14 +5,18 @@ from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
 from simlayer.forces.rayleigh import RayleighDamping
+from simlayer.forces.reference import ForceReference
+from simlayer.forces.terms import Term
 
 __all__ = [
     "DistributedLoad",
     "ElasticForce",
     "Force",
+    "ForceReference",
     "KelvinVoigt",
     "NodalLoad",
     "Potential",
     "RatePotential",
     "RayleighDamping",
+    "Term",
 ]

@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.forces.energy_derivatives import Derivatives
+from simlayer.forces.terms import Term
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.state import State
 
 
 class Force(PhysicalModule, ABC):
-    """Forces on vertices as a function of the state."""
+    """Forces on vertices as a function of the state.
+
+    Attributes:
+        has_term: whether implicit steps solve for this force, by its `term`; otherwise they take it from the
+            start of the step.
+    """
+
+    has_term: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Nodal forces [N]."""
+        """Return the nodal forces [N]."""
+
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        """Return what this force adds to the incremental potential of an implicit step.
+
+        Args:
+            start: positions at the start of the step.
+            predicted: an explicit guess of those at its end, as accurate as the step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no term for implicit steps.")
 
     def connect(self, forces: nn.ModuleDict) -> None:
-        """Take note of the forces that this one refers to by name; called by the step that owns them all."""
+        """Keep the forces that this one refers to by name; called by the step that owns them all."""
 
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
-        """No less than the largest eigenvalue of each element's stiffness [N/m], at a state or at rest.
+        """Return an upper bound of the largest eigenvalue of each element's stiffness [N/m].
 
-        Where the lumped masses of its corners differ: of W^-½ K W^-½ with W these masses over their mean.
-        For the stable time step of an explicit step; zero for a force that does not know elements.
+        At a state, or at rest. Where the lumped masses of its nodes differ: of W^-½ K W^-½ with W
+        these masses over their mean. For the stable time step of an explicit step; zero for a force without elements.
         """
         return torch.zeros(1)
 
     def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
-        """The same for its damping, minus the derivative of the force by the velocities [N s/m]."""
+        """Return an upper bound of the largest eigenvalue of each element's damping [N s/m].
+
+        As `stiffness_bound`, for minus the derivative of the force by the velocities.
+        """
         return torch.zeros(1)
 
     def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch #N"]:
-        """The stiffness that it gives to single vertices [N/m], beside that of elements.
+        """Return the stiffness that this force gives to single vertices [N/m], beside that of elements.
 
         At a state, or None: the largest that it is meant to reach.
         """
@@ -46,56 +67,35 @@ class Force(PhysicalModule, ABC):
         """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
 
 
-class Potential(Force, ABC):
+class Potential(Force, Term, ABC):
     """A force that is minus the gradient of an energy.
 
     A new potential supplies `energy(positions)`; its force and Hessian product are traced from it once per
     shape of the state, into plain operators that work eager, checkpointed, compiled and in forward mode.
-    What it reads other than its quantities, parameters and buffers is frozen then.
+    What it reads other than its quantities, parameters and buffers is frozen then. With `connectivity` and
+    `hessian_blocks` implicit steps assemble its Hessian, without they only multiply with it.
     """
+
+    has_term: ClassVar[bool] = True
+    sets_scale: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self._derivatives = Derivatives()
 
-    @abstractmethod
-    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        """The energy [J] of each sample."""
-
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         return -self._derivatives.gradient(self, state.positions)
+
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        return self
+
+    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return -self(State.at_rest(vectors))
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
-        """The derivative of the energy's gradient along a direction [N]."""
         return self._derivatives.hessian_product(self, positions, direction)
-
-    @property
-    def couplings(self) -> Int[Tensor, "M C"] | None:
-        """The C vertices that each of the M terms of the energy depends on, None where that is not known.
-
-        With them a potential supplies `hessian_blocks`, and implicit steps assemble its Hessian; without,
-        they only multiply with it. No rows where the Hessian is zero.
-        """
-        return None
-
-    def hessian_blocks(
-        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch M D D"]:
-        """The Hessian of each term of the energy [N/m], D = 3 C, by vertex, then component.
-
-        Args:
-            positions: where.
-            projected: onto the semi-definite matrices, for a direction in which the energy falls.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no couplings.")
-
-    def longest_move(
-        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
-    ) -> Float[Tensor, "*batch"]:
-        """The part of a move, at most 1, that stays where the energy is finite."""
-        return positions.new_ones(positions.shape[:-2])
 
     def prepare(self, state: State) -> None:
         if type(self).forward is Potential.forward:
@@ -111,6 +111,8 @@ class RatePotential(Force, ABC):
     predicted from the start of the step, which keeps their order.
     """
 
+    has_term: ClassVar[bool] = True
+
     def __init__(self) -> None:
         super().__init__()
         self._derivatives = Derivatives()
@@ -119,23 +121,26 @@ class RatePotential(Force, ABC):
     def energy(
         self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        """The dissipation potential [W] of each sample."""
+        """Return the dissipation potential [W] of each sample."""
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         return -self._derivatives.gradient(self, state.positions, state.velocities)
 
-    def rate_product(
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        return _RateTerm(self, predicted)
+
+    def damping_product(
         self,
         positions: Float[Tensor, "*batch N 3"],
         velocities: Float[Tensor, "*batch N 3"],
         direction: Float[Tensor, "*batch N 3"],
     ) -> Float[Tensor, "*batch N 3"]:
-        """The second derivative by the velocities times a direction [N], for a direction in m/s."""
+        """Return the second derivative by the velocities times a direction [N], for a direction in m/s."""
         return self._derivatives.hessian_product(self, positions, velocities, direction)
 
     @property
-    def couplings(self) -> Int[Tensor, "M C"] | None:
-        """The C vertices that each of the M terms of the potential depends on, as for a `Potential`."""
+    def connectivity(self) -> Int[Tensor, "M C"] | None:
+        """The C vertices that each of M parts of the potential depends on, as for a `Potential`."""
         return None
 
     def hessian_blocks(
@@ -145,14 +150,38 @@ class RatePotential(Force, ABC):
         *,
         projected: bool = False,
     ) -> Float[Tensor, "*batch M D D"]:
-        """The second derivative of each term by the velocities [N s/m], D = 3 C, by vertex, then component.
-
-        Args:
-            positions, velocities: where.
-            projected: onto the semi-definite matrices, for a direction in which the potential falls.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no couplings.")
+        """Return the second derivative of each part by the velocities [N s/m], D = 3 C, as `Term` does."""
+        raise NotImplementedError(f"{type(self).__name__} has no connectivity.")
 
     def prepare(self, state: State) -> None:
         if type(self).forward is RatePotential.forward:
             self.forward(state)
+
+
+class _RateTerm(Term):
+    """A dissipation potential as a function of the velocities, with its positions fixed."""
+
+    of_velocities = True
+
+    def __init__(self, potential: RatePotential, positions: Tensor) -> None:
+        self.potential, self.positions = potential, positions
+
+    @property
+    def connectivity(self) -> Int[Tensor, "M C"] | None:
+        return self.potential.connectivity
+
+    def energy(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return self.potential.energy(self.positions, vectors)
+
+    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return -self.potential(State(self.positions, vectors))
+
+    def hessian_blocks(
+        self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch M D D"]:
+        return self.potential.hessian_blocks(self.positions, vectors, projected=projected)
+
+    def hessian_product(
+        self, vectors: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
+        return self.potential.damping_product(self.positions, vectors, direction)

@@ -86,7 +86,7 @@ class ElasticForce(Potential):
         return -self.elements.forces(Matrix3(*stress))
 
     @property
-    def couplings(self) -> Int[Tensor, "M C"]:
+    def connectivity(self) -> Int[Tensor, "M C"]:
         return self.elements.connectivity
 
     def hessian_blocks(

@@ -76,7 +76,7 @@ class KelvinVoigt(RatePotential):
         stress = self.traced_density.gradient(*self._arguments(state.positions, state.velocities))
         return self.elements.forces(Matrix3(*stress))
 
-    def rate_product(
+    def damping_product(
         self,
         positions: Float[Tensor, "*batch N 3"],
         velocities: Float[Tensor, "*batch N 3"],
@@ -86,7 +86,7 @@ class KelvinVoigt(RatePotential):
         return -self(State(positions, direction))
 
     @property
-    def couplings(self) -> Int[Tensor, "M C"]:
+    def connectivity(self) -> Int[Tensor, "M C"]:
         return self.elements.connectivity
 
     def hessian_blocks(

@@ -37,7 +37,7 @@ class DeadLoad(Potential):
         return torch.zeros_like(direction)
 
     @property
-    def couplings(self) -> Int[Tensor, "0 1"]:
+    def connectivity(self) -> Int[Tensor, "0 1"]:
         return torch.zeros(0, 1, dtype=torch.int64, device=self.nodal_forces.device)
 
     def hessian_blocks(

@@ -28,7 +28,7 @@ class BlockMatrix(NamedTuple):
     diagonal: Int[Tensor, "N"]
 
     def multiplication(self) -> Callable[[Tensor], Tensor]:
-        """The product with vectors `(B, N, 3)`, as a function that is to be called often."""
+        """Return the product with vectors `(B, N, 3)`, as a function that is to be called often."""
         samples, count = self.values.shape[:2]
         rows = len(self.diagonal)
         offsets = torch.arange(samples, dtype=torch.int32, device=self.starts.device)[:, None]
@@ -46,10 +46,11 @@ class BlockMatrix(NamedTuple):
         return lambda vectors: (matrix @ vectors.reshape(-1)).view_as(vectors)
 
     def diagonal_blocks(self) -> Float[Tensor, "B N 3 3"]:
+        """Return the blocks on the diagonal."""
         return self.values[:, self.diagonal]
 
     def to_scipy(self, sample: int) -> sparse.csc_matrix:
-        """The matrix of a sample, in double precision."""
+        """Return the matrix of a sample, in double precision."""
         values = self.values[sample].double().cpu().numpy()
         size = 3 * len(self.diagonal)
         blocks = (values, self.columns.cpu().numpy(), self.starts.cpu().numpy())
@@ -62,8 +63,8 @@ class Assembly(nn.Module):
     """Adds blocks of elements up to a sparse matrix of fixed pattern.
 
     Args:
-        couplings: for each set of elements the vertices of each, `(M, C)`.
-        free: which components may move: 1, or 0 for those held, whose rows and columns become those of the
+        connectivity: for each set of elements the vertices of each, `(M, C)`.
+        free: which components may move: 1, or 0 for those fixed, whose rows and columns become those of the
             identity.
     """
 
@@ -71,41 +72,37 @@ class Assembly(nn.Module):
     columns: Tensor
     diagonal: Tensor
     mask: Tensor
-    held: Tensor
+    fixed: Tensor
 
-    def __init__(self, couplings: Sequence[Int[Tensor, "_ _"]], free: Float[Tensor, "N 3"]) -> None:
+    def __init__(self, connectivity: Sequence[Int[Tensor, "_ _"]], free: Float[Tensor, "N 3"]) -> None:
         super().__init__()
         count = len(free)
-        every = torch.arange(count, device=free.device)
-        keys = [(cells[:, :, None] * count + cells[:, None, :]).flatten() for cells in couplings]
-        # Every vertex has a block on the diagonal, for its mass.
-        entries, slots = torch.cat([*keys, every * (count + 1)]).unique(return_inverse=True)
+        keys = [(cells[:, :, None] * count + cells[:, None, :]).flatten() for cells in connectivity]
+        # Every vertex has a block on the diagonal, for its fixed components.
+        every = torch.arange(count, device=free.device) * (count + 1)
+        entries, slots = torch.cat([*keys, every]).unique(return_inverse=True)
         rows, columns = entries // count, entries % count
         starts = torch.zeros(count + 1, dtype=torch.int64, device=free.device)
         starts[1:] = torch.bincount(rows, minlength=count).cumsum(0)
-        # 32-bit indices: reading the matrix is what a product with it takes.
-        self.register_buffer("starts", starts.int(), persistent=False)
-        self.register_buffer("columns", columns.int(), persistent=False)
-        self.sets = len(keys)
-        for index, part in enumerate(slots.split([*map(len, keys), count])):
-            self.register_buffer(
-                f"slots_{index}" if index < self.sets else "diagonal", part, persistent=False
-            )
-        mask = free[rows][:, :, None] * free[columns][:, None, :]
-        self.register_buffer("mask", mask, persistent=False)
-        self.register_buffer("held", torch.diag_embed(1 - free), persistent=False)
+        *sets, diagonal = slots.split([*map(len, keys), count])
+        buffers = {
+            # 32-bit indices: reading the matrix is what a product with it takes.
+            "starts": starts.int(),
+            "columns": columns.int(),
+            "diagonal": diagonal,
+            "mask": free[rows][:, :, None] * free[columns][:, None, :],
+            "fixed": torch.diag_embed(1 - free),
+        }
+        for name, buffer in (buffers | {f"slots_{k}": part for k, part in enumerate(sets)}).items():
+            self.register_buffer(name, buffer, persistent=False)
 
-    def forward(
-        self, blocks: Sequence[Float[Tensor, "B _ _ _"]], diagonal: Float[Tensor, "B N"]
-    ) -> BlockMatrix:
-        """The sum of blocks, one tensor for each set of elements, and of a number for each vertex."""
-        values = diagonal.new_zeros((len(diagonal), len(self.columns), 3, 3))
+    def forward(self, blocks: Sequence[Float[Tensor, "B _ _ _"]], samples: int) -> BlockMatrix:
+        """Return the sum of blocks, one tensor for each set of elements, for each of B samples."""
+        values = self.mask.new_zeros((samples, len(self.columns), 3, 3))
         for index, part in enumerate(blocks):
-            corners = part.shape[-1] // 3
-            pairs = part.unflatten(-1, (corners, 3)).unflatten(-3, (corners, 3)).transpose(-2, -3)
-            values.index_add_(1, getattr(self, f"slots_{index}"), pairs.reshape(len(part), -1, 3, 3))
-        own = diagonal[..., None, None] * torch.eye(3, dtype=diagonal.dtype, device=diagonal.device)
-        values.index_add_(1, self.diagonal, own)
+            nodes = part.shape[-1] // 3
+            pairs = part.unflatten(-1, (nodes, 3)).unflatten(-3, (nodes, 3)).transpose(-2, -3)
+            values.index_add_(1, getattr(self, f"slots_{index}"), pairs.reshape(samples, -1, 3, 3))
         values *= self.mask
-        values.index_add_(1, self.diagonal, self.held.expand(len(diagonal), *self.held.shape))
+        values.index_add_(1, self.diagonal, self.fixed.expand(samples, *self.fixed.shape))
         return BlockMatrix(values, self.starts, self.columns, self.diagonal)

@@ -10,48 +10,48 @@ from torch import Tensor
 from simlayer.errors import ConvergenceError
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.newton import NewtonSolver
-from simlayer.solvers.problem import Problem, Residual, Tangent
+from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
 
 _log = logging.getLogger(__name__)
 
 _SHORTEST = 1 / 256
 
 
-class Restrained(Problem):
+class ReducedLoad(MinimizationProblem):
     """A problem with dead loads against a share of the forces at a start; against all, it is in balance.
 
     Where the start would be at rest without loads, the other share of the loads is left, whatever kind they
-    are of; of held components that were moved, that of the forces which they cause.
+    are of; of fixed components that were moved, that of the forces which they cause.
     """
 
     def __init__(
-        self, problem: Problem, start: Float[Tensor, "*batch N 3"], gradient: Tensor, share: float
+        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], gradient: Tensor, share: float
     ) -> None:
         self.problem, self.start, self.loads = problem, start, share * gradient
-        self.reach = problem.reach
+        self.max_displacement = problem.max_displacement
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         return self.problem.value(positions) - (self.loads * (positions - self.start)).sum((-1, -2))
 
-    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
-        balance = self.problem.balance(positions)
-        return balance._replace(gradient=balance.gradient - self.loads)
+    def residual(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
+        residual = self.problem.residual(positions)
+        return residual._replace(gradient=residual.gradient - self.loads)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         return self.problem.tangent(positions, projected=projected)
 
-    def longest_move(
+    def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        return self.problem.longest_move(positions, direction)
+        return self.problem.feasible_fraction(positions, direction)
 
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         return self.problem.describe(positions)
 
 
-def minimize_in_steps(
+def minimize_by_load_steps(
     newton: NewtonSolver,
-    problem: Problem,
+    problem: MinimizationProblem,
     start: Float[Tensor, "*batch N 3"],
     solver: LinearSolver,
 ) -> Float[Tensor, "*batch N 3"]:
@@ -64,12 +64,12 @@ def minimize_in_steps(
         return newton.minimize(problem, start, solver)
     except ConvergenceError as error:
         direct = error
-    gradient = problem.balance(start).gradient
+    gradient = problem.residual(start).gradient
     positions, reached, step = start, 0.0, 0.5
     while reached < 1:
         goal = min(reached + step, 1.0)
         try:
-            partly = Restrained(problem, start, gradient, 1 - goal)
+            partly = ReducedLoad(problem, start, gradient, 1 - goal)
             positions = newton.minimize(partly, positions, solver)
         except ConvergenceError as error:
             step /= 2

@@ -12,12 +12,12 @@ from torch import Tensor
 from simlayer.errors import ConvergenceError
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
-from simlayer.solvers.problem import Problem, Residual, Tangent, flattened, largest
+from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
 
 # Energies that differ by less can not be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
-# where forces are large against those that balance, their rounding keeps the gradient from the tolerance.
+# where forces are large against the residual, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
 
 
@@ -40,11 +40,11 @@ class NewtonSolver:
     max_iterations: int = 60
 
     def minimize(
-        self, problem: Problem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
     ) -> Float[Tensor, "*batch N 3"]:
         """The positions of a minimum near `start`; raises ConvergenceError rather than anything less."""
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
-        point = _Point(start, problem.value(start), *problem.balance(start))
+        point = _Point(start, problem.value(start), *problem.residual(start))
         history: list[str] = []
         linear = _Linear(solver)
         polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
@@ -53,7 +53,7 @@ class NewtonSolver:
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)
-            if bool((lost := _lost(point.positions, start, problem.reach)).any()):
+            if bool((lost := _lost(point.positions, start, problem.max_displacement)).any()):
                 raise _failure(problem, point, lost, history, "the energy falls without end")
             if not bool(active.any()):
                 return point.positions
@@ -74,7 +74,9 @@ class NewtonSolver:
             polished = small | stuck
         raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
 
-    def _direction(self, problem: Problem, point: _Point, linear: _Linear, *, again: bool) -> Tensor:
+    def _direction(
+        self, problem: MinimizationProblem, point: _Point, linear: _Linear, *, again: bool
+    ) -> Tensor:
         right = -flattened(point.gradient)
         if again:
             return linear.again(right).vectors.view_as(point.gradient)
@@ -124,16 +126,18 @@ class _Point(NamedTuple):
     scale: Tensor
 
 
-def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point, Bool[Tensor, "*batch"]]:
+def _search(
+    problem: MinimizationProblem, point: _Point, direction: Tensor
+) -> tuple[_Point, Bool[Tensor, "*batch"]]:
     """The next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
     slope = (point.gradient * direction).sum((-1, -2))
-    length = problem.longest_move(point.positions, direction)
+    length = problem.feasible_fraction(point.positions, direction)
     waiting = torch.ones_like(energy, dtype=torch.bool)
     best = point
     for _ in range(40):
         positions = point.positions + length[..., None, None] * direction
-        trial = _Point(positions, problem.value(positions), *problem.balance(positions))
+        trial = _Point(positions, problem.value(positions), *problem.residual(positions))
         falls = trial.energy <= energy + 1e-4 * length * slope
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
         # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
@@ -147,14 +151,14 @@ def _search(problem: Problem, point: _Point, direction: Tensor) -> tuple[_Point,
     return best, ~waiting
 
 
-def _lost(positions: Tensor, start: Tensor, reach: float) -> Bool[Tensor, "*batch"]:
+def _lost(positions: Tensor, start: Tensor, max_displacement: float) -> Bool[Tensor, "*batch"]:
     """Where a body is so many of its sizes away from where it started."""
     size = (start.amax(-2) - start.amin(-2)).amax(-1)
-    return (size > 0) & (largest(positions - start) > reach * size)
+    return (size > 0) & (largest(positions - start) > max_displacement * size)
 
 
 def _failure(
-    problem: Problem, point: _Point, wrong: Bool[Tensor, "*batch"], history: list[str], why: str
+    problem: MinimizationProblem, point: _Point, wrong: Bool[Tensor, "*batch"], history: list[str], why: str
 ) -> ConvergenceError:
     sample = tuple(wrong.nonzero()[0].tolist()) if wrong.ndim else ()
     where = f" of sample {sample}" if sample else ""

@@ -38,28 +38,28 @@ class Residual(NamedTuple):
         return size / self.scale.clamp(min=torch.finfo(size.dtype).tiny)
 
 
-class Problem(ABC):
+class MinimizationProblem(ABC):
     """A function of positions of which a minimum is sought, sample by sample.
 
     Attributes:
         reach: how many of its own sizes a body may move in the search.
     """
 
-    reach: float = math.inf
+    max_displacement: float = math.inf
 
     @abstractmethod
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         """The function [J]."""
 
     @abstractmethod
-    def balance(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
+    def residual(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
         """Its gradient, and the size of what it is the sum of."""
 
     @abstractmethod
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         """Its Hessian, of all samples in a row; positive semi-definite if projected."""
 
-    def longest_move(
+    def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
         """The part of a move, at most 1, that stays where the function is finite."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.solvers.problem import Problem, flattened
+from simlayer.solvers.problem import MinimizationProblem, flattened
 
 _NAMES = [f"{motion} {axis}" for motion in ("translation along", "rotation about") for axis in "xyz"]
 # What is smaller is rounding: squared lengths of motions, and stiffness relative to that of a vertex.
@@ -24,8 +24,8 @@ def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*bat
     return motions / lengths[..., None, None]
 
 
-def unresisted(
-    problem: Problem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
+def zero_stiffness_modes(
+    problem: MinimizationProblem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
 ) -> list[str]:
     """What a body can do as a rigid one at these positions with no stiffness against it.
 

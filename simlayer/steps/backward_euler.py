@@ -6,6 +6,7 @@ from torch import Tensor
 
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
+from simlayer.steps.incremental_potential import Scheme
 
 
 class BackwardEuler(ImplicitStep):
@@ -16,12 +17,8 @@ class BackwardEuler(ImplicitStep):
     """
 
     @property
-    def inertia(self) -> float:
-        return 1 / self.h**2
-
-    @property
-    def rate(self) -> float:
-        return 1 / self.h
+    def scheme(self) -> Scheme:
+        return Scheme(inertia=1 / self.h**2, rate=1 / self.h)
 
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         target = state.positions + self.h * state.velocities

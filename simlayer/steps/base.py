@@ -71,9 +71,8 @@ class Step(PhysicalModule, ABC):
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
-        for force in forces.values():
-            force.connect(self.forces)
-        for part in (dissipation or {}).values():
+        parts: list[Force | Dissipation] = [*forces.values(), *(dissipation or {}).values()]
+        for part in parts:
             part.connect(self.forces)
         self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = FiniteElements(mesh)
@@ -88,6 +87,11 @@ class Step(PhysicalModule, ABC):
         free = ~_mask(fixed, mesh)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         self.dt: float = self._half_of_stable_dt() if dt == "auto" else dt
+
+    @property
+    def h(self) -> float:
+        """The duration of a substep [s]."""
+        return self.dt / self.substeps
 
     @property
     def num_vertices(self) -> int:
@@ -113,13 +117,13 @@ class Step(PhysicalModule, ABC):
         return self.inverse_masses * self.free.amax(-1)
 
     @derived_vectors
-    def held_velocities(self) -> Float[Tensor, "*batch N 3"]:
+    def fixed_velocities(self) -> Float[Tensor, "*batch N 3"]:
         """Prescribed velocities of the held components, zero for the others [m/s]."""
         return (1 - self.free) * self.prescribed_velocities
 
     def context(self, dt: float) -> StepContext:
-        """What dissipations are told that act for dt [s]."""
-        return StepContext(dt, self.forces, self.inverse_masses)
+        """Return how dissipations are applied that act for dt [s]."""
+        return StepContext(dt, self.inverse_masses)
 
     def start(self, state: State) -> State:
         """The state with the history that this step needs."""

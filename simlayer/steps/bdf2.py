@@ -6,7 +6,7 @@ from torch import Tensor
 
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
-from simlayer.steps.incremental_potential import Motion
+from simlayer.steps.incremental_potential import Scheme, StepData
 
 
 class BDF2(ImplicitStep):
@@ -17,12 +17,8 @@ class BDF2(ImplicitStep):
     """
 
     @property
-    def inertia(self) -> float:
-        return 9 / (4 * self.h**2)
-
-    @property
-    def rate(self) -> float:
-        return 3 / (2 * self.h)
+    def scheme(self) -> Scheme:
+        return Scheme(inertia=9 / (4 * self.h**2), rate=3 / (2 * self.h))
 
     def start(self, state: State) -> State:
         if state.history:
@@ -35,10 +31,10 @@ class BDF2(ImplicitStep):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions, velocities = state.history
         drift = (4 * state.velocities - velocities) / 3
-        target = (4 * state.positions - positions) / 3 + drift / self.rate
+        target = (4 * state.positions - positions) / 3 + drift / self.scheme.rate
         # A parabola through both positions with the velocity between them.
         predicted = state.positions + self.h * (1.5 * state.velocities - 0.5 * velocities)
         return target, drift, predicted
 
-    def history(self, state: State, motion: Motion, positions: Tensor) -> tuple[Tensor, ...]:
+    def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
         return state.positions, state.velocities

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.dissipation import Dissipation
 from simlayer.errors import ConvergenceError
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
-from simlayer.solvers.load_stepping import minimize_in_steps
-from simlayer.solvers.problem import Problem
-from simlayer.solvers.rigid_body_modes import unresisted
+from simlayer.solvers.linear import LinearSolver
+from simlayer.solvers.load_stepping import minimize_by_load_steps
+from simlayer.solvers.newton import NewtonSolver
+from simlayer.solvers.problem import MinimizationProblem
+from simlayer.solvers.rigid_body_modes import zero_stiffness_modes
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
+from simlayer.steps.incremental_potential import Scheme
+from simlayer.steps.point_mass import PointMass
 
 
 class Equilibrium(ImplicitStep):
-    """The static equilibrium near a state, with the held components where that state has them.
+    """The static equilibrium near a state, with the fixed components where that state has them.
 
     One call is the whole solution; its gradient is one linear solve, to every quantity and to the positions
-    of what is held. The free components of the state are a guess and have no gradient. Repeated by a rollout
-    it follows loads that are controls, or held components with prescribed velocities. Where Newton's method
+    of what is fixed. The free components of the state are a guess and have no gradient. Repeated by a rollout
+    it follows loads that are controls, or fixed components with prescribed velocities. Where Newton's method
     does not get there at once, it goes in load steps.
 
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
@@ -35,46 +40,71 @@ class Equilibrium(ImplicitStep):
             without any force against it, so that there are many.
     """
 
-    def __init__(self, mesh: Mesh, forces: Mapping[str, Force], *, dt: float = 1.0, **options: Any) -> None:
-        super().__init__(mesh, forces, dt=dt, mass_matrix="consistent", **options)
-        for kind, names in (("dissipation", list(self.dissipation)), ("forces", self._rate_names())):
+    def __init__(
+        self,
+        mesh: Mesh,
+        forces: Mapping[str, Force],
+        *,
+        dt: float = 1.0,
+        density: float | Tensor = 1000.0,
+        masses: Mapping[str, PointMass] | None = None,
+        gravity: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+        fixed: Tensor | str | None = None,
+        prescribed_velocities: Tensor | None = None,
+        dissipation: Mapping[str, Dissipation] | None = None,
+        substeps: int = 1,
+        newton: NewtonSolver | None = None,
+        solver: LinearSolver | Literal["auto"] = "auto",
+    ) -> None:
+        super().__init__(
+            mesh,
+            forces,
+            dt=dt,
+            density=density,
+            masses=masses,
+            gravity=gravity,
+            fixed=fixed,
+            prescribed_velocities=prescribed_velocities,
+            dissipation=dissipation,
+            substeps=substeps,
+            mass_matrix="consistent",
+            newton=newton,
+            solver=solver,
+        )
+        x = mesh.vertices
+        rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
+        for kind, names in (("dissipation", list(self.dissipation)), ("forces", rates)):
             if names:
                 raise ValueError(f"an equilibrium has no velocities: leave out {kind} {', '.join(names)}.")
 
-    def minimum(self, problem: Problem, start: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+    def minimum(
+        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
+    ) -> Float[Tensor, "*batch N 3"]:
         try:
-            positions = minimize_in_steps(self.newton, problem, start, self.solver)
+            positions = minimize_by_load_steps(self.newton, problem, start, self.solver)
         except ConvergenceError as error:
-            self._check_held(problem, start, error)
+            self._check_fixed(problem, start, error)
             raise
-        self._check_held(problem, positions, None)
+        self._check_fixed(problem, positions, None)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
         if smallest <= 0:
             warnings.warn(
                 f"the equilibrium has cells that are inside out, the smallest J = det F is {smallest:.3g}: "
-                "refine the mesh, lower the loads, or take a law that resists, such as StableNeoHookean.",
+                "refine the mesh, lower the loads, or take a material like StableNeoHookean that resists.",
                 stacklevel=2,
             )
         return positions
 
-    def _check_held(self, problem: Problem, positions: Tensor, error: Exception | None) -> None:
-        if motions := unresisted(problem, positions, self.free):
+    def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
+        if motions := zero_stiffness_modes(problem, positions, self.free):
             raise ConvergenceError(
-                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Hold more of its "
+                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Fix more of its "
                 "vertices (three that are not in a line), or add a force with a stiffness."
             ) from error
 
-    def _rate_names(self) -> list[str]:
-        rates = self._rates()
-        return [name for name, force in self.forces.items() if any(force is rate for rate in rates)]
-
     @property
-    def inertia(self) -> float:
-        return 0.0
-
-    @property
-    def rate(self) -> float:
-        return 0.0
+    def scheme(self) -> Scheme:
+        return Scheme(inertia=0.0, rate=0.0)
 
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions = state.positions.detach()

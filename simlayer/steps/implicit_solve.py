@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 
 from simlayer.autodiff.implicit_function import ImplicitFunction
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, PenetrationError, first_index
 from simlayer.quantities.named import NamedTensors
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
-from simlayer.solvers.problem import Problem, flattened
+from simlayer.solvers.problem import MinimizationProblem, flattened
 from simlayer.steps.base import Step
-from simlayer.steps.incremental_potential import IncrementalPotential, Motion, Terms
+from simlayer.steps.incremental_potential import IncrementalPotential, StepData
 
-# Of the residual of the adjoint system, relative to its right-hand side.
+# The residual of the adjoint system that is small enough, relative to its right-hand side.
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
-class Increment(ImplicitFunction):
+class ImplicitSolve(ImplicitFunction):
     """The positions at the end of one implicit step.
 
     Args:
-        step: whose step.
-        terms: of its incremental potential.
-        names: of the values that its modules read, in the order in which they are given after the motion.
+        step: the step.
+        problem: makes its incremental potential for the values that its modules have.
+        names: the names of these values, in the order in which they are given after the data of the step.
         minimize: finds the minimum of a problem near a start.
         solver: how linear systems are solved.
     """
@@ -35,29 +35,29 @@ class Increment(ImplicitFunction):
     def __init__(
         self,
         step: Step,
-        terms: Terms,
+        problem: Callable[[StepData], IncrementalPotential],
         *,
         names: Sequence[str],
-        minimize: Callable[[Problem, Tensor], Tensor],
+        minimize: Callable[[MinimizationProblem, Tensor], Tensor],
         solver: LinearSolver,
     ) -> None:
-        self.step, self.terms, self.minimize, self.solver = step, terms, minimize, solver
+        self.step, self.problem, self.minimize, self.solver = step, problem, minimize, solver
         # Bound again whenever something is computed: in backward the modules have other values, or none.
         self.names, self.named = names, NamedTensors(step)
 
     def find(self, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
-            motion = problem.motion
-            guesses = [_held(x, self.step.free, motion.held) for x in (motion.start, motion.predicted)]
-            problem.check_start(guesses[0])
+            data = problem.data
+            guesses = [_with_fixed(x, self.step.free, data.fixed) for x in (data.start, data.predicted)]
+            _check_start(self.step, guesses[0])
             return self.minimize(problem, _better(problem, *guesses))
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
         free = self.step.free
         with self._problem(inputs) as problem:
-            held = problem.motion.held
-            balance = problem.balance(_held(positions, free, held))
-            return balance.gradient + (1 - free) * (positions - held)
+            fixed = problem.data.fixed
+            gradient = problem.residual(_with_fixed(positions, free, fixed)).gradient
+            return gradient + (1 - free) * (positions - fixed)
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
@@ -81,18 +81,38 @@ class Increment(ImplicitFunction):
 
     @contextmanager
     def _problem(self, inputs: Sequence[Tensor]) -> Iterator[IncrementalPotential]:
-        values = zip(self.names, inputs[len(Motion._fields) :], strict=True)
-        with self.named.substituted(dict(values)):
-            yield IncrementalPotential(self.step, self.terms, Motion(*inputs[: len(Motion._fields)]))
+        count = len(StepData._fields)
+        with self.named.substituted(dict(zip(self.names, inputs[count:], strict=True))):
+            yield self.problem(StepData(*inputs[:count]))
 
 
-def _held(positions: Tensor, free: Tensor, held: Tensor) -> Tensor:
-    """The positions with the held components where they are held."""
-    return free * positions + (1 - free) * held
+def _with_fixed(positions: Tensor, free: Tensor, fixed: Tensor) -> Tensor:
+    """Return the positions with the fixed components where they have to be."""
+    return free * positions + (1 - free) * fixed
 
 
 def _better(problem: IncrementalPotential, first: Tensor, second: Tensor) -> Tensor:
-    """Of two guesses in each sample the one with the lower energy, if the way to it is free."""
+    """Return of two guesses in each sample the one with the lower energy, if the way to it is free."""
     better = problem.value(second) < problem.value(first)
-    better = better & (problem.longest_move(first, second - first) >= 1)
+    better = better & (problem.feasible_fraction(first, second - first) >= 1)
     return torch.where(better[..., None, None], second, first)
+
+
+def _check_start(step: Step, positions: Tensor) -> None:
+    """Raise PenetrationError if a contact is penetrated where the search is to begin."""
+    for name, contact in step.contacts().items():
+        distances = contact.distances(positions)
+        inside = distances <= 0
+        if bool(inside.any()):
+            sample = first_index(inside)[:-1]
+            vertices = tuple(inside[sample].nonzero().flatten().tolist())
+            depth = -float(distances[sample].min())
+            raise PenetrationError(
+                f"contact {name!r}: the body is inside an obstacle before its step begins"
+                f"{f'; sample {sample}' if sample else ''}, {len(vertices)} vertices, the first "
+                f"{vertices[0]}, up to {depth:.3g} m deep. It starts there, or the obstacle or fixed "
+                "vertices move farther in one step than the two are apart: use a shorter dt.",
+                sample=sample,
+                vertices=vertices,
+                distance=-depth,
+            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +12,7 @@ from torch import Tensor
 from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.errors import ConvergenceError
 from simlayer.fem.finite_elements import FiniteElements
+from simlayer.forces.terms import Term
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
 from simlayer.solvers.problem import flattened
 from simlayer.steps.base import Step
@@ -21,80 +21,118 @@ _TOLERANCE = {torch.float64: 1e-14, torch.float32: 1e-6}
 
 
 class MassMatrix(ABC):
-    """The mass matrix of a step, which hands over its density and what the body carries."""
+    """A mass matrix with the densities or masses of a call."""
+
+    @property
+    @abstractmethod
+    def connectivity(self) -> Int[Tensor, "M C"]:
+        """The vertices that each block couples."""
 
     @abstractmethod
-    def product(self, step: Step, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        """The matrix times vectors [kg]."""
+    def product(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        """Return the matrix times vectors [kg]."""
 
     @abstractmethod
-    def accelerations(self, step: Step, forces: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        """Of the free components under forces on them, while the others rest [m/s²]."""
-
-    @abstractmethod
-    def couplings(self, step: Step) -> Sequence[Int[Tensor, "M C"]]:
-        """The vertices of the cells that have blocks."""
-
-    @abstractmethod
-    def blocks(self, step: Step) -> Sequence[Float[Tensor, "*batch M D D"]]:
-        """Of each cell [kg], D = 3 C."""
-
-    @abstractmethod
-    def diagonal(self, step: Step) -> Float[Tensor, "*batch #N"]:
-        """What is to be added on the diagonal [kg]."""
+    def blocks(self) -> Float[Tensor, "*batch M D D"]:
+        """Return the blocks that add up to the matrix [kg], D = 3 C."""
 
 
 class LumpedMass(MassMatrix):
     """A mass at every vertex."""
 
-    def product(self, step: Step, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        return step.vertex_masses[..., None] * vectors
+    def __init__(self, masses: Float[Tensor, "*batch N"]) -> None:
+        self.masses = masses
 
-    def accelerations(self, step: Step, forces: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        return step.free * forces * step.inverse_masses[..., None]
+    @property
+    def connectivity(self) -> Int[Tensor, "N 1"]:
+        return torch.arange(self.masses.shape[-1], device=self.masses.device)[:, None]
 
-    def couplings(self, step: Step) -> Sequence[Int[Tensor, "M C"]]:
-        return ()
+    def product(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return self.masses[..., None] * vectors
 
-    def blocks(self, step: Step) -> Sequence[Float[Tensor, "*batch M D D"]]:
-        return ()
-
-    def diagonal(self, step: Step) -> Float[Tensor, "*batch #N"]:
-        return step.vertex_masses
+    def blocks(self) -> Float[Tensor, "*batch N 3 3"]:
+        return self.masses[..., None, None] * torch.eye(3).to(self.masses)
 
 
-@dataclass(frozen=True)
 class ConsistentMass(MassMatrix):
     """The kinetic energy of the interpolated velocities: couples the vertices of a cell.
 
-    Attributes:
-        at_rest: for a body that only weighs: without the blocks of inertia.
+    Args:
+        elements: the cells.
+        density: one value `()` or `(*batch, 1)`, or one per cell `(*batch, M)` [kg/m³].
     """
 
-    at_rest: bool = False
+    def __init__(self, elements: FiniteElements, density: Tensor) -> None:
+        self.elements, self.density = elements, density
 
-    def product(self, step: Step, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        return _product(step.elements, step.density, step.carried_masses(), vectors)
+    @property
+    def connectivity(self) -> Int[Tensor, "M C"]:
+        return self.elements.connectivity
 
-    def accelerations(self, step: Step, forces: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        accelerations = _Accelerations(step.elements, step.free, step.inverse_masses.detach())
-        return accelerations(forces, step.density, step.carried_masses())
+    def product(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return self.elements.mass_product(self.density, vectors)
 
-    def couplings(self, step: Step) -> Sequence[Int[Tensor, "M C"]]:
-        return () if self.at_rest else (step.elements.connectivity,)
-
-    def blocks(self, step: Step) -> Sequence[Float[Tensor, "*batch M D D"]]:
-        if self.at_rest:
-            return ()
-        scalars = step.elements.mass_blocks(step.density)
-        return (torch.kron(scalars, torch.eye(3, dtype=scalars.dtype, device=scalars.device)),)
-
-    def diagonal(self, step: Step) -> Float[Tensor, "*batch #N"]:
-        return step.carried_masses()
+    def blocks(self) -> Float[Tensor, "*batch M D D"]:
+        scalars = self.elements.mass_blocks(self.density)
+        return torch.kron(scalars, torch.eye(3).to(scalars))
 
 
-def _product(elements: FiniteElements, density: Tensor, carried: Tensor, vectors: Tensor) -> Tensor:
-    return elements.mass_product(density, vectors) + carried[..., None] * vectors
+class Inertia(Term):
+    """The term factor/2 |x - target|² in the norm of a mass matrix.
+
+    Args:
+        mass: the matrix.
+        factor: of the masses [1/s²].
+        target: where the vertices would be without forces [m].
+    """
+
+    def __init__(self, mass: MassMatrix, factor: float, target: Float[Tensor, "*batch N 3"]) -> None:
+        self.mass, self.factor, self.target = mass, factor, target
+
+    @property
+    def connectivity(self) -> Int[Tensor, "M C"]:
+        return self.mass.connectivity
+
+    def energy(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        moved = vectors - self.target
+        return (0.5 * self.factor * self.mass.product(moved) * moved).sum((-1, -2))
+
+    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return self.factor * self.mass.product(vectors - self.target)
+
+    def hessian_blocks(
+        self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch M D D"]:
+        return self.factor * self.mass.blocks()
+
+
+def mass_matrices(step: Step, *, consistent: bool) -> list[MassMatrix]:
+    """Return the matrices that add up to the mass of a body and of what it carries, with its values now."""
+    if not consistent:
+        return [LumpedMass(step.vertex_masses)]
+    body = ConsistentMass(step.elements, step.density)
+    carried = step.carried_masses()
+    return (
+        [body, LumpedMass(carried.expand(*carried.shape[:-1], step.num_vertices))] if step.masses else [body]
+    )
+
+
+def weighed(
+    masses: Sequence[MassMatrix], vectors: Float[Tensor, "*batch N 3"]
+) -> Float[Tensor, "*batch N 3"]:
+    """Return the sum of mass matrices times vectors."""
+    first, *others = (mass.product(vectors) for mass in masses)
+    return sum(others, first)
+
+
+def accelerations(
+    step: Step, forces: Float[Tensor, "*batch N 3"], *, consistent: bool
+) -> Float[Tensor, "*batch N 3"]:
+    """Return the accelerations of the free components under forces, while the others rest [m/s²]."""
+    if not consistent:
+        return step.free * forces * step.inverse_masses[..., None]
+    solve = _Accelerations(step.elements, step.free, step.inverse_masses.detach())
+    return solve(forces, step.density, step.carried_masses())
 
 
 class _Accelerations(ImplicitFunction):
@@ -109,8 +147,8 @@ class _Accelerations(ImplicitFunction):
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
         forces, density, carried = inputs
-        balance = _product(self.elements, density, carried, self.free * positions) - forces
-        return self.free * balance + (1 - self.free) * positions
+        excess = self._product(density, carried, self.free * positions) - forces
+        return self.free * excess + (1 - self.free) * positions
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
         _, density, carried = inputs
@@ -118,7 +156,7 @@ class _Accelerations(ImplicitFunction):
 
         def multiply(vectors: Tensor) -> Tensor:
             x = vectors.view(batch)
-            return flattened(free * _product(self.elements, density, carried, free * x) + (1 - free) * x)
+            return flattened(free * self._product(density, carried, free * x) + (1 - free) * x)
 
         with torch.no_grad():
             found = conjugate_gradients(
@@ -135,3 +173,6 @@ class _Accelerations(ImplicitFunction):
                 "mass_matrix='lumped'."
             )
         return found.vectors.view(batch)
+
+    def _product(self, density: Tensor, carried: Tensor, vectors: Tensor) -> Tensor:
+        return self.elements.mass_product(density, vectors) + carried[..., None] * vectors

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
-from simlayer.steps.incremental_potential import Motion
+from simlayer.steps.incremental_potential import Scheme, StepData
 
 # Average acceleration: the only pair that is unconditionally stable, second order and free of damping.
 BETA, GAMMA = 0.25, 0.5
@@ -21,16 +21,8 @@ class Newmark(ImplicitStep):
     """
 
     @property
-    def inertia(self) -> float:
-        return 1 / (BETA * self.h**2)
-
-    @property
-    def rate(self) -> float:
-        return GAMMA / (BETA * self.h)
-
-    @property
-    def lagged_weight(self) -> float:
-        return 1 / GAMMA
+    def scheme(self) -> Scheme:
+        return Scheme(1 / (BETA * self.h**2), GAMMA / (BETA * self.h), lagged_weight=1 / GAMMA)
 
     def start(self, state: State) -> State:
         return state if state.history else state._replace(history=(self.accelerations(state),))
@@ -42,6 +34,7 @@ class Newmark(ImplicitStep):
         drift = state.velocities + h * (1 - GAMMA) * acceleration
         return target, drift, coasted + 0.5 * h**2 * acceleration
 
-    def history(self, state: State, motion: Motion, positions: Tensor) -> tuple[Tensor, ...]:
-        friction = self.lagged_accelerations(motion.start, motion.velocities(positions, self.rate))
-        return (self.free * self.inertia * (positions - motion.target) - self.lagged_weight * friction,)
+    def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
+        inertia, rate, lagged_weight = self.scheme
+        friction = self.lagged_accelerations(data.start, data.velocities(positions, rate))
+        return (self.free * inertia * (positions - data.target) - lagged_weight * friction,)

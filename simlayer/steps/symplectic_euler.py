@@ -16,12 +16,12 @@ class SymplecticEuler(Step):
     """
 
     def substep(self, state: State) -> State:
-        h = self.dt / self.substeps
+        h = self.h
         # In fused operators, of which an uncompiled step should have few.
         velocities = torch.add(state.velocities, self.gravity[..., None, :], alpha=h)
         for force in self.forces.values():
             velocities = torch.addcmul(velocities, force(state), self.inverse_masses[..., None], value=h)
         for dissipation in self.dissipation.values():
             velocities = dissipation(state, velocities, self.context(h))
-        velocities = torch.addcmul(self.held_velocities, self.free, velocities)
+        velocities = torch.addcmul(self.fixed_velocities, self.free, velocities)
         return State(torch.add(state.positions, velocities, alpha=h), velocities, state.history)

@@ -95,7 +95,7 @@ def test_hessian_products_and_blocks_are_those_of_autograd(name, extended):
     (expected,) = torch.autograd.grad((gradient * dx).sum(), x)
     x = x.detach()
     assert torch.allclose(contact.hessian_product(x, dx), expected, rtol=0, atol=1e-12 * largest(expected))
-    blocks, vertices = contact.hessian_blocks(x), contact.couplings[:, 0]
+    blocks, vertices = contact.hessian_blocks(x), contact.connectivity[:, 0]
     found = torch.zeros_like(x)
     found[:, vertices] = (blocks @ dx[:, vertices, :, None])[..., 0]
     assert torch.allclose(found, expected, rtol=0, atol=1e-12 * largest(expected))
@@ -289,7 +289,7 @@ def test_a_stiffness_can_be_found_that_stops_a_body_in_time():
 def test_moves_of_a_search_keep_a_tenth_of_every_distance():
     contact, x = contact_with("sphere"), deformed(20)
     direction = torch.randn_like(x)
-    part = contact.longest_move(x, direction)
+    part = contact.feasible_fraction(x, direction)
     assert (part > 0).all()
     assert (part < 1).any()
     after = contact.distances(x + part[:, None, None] * direction)

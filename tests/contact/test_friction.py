@@ -148,19 +148,26 @@ def test_the_gradient_to_the_speed_of_a_belt_is_one_once_the_block_moves_with_it
 # Conservation
 
 
+def rubbing(press):
+    """Friction with a ground, without a step."""
+    friction = CoulombFriction("ground", coefficient=0.7)
+    friction.connect(torch.nn.ModuleDict({"ground": press}))
+    return friction
+
+
 def test_friction_never_adds_energy():
     count = 10_000
     normals = torch.nn.functional.normalize(noise(count, 3, seed=1), dim=-1)
     magnitudes = 10 ** (8 * torch.rand(4, count) - 4)
     velocities = noise(count, 3, seed=2) * magnitudes[0][:, None]
     press = Press(magnitudes[1], normals)
-    friction = CoulombFriction("ground", coefficient=0.7)
+    friction = rubbing(press)
     for dt in (1e-6, 1e-3, 1.0):
-        around = StepContext(dt, torch.nn.ModuleDict({"ground": press}), magnitudes[2])
+        around = StepContext(dt, magnitudes[2])
         after = friction(State.at_rest(torch.zeros(count, 3)), velocities, around)
         # Rounding of a sum of three squares.
         assert (after.square().sum(-1) <= velocities.square().sum(-1) * (1 + 1e-14)).all()
-    lagged = friction.lagged_potential(torch.zeros(count, 3), torch.nn.ModuleDict({"ground": press}))
+    lagged = friction.term(torch.zeros(count, 3), torch.zeros(count, 3))
     power = (lagged.gradient(velocities) * velocities).sum(-1)
     assert (power >= -1e-13 * lagged.gradient(velocities).norm(dim=-1) * velocities.norm(dim=-1)).all()
 
@@ -225,12 +232,12 @@ def test_a_rotated_scene_moves_as_before():
     # No axis is special in the plane, nor in space.
     turn = torch.linalg.matrix_exp(torch.tensor([[0.0, -1.0, 0.5], [1.0, 0.0, 2.0], [-0.5, -2.0, 0.0]]))
     normal, count = torch.tensor([0.0, 0.0, 1.0]), 50
-    friction, v = CoulombFriction("ground", coefficient=0.7), noise(count, 3)
+    v = noise(count, 3)
 
     def after(v, normal):
         press = Press(torch.rand(count, generator=torch.Generator().manual_seed(1)), normal.expand(count, 3))
-        around = StepContext(1e-2, torch.nn.ModuleDict({"ground": press}), torch.ones(count))
-        return friction(State.at_rest(torch.zeros(count, 3)), v, around)
+        around = StepContext(1e-2, torch.ones(count))
+        return rubbing(press)(State.at_rest(torch.zeros(count, 3)), v, around)
 
     assert torch.allclose(after(v @ turn.T, turn @ normal), after(v, normal) @ turn.T, rtol=0, atol=1e-14)
 

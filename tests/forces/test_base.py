@@ -44,7 +44,7 @@ def test_the_force_is_minus_the_gradient_of_the_potential_by_the_velocities(name
     (product,) = torch.autograd.grad((gradient * d).sum(), v)
     assert energy.shape == batch
     assert torch.allclose(rate(State(x, v)), -gradient, rtol=0, atol=1e-13 * size(gradient))
-    assert torch.allclose(rate.rate_product(x, v, d), product, rtol=0, atol=1e-12 * size(product))
+    assert torch.allclose(rate.damping_product(x, v, d), product, rtol=0, atol=1e-12 * size(product))
 
 
 @every_rate
@@ -60,7 +60,7 @@ def test_derivatives_are_right_in_positions_velocities_and_quantities(name):
     assert torch.autograd.gradcheck(force, inputs, fast_mode=True)
     assert torch.autograd.gradgradcheck(force, inputs, fast_mode=True)
     inputs = (x, v, torch.randn_like(v).requires_grad_())
-    assert torch.autograd.gradcheck(rate.rate_product, inputs, fast_mode=True)
+    assert torch.autograd.gradcheck(rate.damping_product, inputs, fast_mode=True)
     assert torch.autograd.gradcheck(rate.energy, inputs[:2], fast_mode=True)
 
 
@@ -80,10 +80,10 @@ def test_forward_mode_agrees_with_reverse_mode(name):
 def test_the_blocks_add_up_to_the_product(name, batch):
     rate, x, v = made(name, *batch)
     d = torch.randn_like(v)
-    blocks, cells = rate.hessian_blocks(x, v), rate.couplings
+    blocks, cells = rate.hessian_blocks(x, v), rate.connectivity
     parts = (blocks @ d[..., cells, :].flatten(-2)[..., None]).squeeze(-1).unflatten(-1, (-1, 3))
     total = torch.zeros_like(d).index_add(-2, cells.flatten(), parts.flatten(-3, -2))
-    product = rate.rate_product(x, v, d)
+    product = rate.damping_product(x, v, d)
     assert torch.allclose(total, product, rtol=0, atol=1e-12 * size(product))
     eigenvalues = torch.linalg.eigvalsh(rate.hessian_blocks(x, v, projected=True))
     assert eigenvalues.min() > -1e-12 * eigenvalues.max()
@@ -91,17 +91,17 @@ def test_the_blocks_add_up_to_the_product(name, batch):
 
 def test_a_potential_that_knows_its_energy_only_has_no_blocks():
     rate, x, v = made("written by a user")
-    assert rate.couplings is None
-    with pytest.raises(NotImplementedError, match="Drag has no couplings"):
+    assert rate.connectivity is None
+    with pytest.raises(NotImplementedError, match="Drag has no connectivity"):
         rate.hessian_blocks(x, v)
 
 
 @every_rate
 def test_a_batch_is_its_samples_one_by_one(name):
     rate, x, v = made(name, 3)
-    together = rate(State(x, v)), rate.rate_product(x, v, x), rate.energy(x, v)
+    together = rate(State(x, v)), rate.damping_product(x, v, x), rate.energy(x, v)
     for k in range(3):
-        alone = rate(State(x[k], v[k])), rate.rate_product(x[k], v[k], x[k]), rate.energy(x[k], v[k])
+        alone = rate(State(x[k], v[k])), rate.damping_product(x[k], v[k], x[k]), rate.energy(x[k], v[k])
         for one, every in zip(alone, together, strict=True):
             assert torch.allclose(one, every[k], rtol=0, atol=1e-13 * size(every))
 

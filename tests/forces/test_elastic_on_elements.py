@@ -120,7 +120,7 @@ def test_blocks_of_the_hessian_multiply_like_it_and_like_a_difference_of_forces(
     force, x = _elastic(element, quadrature), deformed(element)
     u, h = torch.randn_like(x), 1e-5
     product = force.hessian_product(x, u)
-    matrix = assembled(force.hessian_blocks(x), force.couplings)
+    matrix = assembled(force.hessian_blocks(x), force.connectivity)
     assert np.allclose(matrix @ u.flatten().numpy(), product.flatten().numpy(), rtol=0, atol=1e-11 * E)
     difference = (force(at_rest(x - h * u)) - force(at_rest(x + h * u))) / (2 * h)
     # A central difference: h² times a third derivative over cells of 0.3, rounding over h.
@@ -199,7 +199,7 @@ def step_of(element, quadrature, dt=1.0, nu=NU):
 def critical_dt(mesh, step):
     """2/w with w the highest frequency of the whole body, of lumped masses."""
     force = step.forces["elastic"]
-    K = assembled(force.hessian_blocks(mesh.vertices), force.couplings).toarray()
+    K = assembled(force.hessian_blocks(mesh.vertices), force.connectivity).toarray()
     scale = step.inverse_masses.sqrt().repeat_interleave(3).detach().numpy()
     return 2 / math.sqrt(np.linalg.eigvalsh(scale[:, None] * K * scale)[-1])
 
@@ -276,7 +276,7 @@ def error(element, n):
     shares = torch.einsum("qm,qc,qmi->mci", weights, N, load)
     right = torch.zeros_like(mesh.vertices).index_add(0, mesh.cells.flatten(), shares.flatten(0, 1))
     force = ElasticForce(mesh, LinearElastic(1.0, 0.3)).requires_grad_(False)
-    K = assembled(force.hessian_blocks(mesh.vertices), force.couplings)
+    K = assembled(force.hessian_blocks(mesh.vertices), force.connectivity)
     sides = ((box.vertices == 0) | (box.vertices == 1)).any(1)
     free = (~sides).repeat_interleave(3).nonzero().flatten().numpy()
     u = torch.zeros(mesh.vertices.numel())

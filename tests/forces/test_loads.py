@@ -144,7 +144,7 @@ def test_a_load_is_a_potential_without_stiffness(name, batch):
     (gradient,) = torch.autograd.grad(energy.sum(), x)
     assert energy.shape == batch
     assert torch.allclose(given(State.at_rest(x)), -gradient, rtol=0, atol=1e-14)
-    assert given.couplings.shape == (0, 1)
+    assert given.connectivity.shape == (0, 1)
     for projected in (False, True):
         assert given.hessian_blocks(x, projected=projected).shape == (*batch, 0, 3, 3)
     assert torch.equal(given.hessian_product(x, x), torch.zeros_like(x))

@@ -14,19 +14,19 @@ from simlayer import (
     StVenantKirchhoff,
     box_mesh,
 )
-from simlayer.solvers.load_stepping import Restrained
-from simlayer.solvers.problem import Problem, Residual
+from simlayer.solvers.load_stepping import ReducedLoad
+from simlayer.solvers.problem import MinimizationProblem, Residual
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 
 
-class Spring(Problem):
+class Spring(MinimizationProblem):
     """Components with the energy k x²/2 - f x."""
 
     def value(self, positions):
         return (positions.square() / 2 - 3 * positions).sum((-1, -2))
 
-    def balance(self, positions):
+    def residual(self, positions):
         return Residual(positions - 3, torch.full(positions.shape[:-2], 3.0))
 
     def tangent(self, positions, *, projected):
@@ -35,14 +35,14 @@ class Spring(Problem):
 
 def test_a_problem_restrained_fully_is_in_balance_where_it_starts_and_not_at_all_is_itself():
     problem, start = Spring(), torch.randn(2, 4, 3)
-    gradient = problem.balance(start).gradient
-    assert not Restrained(problem, start, gradient, 1.0).balance(start).gradient.any()
-    free, x = Restrained(problem, start, gradient, 0.0), torch.randn(2, 4, 3)
-    assert torch.equal(free.balance(x).gradient, problem.balance(x).gradient)
-    half = Restrained(problem, start, gradient, 0.5)
+    gradient = problem.residual(start).gradient
+    assert not ReducedLoad(problem, start, gradient, 1.0).residual(start).gradient.any()
+    free, x = ReducedLoad(problem, start, gradient, 0.0), torch.randn(2, 4, 3)
+    assert torch.equal(free.residual(x).gradient, problem.residual(x).gradient)
+    half = ReducedLoad(problem, start, gradient, 0.5)
     torch.autograd.gradcheck(half.value, x.requires_grad_())
     slope = torch.autograd.grad(half.value(x).sum(), x)[0]
-    torch.testing.assert_close(half.balance(x).gradient, slope, rtol=0, atol=1e-14)
+    torch.testing.assert_close(half.residual(x).gradient, slope, rtol=0, atol=1e-14)
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ from simlayer import ConjugateGradients, ConvergenceError, NewtonSolver, SparseD
 from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
-from simlayer.solvers.problem import Problem, Residual, Tangent
+from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 
 CELLS = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
+EVERY = torch.arange(5)[:, None]
 SOLVERS = [ConjugateGradients(), SparseDirect()]
 
 
@@ -25,6 +26,10 @@ def free():
 def positive_blocks(samples=2):
     factor = torch.randn(samples, 2, 12, 12)
     return factor @ factor.mT
+
+
+def lumped(diagonal):
+    return diagonal[..., None, None] * torch.eye(3)
 
 
 def dense(blocks, diagonal, mask):
@@ -41,7 +46,7 @@ def dense(blocks, diagonal, mask):
 @pytest.fixture
 def system():
     blocks, diagonal = positive_blocks(), torch.rand(2, 5) + 1
-    matrix = Assembly([CELLS], free())([blocks], diagonal)
+    matrix = Assembly([CELLS, EVERY], free())([blocks, lumped(diagonal)], 2)
     return matrix, dense(blocks, diagonal, free())
 
 
@@ -74,7 +79,7 @@ def test_a_solver_solves_each_sample_by_itself(system, solver):
 
 def test_an_indefinite_matrix_is_noticed_and_the_direction_still_descends():
     blocks = torch.stack([torch.eye(12), -2 * torch.eye(12)])[:, None].expand(2, 2, 12, 12).contiguous()
-    matrix = Assembly([CELLS], torch.ones(5, 3))([blocks], torch.zeros(2, 5))
+    matrix = Assembly([CELLS], torch.ones(5, 3))([blocks], 2)
     right = torch.randn(2, 5, 3)
     found = conjugate_gradients(
         matrix.multiplication(), right, lambda v: v, tolerance=1e-9, max_iterations=50
@@ -83,7 +88,7 @@ def test_an_indefinite_matrix_is_noticed_and_the_direction_still_descends():
     assert bool(((found.vectors * right).sum((1, 2)) > 0).all())
 
 
-class DoubleWell(Problem):
+class DoubleWell(MinimizationProblem):
     """The sum over components of (x² - 1)²/4 - f x, which is not convex near zero."""
 
     def __init__(self, force):
@@ -93,13 +98,13 @@ class DoubleWell(Problem):
     def value(self, positions):
         return ((positions**2 - 1) ** 2 / 4 - self.force * positions).sum((-1, -2))
 
-    def balance(self, positions):
+    def residual(self, positions):
         gradient = positions * (positions**2 - 1) - self.force
         return Residual(gradient, self.force.abs().amax((-1, -2)))
 
     def tangent(self, positions, *, projected):
         curvature = (3 * positions**2 - 1).clamp(min=1e-3 if projected else -10.0)
-        matrix = self.assembly([], torch.zeros(2, 5))
+        matrix = self.assembly([], 2)
         matrix.values[:, matrix.diagonal] = torch.diag_embed(curvature)
         return Tangent(matrix, None)
 
@@ -124,16 +129,16 @@ def test_newtons_method_raises_with_its_history_rather_than_return_its_last_iter
 class Hill(DoubleWell):
     """The sum of -x²/2, which falls for ever."""
 
-    reach = 1e3
+    max_displacement = 1e3
 
     def value(self, positions):
         return -positions.square().sum((-1, -2)) / 2
 
-    def balance(self, positions):
+    def residual(self, positions):
         return Residual(-positions, positions.abs().amax((-1, -2)))
 
     def tangent(self, positions, *, projected):
-        matrix = self.assembly([], torch.zeros(2, 5))
+        matrix = self.assembly([], 2)
         matrix.values[:, matrix.diagonal] = torch.eye(3) * (1e-2 if projected else -1.0)
         return Tangent(matrix, None)
 

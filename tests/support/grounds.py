@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor
 
-from simlayer import Force, Potential, Quantity, State
-from simlayer.contact.base import ContactState
+from simlayer import ContactForce, ContactState, Potential, Quantity, State
 
 UP = (0.0, 0.0, 1.0)
 
 
-class Press(Force):
+class Press(ContactForce):
     """A ground that presses every vertex with a given force, whatever the positions, and may move along x."""
 
     belt_velocities = Quantity("m/s", over="components")
@@ -36,7 +35,7 @@ class Press(Force):
         )
 
 
-class Cushion(Potential):
+class Cushion(Potential, ContactForce):
     """A soft ground below z = 0, whose force on a vertex is stiffness depth², and which may move along x."""
 
     stiffness = Quantity("N/m²", positive=True)

@@ -1,0 +1,65 @@
+"""How a part of a step refers to one of the step's forces by name."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from torch import nn
+
+from simlayer.errors import hint
+from simlayer.forces.base import Force
+
+F = TypeVar("F", bound=Force)
+
+
+class ForceReference(Generic[F]):
+    """A reference to the force of a step that has this name now.
+
+    It keeps all forces of the step, because the one may be replaced, and it is no module, so that parameters
+    keep a single name. In a copy of a step it refers to the forces of the copy.
+
+    Args:
+        name: the name of the force.
+        kind: the class that the force must be of.
+        by: the name of the class that refers to it, for messages.
+        needs: what that class needs, for messages.
+    """
+
+    def __init__(self, name: str, kind: type[F], *, by: str, needs: str) -> None:
+        self.name, self.kind, self.by, self.needs = name, kind, by, needs
+        self._forces: nn.ModuleDict | None = None
+        self._copied = False
+
+    def connect(self, forces: nn.ModuleDict) -> None:
+        """Refer to these forces from now on.
+
+        Raises:
+            ValueError: if none has the name, or it is of another class, or it is not the force to which
+                another step has connected this.
+        """
+        if self.name not in forces:
+            near = hint(self.name, forces)
+            raise ValueError(f"{self.by} refers to a force {self.name!r} that the step does not have; {near}")
+        before = self._forces
+        taken = before is not None and not self._copied and self.name in before
+        if before is not None and taken and before[self.name] is not forces[self.name]:
+            raise ValueError(
+                f"{self.by} belongs to a step with another force {self.name!r}; give each step its own."
+            )
+        self._forces = forces
+        self.get()
+
+    def get(self) -> F:
+        """Return the force; raises RuntimeError outside a step, ValueError if it is of another class."""
+        if self._forces is None:
+            raise RuntimeError(
+                f"{self.by} knows the force {self.name!r} only as part of a step that has both."
+            )
+        force = self._forces[self.name]
+        if not isinstance(force, self.kind):
+            raise ValueError(f"{self.by} needs {self.needs}, but {self.name!r} is {type(force).__name__}.")
+        return force
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is copied without its step may become a part of another one.
+        return self.__dict__ | {"_copied": True}
