@@ -1,24 +1,24 @@
-"""What is checked around a rollout, and what is said when it fails."""
+"""Checks before and after a rollout, and the errors of one that failed."""
 
 from __future__ import annotations
 
 import torch
 
-from simlayer.errors import DivergenceError, SimulationError, UnstableStepError, first_index, listed
+from simlayer.errors import DivergenceError, SimulationError, first_index, listed
 from simlayer.rollout.contact_checks import check_contacts, penetration
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.unroll import Carry, advance_function
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.steps.stability import in_substeps, needed_substeps
+from simlayer.steps.stability import check_stable, in_substeps
 
 
 @torch.no_grad()
 def check_time_step(step: Step, inputs: RolloutInputs) -> None:
-    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this inputs.
+    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this call.
 
-    The rest shape's stiffness is bounded by a few operations a cell; only where that bound is exceeded are
+    The rest shape's stiffness is bounded by a few operations per cell; only where that bound is exceeded are
     the elements' eigenvalues at the initial state computed.
     """
     with inputs.applied():
@@ -27,28 +27,20 @@ def check_time_step(step: Step, inputs: RolloutInputs) -> None:
         _check_finite(step, inputs)
         state = on_state(unpack, inputs.state)
         stable = step.stable_dts(state).expand(inputs.batch_shape)
-    if bool((stable >= step.dt).all()):
-        return
-    where = f" of sample {first_index(stable < step.dt)}" if inputs.batch_shape else ""
-    limit = float(stable.min())
-    raise UnstableStepError(
-        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s for the "
-        f"quantities of this call; use dt <= {0.9 * limit:.2g}, or substeps >= "
-        f"{needed_substeps(step, limit)}."
-    )
+    check_stable(stable, dt=step.dt, substeps=step.substeps, given="for the quantities of this call")
 
 
 def _check_finite(step: Step, inputs: RolloutInputs) -> None:
     """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
     if not is_finite(inputs.state):
-        raise DivergenceError(f"the initial state is not finite: {_where(inputs.state, inputs)}.")
+        raise _bad_start(inputs)
     for name in inputs.named.quantities:
         if not bool(inputs.values[name].isfinite().all()):
             raise ValueError(f"{name} is not finite, or its stored value is too large.")
 
 
 def is_finite(state: State) -> bool:
-    """Whether positions and velocities are finite; waits for the device."""
+    """Return whether positions and velocities are finite; waits for the device."""
     return bool(state.positions.isfinite().all() & state.velocities.isfinite().all())
 
 
@@ -64,20 +56,28 @@ def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationErro
     state = inputs.state
     advance = advance_function(step, inputs, Carry(state), None)
     if not is_finite(state):
-        return DivergenceError(f"the initial state is not finite: {_where(state, inputs)}.")
+        return _bad_start(inputs)
     for index in range(num_steps):
         for _ in range(step.substeps):
             if error := penetration(step, inputs, index, state):
                 return error
             before, state = state, advance(Carry(state), inputs.values_at(index), 1)[0].state
             if not is_finite(state):
-                return DivergenceError(_describe(step, inputs, index, before, state))
+                return _divergence(step, inputs, index, before, state)
     return penetration(step, inputs, num_steps, state) or DivergenceError(
         "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
 
 
-def _describe(step: Step, inputs: RolloutInputs, index: int, before: State, after: State) -> str:
+def _bad_start(inputs: RolloutInputs) -> DivergenceError:
+    where, sample, vertices = _where(inputs.state, inputs)
+    return DivergenceError(f"the initial state is not finite: {where}.", sample=sample, vertices=vertices)
+
+
+def _divergence(
+    step: Step, inputs: RolloutInputs, index: int, before: State, after: State
+) -> DivergenceError:
+    """Return the error of a step that leads from a finite state to one that is not."""
     with inputs.applied(inputs.values_at(index)):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
@@ -87,28 +87,31 @@ def _describe(step: Step, inputs: RolloutInputs, index: int, before: State, afte
         if wrong
         else "all forces are still finite before it"
     )
-    return (
+    where, sample, vertices = _where(after, inputs)
+    return DivergenceError(
         f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
-        f"{_where(after, inputs)}; {cause}. The stable time step there was {stable:.3g} s, "
-        f"dt is {step.dt:g} s{in_substeps(step)}. "
-        "Try a smaller dt, more substeps, damping, or softer and slower input."
+        f"{where}; {cause}. The stable time step there was {stable:.3g} s, "
+        f"dt is {step.dt:g} s{in_substeps(step.substeps)}. "
+        "Try a smaller dt, more substeps, damping, or softer and slower input.",
+        step=index + 1,
+        sample=sample,
+        vertices=vertices,
+        forces=tuple(wrong),
+        stable_dt=stable,
     )
 
 
 def _stable_dt(step: Step, state: State) -> float:
-    """At this state, or at rest where the state is too far gone for eigenvalues."""
+    """Return the stable dt at this state, or at rest where the state is too far gone for eigenvalues."""
     try:
         return float(step.stable_dts(state).min())
     except torch.linalg.LinAlgError:
         return float(step.stable_dts().min())
 
 
-def _where(state: State, inputs: RolloutInputs) -> str:
-    """The first sample and its first vertices that are not finite."""
+def _where(state: State, inputs: RolloutInputs) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """Return the first sample that is not finite and its vertices that are not, in words before."""
     wrong = ~(state.positions.isfinite() & state.velocities.isfinite()).all(0)
-    sample = ""
-    if inputs.batch_shape:
-        index = first_index(wrong.any(0))
-        sample = f"sample {index}, "
-        wrong = wrong.movedim(0, -1)[index]
-    return f"{sample}vertices {listed(wrong.nonzero().flatten().tolist())}"
+    sample = first_index(wrong.any(0)) if inputs.batch_shape else ()
+    vertices = tuple(wrong.movedim(0, -1)[sample].nonzero().flatten().tolist())
+    return f"{f'sample {sample}, ' if sample else ''}vertices {listed(vertices)}", sample, vertices

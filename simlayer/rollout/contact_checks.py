@@ -1,4 +1,4 @@
-"""What is said of contacts that were not resolved."""
+"""Checks whether the contacts of a rollout were resolved, with a time step and a stiffness that would do."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from simlayer.contact.base import Contact
-from simlayer.errors import ContactWarning, PenetrationError, UnstableStepError, first_index, listed
+from simlayer.errors import ContactWarning, PenetrationError, first_index, listed
 from simlayer.rollout.contact_record import ROUGH, TOO_FAST, ContactMeasure, approach_in_step, measure
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.steps.stability import in_substeps, needed_substeps
+from simlayer.steps.stability import check_stable, in_substeps
 
 
 def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
-    """Whether all contacts were resolved, given what was seen of them and the end; warns of doubtful ones.
+    """Return whether all contacts were resolved, by their record and the end; warn of doubtful ones.
 
     Raises:
         UnstableStepError: if dt is beyond what is stable with contacts pressed as far as they were.
@@ -37,7 +37,7 @@ def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[
         warnings.warn(
             f"a vertex came nearer to an obstacle by {fastest:.2g} activation distances in one step: "
             "gradients through the contact may be wrong by some per cent. Use dt <= "
-            f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step)}.",
+            f"{0.9 * ROUGH / fastest * step.dt:.2g}{in_substeps(step.substeps)}.",
             ContactWarning,
             stacklevel=7,  # of a call of the rollout
         )
@@ -51,19 +51,12 @@ def _check_pressed(step: Step, inputs: RolloutInputs, end: State, contact: Tenso
         if bool((step.stable_dts(contact=contact) >= step.dt).all()):
             return
         stable = step.stable_dts(on_state(unpack, end), contact=contact)
-    if bool((stable >= step.dt).all()):
-        return
-    where = f" of sample {first_index(stable < step.dt)}" if inputs.batch_shape else ""
-    limit = float(stable.min())
-    raise UnstableStepError(
-        f"dt = {step.dt:g} s{in_substeps(step)} is beyond the stable time step{where}, {limit:.3g} s with "
-        f"the contacts pressed as far as they were; use dt <= {0.9 * limit:.2g}, substeps >= "
-        f"{needed_substeps(step, limit)}, or a contact that begins earlier."
-    )
+    given, remedy = "with the contacts pressed as far as they were", ", or a contact that begins earlier"
+    check_stable(stable, dt=step.dt, substeps=step.substeps, given=given, remedy=remedy)
 
 
 def penetration(step: Step, inputs: RolloutInputs, after: int, state: State) -> PenetrationError | None:
-    """What is wrong with the contacts after so many steps, if anything is: the first of them."""
+    """Return the error of the first contact that is not resolved after so many steps, if there is one."""
     # After the last step, obstacles are where its controls put them.
     with inputs.applied(inputs.values_at(min(after, len(inputs.changes) - 1))):
         body = on_state(unpack, state)
@@ -97,8 +90,8 @@ def _error(step: Step, name: str, contact: Contact, found: _Found) -> Penetratio
     vertices = tuple(found.wrong.nonzero().flatten().tolist())
     return PenetrationError(
         f"contact {name!r}: the body is {what} {when}; {sample}vertices {listed(vertices)}, distance "
-        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step)}. Use dt <= {dt:.2g} "
-        f"and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
+        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step.substeps)}. Use "
+        f"dt <= {dt:.2g} and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
         step=found.after,
         sample=found.sample,
         vertices=vertices,
@@ -117,7 +110,7 @@ class Advice(NamedTuple):
 
 
 def advice(step: Step, contact: Contact, speed: float) -> Advice:
-    """For vertices that come nearer with this speed [m/s]; the stiffness is no less than it is now."""
+    """Return what would do for vertices that come nearer with a speed [m/s]; no softer than now."""
     # As if half of the surface had to stop the whole body.
     energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
     now = float(contact.stiffness.max())
