@@ -13,16 +13,21 @@ _LISTED = 5
 
 
 class SimulationError(RuntimeError):
-    """A simulation that cannot continue; the message says where, why, and what to try.
+    """A simulation that cannot go on; the message says where, why, and what to try.
 
     Attributes:
         steps_before: how many of the steps that were to be done in one go were done.
+        sample: index of the first sample that is wrong, empty without a batch.
     """
 
     steps_before = 0
 
+    def __init__(self, message: str, *, sample: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.sample = sample
+
     def locate(self, step: int, dt: float) -> None:
-        """Add the step of a rollout in which it happened, the first being 1, to the message."""
+        """Say in which step of a rollout it happened, the first being 1."""
         self.args = (f"in step {step} (t = {step * dt:g} s): {self}", *self.args[1:])
 
 
@@ -30,40 +35,23 @@ class UnstableStepError(SimulationError):
     """A time step beyond the stability limit of the scene.
 
     Attributes:
-        stable_dt: the longest stable time step [s].
-        substeps: how many substeps would make the present dt stable.
-        sample: index of the first sample that is unstable, empty without a batch.
+        stable_dt: the longest stable dt of all samples [s].
+        suggested_dt: a dt that is stable [s].
+        suggested_substeps: how many substeps make the given dt stable.
     """
 
     def __init__(
-        self, message: str, *, stable_dt: float = math.nan, substeps: int = 1, sample: tuple[int, ...] = ()
+        self,
+        message: str,
+        *,
+        sample: tuple[int, ...] = (),
+        stable_dt: float = math.nan,
+        suggested_dt: float = math.nan,
+        suggested_substeps: int = 0,
     ) -> None:
-        super().__init__(message)
-        self.stable_dt, self.substeps, self.sample = stable_dt, substeps, sample
-
-    @classmethod
-    def beyond(
-        cls, stable: Tensor, *, dt: float, substeps: int, cause: str, remedy: str
-    ) -> UnstableStepError:
-        """Return the error of a step that is too long.
-
-        Args:
-            stable: the longest stable time step of each sample [s].
-            dt, substeps: those of the step.
-            cause: what the limit holds for.
-            remedy: what else may help.
-        """
-        sample = first_index(stable < dt) if stable.ndim else ()
-        limit = float(stable.min())
-        needed = int(substeps * dt / (0.9 * limit)) + 1
-        where = f" of sample {sample}" if sample else ""
-        return cls(
-            f"dt = {dt:g} s{in_substeps(substeps)} is beyond the stable time step{where}, {limit:.3g} s "
-            f"{cause}; use dt <= {0.9 * limit:.2g}, or substeps >= {needed}{remedy}.",
-            stable_dt=limit,
-            substeps=needed,
-            sample=sample,
-        )
+        super().__init__(message, sample=sample)
+        self.stable_dt, self.suggested_dt = stable_dt, suggested_dt
+        self.suggested_substeps = suggested_substeps
 
 
 class DivergenceError(SimulationError):
@@ -71,25 +59,32 @@ class DivergenceError(SimulationError):
 
     Attributes:
         step: after how many steps; 0 is the initial state.
-        sample: index of the first sample that is not finite, empty without a batch.
-        vertices: its vertices that are not finite.
+        vertices: the vertices that are not finite.
+        forces: the names of the forces that are not finite before that step.
+        stable_dt: the longest stable dt before that step [s].
     """
 
     def __init__(
-        self, message: str, *, step: int = 0, sample: tuple[int, ...] = (), vertices: tuple[int, ...] = ()
+        self,
+        message: str,
+        *,
+        step: int = 0,
+        sample: tuple[int, ...] = (),
+        vertices: tuple[int, ...] = (),
+        forces: tuple[str, ...] = (),
+        stable_dt: float = math.nan,
     ) -> None:
-        super().__init__(message)
-        self.step, self.sample, self.vertices = step, sample, vertices
+        super().__init__(message, sample=sample)
+        self.step, self.vertices, self.forces, self.stable_dt = step, vertices, forces, stable_dt
 
 
 class PenetrationError(SimulationError):
-    """A body inside an obstacle, or so fast that a step cannot resolve the contact.
+    """A body inside an obstacle, or so fast that a step cannot tell whether it is.
 
     Attributes:
         step: after how many steps; 0 is the initial state.
-        sample: index of the sample, empty without a batch.
-        vertices: which are inside, or too fast.
-        distance: the smallest of any of them to the obstacle [m].
+        vertices: the vertices that are inside, or too fast.
+        distance: the smallest distance of any of them to the obstacle [m].
         approach: the largest distance by which any of them came nearer in one step, over the activation
             distance.
         suggested_dt: a step that resolves the contact [s], None for an implicit one.
@@ -108,8 +103,8 @@ class PenetrationError(SimulationError):
         suggested_dt: float | None = None,
         suggested_stiffness: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.step, self.sample, self.vertices = step, sample, vertices
+        super().__init__(message, sample=sample)
+        self.step, self.vertices = step, vertices
         self.distance, self.approach = distance, approach
         self.suggested_dt, self.suggested_stiffness = suggested_dt, suggested_stiffness
 
@@ -127,43 +122,38 @@ class GradientError(SimulationError):
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run; the message says which key is wrong, and what to write instead."""
+    """A configuration that cannot be run; the message says which key, and what instead."""
 
 
 class ObservationError(ValueError):
-    """An observation that cannot be read, or cannot be compared with a simulation, as it is."""
+    """Observations of a body that cannot be read, or not be compared with a simulation, as they are."""
 
 
 class ConvergenceError(SimulationError):
     """An iteration that did not reach its tolerance.
 
     Attributes:
-        history: one line per iteration.
+        history: a line about each iteration.
     """
 
-    def __init__(self, message: str, history: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, history: tuple[str, ...] = (), *, sample: tuple[int, ...] = ()) -> None:
+        super().__init__(message, sample=sample)
         self.history = history
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return a hint to the nearest of some names, or to all of them where none is near."""
+    """Return a hint to the nearest of the known names, or to all of them where none is near."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"did you mean {near[0]!r}?" if near else f"there are {known}."
 
 
 def listed(vertices: Sequence[int]) -> str:
-    """Return the first few vertices, and how many more there are."""
+    """Format the first few of a list of vertices."""
     more = f" and {len(vertices) - _LISTED} more" if len(vertices) > _LISTED else ""
     return f"{list(vertices[:_LISTED])}{more}"
 
 
 def first_index(mask: Tensor) -> tuple[int, ...]:
-    """Return the index of the first element that is true."""
+    """Return the index of the first true entry, by all axes."""
     return tuple(mask.nonzero()[0].tolist())
-
-
-def in_substeps(substeps: int) -> str:
-    """Return a phrase for the number of substeps, if there are several."""
-    return f" in {substeps} substeps" if substeps > 1 else ""

@@ -60,4 +60,4 @@ class Contact(Potential, ContactForce):
 
     @abstractmethod
     def stiffness_to_stop(self, energy: float) -> float:
-        """Return the stiffness [Pa] that takes up an energy per area [J/m²] when pressed as far as meant."""
+        """Return the stiffness [Pa] that takes up an energy per area [J/m²], pressed as far as is meant."""

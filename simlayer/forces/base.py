@@ -44,8 +44,8 @@ class Force(PhysicalModule, ABC):
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         """Return an upper bound of the largest eigenvalue of each element's stiffness [N/m].
 
-        At a state, or at rest. Where the lumped masses of its nodes differ: of W^-½ K W^-½ with W these
-        masses over their mean. For the stable time step of explicit steps; zero for forces without elements.
+        At a state, or at rest. Where the lumped masses of its nodes differ: of W^-½ K W^-½ with W
+        these masses over their mean. For the stable dt of an explicit step; zero without elements.
         """
         return torch.zeros(1)
 

@@ -41,8 +41,8 @@ class ForceReference(Generic[F]):
             near = hint(self.name, forces)
             raise ValueError(f"{self.by} refers to a force {self.name!r} that the step does not have; {near}")
         before = self._forces
-        own = before[self.name] if before is not None and self.name in before else None
-        if own is not None and not self._copied and own is not forces[self.name]:
+        taken = before is not None and not self._copied and self.name in before
+        if before is not None and taken and before[self.name] is not forces[self.name]:
             raise ValueError(
                 f"{self.by} belongs to a step with another force {self.name!r}; give each step its own."
             )

@@ -1,64 +1,39 @@
-"""The checks before and after a rollout, and the diagnosis of one that failed."""
+"""Checks before and after a rollout, and the errors of one that failed."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from simlayer.errors import (
-    DivergenceError,
-    SimulationError,
-    UnstableStepError,
-    first_index,
-    in_substeps,
-    listed,
-)
-from simlayer.rollout.contact_checks import (
-    contacts_resolved,
-    penetration,
-    pressed_stiffness,
-    warn_of_rough_contacts,
-)
+from simlayer.errors import DivergenceError, SimulationError, first_index, listed
+from simlayer.rollout.contact_checks import check_contacts, penetration
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.unroll import Carry, advance_function
 from simlayer.state import State
 from simlayer.steps.base import Step
-
-
-def check_time_step(step: Step, inputs: RolloutInputs) -> None:
-    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this call."""
-    _check_stable(step, inputs, inputs.state, cause="for the quantities of this call")
+from simlayer.steps.stability import check_stable, in_substeps
 
 
 @torch.no_grad()
-def _check_stable(
-    step: Step,
-    inputs: RolloutInputs,
-    state: State,
-    *,
-    cause: str,
-    remedy: str = "",
-    contact: Tensor | None = None,
-) -> None:
-    """Raise UnstableStepError if dt is beyond what is stable at a packed state.
+def check_time_step(step: Step, inputs: RolloutInputs) -> None:
+    """Raise UnstableStepError if dt is beyond what is stable for the quantities of this call.
 
-    The stiffness of the rest shape is bounded by a few operations per cell. The eigenvalues of the elements
-    at the state are computed only where that bound is exceeded.
+    The rest shape's stiffness is bounded by a few operations per cell; only where that bound is exceeded are
+    the elements' eigenvalues at the initial state computed.
     """
     with inputs.applied():
-        if bool((step.stable_dts(contact=contact) >= step.dt).all()):
+        if bool((step.stable_dts() >= step.dt).all()):
             return
-        _check_finite(inputs, state)
-        stable = step.stable_dts(on_state(unpack, state), contact=contact).expand(inputs.batch_shape)
-    if bool((stable < step.dt).any()):
-        raise UnstableStepError.beyond(stable, dt=step.dt, substeps=step.substeps, cause=cause, remedy=remedy)
+        _check_finite(step, inputs)
+        state = on_state(unpack, inputs.state)
+        stable = step.stable_dts(state).expand(inputs.batch_shape)
+    check_stable(stable, dt=step.dt, substeps=step.substeps, given="for the quantities of this call")
 
 
-def _check_finite(inputs: RolloutInputs, state: State) -> None:
-    """Raise DivergenceError if a packed state, or ValueError if a quantity, is not finite."""
-    if not is_finite(state):
-        raise _not_finite(state, inputs, "the initial state is not finite: {where}.")
+def _check_finite(step: Step, inputs: RolloutInputs) -> None:
+    """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
+    if not is_finite(inputs.state):
+        raise _bad_start(inputs)
     for name in inputs.named.quantities:
         if not bool(inputs.values[name].isfinite().all()):
             raise ValueError(f"{name} is not finite, or its stored value is too large.")
@@ -71,27 +46,17 @@ def is_finite(state: State) -> bool:
 
 def check_end(step: Step, num_steps: int, inputs: RolloutInputs, end: Carry) -> None:
     """Raise what went wrong on the way to this end, or warn of contacts that were hardly resolved."""
-    if not is_finite(end.state) or not contacts_resolved(step, inputs, end.state, end.record):
+    if not is_finite(end.state) or not check_contacts(step, inputs, end.state, end.record):
         raise failure(step, num_steps, inputs)
-    if end.record:
-        _check_stable(
-            step,
-            inputs,
-            end.state,
-            cause="with the contacts pressed as far as they were",
-            remedy=", or a contact that begins earlier",
-            contact=pressed_stiffness(end.record),
-        )
-        warn_of_rough_contacts(step, inputs, end.record)
 
 
 @torch.no_grad()
 def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationError:
-    """Repeat a rollout eagerly, without gradients, to the first state that is wrong, and describe it."""
+    """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
     state = inputs.state
     advance = advance_function(step, inputs, Carry(state), None)
     if not is_finite(state):
-        return _not_finite(state, inputs, "the initial state is not finite: {where}.")
+        return _bad_start(inputs)
     for index in range(num_steps):
         for _ in range(step.substeps):
             if error := penetration(step, inputs, index, state):
@@ -104,9 +69,15 @@ def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationErro
     )
 
 
+def _bad_start(inputs: RolloutInputs) -> DivergenceError:
+    where, sample, vertices = _where(inputs.state, inputs)
+    return DivergenceError(f"the initial state is not finite: {where}.", sample=sample, vertices=vertices)
+
+
 def _divergence(
     step: Step, inputs: RolloutInputs, index: int, before: State, after: State
 ) -> DivergenceError:
+    """Return the error of a step that leads from a finite state to one that is not."""
     with inputs.applied(inputs.values_at(index)):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
@@ -116,29 +87,31 @@ def _divergence(
         if wrong
         else "all forces are still finite before it"
     )
-    return _not_finite(
-        after,
-        inputs,
-        f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), {{where}}; "
-        f"{cause}. The stable time step there was {stable:.3g} s, dt is {step.dt:g} s"
-        f"{in_substeps(step.substeps)}. Try a smaller dt, more substeps, damping, or softer and slower "
-        "input.",
+    where, sample, vertices = _where(after, inputs)
+    return DivergenceError(
+        f"the state is no longer finite after step {index + 1} (t = {(index + 1) * step.dt:g} s), "
+        f"{where}; {cause}. The stable time step there was {stable:.3g} s, "
+        f"dt is {step.dt:g} s{in_substeps(step.substeps)}. "
+        "Try a smaller dt, more substeps, damping, or softer and slower input.",
         step=index + 1,
+        sample=sample,
+        vertices=vertices,
+        forces=tuple(wrong),
+        stable_dt=stable,
     )
 
 
 def _stable_dt(step: Step, state: State) -> float:
-    """Return the stable time step at a state, or at rest where the state has no eigenvalues any more."""
+    """Return the stable dt at this state, or at rest where the state is too far gone for eigenvalues."""
     try:
         return float(step.stable_dts(state).min())
     except torch.linalg.LinAlgError:
         return float(step.stable_dts().min())
 
 
-def _not_finite(state: State, inputs: RolloutInputs, message: str, *, step: int = 0) -> DivergenceError:
-    """Return an error whose message says where: the first sample and its vertices that are not finite."""
+def _where(state: State, inputs: RolloutInputs) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """Return the first sample that is not finite and its vertices that are not, in words before."""
     wrong = ~(state.positions.isfinite() & state.velocities.isfinite()).all(0)
     sample = first_index(wrong.any(0)) if inputs.batch_shape else ()
     vertices = tuple(wrong.movedim(0, -1)[sample].nonzero().flatten().tolist())
-    where = f"{f'sample {sample}, ' if sample else ''}vertices {listed(vertices)}"
-    return DivergenceError(message.format(where=where), step=step, sample=sample, vertices=vertices)
+    return f"{f'sample {sample}, ' if sample else ''}vertices {listed(vertices)}", sample, vertices

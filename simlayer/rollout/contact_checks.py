@@ -1,4 +1,4 @@
-"""Verdicts on the contacts of a rollout: errors, warnings, and advice."""
+"""Checks whether the contacts of a rollout were resolved, with a time step and a stiffness that would do."""
 
 from __future__ import annotations
 
@@ -6,36 +6,33 @@ import warnings
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.contact.base import Contact
-from simlayer.errors import ContactWarning, PenetrationError, first_index, in_substeps, listed
-from simlayer.rollout.contact_record import ROUGH, TOO_FAST, approach_in_step, measure, measures
+from simlayer.errors import ContactWarning, PenetrationError, first_index, listed
+from simlayer.rollout.contact_record import ROUGH, TOO_FAST, ContactMeasure, approach_in_step, measure
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.stability import check_stable, in_substeps
 
 
-def contacts_resolved(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
-    """Return whether no vertex was inside an obstacle or too fast, by the record and at the end."""
+def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
+    """Return whether all contacts were resolved, by their record and the end; warn of doubtful ones.
+
+    Raises:
+        UnstableStepError: if dt is beyond what is stable with contacts pressed as far as they were.
+    """
     if not record:
         return True
+    worst = [ContactMeasure(*tensor.unbind()) for tensor in record]
     with torch.no_grad(), inputs.applied(inputs.values_at(len(inputs.changes) - 1)):
         last = [measure(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
-    inside = any(bool((part.depth >= 0).any()) for part in (*measures(record), *last))
-    return not inside and _fastest(record) <= TOO_FAST
-
-
-def pressed_stiffness(record: tuple[Tensor, ...]) -> Float[Tensor, "*batch"]:
-    """Return the largest stiffness over mass that contacts had in each sample [1/s²]."""
-    return torch.stack([part.stiffness for part in measures(record)]).sum(0)
-
-
-def warn_of_rough_contacts(step: Step, inputs: RolloutInputs, record: tuple[Tensor, ...]) -> None:
-    """Warn if the contacts were resolved well enough for the motion, but not for its gradients."""
-    fastest = _fastest(record)
+    fastest = max(float(part.approach.max()) for part in worst)
+    if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:
+        return False
+    _check_pressed(step, inputs, end, torch.stack([part.stiffness for part in worst]).sum(0))
     if fastest > ROUGH and inputs.needs_gradient():
         warnings.warn(
             f"a vertex came nearer to an obstacle by {fastest:.2g} activation distances in one step: "
@@ -44,14 +41,22 @@ def warn_of_rough_contacts(step: Step, inputs: RolloutInputs, record: tuple[Tens
             ContactWarning,
             stacklevel=7,  # of a call of the rollout
         )
+    return True
 
 
-def _fastest(record: tuple[Tensor, ...]) -> float:
-    return max(float(part.approach.max()) for part in measures(record))
+@torch.no_grad()
+def _check_pressed(step: Step, inputs: RolloutInputs, end: State, contact: Tensor) -> None:
+    """Raise UnstableStepError if dt was beyond what is stable with contacts pressed as they were."""
+    with inputs.applied():
+        if bool((step.stable_dts(contact=contact) >= step.dt).all()):
+            return
+        stable = step.stable_dts(on_state(unpack, end), contact=contact)
+    given, remedy = "with the contacts pressed as far as they were", ", or a contact that begins earlier"
+    check_stable(stable, dt=step.dt, substeps=step.substeps, given=given, remedy=remedy)
 
 
 def penetration(step: Step, inputs: RolloutInputs, after: int, state: State) -> PenetrationError | None:
-    """What is wrong with the contacts after so many steps, if anything is: the first of them."""
+    """Return the error of the first contact that is not resolved after so many steps, if there is one."""
     # After the last step, obstacles are where its controls put them.
     with inputs.applied(inputs.values_at(min(after, len(inputs.changes) - 1))):
         body = on_state(unpack, state)
@@ -105,7 +110,7 @@ class Advice(NamedTuple):
 
 
 def advice(step: Step, contact: Contact, speed: float) -> Advice:
-    """Return what would do for vertices that come nearer with a speed [m/s]; no less stiff than it is now."""
+    """Return what would do for vertices that come nearer with a speed [m/s]; no softer than now."""
     # As if half of the surface had to stop the whole body.
     energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
     now = float(contact.stiffness.max())

@@ -52,11 +52,6 @@ def record_contacts(step: Step, state: State, before: tuple[Tensor, ...]) -> tup
         return tuple(torch.maximum(b, torch.stack(n)) for b, n in zip(before, now, strict=True))
 
 
-def measures(record: tuple[Tensor, ...]) -> list[ContactMeasure]:
-    """Return what a record holds, contact by contact."""
-    return [ContactMeasure(*tensor.unbind()) for tensor in record]
-
-
 def measure(step: Step, contact: Contact, state: State) -> ContactMeasure:
     """Return the measures of a contact at a state."""
     gaps, moves = approach_in_step(step, contact, state)

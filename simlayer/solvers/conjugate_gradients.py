@@ -37,7 +37,7 @@ def conjugate_gradients(
     tolerance: float,
     max_iterations: int,
 ) -> Solution:
-    """Solves A x = b for each sample by itself, from x = 0 (Hestenes, Stiefel 1952; preconditioned).
+    """Solve A x = b for each sample by itself, from x = 0 (Hestenes, Stiefel 1952; preconditioned).
 
     A sample that has converged, or whose matrix was found indefinite, stays where it is.
 
@@ -46,7 +46,7 @@ def conjugate_gradients(
         right: the right-hand sides b.
         precondition: products with symmetric positive approximations of A⁻¹.
         tolerance: of |b - A x| / |b|.
-        max_iterations: after which it gives up, without an error: the residual tells.
+        max_iterations: after which it gives up, without an error: see the residual.
     """
     x = torch.zeros_like(right)
     residual = right.clone()

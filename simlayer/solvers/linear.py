@@ -38,7 +38,7 @@ class LinearSolver(ABC):
 
     @abstractmethod
     def inverse(self, matrix: BlockMatrix) -> Product:
-        """Products `(B, N, 3) -> (B, N, 3)` with something close to the inverse of the matrix."""
+        """Return products `(B, N, 3) -> (B, N, 3)` with something close to the inverse of the matrix."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _factorized(matrix: BlockMatrix, sample: int) -> Callable[[np.ndarray], np.n
 
 
 def solver_for(unknowns: int, *, dynamic: bool) -> LinearSolver:
-    """What is fastest for so many unknowns of a sample, and says so in the log."""
+    """Return the solver that is fastest for so many unknowns of a sample, and log it."""
     direct = unknowns <= (_DIRECT_STEPS if dynamic else _DIRECT_STATICS)
     solver = SparseDirect() if direct else ConjugateGradients()
     _log.info("%s for %d unknowns", type(solver).__name__, unknowns)

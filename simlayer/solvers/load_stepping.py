@@ -55,7 +55,7 @@ def minimize_by_load_steps(
     start: Float[Tensor, "*batch N 3"],
     solver: LinearSolver,
 ) -> Float[Tensor, "*batch N 3"]:
-    """A minimum near the start, at once where that works, and otherwise in load steps as long as they can be.
+    """Return a minimum near the start, at once where that works, else in load steps as long as they can be.
 
     Raises:
         ConvergenceError: if steps of a 256th do not converge either.
@@ -77,6 +77,7 @@ def minimize_by_load_steps(
                 raise ConvergenceError(
                     f"{direct}\nIn load steps it went to {reached:.1%} of the loads, and no further.",
                     (*direct.history, *error.history),
+                    sample=error.sample,
                 ) from error
             continue
         _log.info("%.1f %% of the loads", 100 * goal)

@@ -14,7 +14,7 @@ from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gr
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
 
-# Energies that differ by less can not be compared: relative to a sum whose terms may be much larger.
+# Energies that differ by less cannot be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against the residual, their rounding keeps the gradient from the tolerance.
@@ -42,7 +42,7 @@ class NewtonSolver:
     def minimize(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
     ) -> Float[Tensor, "*batch N 3"]:
-        """The positions of a minimum near `start`; raises ConvergenceError rather than anything less."""
+        """Return a minimum near `start`; raises ConvergenceError rather than return anything less."""
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
         point = _Point(start, problem.value(start), *problem.residual(start))
         history: list[str] = []
@@ -89,7 +89,7 @@ class NewtonSolver:
 
 
 class _Linear:
-    """Linear solves of one search, which go on with an older inverse while that is good enough."""
+    """Linear solves of one search, which use an older inverse while that is good enough."""
 
     def __init__(self, solver: LinearSolver) -> None:
         self.solver = solver
@@ -110,7 +110,7 @@ class _Linear:
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 
     def again(self, right: Tensor) -> Solution:
-        """With the tangent and the inverse of the last solve."""
+        """Solve with the tangent and the inverse of the last solve."""
         assert self.multiply is not None
         assert self.inverse is not None
         most = self.solver.max_iterations
@@ -118,7 +118,7 @@ class _Linear:
 
 
 class _Point(NamedTuple):
-    """Where the search is in each sample, and what is known there."""
+    """A point of the search in each sample, with the problem there."""
 
     positions: Tensor
     energy: Tensor
@@ -129,7 +129,7 @@ class _Point(NamedTuple):
 def _search(
     problem: MinimizationProblem, point: _Point, direction: Tensor
 ) -> tuple[_Point, Bool[Tensor, "*batch"]]:
-    """The next point, and in which samples it is a better one."""
+    """Return the next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
     slope = (point.gradient * direction).sum((-1, -2))
     length = problem.feasible_fraction(point.positions, direction)
@@ -152,7 +152,7 @@ def _search(
 
 
 def _lost(positions: Tensor, start: Tensor, max_displacement: float) -> Bool[Tensor, "*batch"]:
-    """Where a body is so many of its sizes away from where it started."""
+    """Return in which samples a body is so many of its sizes away from where it started."""
     size = (start.amax(-2) - start.amin(-2)).amax(-1)
     return (size > 0) & (largest(positions - start) > max_displacement * size)
 
@@ -162,9 +162,9 @@ def _failure(
 ) -> ConvergenceError:
     sample = tuple(wrong.nonzero()[0].tolist()) if wrong.ndim else ()
     where = f" of sample {sample}" if sample else ""
-    seen = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
+    shown = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
     lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions[sample])}"]
-    return ConvergenceError("\n".join([*lines, *seen]), tuple(history))
+    return ConvergenceError("\n".join([*lines, *shown]), tuple(history), sample=sample)
 
 
 def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 
 def _line(iteration: int, energy: Tensor, error: Tensor) -> str:
-    """Of the sample that is furthest."""
+    """Return the line of the history, for the sample with the largest error."""
     worst = int(error.argmax())
     energy, error = energy.flatten()[worst], error.flatten()[worst]
     return f"  iteration {iteration}: energy {float(energy):.10g} J, gradient {float(error):.2e}"

@@ -1,4 +1,4 @@
-"""What Newton's method needs to know of a problem."""
+"""The interface of a problem whose minimum Newton's method finds."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Tangent(NamedTuple):
     others: Product | None
 
     def multiplication(self) -> Product:
-        """Products `(B, N, 3) -> (B, N, 3)`."""
+        """Return products `(B, N, 3) -> (B, N, 3)`."""
         multiply, others = self.matrix.multiplication(), self.others
         return multiply if others is None else lambda vectors: multiply(vectors) + others(vectors)
 
 
 class Residual(NamedTuple):
-    """The gradient of a problem [N], zero for what is held, and how large the forces are that balance."""
+    """The gradient of a problem [N], zero for fixed components, and the size of the forces that balance."""
 
     gradient: Float[Tensor, "*batch N 3"]
     scale: Float[Tensor, "*batch"]
 
     def error(self) -> Float[Tensor, "*batch"]:
-        """The largest component of the gradient relative to the forces that balance."""
+        """Return the largest component of the gradient relative to the forces that balance."""
         size = largest(self.gradient)
         return size / self.scale.clamp(min=torch.finfo(size.dtype).tiny)
 
@@ -49,32 +49,32 @@ class MinimizationProblem(ABC):
 
     @abstractmethod
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        """The function [J]."""
+        """Return the function [J]."""
 
     @abstractmethod
     def residual(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
-        """Its gradient, and the size of what it is the sum of."""
+        """Return the gradient of the function, and the size of the forces that it is the sum of."""
 
     @abstractmethod
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
-        """Its Hessian, of all samples in a row; positive semi-definite if projected."""
+        """Return the Hessian of the function, positive semi-definite if projected."""
 
     def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        """The part of a move, at most 1, that stays where the function is finite."""
+        """Return the fraction of a move, at most 1, that stays where the function is finite."""
         return positions.new_ones(positions.shape[:-2])
 
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
-        """What may explain a failure at these positions of a sample."""
+        """Return what may explain a failure at these positions of a sample."""
         return ""
 
 
 def flattened(vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "B N 3"]:
-    """All samples in a row."""
+    """Return all samples in a row."""
     return vectors.reshape(-1, *vectors.shape[-2:])
 
 
 def largest(vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-    """The largest component in each sample."""
+    """Return the largest component in each sample."""
     return vectors.abs().amax((-1, -2)) if vectors.shape[-2] else torch.zeros(vectors.shape[:-2])

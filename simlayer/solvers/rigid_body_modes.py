@@ -1,4 +1,4 @@
-"""Motions of a whole body that nothing resists."""
+"""Rigid-body modes without stiffness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROUNDING = {torch.float64: 1e-11, torch.float32: 1e-6}
 
 
 def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch 6 N 3"]:
-    """Translations along the axes and rotations about those through the centre, of unit length each."""
+    """Return translations along the axes and rotations about the centre, of unit length each."""
     arms = positions - positions.mean(-2, keepdim=True)
     axes = torch.eye(3, dtype=positions.dtype, device=positions.device)[:, None]
     arms = arms[..., None, :, :].expand(*arms.shape[:-2], 3, *arms.shape[-2:])
@@ -27,17 +27,17 @@ def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*bat
 def zero_stiffness_modes(
     problem: MinimizationProblem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
 ) -> list[str]:
-    """What a body can do as a rigid one at these positions with no stiffness against it.
+    """Return the names of the rigid-body modes that no stiffness resists at these positions.
 
     Args:
-        problem: whose tangent resists.
-        positions: of each sample; told is what the first can do that can do anything.
-        free: which components are not held.
+        problem: the problem whose tangent resists.
+        positions: of each sample; the modes are those of the first sample that has any.
+        free: which components are not fixed.
     """
     motions, small = rigid_motions(flattened(positions)), _ROUNDING[positions.dtype]
-    held = ((1 - free) * motions).flatten(-2)
-    # Combinations of motions that move nothing that is held have no length there.
-    lengths, combinations = torch.linalg.eigh(held @ held.mT)
+    fixed = ((1 - free) * motions).flatten(-2)
+    # Combinations of motions that move nothing that is fixed have no length there.
+    lengths, combinations = torch.linalg.eigh(fixed @ fixed.mT)
     if not bool((lengths < small).any()):
         return []
     tangent = problem.tangent(positions, projected=False)

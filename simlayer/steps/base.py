@@ -1,10 +1,10 @@
-"""What a step is."""
+"""The interface of steps: forces, masses and constraints of a body, and a map from state to state."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
 from simlayer.steps.point_mass import PointMass
-from simlayer.steps.stability import automatic_dt, contact_squares, stable_substeps
+from simlayer.steps.stability import half_of, stable_dts
 
 
 class Step(PhysicalModule, ABC):
@@ -32,12 +32,12 @@ class Step(PhysicalModule, ABC):
         dt: duration of a step [s]; "auto": half of what is stable from the rest shape for an explicit step,
             with contacts as far pressed as they are meant to be, which leaves room for a body that gets four
             times as stiff.
-        density: [kg/m³]: one value, or one a cell.
+        density: [kg/m³]: one value, or one per cell.
         masses: what the body carries beside its own mass, by name.
         gravity: acceleration [m/s²].
-        fixed: what is held: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of
-            components `(N, 3)`.
-        prescribed_velocities: of the held components [m/s], `(N, 3)` or `(1, 3)`.
+        fixed: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of components
+            `(N, 3)`.
+        prescribed_velocities: velocities of the fixed components [m/s], `(N, 3)` or `(1, 3)`.
         dissipation: dissipations by name, applied in this order after the forces.
         substeps: how many equal steps of dt/substeps make one.
     """
@@ -89,7 +89,7 @@ class Step(PhysicalModule, ABC):
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         if dt == "auto":
             with torch.no_grad():
-                dt = automatic_dt(self.stable_dts(contact=self.contact_squares()))
+                dt = half_of(float(self.stable_dts(contact=self.contact_squares()).min()))
         self.dt: float = dt
 
     @property
@@ -103,26 +103,26 @@ class Step(PhysicalModule, ABC):
 
     @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
-        """Lumped masses [kg], with all that the body carries."""
+        """The lumped mass of each vertex [kg], with all that the body carries."""
         return self.elements.vertex_masses(self.density) + self.carried_masses()
 
     @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
-        """Their reciprocals [1/kg]."""
+        """The reciprocal mass of each vertex [1/kg]."""
         return self.vertex_masses.reciprocal()
 
     def carried_masses(self) -> Float[Tensor, "*batch #N"]:
-        """What the body carries at each vertex [kg]."""
+        """Return the mass that the body carries at each vertex [kg]."""
         return sum((mass() for mass in self.masses.values()), self.free.new_zeros(1))
 
     @property
     def mobility(self) -> Float[Tensor, "*batch N"]:
-        """The same, zero where a vertex is held in all components [1/kg]."""
+        """The reciprocal mass of each vertex [1/kg], zero where all of its components are fixed."""
         return self.inverse_masses * self.free.amax(-1)
 
     @derived_vectors
     def fixed_velocities(self) -> Float[Tensor, "*batch N 3"]:
-        """Prescribed velocities of the held components, zero for the others [m/s]."""
+        """The prescribed velocities of the fixed components [m/s], zero for the others."""
         return (1 - self.free) * self.prescribed_velocities
 
     def context(self, dt: float) -> StepContext:
@@ -130,7 +130,7 @@ class Step(PhysicalModule, ABC):
         return StepContext(dt, self.inverse_masses)
 
     def start(self, state: State) -> State:
-        """The state with the history that this step needs."""
+        """Return the state with the history that this step needs."""
         return state
 
     def forward(self, state: State) -> State:
@@ -140,55 +140,59 @@ class Step(PhysicalModule, ABC):
 
     @abstractmethod
     def substep(self, state: State) -> State:
-        """The state dt/substeps later."""
+        """Return the state dt/substeps later."""
 
     def stable_dts(
         self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """Return the longest stable dt [s] of each sample for an explicit step.
+        """Return the longest stable dt [s] of each sample for an explicit step, see `steps.stability`.
 
-        Other forces that do not know elements, and masses that the body carries, do not count.
+        With a state: from the elements' tangents and contacts there; without: from a bound on those at rest,
+        cheap and lower, and no contact. Other forces without elements, and masses that a body carries, do not
+        count.
 
         Args:
-            state: where the elements' tangents and the contacts are taken. None: a bound for the rest shape,
-                cheap and no higher, without contacts.
+            state: where.
             contact: the largest stiffness of contacts over mass [1/s²], in place of that at the state.
         """
+        masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
         if contact is None and state is not None:
             contact = self.contact_squares(state)
-        masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
-        return self.substeps * stable_substeps(self._forces(), masses, state, contact)
-
-    def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
-        """Return the largest stiffness that single vertices get from contacts, over their mass [1/s²].
-
-        At a state, or None: with the contacts pressed as far as they are meant to be.
-        """
-        return contact_squares(self._forces(), self.mobility, state)
-
-    def contacts(self) -> dict[str, Contact]:
-        """Return the contacts among the forces, by name."""
-        return {name: force for name, force in self.forces.items() if isinstance(force, Contact)}
+        return self.substeps * stable_dts(map(self._force, self.forces), masses, state, contact)
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 
-    def prepare(self, state: State) -> None:
-        """Let forces do what must not happen inside a step, for states of this shape."""
-        for force in self._forces():
-            force.prepare(state)
+    def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
+        """Return the largest stiffness that single vertices get from contacts, over their mass [1/s²].
 
-    def _forces(self) -> list[Force]:
-        return [cast(Force, force) for force in self.forces.values()]
+        At a state, or None: as far as the contacts are meant to be pressed.
+        """
+        stiffness = [self._force(name).vertex_stiffness(state) for name in self.forces]
+        return (sum(stiffness, torch.zeros_like(self.mobility)) * self.mobility).amax(-1)
+
+    def contacts(self) -> dict[str, Contact]:
+        """Return the contacts among the forces, by name."""
+        return {name: force for name, force in self.forces.items() if isinstance(force, Contact)}
+
+    def prepare(self, state: State) -> None:
+        """Do what must not happen inside a step, for states of this shape; called at a rollout's edge."""
+        for name in self.forces:
+            self._force(name).prepare(state)
+
+    def _force(self, name: str) -> Force:
+        force = self.forces[name]
+        assert isinstance(force, Force)
+        return force
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
 
 
 def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
-    """Which components are held, `(N, 3)`."""
+    """Return which components are fixed, `(N, 3)`."""
     mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
     if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
         return fixed.cpu()

@@ -149,9 +149,7 @@ class ImplicitStep(Step, ABC):
         """Return the terms of inertia, forces and dissipations, see `StepData` and `Force.term`."""
         inertia = self.scheme.inertia
         masses = mass_matrices(self, consistent=self.consistent_mass) if inertia else []
-        parts = [
-            cast(Force | Dissipation, part) for part in (*self.forces.values(), *self.dissipation.values())
-        ]
+        parts = cast("list[Force | Dissipation]", [*self.forces.values(), *self.dissipation.values()])
         return [
             *(Inertia(mass, inertia, target) for mass in masses),
             *(part.term(start, predicted) for part in parts if part.has_term),

@@ -55,9 +55,14 @@ class LumpedMass(MassMatrix):
 
 
 class ConsistentMass(MassMatrix):
-    """The kinetic energy of the interpolated velocities: couples the vertices of a cell."""
+    """The kinetic energy of the interpolated velocities: couples the vertices of a cell.
 
-    def __init__(self, elements: FiniteElements, density: Float[Tensor, "*batch #M"]) -> None:
+    Args:
+        elements: the cells.
+        density: one value `()` or `(*batch, 1)`, or one per cell `(*batch, M)` [kg/m³].
+    """
+
+    def __init__(self, elements: FiniteElements, density: Tensor) -> None:
         self.elements, self.density = elements, density
 
     @property

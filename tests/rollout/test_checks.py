@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import re
 
 import pytest
 import torch
@@ -43,12 +42,10 @@ def test_a_time_step_beyond_the_stable_one_names_the_sample_and_a_time_step_that
     rollout = RolloutModule(free_box(dt=2e-3), 2000)
     parameters = {E_NAME: moduli(1e5, 1e7, 1e6)}
     start = moving((2, 1, 1), amount=1e-5)
-    with pytest.raises(
-        UnstableStepError, match=r"dt = 0.002 s is beyond .* of sample \(1,\), \S+ s .*"
-    ) as caught:
+    with pytest.raises(UnstableStepError, match=r"dt = 0.002 s is beyond .* of sample \(1,\)") as caught:
         rollout(start, parameters)
-    dt = float(re.search(r"use dt <= (\S+),", str(caught.value))[1])
-    substeps = int(re.search(r"substeps >= (\d+)", str(caught.value))[1])
+    assert caught.value.sample == (1,)
+    dt, substeps = caught.value.suggested_dt, caught.value.suggested_substeps
     rollout.step.dt = dt
     assert (rollout(start, parameters).positions - rest((2, 1, 1))).abs().max() < 1e-2
     again = RolloutModule(free_box(dt=2e-3, substeps=substeps), 100)
@@ -92,12 +89,10 @@ def test_a_force_that_is_not_a_number_is_named_with_step_sample_vertices_and_sta
     start = State(torch.stack([x - 1.0, x]), torch.tensor([0.0, 0.0, 1.0]).expand(2, 12, 3))
     with pytest.raises(DivergenceError) as caught:
         RolloutModule(step, 20)(start)
-    message = str(caught.value)
-    assert "after step 6 (t = 0.06 s)" in message
-    assert "sample (1,), vertices [7]" in message
-    assert "not finite: force 'fuse'." in message
-    stated = float(re.search(r"stable time step there was (\S+) s, dt is 0.01 s in 2 substeps", message)[1])
-    assert stated == pytest.approx(step.stable_dt(State.at_rest(x)), rel=5e-3)
+    error = caught.value
+    assert "after step 6 (t = 0.06 s), sample (1,), vertices [7]; not finite: force 'fuse'." in str(error)
+    assert (error.step, error.sample, error.vertices, error.forces) == (6, (1,), (7,), ("fuse",))
+    assert error.stable_dt == pytest.approx(step.stable_dt(State.at_rest(x)), rel=1e-6)
 
 
 def test_the_vertices_that_are_not_finite_are_listed_up_to_a_handful():
