@@ -44,7 +44,7 @@ class Term(ABC):
 
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch M D D"]:
+    ) -> Float[Tensor, "*#batch M D D"]:
         """Return the Hessian of each part [N/m or N s/m], D = 3 C, by vertex, then component.
 
         Args:

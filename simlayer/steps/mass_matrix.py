@@ -33,7 +33,7 @@ class MassMatrix(ABC):
         """Return the matrix times vectors [kg]."""
 
     @abstractmethod
-    def blocks(self) -> Float[Tensor, "*batch M D D"]:
+    def blocks(self) -> Float[Tensor, "*#batch M D D"]:
         """Return the blocks that add up to the matrix [kg], D = 3 C."""
 
 
@@ -72,7 +72,7 @@ class ConsistentMass(MassMatrix):
     def product(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         return self.elements.mass_product(self.density, vectors)
 
-    def blocks(self) -> Float[Tensor, "*batch M D D"]:
+    def blocks(self) -> Float[Tensor, "*#batch M D D"]:
         scalars = self.elements.mass_blocks(self.density)
         return torch.kron(scalars, torch.eye(3).to(scalars))
 
@@ -102,7 +102,7 @@ class Inertia(Term):
 
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch M D D"]:
+    ) -> Float[Tensor, "*#batch M D D"]:
         return self.factor * self.mass.blocks()
 
 

@@ -322,19 +322,6 @@ def test_the_second_derivatives_of_a_short_rollout_are_exact():
     )
 
 
-@pytest.mark.compiled
-@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own compiler uses it
-def test_a_compiled_rollout_with_friction_has_the_gradients_of_an_eager_one():
-    step, state, found = body(SymplecticEuler, 2e-3, belt=0.05), sliding(), []
-    for compile_ in (False, True):
-        rollout = RolloutModule(step, 6, compile=compile_)
-        inputs = [dict(step.named_parameters())[name].detach().clone().requires_grad_() for name in NAMES]
-        loss = losses(rollout, state, dict(zip(NAMES, inputs, strict=True)))
-        found.append([loss.detach(), *torch.autograd.grad(loss, inputs)])
-    for eager, compiled in zip(*found, strict=True):
-        assert torch.allclose(eager, compiled, rtol=1e-9, atol=1e-14)
-
-
 @pytest.mark.parametrize("kind", [SymplecticEuler, BackwardEuler])
 def test_single_precision_follows_double(kind):
     step, state = body(kind, 2e-3), sliding()
