@@ -2,7 +2,10 @@
 
 import warnings
 
+from torch import Tensor
+
 from simlayer.identification import *  # noqa: F403
+from simlayer.identification import ObservedScenes
 from simlayer.motion_capture import *  # noqa: F403
 
 warnings.warn(
@@ -10,3 +13,8 @@ warnings.warn(
     DeprecationWarning,
     stacklevel=2,
 )
+
+
+def Scenes(positions: Tensor, velocities: Tensor, seen: Tensor) -> ObservedScenes:
+    """Return `ObservedScenes`, the present name."""
+    return ObservedScenes(positions, velocities, observed=seen)

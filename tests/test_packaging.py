@@ -10,10 +10,9 @@ ROOT = Path(__file__).parents[1]
 def requirements() -> dict[str, str]:
     """The lowest version of each dependency, those of the extras included, by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    return {
-        name: lowest for name, lowest in (re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in listed)
-    }
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    text = "\n".join(line for group in groups for line in group)
+    return dict(re.findall(r"^([\w-]+)>=([\d.]+)", text, re.MULTILINE))
 
 
 def test_every_dependency_is_pinned_at_the_lowest_version_that_is_allowed():
