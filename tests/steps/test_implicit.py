@@ -12,15 +12,19 @@ from simlayer import (
     ConjugateGradients,
     ConvergenceError,
     ElasticForce,
+    Force,
     Newmark,
     NewtonSolver,
     NodalLoad,
     Potential,
+    Quantity,
+    RatePotential,
     RolloutModule,
     SparseDirect,
     StableNeoHookean,
     State,
     SymplecticEuler,
+    Term,
     box_mesh,
     check_gradients,
 )
@@ -138,7 +142,7 @@ def test_checkpointed_gradients_are_plain_ones(mesh, elastic, checkpoint):
 
 
 @pytest.mark.parametrize("kind", STEPS)
-def test_held_vertices_move_as_prescribed(mesh, elastic, kind):
+def test_fixed_vertices_move_as_prescribed(mesh, elastic, kind):
     step = beam(mesh, elastic, kind, dt=0.005, prescribed_velocities=torch.tensor([[0.1, 0.0, 0.02]]))
     end = RolloutModule(step, 4)(State.at_rest(mesh.vertices))
     held = mesh.vertex_sets["x_min"]
@@ -233,6 +237,61 @@ def test_a_potential_of_ones_own_needs_its_energy_only(mesh, elastic):
         mesh.vertices[:, 2].sum() - x[:, 2].sum() for x in (loose, rollout(moving(mesh)).positions)
     )
     assert float(held_back) < float(sag)
+
+
+class Drag(Force, Term):
+    """A force of a user that says itself what it adds to an implicit step: a drag on every vertex."""
+
+    has_term = True
+    of_velocities = True
+    coefficient = Quantity("N s/m", positive=True)
+
+    def __init__(self):
+        super().__init__()
+        self.coefficient = 0.05
+
+    def forward(self, state):
+        return -self.gradient(state.velocities)
+
+    def term(self, start, predicted):
+        return self
+
+    def energy(self, vectors):
+        return 0.5 * self.coefficient * vectors.square().sum((-1, -2))
+
+    def gradient(self, vectors):
+        return self.coefficient * vectors
+
+    def hessian_product(self, vectors, direction):
+        return self.coefficient * direction
+
+
+class DragByEnergy(RatePotential):
+    """The same drag by its dissipation potential alone."""
+
+    def energy(self, positions, velocities):
+        return 0.5 * 0.05 * velocities.square().sum((-1, -2))
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_a_force_of_ones_own_joins_an_implicit_step_by_its_term(mesh, elastic, kind):
+    ends = []
+    for drag in (Drag(), DragByEnergy()):
+        forces = {"elastic": copy.deepcopy(elastic), "drag": drag}
+        step = kind(mesh, forces, dt=0.005, gravity=GRAVITY, fixed="x_min")
+        ends.append(RolloutModule(step, 4)(moving(mesh)).positions)
+    # Newton's method ends at a relative gradient below 1e-6, and polishes.
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-10)
+    step = kind(mesh, {"elastic": copy.deepcopy(elastic), "drag": Drag()}, dt=0.005, fixed="x_min")
+    weights = torch.randn_like(mesh.vertices)
+    report = check_gradients(
+        RolloutModule(step, 3),
+        moving(mesh),
+        lambda end: (end.positions * weights).sum(),
+        ["drag.coefficient", "velocities"],
+        steps=(1e-3, 1e-4),
+    )
+    assert report.passed, f"\n{report}"
 
 
 def test_a_load_pushes_in_an_implicit_step(mesh, elastic):
