@@ -26,7 +26,7 @@ def transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
-def version(tensor: Tensor) -> int:
+def modification_count(tensor: Tensor) -> int:
     """Return how many times a tensor was modified in place.
 
     Autograd checks the tensors that a node saves; this checks those that a node only refers to.
@@ -40,7 +40,7 @@ def writes_in_place(node: fx.Node) -> bool:
     return schema is not None and schema.is_mutable
 
 
-def record(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
+def record_operators(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
     """Return the operators that a function executes on these tensors, as a graph.
 
     `torch.export` records modules only, and not the derivatives that they take inside.

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from simlayer.autodiff.torch_private import record
+from simlayer.autodiff.torch_private import record_operators
 
 
 def trace(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
@@ -28,7 +28,7 @@ def inputs_read(graph: fx.GraphModule) -> tuple[int, ...]:
 
 
 def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
-    graph = record(function, *(tensor.detach() for tensor in example))
+    graph = record_operators(function, *(tensor.detach() for tensor in example))
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph

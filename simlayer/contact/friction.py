@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.contact.base import ContactForce, ContactState
-from simlayer.contact.friction_law import (
+from simlayer.contact.smooth_friction import (
     dissipation_gradient,
     dissipation_hessian,
     dissipation_potential,

@@ -59,7 +59,7 @@ class ElasticForce(Potential):
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
-        self.energy_density = traced_energy_density(material)
+        self.traced_density = traced_energy_density(material)
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)
 
@@ -70,11 +70,11 @@ class ElasticForce(Potential):
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         F = self.elements.deformation_gradient(positions)
-        return self.elements.integrate(self.energy_density.value(self._coefficients(positions), F))
+        return self.elements.integrate(self.traced_density.value(self._coefficients(positions), F))
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         return stress_forces(
-            self.energy_density, self.elements, self._coefficients(state.positions), state.positions
+            self.traced_density, self.elements, self._coefficients(state.positions), state.positions
         )
 
     def hessian_product(
@@ -82,7 +82,7 @@ class ElasticForce(Potential):
     ) -> Float[Tensor, "*batch N 3"]:
         F = self.elements.deformation_gradient(positions)
         dF = self.elements.deformation_gradient(direction)
-        stress = self.energy_density.hessian_product(self._coefficients(positions), F, dF)
+        stress = self.traced_density.hessian_product(self._coefficients(positions), F, dF)
         return -self.elements.forces(Matrix3(*stress))
 
     @property
@@ -107,17 +107,17 @@ class ElasticForce(Potential):
     def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
         """dP/dF at the positions [Pa]."""
         F, point_axes = self.elements.deformation_gradient(positions), self.elements.weights.ndim
-        return self.energy_density.hessian(self._coefficients(positions), F, point_axes=point_axes)
+        return self.traced_density.hessian(self._coefficients(positions), F, point_axes=point_axes)
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         """dP/dF at rest [Pa], for each of a quantity's own values."""
         identity = Matrix3(*torch.eye(3).to(self.elements.weights).reshape(9, 1))
-        return self.energy_density.hessian(
-            self.energy_density.coefficients(self.material), identity, point_axes=1
+        return self.traced_density.hessian(
+            self.traced_density.coefficients(self.material), identity, point_axes=1
         )
 
     def _coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
-        return self.energy_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
+        return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
         if self.regions is None or isinstance(value, float) or value.ndim == 0 or value.shape[-1] == 1:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 
 class PositionLoss(nn.Module):
-    """Mean square distance between simulated and observed points, relative to how far the points move.
+    """Mean square distance between simulated and observed points, in units of `scale`.
 
     The mean runs over scenes, frames and points, so that it does not grow with the number of steps; points
-    that were not observed (NaN) do not count. A body that does not move at all has a loss of about 1.
+    that were not observed (NaN) do not count. With the root mean square motion
+    as `scale`, a body that does not move has a loss of about 1.
 
     Args:
         scale: the unit of length [m].

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.point_location import cells_touching, cells_within, locate_points, mean_gradients
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.linalg.polar import rotation
+from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
 
 
@@ -89,7 +89,7 @@ class Markers(nn.Module):
             return bases
         arms = positions[..., self.around, :] - bases[..., None, :]
         F = torch.einsum("...kpi,kpj->...kij", arms, self.gradients)
-        R = rotation(Matrix3(*F.flatten(-2).unbind(-1)))
+        R = polar_rotation(Matrix3(*F.flatten(-2).unbind(-1)))
         turned = [(torch.stack(R.row(i), -1) * self.standoffs).sum(-1) for i in range(3)]
         return bases + torch.stack(turned, -1)
 

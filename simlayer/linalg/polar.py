@@ -24,7 +24,7 @@ def stretch_trace(F: Matrix3) -> Tensor:
     return _newton(root, I_C, II, J, 2)
 
 
-def rotation(F: Matrix3) -> Matrix3:
+def polar_rotation(F: Matrix3) -> Matrix3:
     """Return R for F = R S: the rotation nearest to F, with exact derivatives of two orders, at F = I too.
 
     Computed as the derivative of tr S with respect to F, in closed form from the quartic that tr S solves.

@@ -2,8 +2,9 @@
 
 A step is traced, with everything that it reads as an argument, into a graph of plain operators, and so is its
 vector-Jacobian product; each is compiled once for the shapes at hand. What runs at every step of a rollout is
-then a single call forward and one backward, without guards, and what is kept between them is the step's
-input alone. The eager step remains the reference, for double backward and forward mode too.
+then a single call forward and one backward, without guards. What is kept between them are the arguments of
+the step and its sums over cells. The eager step remains the reference, for double backward and forward mode
+too.
 """
 
 from __future__ import annotations

@@ -112,7 +112,8 @@ def check_gradients(
     tensors = {name: tensor.detach().clone().requires_grad_() for name, tensor in tensors.items()}
 
     def evaluate(values: Mapping[str, Tensor]) -> Tensor:
-        start = State(values.get("positions", state.positions), values.get("velocities", state.velocities))
+        positions, velocities = (values.get(name, getattr(state, name)) for name in _INITIAL_STATE)
+        start = State(positions, velocities, state.history)
         timed = {name: values.get(name, control) for name, control in controls.items()}
         own = {name: v for name, v in values.items() if name not in (*timed, *_INITIAL_STATE)}
         return loss(rollout(start, {**parameters, **own}, timed))

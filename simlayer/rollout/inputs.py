@@ -100,12 +100,12 @@ def read_inputs(
     def controls_at(index: int) -> dict[str, Tensor]:
         return {name: timed[name].match.physical(parts[index]) for name, parts in slices.items()}
 
-    fixed = {name: given.match.physical(given.value) for name, given in constant.items()}
-    physical = complete_values(named, fixed)
+    constants = {name: given.match.physical(given.value) for name, given in constant.items()}
+    physical = complete_values(named, constants)
     first = {**physical, **controls_at(0)} if slices else physical
     shapes = _batch_shapes(named, first, {name: given.name for name, given in (constant | timed).items()})
     packed = _packed_state(step, state, shapes)
-    weights = {name: fixed.get(name, own) for name, own in named.weights.items()}
+    weights = {name: constants.get(name, own) for name, own in named.weights.items()}
     values = _packed(physical, named.own_axes) | weights | named.buffers
     changes = []
     for index in range(num_steps if slices else 0):

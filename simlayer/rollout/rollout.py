@@ -33,8 +33,8 @@ class RolloutModule(nn.Module):
         checkpoint: what backward keeps. "none": every step; "sqrt": the state before each of about
             sqrt(num_steps) segments, whose steps are run again in backward; an int: segments of that many
             steps; "auto": "sqrt" when "none" would keep more than the memory budget.
-        compile: True: compiled, from the first call; "auto": compiled from steps x cells x samples =
-            5 million on; False: eager, which is the reference and can be differentiated twice; or the name
+        compile: True: compiled, from the first call; "auto": compiled from steps x substeps x cells x samples
+            = 5 million on; False: eager, which is the reference and can be differentiated twice; or the name
             of a torch compiler backend. A first call with new shapes takes seconds.
         memory_budget: for checkpoint="auto" [bytes].
         validate: before a call, compare dt with the stable one; after it, check that the state is finite, and

@@ -20,7 +20,7 @@ from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
 from simlayer.steps.point_mass import PointMass
-from simlayer.steps.stability import half_of, stable_dts
+from simlayer.steps.stability import half_stable_dt, stable_dts
 
 
 class Step(PhysicalModule, ABC):
@@ -89,7 +89,7 @@ class Step(PhysicalModule, ABC):
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         if dt == "auto":
             with torch.no_grad():
-                dt = half_of(float(self.stable_dts(contact=self.contact_squares()).min()))
+                dt = half_stable_dt(float(self.stable_dts(contact=self.contact_squares()).min()))
         self.dt: float = dt
 
     @property

@@ -39,7 +39,7 @@ def stable_dts(
     return 2 / (decay + (squares + decay.square()).sqrt()).amax(-1)
 
 
-def half_of(stable: float) -> float:
+def half_stable_dt(stable: float) -> float:
     """Return half of a stable dt [s], rounded to two digits; raises ValueError if any dt is stable."""
     if stable == float("inf"):
         raise ValueError("dt='auto' needs a force with a stiffness, such as ElasticForce; give seconds.")

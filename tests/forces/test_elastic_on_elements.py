@@ -144,8 +144,9 @@ def test_blocks_of_a_batch_are_those_of_its_samples(element, quadrature, own):
         force.material.youngs_modulus = E
 
 
-@every_element
-@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize(
+    ("element", "deterministic"), [("tet4", False), ("tet10", True), ("hex8", True), ("hex20", False)]
+)
 def test_a_value_per_cell_or_region_of_each_sample_gives_the_forces_of_the_samples(element, deterministic):
     mesh, x = _body(element), deformed(element, 2)
     regions = (mesh.vertices[mesh.cells].mean(1)[:, 0] > 0.5).long()
@@ -205,7 +206,7 @@ def critical_dt(mesh, step):
 
 
 @every_kind
-@pytest.mark.parametrize("nu", [0.0, 0.3, 0.49])
+@pytest.mark.parametrize("nu", [0.0, 0.49])
 def test_the_stable_time_step_is_below_the_critical_one_and_not_far(element, quadrature, nu):
     mesh, step = step_of(element, quadrature, nu=nu)
     step.requires_grad_(False)

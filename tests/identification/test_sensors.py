@@ -12,7 +12,7 @@ from simlayer import Mesh, ObservationError, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.identification.point_location import distances_to_triangles
 from simlayer.identification.sensors import Markers, Vertices
-from simlayer.linalg.polar import rotation
+from simlayer.linalg.polar import polar_rotation
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -41,7 +41,7 @@ def by_singular_values(F):
 
 
 def polar(F):
-    return torch.stack(tuple(rotation(matrix(F))), -1).unflatten(-1, (3, 3))
+    return torch.stack(tuple(polar_rotation(matrix(F))), -1).unflatten(-1, (3, 3))
 
 
 def test_the_rotation_is_that_of_the_singular_value_decomposition():

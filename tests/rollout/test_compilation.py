@@ -166,8 +166,8 @@ class Push(Force):
 
 
 class TestTraced:
-    @pytest.mark.parametrize("cells", [(3, 1, 1), (1, 2, 1)])
-    def test_one_rollout_serves_every_batch_with_and_without_gradients(self, cells):
+    def test_one_rollout_serves_every_batch_with_and_without_gradients(self):
+        cells = (1, 2, 1)
         step = beam(cells)
         num_cells = 6 * cells[0] * cells[1] * cells[2]
         compiled = RolloutModule(step, 2, compile="aot_eager")

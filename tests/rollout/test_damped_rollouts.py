@@ -252,5 +252,5 @@ def test_a_potential_by_its_energy_alone_damps_a_checkpointed_rollout():
 
 def test_damping_is_described_with_its_units():
     text = repr(RolloutModule(damped_beam(), 1))
-    assert "forces.viscosity.log_shear_viscosity: (18,), shear_viscosity = " in text
-    assert "forces.rayleigh.log_coefficient: (), coefficient = 0.0005 s" in text
+    assert "forces.viscosity.shear_viscosity = " in text
+    assert "forces.rayleigh.coefficient = 0.0005 s" in text

@@ -190,7 +190,7 @@ def test_a_result_can_be_saved_and_loaded(tmp_path):
     assert same(again(moving()), RolloutModule(beam(), 2)(moving()))
 
 
-@pytest.mark.parametrize("name", MATERIALS)
+@pytest.mark.parametrize("name", ["StableNeoHookean", "MooneyRivlin", "written by a user"])
 def test_a_rollout_converted_to_double_precision_computes_in_it(name):
     def build() -> SymplecticEuler:
         mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1))

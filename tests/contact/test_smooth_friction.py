@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.scenes import noise
 
-from simlayer.contact.friction_law import (
+from simlayer.contact.smooth_friction import (
     dissipation_gradient,
     dissipation_hessian,
     dissipation_potential,
