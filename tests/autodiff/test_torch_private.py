@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import simlayer
-from simlayer.autodiff.torch_private import below_autograd, transforms_active, version
+from simlayer.autodiff.torch_private import below_autograd, transforms_active, modification_count
 
 ROOT = Path(simlayer.__file__).parent
 FILES = [path for path in ROOT.rglob("*.py") if path.name != "torch_private.py"]
@@ -52,6 +52,6 @@ def test_transforms_of_torch_func_are_noticed():
 
 def test_the_version_of_a_tensor_counts_changes_in_place():
     x = torch.zeros(3)
-    before = version(x)
+    before = modification_count(x)
     x.add_(1)
-    assert version(x) == before + 1
+    assert modification_count(x) == before + 1
