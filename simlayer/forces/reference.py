@@ -27,11 +27,12 @@ class ForceReference(Generic[F]):
 
     def __init__(self, name: str, kind: type[F], *, by: str, needs: str) -> None:
         self.name, self.kind, self.by, self.needs = name, kind, by, needs
-        self._forces: nn.ModuleDict | None = None
+        # The forces of every step that this is a part of.
+        self._owners: list[nn.ModuleDict] = []
         self._copied = False
 
     def connect(self, forces: nn.ModuleDict) -> None:
-        """Refer to these forces from now on.
+        """Refer to the forces of a step from now on.
 
         Raises:
             ValueError: if none has the name, or it is of another class, or it is not the force to which
@@ -40,22 +41,28 @@ class ForceReference(Generic[F]):
         if self.name not in forces:
             near = hint(self.name, forces)
             raise ValueError(f"{self.by} refers to a force {self.name!r} that the step does not have; {near}")
-        before = self._forces
-        taken = before is not None and not self._copied and self.name in before
-        if before is not None and taken and before[self.name] is not forces[self.name]:
-            raise ValueError(
-                f"{self.by} belongs to a step with another force {self.name!r}; give each step its own."
-            )
-        self._forces = forces
+        owners = [] if self._copied else [owner for owner in self._owners if self.name in owner]
+        self._copied = False
+        self._owners = [owner for owner in owners if owner is not forces] + [forces]
         self.get()
 
     def get(self) -> F:
-        """Return the force; raises RuntimeError outside a step, ValueError if it is of another class."""
-        if self._forces is None:
+        """Return the force.
+
+        Raises:
+            RuntimeError: outside a step.
+            ValueError: if it is of another class, or two steps that share this have different ones.
+        """
+        found = [owner[self.name] for owner in self._owners if self.name in owner]
+        if not found:
             raise RuntimeError(
-                f"{self.by} knows the force {self.name!r} only as part of a step that has both."
+                f"{self.by} can use the force {self.name!r} only as part of a step that has both."
             )
-        force = self._forces[self.name]
+        force = found[-1]
+        if any(other is not force for other in found):
+            raise ValueError(
+                f"{self.by} belongs to steps with different forces {self.name!r}; give each step its own."
+            )
         if not isinstance(force, self.kind):
             raise ValueError(f"{self.by} needs {self.needs}, but {self.name!r} is {type(force).__name__}.")
         return force

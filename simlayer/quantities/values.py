@@ -10,13 +10,37 @@ from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
 
 
-def complete_values(named: NamedTensors, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return physical and derived values by full name, where some physical values are given."""
-    values = {
+def physical_values(named: NamedTensors, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the physical value of every quantity by full name: the given one, or the module's own."""
+    return {
         name: given[name] if name in given else entry.quantity.decode(named.parameters[entry.stored_name])
         for name, entry in named.quantities.items()
     }
-    return values | _derived_values(named, named.physical, values)
+
+
+def derived_values(
+    named: NamedTensors,
+    values: Mapping[str, Tensor],
+    modules: Sequence[tuple[str, PhysicalModule]] | None = None,
+) -> dict[str, Tensor]:
+    """Return the derived values of modules, by default of all, that follow from these physical values."""
+    derived: dict[str, Tensor] = {}
+    with named.substituted(values):
+        before = [(module, dict(module.substitutes)) for _, module in named.physical]
+        try:
+            # A call around this one may have substituted derived values, which follow from others than these.
+            for module, _ in before:
+                for name in module.derived_names():
+                    module.substitutes.pop(name, None)
+            for prefix, module in named.physical if modules is None else modules:
+                # Each is substituted as soon as it is computed, for those after it that derive from it.
+                for name in module.derived_names():
+                    module.substitutes[name] = derived[prefix + name] = getattr(module, name)
+        finally:
+            for module, substitutes in before:
+                module.substitutes.clear()
+                module.substitutes.update(substitutes)
+    return derived
 
 
 def updated_values(
@@ -25,26 +49,7 @@ def updated_values(
     """Return the values that differ when some physical values change: these and what derives from them."""
     owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in changed}
     modules = [(p, m) for p, m in named.physical if p in owners or _derives_from(p, m, owners)]
-    derived = {prefix + name for prefix, module in modules for name in module.derived_names()}
-    others = {name: value for name, value in values.items() if name not in derived}
-    return {**changed, **_derived_values(named, modules, {**others, **changed})}
-
-
-def _derived_values(
-    named: NamedTensors, modules: Sequence[tuple[str, PhysicalModule]], values: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    derived: dict[str, Tensor] = {}
-    with named.substituted(values):
-        for prefix, module in modules:
-            # Each is substituted as soon as it is computed, for those after it that derive from it.
-            before = dict(module.substitutes)
-            try:
-                for name in module.derived_names():
-                    module.substitutes[name] = derived[prefix + name] = getattr(module, name)
-            finally:
-                module.substitutes.clear()
-                module.substitutes.update(before)
-    return derived
+    return {**changed, **derived_values(named, {**values, **changed}, modules)}
 
 
 def _derives_from(prefix: str, module: PhysicalModule, owners: set[str]) -> bool:

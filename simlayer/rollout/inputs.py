@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
-from simlayer.quantities.values import complete_values, updated_values
+from simlayer.quantities.values import derived_values, physical_values, updated_values
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -101,12 +101,14 @@ def read_inputs(
         return {name: timed[name].match.physical(parts[index]) for name, parts in slices.items()}
 
     constants = {name: given.match.physical(given.value) for name, given in constant.items()}
-    physical = complete_values(named, constants)
+    physical = physical_values(named, constants)
     first = {**physical, **controls_at(0)} if slices else physical
     shapes = _batch_shapes(named, first, {name: given.name for name, given in (constant | timed).items()})
     packed = _packed_state(step, state, shapes)
     weights = {name: constants.get(name, own) for name, own in named.weights.items()}
-    values = _packed(physical, named.own_axes) | weights | named.buffers
+    # After the shapes have been checked, because what does not fit cannot be computed with.
+    complete = physical | derived_values(named, physical)
+    values = _packed(complete, named.own_axes) | weights | named.buffers
     changes = []
     for index in range(num_steps if slices else 0):
         now = controls_at(index)

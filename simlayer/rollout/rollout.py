@@ -123,7 +123,7 @@ class RolloutModule(nn.Module):
         own = dict(self.step.named_parameters())
         listed = [name for each in names for name in ([each] if isinstance(each, str) else each)]
         named = NamedTensors(self.step)
-        chosen = [own[named.find(name).parameter] for name in listed]
+        chosen = [own[name] for name in dict.fromkeys(named.find(name).parameter for name in listed)]
         self.step.requires_grad_(False)
         for parameter in chosen:
             parameter.requires_grad_(True)

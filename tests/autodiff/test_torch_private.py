@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import simlayer
-from simlayer.autodiff.torch_private import below_autograd, transforms_active, modification_count
+from simlayer.autodiff.torch_private import below_autograd, modification_count, transforms_active
 
 ROOT = Path(simlayer.__file__).parent
 FILES = [path for path in ROOT.rglob("*.py") if path.name != "torch_private.py"]

@@ -71,7 +71,7 @@ def test_a_name_that_damping_can_not_refer_to_is_refused(name, message):
 
 def test_damping_outside_a_step_says_what_it_lacks():
     damping = RayleighDamping("elastic", coefficient=1.0)
-    with pytest.raises(RuntimeError, match="knows the force 'elastic' only as part of a step"):
+    with pytest.raises(RuntimeError, match="can use the force 'elastic' only as part of a step"):
         damping(State.at_rest(body().vertices))
 
 

@@ -8,11 +8,16 @@ from support.quantities import Pair, Spring
 
 from simlayer import PhysicalModule, Quantity, derived_quantity
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.values import complete_values, updated_values
+from simlayer.quantities.values import derived_values, physical_values, updated_values
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 EPS = torch.finfo(torch.float64).eps
+
+
+def complete_values(named, given):
+    physical = physical_values(named, given)
+    return physical | derived_values(named, physical)
 
 
 def test_a_derived_value_follows_its_quantities():
@@ -66,3 +71,13 @@ def test_what_others_derive_from_is_computed_once_and_nothing_stays_substituted(
     )
     assert chain.computed == 1
     assert chain.substitutes == {}
+
+
+def test_what_a_call_around_has_substituted_does_not_enter_derived_values():
+    pair = Pair()
+    named = NamedTensors(pair)
+    outer = complete_values(named, {})
+    with named.substituted(outer):
+        inner = complete_values(named, {"left.stiffness": torch.tensor(3.0)})
+        assert inner["left.pull"].item() == pytest.approx(3.0 * math.sqrt(5), rel=1e-15)
+        assert pair.left.pull is outer["left.pull"]

@@ -294,3 +294,11 @@ def test_a_call_that_fails_leaves_the_quantities_of_the_step_as_they_were(rollou
     with pytest.raises(RuntimeError, match="not finite"):
         rollout(state, {E_NAME: broken})
     assert same(first, rollout(moving()))
+
+
+def test_quantities_that_do_not_fit_each_other_are_refused_by_name(rollout):
+    values = {"youngs_modulus": torch.full((2, 1), 1e5), "poissons_ratio": torch.full((3, 1), 0.3)}
+    with pytest.raises(ValueError, match=r"youngs_modulus \(2,\).*poissons_ratio \(3,\)"):
+        rollout(moving(), values)
+    with pytest.raises(ValueError, match=r"density has shape \(2, 5\)"):
+        rollout(moving(), {"density": torch.full((2, 5), 1e3)})
