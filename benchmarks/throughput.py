@@ -24,7 +24,7 @@ import simlayer as sl
 
 
 class OwnNeoHookean(sl.IsotropicMaterial):
-    """A user's law: nothing but its energy."""
+    """A user's material: its energy density alone."""
 
     def energy_density(self, F: sl.Matrix3) -> Tensor:
         mu, lam = 4 / 3 * self.mu, self.lam + 5 / 6 * self.mu

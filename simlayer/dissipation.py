@@ -16,7 +16,7 @@ from simlayer.state import State
 
 
 class StepContext(NamedTuple):
-    """How a step applies its dissipations, beside the state.
+    """The duration and masses that a dissipation is applied with.
 
     Attributes:
         dt: the time for which they act [s].
@@ -81,7 +81,7 @@ _NEGLIGIBLE = 1e-6
 class SmoothVelocityClamp(Dissipation):
     """Smoothly limits each vertex's speed: v tanh(v_max/|v|).
 
-    This is a drag at every step, not only a limit: at 0.4 v_max it takes 1.3 % of the speed a step, however
+    This is a drag at every step, not only a limit: at 0.4 v_max it takes 1.3 % of the speed per step, however
     short the step. Use it to survive a blow-up, not to model anything.
 
     Args:

@@ -27,7 +27,7 @@ class SimulationError(RuntimeError):
         self.sample = sample
 
     def locate(self, step: int, dt: float) -> None:
-        """Say in which step of a rollout it happened, the first being 1."""
+        """Add to the message in which step of a rollout it happened, the first being 1."""
         self.args = (f"in step {step} (t = {step * dt:g} s): {self}", *self.args[1:])
 
 
@@ -79,7 +79,7 @@ class DivergenceError(SimulationError):
 
 
 class PenetrationError(SimulationError):
-    """A body inside an obstacle, or so fast that a step cannot tell whether it is.
+    """A body inside an obstacle, or too fast for a step to stop it outside.
 
     Attributes:
         step: after how many steps; 0 is the initial state.
@@ -87,7 +87,7 @@ class PenetrationError(SimulationError):
         distance: the smallest distance of any of them to the obstacle [m].
         approach: the largest distance by which any of them came nearer in one step, over the activation
             distance.
-        suggested_dt: a step that resolves the contact [s], None for an implicit one.
+        suggested_dt: a time step that resolves the contact [s], None for an implicit one.
         suggested_stiffness: of the contact [Pa] that stops the body in time.
     """
 
@@ -142,7 +142,7 @@ class ConvergenceError(SimulationError):
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return a hint to the nearest of the known names, or to all of them where none is near."""
+    """Return a hint: the nearest name, or all names where none is near."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"did you mean {near[0]!r}?" if near else f"there are {known}."

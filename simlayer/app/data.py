@@ -1,4 +1,4 @@
-"""Observations of a body: read from a file, or simulated by a twin whose parameters are known."""
+"""Observations of a body: read from a file, or simulated by a twin with given parameters."""
 
 from __future__ import annotations
 

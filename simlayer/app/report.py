@@ -1,4 +1,4 @@
-"""What a run prints: the announcement before the fit, and the table after it."""
+"""Printed output of a run: the announcement before the fit, the table after it."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _fit(
 def _load_best(problem: FitProblem, history: History, folder: Path) -> float:
     """Load the best epoch into the model and the whole history, and return the best loss.
 
-    Where the fit ran in processes of its own, only its checkpoints know what happened.
+    Where the fit ran in processes of its own, only its checkpoints hold the result.
     """
     best, last = (torch.load(folder / name, weights_only=True) for name in (BEST, CHECKPOINT))
     problem.model.load_state_dict(best["state_dict"])

@@ -22,7 +22,7 @@ def below_autograd() -> AbstractContextManager[None]:
 
 
 def transforms_active() -> bool:
-    """Whether a transform of `torch.func` is at work, where no autograd node can keep intermediates."""
+    """Return whether a transform of `torch.func` is at work, where no autograd node can keep intermediates."""
     return torch._C._are_functorch_transforms_active()
 
 
@@ -35,7 +35,7 @@ def modification_count(tensor: Tensor) -> int:
 
 
 def writes_in_place(node: fx.Node) -> bool:
-    """Whether the operator of a node modifies one of its arguments, which only its schema says."""
+    """Return whether the operator of a node modifies one of its arguments, which only its schema says."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and schema.is_mutable
 

@@ -27,7 +27,7 @@ _EXAMPLE = (0.31, 0.47, 0.73)
 
 
 class ContactGap(NamedTuple):
-    """How far vertices are from an obstacle.
+    """The distances of vertices from an obstacle, and what the barrier needs with them.
 
     Attributes:
         distance: of each vertex [m], `(K, *batch)`.
@@ -171,11 +171,11 @@ class BarrierContact(Contact):
         return ContactGap(distance, self.distance.gradient(values, points), ratio, strength)
 
     def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
-        """The force on each vertex along its normal [N]."""
+        """Return the force on each vertex along its normal [N]."""
         return -gap.strength * self.barrier.gradient([], [gap.ratio])[0]
 
     def _stiffness(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
-        """Minus the derivative of the push by the distance [N/m]."""
+        """Return minus the derivative of the push by the distance [N/m]."""
         (slope,) = self.barrier.hessian_product([], [gap.ratio], [torch.ones_like(gap.ratio)])
         return gap.strength * slope / self.activation_distance
 

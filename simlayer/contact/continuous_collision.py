@@ -1,4 +1,4 @@
-"""How far points may move before they touch something of which only the distance is known."""
+"""The part of a move that keeps points outside an obstacle, from its distance alone."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from simlayer.quantities.quantity import Quantity, derived_quantity
 
 
 class HalfSpace(Obstacle):
-    """Everything below a plane.
+    """A half-space, bounded by a plane.
 
     Args:
         point: a point of the plane [m].

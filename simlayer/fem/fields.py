@@ -1,4 +1,4 @@
-"""How fields are laid out: cells first, then the batch."""
+"""The layout of fields: cells first, then the batch."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class FiniteElements(nn.Module):
         return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)
 
     def forces(self, stress: Matrix3) -> Float[Tensor, "*batch N 3"]:
-        """Return the nodal forces [N] of a first Piola-Kirchhoff stress [Pa]: minus the stress power's dual.
+        """Return the nodal forces [N] of a first Piola-Kirchhoff stress [Pa].
 
         The force on node 0 is minus the sum of the others, so momentum is conserved to rounding.
         """

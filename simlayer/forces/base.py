@@ -1,4 +1,4 @@
-"""What a force is, and what a force that comes from an energy is."""
+"""The interfaces of forces, potentials and dissipation potentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a part of a step refers to one of the step's forces by name."""
+"""References to a force of a step by its name."""
 
 from __future__ import annotations
 

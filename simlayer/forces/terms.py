@@ -1,4 +1,4 @@
-"""What a part of a step adds to the function that an implicit step minimizes."""
+"""The interface of one term of an incremental potential."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Location of points in a mesh: their cells, shape functions and surroundings."""
+"""Location of points in a mesh: their cells, shape functions and the cells around them."""
 
 import torch
 from jaxtyping import Bool, Float, Int

@@ -39,15 +39,15 @@ class Matrix3(NamedTuple):
 
     @classmethod
     def from_columns(cls, a: tuple[Tensor, ...], b: tuple[Tensor, ...], c: tuple[Tensor, ...]) -> Matrix3:
-        """The matrix with columns a, b and c."""
+        """Return the matrix with columns a, b and c."""
         return cls(*(column[i] for i in range(3) for column in (a, b, c)))
 
     def row(self, i: int) -> tuple[Tensor, ...]:
-        """The components of row i."""
+        """Return the components of row i."""
         return tuple(self)[3 * i : 3 * i + 3]
 
     def column(self, j: int) -> tuple[Tensor, ...]:
-        """The components of column j."""
+        """Return the components of column j."""
         return tuple(self)[j::3]
 
     def __add__(self, other: Matrix3) -> Matrix3:  # type: ignore[override]  # a sum, not a longer tuple
@@ -71,23 +71,23 @@ class Matrix3(NamedTuple):
         return Matrix3(*(self[3 * j + i] for i in range(3) for j in range(3)))
 
     def plus_identity(self, scale: Tensor | float = 1.0) -> Matrix3:
-        """The sum with `scale` times the identity."""
+        """Return the sum with `scale` times the identity."""
         return self._replace(xx=self.xx + scale, yy=self.yy + scale, zz=self.zz + scale)
 
     def inner(self, other: Matrix3) -> Tensor:
-        """The Frobenius inner product, tr(AᵀB)."""
+        """Return the Frobenius inner product, tr(AᵀB)."""
         products: Iterator[Tensor] = (_dot(self.row(i), other.row(i)) for i in range(3))
         return next(products) + next(products) + next(products)
 
     def trace(self) -> Tensor:
-        """The sum of the diagonal."""
+        """Return the sum of the diagonal."""
         return self.xx + self.yy + self.zz
 
     def det(self) -> Tensor:
-        """The determinant as a·(b×c): exact derivatives of every order, singular matrices included."""
+        """Return the determinant as a·(b×c): exact derivatives of every order, singular matrices included."""
         return _dot(self.column(0), _cross(self.column(1), self.column(2)))
 
     def cofactor(self) -> Matrix3:
-        """The derivative of the determinant, det(A) A⁻ᵀ."""
+        """Return the derivative of the determinant, det(A) A⁻ᵀ."""
         a, b, c = self.column(0), self.column(1), self.column(2)
         return Matrix3.from_columns(_cross(b, c), _cross(c, a), _cross(a, b))

@@ -1,4 +1,4 @@
-"""What a mesh must satisfy to be simulated; each error names the vertices or cells, and the remedy."""
+"""Checks of a mesh; each error names the vertices or cells, and the remedy."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class MeshError(ValueError):
 
 
 class SourceNumbering(NamedTuple):
-    """Where a mesh comes from, and the numbers that its vertices and cells have there."""
+    """The source of a mesh, and the numbers of its vertices and cells there."""
 
     source: str
     vertices: Int[Tensor, "N"]

@@ -1,4 +1,4 @@
-"""What the file of a recording holds, in its own units, whatever its format."""
+"""The contents of a recording's file, in its own units."""
 
 from __future__ import annotations
 

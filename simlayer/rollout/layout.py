@@ -25,7 +25,7 @@ def unpack(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
 
 
 def unpack_result(x: Float[Tensor, "3 N *batch"]) -> Float[Tensor, "*batch N 3"]:
-    """Return such a view of a result, whose gradient is packed too.
+    """Return a view of a packed result in the usual order of axes, whose gradient is packed too.
 
     A gradient comes in any layout, and operators keep it: sums over vertices would be taken in another order
     than in a step that is run again, and differ in the last bit.

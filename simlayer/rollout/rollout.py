@@ -20,7 +20,7 @@ from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept
 from simlayer.state import State
 from simlayer.steps.base import Step
 
-# Compiling costs some 20 s once for every new shape, and saves about 0.3 µs a cell and step in every call.
+# Compiling costs some 20 s once for every new shape, and saves about 0.3 µs per cell and step in every call.
 COMPILE_FROM = 5_000_000
 
 
@@ -189,7 +189,7 @@ class RolloutModule(nn.Module):
             return self.checkpoint
         if self.checkpoint == "auto":
             if not self.step.explicit:
-                return None  # keeps the state only, and is expensive to run again
+                return None  # keeps the state only, and is costly to run again
             kept = bytes_kept(inputs, start, advance) * self.num_steps * self.step.substeps
             if kept <= self.memory_budget:
                 return None

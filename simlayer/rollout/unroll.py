@@ -168,7 +168,7 @@ def bytes_kept(inputs: RolloutInputs, start: Carry, advance: Advance) -> int:
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            # Held until counted: freed storages would be counted as one where their addresses coincide.
+            # Kept until counted: freed storages would be counted as one where their addresses coincide.
             end = advance(start, inputs.values_at(0), 1)
     except RuntimeError as error:
         if "saved tensor hooks" not in str(error):

@@ -1,4 +1,7 @@
-"""Solving for a minimum: Newton's method, linear solvers, sparse matrices in blocks; knows no body."""
+"""Minimization: Newton's method, linear solvers, sparse matrices in blocks.
+
+Independent of meshes and forces.
+"""
 
 from simlayer.solvers.linear import ConjugateGradients, LinearSolver, SparseDirect
 from simlayer.solvers.newton import NewtonSolver

@@ -60,7 +60,7 @@ class BlockMatrix(NamedTuple):
 
 
 class Assembly(nn.Module):
-    """Adds blocks of elements up to a sparse matrix of fixed pattern.
+    """Assembly of element blocks into a sparse matrix of fixed pattern.
 
     Args:
         connectivity: for each set of elements the vertices of each, `(M, C)`.

@@ -13,7 +13,7 @@ Product = Callable[[Tensor], Tensor]
 
 
 class Solution(NamedTuple):
-    """What an iteration ended with, for each sample.
+    """The result of conjugate gradients, for each sample.
 
     Attributes:
         vectors: the solution, or the best that was found.

@@ -1,4 +1,4 @@
-"""Minima that Newton's method does not find at once: loads in steps."""
+"""Minimization in load steps, where Newton's method fails at once."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class MinimizationProblem(ABC):
     """A function of positions of which a minimum is sought, sample by sample.
 
     Attributes:
-        reach: how many of its own sizes a body may move in the search.
+        max_displacement: how many of its own sizes a body may move in the search.
     """
 
     max_displacement: float = math.inf

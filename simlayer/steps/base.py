@@ -126,7 +126,7 @@ class Step(PhysicalModule, ABC):
         return (1 - self.free) * self.prescribed_velocities
 
     def context(self, dt: float) -> StepContext:
-        """Return how dissipations are applied that act for dt [s]."""
+        """Return the context of dissipations that act for dt [s]."""
         return StepContext(dt, self.inverse_masses)
 
     def start(self, state: State) -> State:

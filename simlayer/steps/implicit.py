@@ -1,4 +1,4 @@
-"""What implicit steps share: they seek the minimum of an incremental potential."""
+"""The base class of implicit steps, which minimize an incremental potential."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class ImplicitStep(Step, ABC):
     @property
     @abstractmethod
     def scheme(self) -> Scheme:
-        """How masses and velocities are tied to the positions at the end."""
+        """The coefficients of the scheme, see `Scheme`."""
 
     @abstractmethod
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:

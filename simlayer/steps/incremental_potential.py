@@ -17,7 +17,7 @@ from simlayer.steps.base import Step
 
 
 class Scheme(NamedTuple):
-    """How an implicit step ties masses and velocities to the positions at its end.
+    """The coefficients of an implicit scheme.
 
     Attributes:
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
@@ -31,7 +31,7 @@ class Scheme(NamedTuple):
 
 
 class StepData(NamedTuple):
-    """What is known of a step before the forces at its end are.
+    """The data of an implicit step that do not depend on its solution.
 
     Attributes:
         target: where the vertices would be without forces [m].

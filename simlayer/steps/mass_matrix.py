@@ -1,4 +1,4 @@
-"""How the mass of a body acts on its vertices in an implicit step."""
+"""Lumped and consistent mass matrices of implicit steps."""
 
 from __future__ import annotations
 

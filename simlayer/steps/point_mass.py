@@ -38,5 +38,5 @@ class PointMass(PhysicalModule):
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self) -> Float[Tensor, "*batch N"]:
-        """What it adds to the mass of every vertex [kg]."""
+        """Return the mass added to each vertex [kg]."""
         return self.mass * self.shares
