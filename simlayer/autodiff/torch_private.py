@@ -22,7 +22,7 @@ def below_autograd() -> AbstractContextManager[None]:
 
 
 def transforms_active() -> bool:
-    """Return whether a transform of `torch.func` is at work, where no autograd node can keep intermediates."""
+    """Return whether a transform of `torch.func` is active, where no node can keep intermediates."""
     return torch._C._are_functorch_transforms_active()
 
 
