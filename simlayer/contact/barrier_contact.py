@@ -16,6 +16,7 @@ from simlayer.contact.placement import check_placement
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
+from simlayer.linalg.matrix3 import dot
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
 from simlayer.state import State
@@ -104,7 +105,7 @@ class BarrierContact(Contact):
     ) -> Float[Tensor, "*batch N 3"]:
         gap, x, dx = self._gaps(positions), _components(positions), _components(direction)
         turning = self.distance.hessian_product(self._coefficients(positions), x, dx)
-        change = self._stiffness(gap) * _dot(gap.normal, dx)
+        change = self._stiffness(gap) * dot(gap.normal, dx)
         return _vectors(change, gap.normal) - _vectors(self._push(gap), turning)
 
     @property
@@ -135,7 +136,7 @@ class BarrierContact(Contact):
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
         gap = self._gaps(state.positions)
         relative = self.obstacle.surface_velocities(state.positions) - state.velocities
-        return _dot(gap.normal, _components(relative)).movedim(0, -1)
+        return dot(gap.normal, _components(relative)).movedim(0, -1)
 
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
         gap = self._gaps(positions)
@@ -187,10 +188,6 @@ def _components(vectors: Float[Tensor, "*batch K 3"]) -> tuple[Tensor, ...]:
     """Return the components of vectors as three fields `(K, *batch)`."""
     # In the order in which a rollout packs them, so that a gradient is never transposed.
     return vectors.movedim((-1, -2), (0, 1)).unbind()
-
-
-def _dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _vectors(scale: Float[Tensor, "K *batch"], direction: tuple[Tensor, ...]) -> Float[Tensor, "*batch K 3"]:

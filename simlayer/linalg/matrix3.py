@@ -8,7 +8,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-def _dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
+def dot(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
+    """Return the inner product of two vectors, given by their components."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
@@ -63,7 +64,7 @@ class Matrix3(NamedTuple):
         return self * scale
 
     def __matmul__(self, other: Matrix3) -> Matrix3:
-        return Matrix3(*(_dot(self.row(i), other.column(j)) for i in range(3) for j in range(3)))
+        return Matrix3(*(dot(self.row(i), other.column(j)) for i in range(3) for j in range(3)))
 
     @property
     def T(self) -> Matrix3:
@@ -76,7 +77,7 @@ class Matrix3(NamedTuple):
 
     def inner(self, other: Matrix3) -> Tensor:
         """Return the Frobenius inner product, tr(AᵀB)."""
-        products: Iterator[Tensor] = (_dot(self.row(i), other.row(i)) for i in range(3))
+        products: Iterator[Tensor] = (dot(self.row(i), other.row(i)) for i in range(3))
         return next(products) + next(products) + next(products)
 
     def trace(self) -> Tensor:
@@ -85,7 +86,7 @@ class Matrix3(NamedTuple):
 
     def det(self) -> Tensor:
         """Return the determinant as a·(b×c): exact derivatives of every order, singular matrices included."""
-        return _dot(self.column(0), _cross(self.column(1), self.column(2)))
+        return dot(self.column(0), _cross(self.column(1), self.column(2)))
 
     def cofactor(self) -> Matrix3:
         """Return the derivative of the determinant, det(A) A⁻ᵀ."""
