@@ -170,7 +170,7 @@ def test_a_saved_rollout_restores_every_quantity_under_its_path():
 
 
 # The compiler leaves traces in whatever it touches, so those that ran compiled are copied too.
-@pytest.mark.parametrize("compile", [False, "aot_eager"])
+@pytest.mark.parametrize("compile", [False, "eager"])
 @pytest.mark.parametrize(
     "duplicate", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy], ids=["pickle", "deepcopy"]
 )
@@ -217,7 +217,7 @@ def test_a_rollout_converted_to_double_precision_computes_in_it(name):
 
 
 def test_a_rollout_that_ran_compiled_can_be_converted():
-    rollout = RolloutModule(beam(), 2, compile="aot_eager")
+    rollout = RolloutModule(beam(), 2, compile="eager")
     rollout(moving())
     end = rollout.to(torch.float32)(State(*(x.float() for x in moving()[:2])))
     assert end.positions.dtype == torch.float32
@@ -328,7 +328,7 @@ def test_a_step_can_be_collected_after_it_has_run_compiled():
     import gc
     import weakref
 
-    rollout = RolloutModule(free_box((1, 1, 1)), 2, compile="aot_eager")
+    rollout = RolloutModule(free_box((1, 1, 1)), 2, compile="eager")
     rollout(moving((1, 1, 1)))
     gone = weakref.ref(rollout.step)
     del rollout
