@@ -84,6 +84,8 @@ class Quantity:
         else:
             # Optimizers and state dicts may refer to the parameter, so the object stays the same.
             current.data = stored.to(current)
+            with torch.no_grad():
+                current.copy_(current)  # counts as a modification, of which autograd warns backward
 
     def stored(self, module: nn.Module) -> Tensor:
         """Return the parameter in which a module stores this quantity, or what takes its place for a time."""
@@ -130,6 +132,11 @@ class Quantity:
         if self.scale:
             return self.scale * stored
         return stored
+
+    def value(self, stored: Tensor) -> Tensor:
+        """Return the physical value of a stored tensor as a tensor of its own."""
+        decoded = self.decode(stored)
+        return decoded.clone() if decoded is stored else decoded
 
     def check(self, value: Tensor, *, name: str) -> None:
         """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range."""
