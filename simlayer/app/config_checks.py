@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,12 @@ def _values(config: DictConfig) -> Iterator[str]:
             yield f"{key} must be a positive number of seconds, got {value!r}."
     if not config.trainable or isinstance(config.trainable, str):
         yield f"trainable must be a list of names, such as [youngs_modulus], got {config.trainable!r}."
-    if set(str(config.run_name)) & set("=\\"):
-        yield f"run_name must not contain = or \\, which break later overrides, got {config.run_name!r}."
+    name = str(config.run_name)
+    if set(name) & set("=\\"):
+        yield f"run_name must not contain = or \\, which break later overrides, got {name!r}."
+    inside = Path(os.path.normpath(name))
+    if inside.is_absolute() or inside == Path() or ".." in inside.parts:
+        yield f"run_name must name a folder inside output={config.output}, got {name!r}."
     if config.trainer.get("precision") is not None:
         yield "trainer.precision has no effect on the simulation; use dtype=float32 or dtype=float64."
 

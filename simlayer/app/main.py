@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_checks import check_config
 from simlayer.app.config_tree import config_folder
+from simlayer.app.interruption import Interrupted
 from simlayer.app.overrides import compose_arguments
 from simlayer.app.run import run
 from simlayer.errors import ConfigError, SimulationError
@@ -45,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(run_job)()
+    except Interrupted as interruption:
+        raise SystemExit(interruption.exit_code) from interruption
+    except KeyboardInterrupt as interruption:
+        raise SystemExit(Interrupted(signal.SIGINT).exit_code) from interruption
     finally:
         sys.argv = before
 

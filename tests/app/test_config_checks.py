@@ -38,6 +38,10 @@ def test_every_experiment_can_be_run(experiment):
         (["trainable=[]"], "trainable must be a list of names"),
         (["trainable=density"], "trainable must be a list of names, such as"),
         (["run_name='a=b'"], "run_name must not contain = or \\, which break later overrides, got 'a=b'."),
+        *(
+            ([f"run_name={name}"], "run_name must name a folder inside output=outputs")
+            for name in ("../../x", "a/../../x", "/x", ".", "''")
+        ),
         (["+trainer.precision=16"], "trainer.precision has no effect on the simulation; use dtype=float32"),
         ([LBFGS, "trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping: "),
         ([LBFGS, "trainer.accumulate_grad_batches=2"], "L-BFGS and accumulated gradients: "),

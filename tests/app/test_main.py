@@ -9,11 +9,8 @@ import os
 import re
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import meshio
@@ -23,7 +20,6 @@ import torch
 
 from simlayer import box_mesh
 from simlayer.app.main import main
-from simlayer.identification.history import History
 
 ROOT = Path(__file__).parents[2]
 E, NU = "forces.elastic.material.youngs_modulus", "forces.elastic.material.poissons_ratio"
@@ -98,7 +94,7 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert meshio.read(folder / frames[-1]).points.shape == (16, 3)
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert json.loads((folder / "versions.json").read_text())["torch"]
-    log = np.genfromtxt(folder / "csv/version_0/metrics.csv", delimiter=",", names=True, deletechars="")
+    log = np.genfromtxt(folder / "csv/metrics.csv", delimiter=",", names=True, deletechars="")
     assert len(log) == results["epochs"] + 1
     assert log[E][0] == pytest.approx(3e5)
     assert log["loss"].min() == pytest.approx(results["loss"]["found"])
@@ -150,7 +146,7 @@ def test_a_resumed_run_in_a_moved_folder_equals_one_that_was_not_interrupted_to_
         assert parts[key] == whole[key]
     assert whole["epochs"] == 4
     if name == "adam":
-        rows = np.genfromtxt("outputs/whole/csv/version_0/metrics.csv", delimiter=",", names=True)
+        rows = np.genfromtxt("outputs/whole/csv/metrics.csv", delimiter=",", names=True)
         assert np.argmin(rows["loss"]) == 1
 
 
@@ -168,26 +164,6 @@ def test_an_old_name_with_other_physics_is_refused_and_the_difference_shown(defa
     assert "material.youngs_modulus: 300000.0 -> 200000.0" in message
     assert "max_epochs" not in message
     assert (folder / "results.json").read_text() == before
-
-
-def test_the_first_interrupt_ends_a_run_after_its_epoch_and_keeps_everything(monkeypatch, capsys):
-    record, asked = History.on_validation_epoch_end, []
-
-    def interrupting(self, trainer, module):
-        record(self, trainer, module)
-        if not asked and not trainer.sanity_checking:
-            asked.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-
-    monkeypatch.setattr(History, "on_validation_epoch_end", interrupting)
-    before = signal.getsignal(signal.SIGINT)
-    assert threading.current_thread() is threading.main_thread()
-    folder = run("optimizer=adam")
-    results = json.loads((folder / "results.json").read_text())
-    assert (results["ended"], results["epochs"]) == ("interrupted", 1)
-    assert "press Ctrl-C again" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_fit_that_fails_keeps_what_it_had(capsys):
