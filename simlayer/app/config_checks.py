@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,22 @@ from simlayer.errors import ConfigError
 
 def check_config(config: DictConfig, *, multirun: bool) -> None:
     """Raise ConfigError with everything that is wrong with a composed configuration."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigError(f"{missing[0]} has no value yet; give it: {missing[0]}=...")
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError("these have no value yet:\n" + "\n".join(f"  {_blank(key)}" for key in missing))
     problems = [*_values(config), *_optimizer(config), *_processes(config, multirun), *_data(config)]
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _blank(key: str) -> str:
+    """Return how a value that is missing is given, with what its file says of it."""
+    group, *_, name = key.split(".")
+    for path in sorted((config_folder() / group).glob("*.yaml")):
+        if found := re.search(
+            rf"^\s*{name}: \?\?\?\s*# (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            return f"{key}=...  {found[1]}"
+    return f"{key}=..."
 
 
 def _values(config: DictConfig) -> Iterator[str]:

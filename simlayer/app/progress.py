@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -12,6 +13,9 @@ from tqdm import tqdm
 
 from simlayer.identification.history import History
 from simlayer.identification.unknowns import format_value
+
+# A body that is off by more than so many times the observed motion is not observed, but lost.
+FAR = 5.0
 
 
 class FitProgress(ProgressBar):
@@ -33,6 +37,16 @@ class FitProgress(ProgressBar):
 
     def disable(self) -> None:
         self._enabled = False
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.callback_metrics["loss"])
+        if self._enabled and loss > FAR**2:
+            print(
+                f"At the first guess the simulated points are {math.sqrt(loss):.0f} times as far from the "
+                "observed ones as these ever move: the body runs away, or is elsewhere. Check its fixed "
+                "vertices, how it starts (initial), and the units and the place of mesh and data.",
+                flush=True,
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._enabled and sys.stderr.isatty():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from simlayer.app.run_folder import write_whole
 from simlayer.errors import ConfigError
-from simlayer.identification.history import History, relative_error
+from simlayer.identification.history import History, errors_by_region, relative_error
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW, summarize
 
@@ -27,7 +27,7 @@ def collect_results(
     seconds: float,
 ) -> dict[str, Any]:
     """Return the results of a fit: `model` at the values found, `initial` the first guess."""
-    parameters = {}
+    parameters: dict[str, dict[str, Any]] = {}
     for unknown in model.unknowns:
         reference = history.reference.get(unknown.name)
         parameters[unknown.name] = {
@@ -39,6 +39,8 @@ def collect_results(
         }
         if unknown.value.numel() > FEW:
             parameters[unknown.name] |= {"values": unknown.value.numel(), "listed": "mean; median error"}
+            if reference is not None:
+                parameters[unknown.name]["regions"] = errors_by_region(unknown.value, reference)
     losses = {"initial": history.rows[0]["loss"], "found": history.best_loss}
     fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
     return {"parameters": parameters, "loss": losses, **fit}

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ from simlayer.identification.history import History
 from simlayer.identification.module import scene_loader
 
 
-def run(config: DictConfig, folder: Path, *, sweep: str | None = None) -> dict[str, Any] | None:
+def run(
+    config: DictConfig, folder: Path, *, sweep: str | None = None, given: Collection[str] = ()
+) -> dict[str, Any] | None:
     """Carry out the fit that a configuration describes, write everything to a folder, and return the results.
 
     With `check_gradients` nothing is fitted or written, and nothing returned.
@@ -43,12 +45,13 @@ def run(config: DictConfig, folder: Path, *, sweep: str | None = None) -> dict[s
         config: the composed configuration.
         folder: the folder of the run; an earlier run in it is resumed.
         sweep: the name of the multirun that the run belongs to.
+        given: the keys that the user has set.
     """
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
         problem = build_problem(config)
-        announce(config, problem, folder)
+        announce(config, problem, folder, given=given)
         if config.check_gradients:
             check_fit_gradients(problem.model, problem.scenes)
             return None

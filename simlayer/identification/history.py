@@ -14,6 +14,9 @@ from torch import Tensor
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW, summarize
 
+# A reference of more values than this is divided by its quartiles.
+REGIONS = 8
+
 
 class History(Callback):
     """Records the loss and the unknowns before training and after every epoch, and logs them.
@@ -85,7 +88,7 @@ class History(Callback):
                 metrics[f"error/{name}"] = error
         metrics |= {f"gradient_norm/{name}": norm for name, norm in self._norms.items()}
         summaries = {name: summarize(value) for name, value in values.items()}
-        row = {"epoch": len(self.rows), "loss": loss, "values": summaries, "metrics": metrics}
+        row: dict[str, Any] = {"epoch": len(self.rows), "loss": loss, "values": summaries, "metrics": metrics}
         self.rows.append(row)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=row["epoch"])
@@ -117,3 +120,31 @@ def relative_error(value: Tensor, reference: Tensor) -> float | None:
     if value.numel() > FEW:
         return float((difference / reference.abs()).median())
     return float(difference.norm() / reference.norm())
+
+
+def errors_by_region(value: Tensor, reference: Tensor) -> list[dict[str, Any]]:
+    """Return the relative errors of a field in each region of the truth, where that is not zero.
+
+    A region is where the reference has one of its values, or lies between two of its quartiles where it has
+    many values. Each has the `reference`, lowest and highest, the number of `values`, and their
+    `median_error` and `worst_error`.
+    """
+    value, reference = torch.broadcast_tensors(value.detach().cpu().double(), reference.double().cpu())
+    levels, regions = reference.unique(), reference
+    if len(levels) > REGIONS:
+        regions = torch.bucketize(reference, reference.quantile(torch.tensor([0.25, 0.5, 0.75]).double()))
+    found = []
+    for region in regions.unique():
+        inside = (regions == region) & (reference != 0)
+        if not bool(inside.any()):
+            continue
+        errors = (value[inside] / reference[inside] - 1).abs()
+        found.append(
+            {
+                "reference": [float(reference[inside].min()), float(reference[inside].max())],
+                "values": int(inside.sum()),
+                "median_error": float(errors.median()),
+                "worst_error": float(errors.max()),
+            }
+        )
+    return found
