@@ -10,6 +10,7 @@ import meshio
 import numpy as np
 from jaxtyping import Float, Int
 
+from simlayer.mesh.abaqus import read_abaqus
 from simlayer.mesh.validation import MeshError
 
 SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
@@ -28,6 +29,8 @@ TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
 def load(path: Path) -> meshio.Mesh:
     """Read a file through meshio; raises MeshError with everything that meshio had to say."""
     _check_path(path)
+    if path.suffix.lower() == ".inp":
+        return read_abaqus(path)
     printed = StringIO()
     try:
         # meshio prints its reasons, then leaves the interpreter: both are caught. Text that ends too early is
@@ -40,25 +43,7 @@ def load(path: Path) -> meshio.Mesh:
         raise MeshError(_unreadable(path, printed.getvalue(), error)) from error
     if said := " ".join(printed.getvalue().split()):
         warnings.warn(f"{path}: meshio says: {said}", stacklevel=3)
-    if path.suffix.lower() == ".inp":
-        _forget_misplaced_sets(file, path)
     return file
-
-
-def _forget_misplaced_sets(file: meshio.Mesh, path: Path) -> None:
-    # meshio gives the n-th ELSET of the *ELEMENT lines to the n-th of these lines: wrong as soon as
-    # one of them has none, or two have the same.
-    lines = re.findall(r"^\*ELEMENT\b.*$", path.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE)
-    found = [re.search(r"ELSET\s*=\s*([^,\s]+)", line, re.IGNORECASE) for line in lines]
-    names = [match.group(1) for match in found if match]
-    if len(set(names)) < len(lines):
-        for name in set(names) & set(file.cell_sets):
-            del file.cell_sets[name]
-            warnings.warn(
-                f"{path}: ignored element set {name!r}: meshio reads ELSET= right only if every "
-                "*ELEMENT line has one of its own. Define it by *ELSET with element numbers.",
-                stacklevel=4,
-            )
 
 
 def _check_path(path: Path) -> None:
