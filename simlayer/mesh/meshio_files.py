@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simlayer.mesh.abaqus import read_abaqus
+from simlayer.mesh.nastran_files import check_cards, check_counts
 from simlayer.mesh.validation import MeshError
 
 SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
@@ -23,7 +24,8 @@ SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism"
 MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
 INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
 
-TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
+NASTRAN = (".bdf", ".fem", ".nas")
+TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp", *NASTRAN)
 
 
 def load(path: Path) -> meshio.Mesh:
@@ -31,6 +33,7 @@ def load(path: Path) -> meshio.Mesh:
     _check_path(path)
     if path.suffix.lower() == ".inp":
         return read_abaqus(path)
+    nastran = check_cards(path) if path.suffix.lower() in NASTRAN else None
     printed = StringIO()
     try:
         # meshio prints its reasons, then leaves the interpreter: both are caught. Text that ends too early is
@@ -43,6 +46,8 @@ def load(path: Path) -> meshio.Mesh:
         raise MeshError(_unreadable(path, printed.getvalue(), error)) from error
     if said := " ".join(printed.getvalue().split()):
         warnings.warn(f"{path}: meshio says: {said}", stacklevel=3)
+    if nastran:
+        check_counts(path, file, nastran)
     return file
 
 

@@ -7,6 +7,7 @@ A name on points, lines or faces becomes a set of the vertices they touch; a nam
 | Gmsh | physical groups; unnamed ones are point_3, curve_3, surface_3, region_3 |
 | VTK, VTU, XDMF | data `set:NAME` on points and cells (not 0: member); cell data `region` (numbers) |
 | Medit, TetGen | references other than 0, as point_3, curve_3, surface_3, region_3 |
+| Nastran | properties of elements, as curve_3, surface_3, region_3 |
 | Abaqus | node sets and element sets |
 """
 
@@ -22,7 +23,7 @@ from simlayer.mesh.meshio_files import MESHIO_NAMES
 Group = tuple[str, int, np.ndarray]  # name, block of the file, members of that block
 
 SOLIDS = tuple(MESHIO_NAMES.values())
-TAGS = ("gmsh:physical", "medit:ref", "tetgen:ref", "region")
+TAGS = ("gmsh:physical", "medit:ref", "tetgen:ref", "nastran:ref", "region")
 KINDS = ("point", "curve", "surface", "region")
 PREFIX = "set:"
 MOST_TAGS = 1000
