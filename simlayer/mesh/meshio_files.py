@@ -1,6 +1,5 @@
 """Mesh files of any format, through meshio, guarded against what meshio prints, drops or exits on."""
 
-import re
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -10,7 +9,9 @@ import meshio
 import numpy as np
 from jaxtyping import Float, Int
 
+from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.abaqus import read_abaqus
+from simlayer.mesh.gmsh_files import check_gmsh
 from simlayer.mesh.nastran_files import check_cards, check_counts
 from simlayer.mesh.validation import MeshError
 
@@ -22,6 +23,7 @@ SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism"
 
 # The elements that meshes are made of, as meshio calls them. meshio's order of nodes is VTK's in all formats.
 MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
+ELEMENTS = {name: element for element, name in MESHIO_NAMES.items()}
 INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
 
 NASTRAN = (".bdf", ".fem", ".nas")
@@ -65,9 +67,8 @@ def _check_path(path: Path) -> None:
             f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
         )
     content = path.read_bytes()
-    # Every section of a Gmsh file is closed; meshio takes what there is of one that is not.
-    if suffix == ".msh" and content.startswith(b"$") and not re.search(rb"\$End\w+\s*$", content[-64:]):
-        raise MeshError(f"{path} is cut short: its last line is no $End...; write or copy it again.")
+    if suffix == ".msh":
+        check_gmsh(content, path)
     if suffix in TEXT_FORMATS and b"\0" not in content and not content.endswith(b"\n"):
         # Cut inside its last number, such a file is still one that can be read.
         warnings.warn(f"{path} does not end with a line break: it may be cut short.", stacklevel=4)
@@ -124,4 +125,10 @@ def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
             f"{INCOMPLETE if 'hexahedron27' in others else ''}."
         )
     cells = [np.asarray(block.data) for block in file.cells if block.type == kinds[0]]
+    nodes = ELEMENT_TYPES[ELEMENTS[kinds[0]]].num_nodes
+    if wrong := [block.shape for block in cells if block.shape[1:] != (nodes,)]:
+        raise MeshError(
+            f"{path}: a {kinds[0]} has {nodes} nodes, got cells of shape {wrong[0]}. "
+            f"Save as one of: {GOOD_FORMATS}."
+        )
     return np.ascontiguousarray(np.concatenate(cells), dtype=np.int64)

@@ -54,9 +54,18 @@ def test_what_would_be_passed_over_is_refused_by_line(tmp_path, text, message):
         read_mesh(tmp_path / "cube.bdf")
 
 
-def test_bricks_that_were_not_read_are_counted(tmp_path):
-    # The name of this one does not begin its line, so it is taken for the continuation of the one before.
-    text = cube().replace("\nCHEXA   9 ", "\n+CHEXA  9 ")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    # The name does not begin its line, so it is taken for the continuation of the line before; or the lines
+    # of nodes in free fields are not joined.
+    [("+CHEXA  ", "could not be read"), (",", "a hexahedron has 8 nodes, got cells of shape (27, 6)")],
+)
+def test_bricks_without_all_of_their_nodes_are_refused(tmp_path, name, message):
+    text = cube()
+    if name == ",":
+        text = re.sub(r"\+\d{7}\n\+\d{7}(\d+) *(\d+) *\n", r"\n,\1,\2\n", text)
+    else:
+        text = text.replace("\nCHEXA   9 ", f"\n{name}9 ")
     (tmp_path / "cube.bdf").write_text(text)
-    with pytest.raises(MeshError):
+    with pytest.raises(MeshError, match=re.escape(message)):
         read_mesh(tmp_path / "cube.bdf")
