@@ -104,7 +104,7 @@ class Deck:
             raise keyword.line.error("SYSTEM= is not read; write nodes in rectangular coordinates.")
         numbers = []
         for line in keyword.data:
-            first, *rest = line.fields()
+            first, *rest = line.fields() or [""]
             number = line.integer(first)
             x, y, z, *_ = [line.real(text) for text in rest] + [0.0] * 3
             if self._scope.nodes.setdefault(number, (x, y, z)) != (x, y, z):
@@ -155,9 +155,12 @@ class Deck:
         for line in keyword.data:
             fields = line.fields()
             if "GENERATE" in keyword.parameters:
-                first, end, step = [line.integer(text) for text in [*fields, "1"][:3]]
-                if step < 1:
-                    raise line.error(f"GENERATE needs a positive increment, got {step}.")
+                numbers = [line.integer(text) for text in fields]
+                if len(numbers) not in (2, 3) or numbers[-1] < 1:
+                    raise line.error(
+                        f"GENERATE needs a first number, a last one, and an increment, got {line.text!r}."
+                    )
+                first, end, step = [*numbers, 1][:3]
                 fields = list(map(str, range(first, end + 1, step)))
             _add(sets, Members(name, line, fields, instance))
 

@@ -1,5 +1,6 @@
 """Mesh files of any format, through meshio, guarded against what meshio prints, drops or exits on."""
 
+import re
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -14,6 +15,8 @@ from simlayer.mesh.abaqus import read_abaqus
 from simlayer.mesh.gmsh_files import check_gmsh
 from simlayer.mesh.nastran_files import check_cards, check_counts
 from simlayer.mesh.validation import MeshError
+from simlayer.mesh.vtk_files import all_of_vtk, flatten_columns, turn_voxels
+from simlayer.mesh.xdmf_files import read_xdmf
 
 SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
 GOOD_FORMATS = (
@@ -26,6 +29,8 @@ MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex2
 ELEMENTS = {name: element for element, name in MESHIO_NAMES.items()}
 INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
 
+# What has no volume may be missing: several points, a chain of lines, strips, polygons, pixels.
+VTK_SURFACES = {"2", "4", "6", "7", "8"}
 NASTRAN = (".bdf", ".fem", ".nas")
 TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp", *NASTRAN)
 
@@ -43,13 +48,31 @@ def load(path: Path) -> meshio.Mesh:
         with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("error", "string or file could not be read to its end")
-            file = meshio.read(path)
+            file = _read(path)
+    except UserWarning:
+        raise  # Our own, where warnings are errors.
     except (Exception, SystemExit) as error:
         raise MeshError(_unreadable(path, printed.getvalue(), error)) from error
-    if said := " ".join(printed.getvalue().split()):
+    said = " ".join(printed.getvalue().split())
+    if set(re.findall(r"cannot handle \(type (\d+)\)", said)) - VTK_SURFACES:
+        raise MeshError(_unreadable(path, said, None))
+    if said:
         warnings.warn(f"{path}: meshio says: {said}", stacklevel=3)
     if nastran:
         check_counts(path, file, nastran)
+    return file
+
+
+def _read(path: Path) -> meshio.Mesh:
+    suffix = path.suffix.lower()
+    if suffix in (".xdmf", ".xmf"):
+        return read_xdmf(path)
+    with path.open("rb") as stream:
+        is_xml = stream.read(100).lstrip().startswith(b"<")
+    with all_of_vtk():
+        file = meshio.read(path, file_format="vtu" if is_xml and suffix == ".vtk" else None)
+    turn_voxels(file)
+    flatten_columns(file)
     return file
 
 
@@ -72,14 +95,14 @@ def _check_path(path: Path) -> None:
     if suffix in TEXT_FORMATS and b"\0" not in content and not content.endswith(b"\n"):
         # Cut inside its last number, such a file is still one that can be read.
         warnings.warn(f"{path} does not end with a line break: it may be cut short.", stacklevel=4)
-    if suffix == ".vtu" and content.count(b"<Piece") > 1:
+    if suffix in (".vtu", ".vtk") and content.count(b"<Piece") > 1:
         raise MeshError(
             f"{path} has several pieces, of which meshio keeps the last only; "
             "merge them (in ParaView: Merge Blocks)."
         )
 
 
-def _unreadable(path: Path, printed: str, error: BaseException) -> str:
+def _unreadable(path: Path, printed: str, error: BaseException | None) -> str:
     if path.suffix.lower() == ".msh" and b"np.float" in path.read_bytes():
         return (
             f"{path}: its data fields read 'np.float64(...)', which meshio writes into ASCII Gmsh files with "
@@ -90,10 +113,13 @@ def _unreadable(path: Path, printed: str, error: BaseException) -> str:
             f"{path}: some entities are in a physical group and others are not, which meshio cannot "
             "read. Save the groups only (Gmsh: Mesh.SaveAll = 0), or add all entities to groups."
         )
-    reason = " ".join(printed.split()) or f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{path} could not be read without the package {error.name}: pip install {error.name}."
+    kind = type(error).__name__
+    reason = " ".join(printed.split()) or (f"{kind}: {error}" if str(error) else f"{kind} without a reason")
     return (
-        f"{path} could not be read: {reason} Is it complete, and what its extension says? "
-        f"Formats known to work: {GOOD_FORMATS}."
+        f"{path} could not be read: {reason.rstrip('.')}. Is it complete, and what its extension says? "
+        f"If so, save it as .vtu or Gmsh .msh 4.1. Formats known to work: {GOOD_FORMATS}."
     )
 
 

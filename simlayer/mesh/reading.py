@@ -15,7 +15,7 @@ from simlayer.mesh.geometry import signed_volumes
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.ordering import cell_order, inverse_order, vertex_order
-from simlayer.mesh.tags import cell_regions, vertex_sets
+from simlayer.mesh.tags import cell_regions, vertex_sets, warn_of_unread_names
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
 
 
@@ -42,6 +42,7 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     vertices = vertices[vertex_order(inverse_order(vertices, len(nodes))[cells], len(vertices))]
     new_index = inverse_order(vertices, len(nodes))
     order = cell_order(new_index[cells])
+    warn_of_unread_names(file, path)
     regions, names = cell_regions(file)
     return Mesh(
         nodes[vertices],
