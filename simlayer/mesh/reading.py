@@ -15,7 +15,7 @@ from simlayer.mesh.geometry import signed_volumes
 from simlayer.mesh.ids import file_ids
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import file_points, load, solids
-from simlayer.mesh.tags import cell_regions, vertex_sets
+from simlayer.mesh.tags import cell_regions, vertex_sets, warn_of_unread_names
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
 
 
@@ -41,6 +41,7 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     cells = _oriented(nodes, cells, numbering)
     used = _used(cells, numbering)
     vertex_of_node = torch.full((len(nodes),), -1).index_copy(0, used, torch.arange(len(used)))
+    warn_of_unread_names(file, path)
     regions, names = cell_regions(file)
     return Mesh(
         nodes[used],

@@ -142,6 +142,7 @@ every_element = pytest.mark.parametrize("element", ELEMENTS)
 
 @every_element
 @pytest.mark.parametrize("name", ["b.vtu", "b.vtk", "b.msh", "b.xdmf", "b.inp"])
+@pytest.mark.filterwarnings("ignore:.*ends with the line of an element")
 def test_a_body_of_any_element_is_read_with_its_nodes_in_their_order(tmp_path, element, name):
     file = solid(element)
     file.write(tmp_path / name, file_format="gmsh" if name == "b.msh" else None)

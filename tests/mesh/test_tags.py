@@ -125,15 +125,6 @@ def test_sets_of_abaqus_files_name_vertices_and_regions_the_smaller_one_first(tm
     assert torch.equal(mesh.cell_regions, (torch.arange(120) < 20).long())
 
 
-def test_element_sets_that_meshio_puts_on_the_wrong_elements_are_ignored_with_a_warning(tmp_path):
-    nodes = "*NODE\n1,0,0,0\n2,1,0,0\n3,0,1,0\n4,0,0,1\n5,1,1,1\n"
-    elements = "*ELEMENT, TYPE=C3D4\n1,1,2,3,4\n*ELEMENT, TYPE=C3D4, ELSET=second\n2,2,3,4,5\n"
-    (tmp_path / "two.inp").write_text(nodes + elements)
-    with pytest.warns(UserWarning, match="ignored element set 'second'"):
-        mesh = read_mesh(tmp_path / "two.inp")
-    assert mesh.region_names == ("body",)
-
-
 def test_numbers_that_are_no_names_are_ignored_with_a_warning(tmp_path):
     file = bare(shuffled())
     file.cell_data["region"] = [np.linspace(0, 1, 120)]
