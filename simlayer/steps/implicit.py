@@ -156,16 +156,21 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by all but lagged terms."""
-        total = sum((force(state) for force in self.forces.values()), torch.zeros_like(state.positions))
+        """Return the accelerations of the free components [m/s²], by all forces but those of terms `at_end`."""
+        x, total = state.positions, torch.zeros_like(state.positions)
+        for force in self.forces.values():
+            if not (force.has_term and force.term(x, x).at_end):
+                total = total + force(state)
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
 
-    def lagged_accelerations(self, positions: Tensor, velocities: Tensor) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations [m/s²] by lagged terms, with these positions at the start of the step."""
-        terms = [term for term in self.terms(*[positions] * 3) if term.lagged]
-        total = sum((term.gradient(velocities) for term in terms), torch.zeros_like(velocities))
+    def end_accelerations(self, start: Tensor, end: State) -> Float[Tensor, "*batch N 3"]:
+        """Return the accelerations [m/s²] by terms `at_end`, given the positions at the start of the step."""
+        total = torch.zeros_like(end.positions)
+        for term in self.terms(*[start] * 3):
+            if term.at_end:
+                total = total + term.gradient(end.velocities if term.of_velocities else end.positions)
         return -accelerations(self, total, consistent=self.consistent_mass)
 
     def _data(self, state: State) -> StepData:
