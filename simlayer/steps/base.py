@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -144,14 +144,13 @@ class Step(PhysicalModule, ABC):
         return StepContext(dt, self.inverse_masses)
 
     def nodal_forces(
-        self, state: State, *, without_term: bool = False
+        self, state: State, forces: Iterable[Force] | None = None
     ) -> Iterator[Float[Tensor, "*batch N 3"]]:
-        """Yield the nodal forces of each force [N], or of those only that implicit steps do not solve for."""
-        for force in self.forces.values():
-            if not (without_term and force.has_term):
-                vectors = force(state)
-                check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
-                yield vectors
+        """Yield the nodal forces [N] of some forces, of all by default."""
+        for force in self.forces.values() if forces is None else forces:
+            vectors = force(state)
+            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
+            yield vectors
 
     def dissipated(
         self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, *, without_term: bool = False

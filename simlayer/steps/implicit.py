@@ -159,20 +159,25 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by all but lagged terms."""
-        total = sum(self.nodal_forces(state), torch.zeros_like(state.positions))
+        """Return the accelerations of the free components [m/s²], by all forces but those of terms `at_end`."""
+        x = state.positions
+        forces = [f for f in self.forces.values() if not (f.has_term and f.term(x, x).at_end)]
+        total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
 
-    def lagged_accelerations(self, positions: Tensor, velocities: Tensor) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations [m/s²] by lagged terms, with these positions at the start of the step."""
-        terms = [term for term in self.terms(*[positions] * 3) if term.lagged]
-        total = sum((term.gradient(velocities) for term in terms), torch.zeros_like(velocities))
+    def end_accelerations(self, start: Tensor, end: State) -> Float[Tensor, "*batch N 3"]:
+        """Return the accelerations [m/s²] by terms `at_end`, given the positions at the start of the step."""
+        total = torch.zeros_like(end.positions)
+        for term in self.terms(*[start] * 3):
+            if term.at_end:
+                total = total + term.gradient(end.velocities if term.of_velocities else end.positions)
         return -accelerations(self, total, consistent=self.consistent_mass)
 
     def _data(self, state: State) -> StepData:
         target, drift, predicted = self.free_motion(state)
         fixed = state.positions + self.h * self.fixed_velocities
-        constant = sum(self.nodal_forces(state, without_term=True), torch.zeros_like(state.positions))
+        forces = [force for force in self.forces.values() if not force.has_term]
+        constant = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         return StepData(target, drift, predicted, fixed, constant, state.positions)
