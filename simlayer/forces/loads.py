@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from simlayer.fem.surface import Kind, facets_within, shape_integrals
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
+from simlayer.quantities.arguments import checked_choice, checked_numbers
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -100,8 +102,7 @@ class DistributedLoad(DeadLoad):
         over: Kind = "faces",
     ) -> None:
         super().__init__()
-        if over not in ("faces", "edges"):
-            raise ValueError(f"over must be 'faces' or 'edges', got {over!r}.")
+        checked_choice("over", over, get_args(Kind))
         self.force = force
         chosen = vertex_indices(mesh, vertices, name="vertices")
         integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
@@ -120,7 +121,7 @@ class DistributedLoad(DeadLoad):
     ) -> DistributedLoad:
         """Return the load of a force per area [Pa], or per length [N/m], of the rest shape."""
         load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
-        load.force = torch.as_tensor(traction) * load.measure
+        load.force = checked_numbers("traction", traction) * load.measure
         return load
 
     @property

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.checked_module import CheckedModule, Option
 
 
-class SmoothnessPrior(nn.Module):
+class SmoothnessPrior(CheckedModule):
     """Penalizes jumps of a field between neighbouring cells, a sharp edge no more than a gradual rise.
 
     weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the
@@ -24,15 +26,13 @@ class SmoothnessPrior(nn.Module):
         sharpness: the jump of the stored value that counts as an edge; for a logarithm, a relative jump.
     """
 
+    weight = Option(checked_number, least=0.0)
+    sharpness = Option(checked_number, above=0.0)
     cells: Tensor
     areas: Tensor
 
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
-        if not (weight >= 0 and sharpness > 0):
-            raise ValueError(
-                f"a smoothness prior needs weight >= 0 and sharpness > 0, got {weight} and {sharpness}."
-            )
         self.name, self.weight, self.sharpness = name, weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
         a, b, c = mesh.vertices[triangles].unbind(1)

@@ -11,6 +11,7 @@ from simlayer.identification.point_location import cells_touching, cells_within,
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_integers, checked_number, checked_numbers, described
 
 
 class Vertices(nn.Module):
@@ -24,6 +25,12 @@ class Vertices(nn.Module):
 
     def __init__(self, indices: Int[Tensor, "K"] | None = None) -> None:
         super().__init__()
+        if indices is not None:
+            indices = checked_integers("indices", indices)
+            if indices.ndim != 1 or bool((indices < 0).any()):
+                raise ObservationError(
+                    f"indices must be one index from 0 for each vertex, got {described(indices)}."
+                )
         self.register_buffer("indices", indices, persistent=False)
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
@@ -66,6 +73,9 @@ class Markers(nn.Module):
         radius: float | None = None,
     ) -> None:
         super().__init__()
+        points = checked_numbers("points", points)
+        standoffs = None if standoffs is None else checked_numbers("standoffs", standoffs)
+        radius = None if radius is None else checked_number("radius", radius, above=0.0, unit="m")
         _check(points, standoffs)
         dtype = mesh.vertices.dtype
         owners, weights = locate_points(mesh, points)
@@ -96,7 +106,9 @@ class Markers(nn.Module):
 
 def _check(points: Tensor, standoffs: Tensor | None) -> None:
     for name, value in (("points", points), ("standoffs", standoffs)):
-        if value is not None and (value.shape != points.shape or not value.isfinite().all()):
+        if value is None:
+            continue
+        if value.shape != (len(points), 3) or not bool(value.isfinite().all()):
             raise ObservationError(
                 f"{name} must be finite, 3 coordinates for each of the {len(points)} markers, got shape "
                 f"{tuple(value.shape)}."

@@ -15,7 +15,8 @@ from simlayer.motion_capture.contents import Contents
 from simlayer.motion_capture.read_c3d import read_c3d
 from simlayer.motion_capture.read_csv import read_csv
 from simlayer.motion_capture.recording import Recording
-from simlayer.quantities.arguments import checked_instance, checked_names, checked_number, checked_path
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.objects import checked_instance, checked_names, checked_path
 
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 READERS = {".csv": read_csv, ".c3d": read_c3d}

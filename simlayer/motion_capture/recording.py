@@ -9,13 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
-from simlayer.quantities.arguments import (
-    checked_instance,
-    checked_integer,
-    checked_names,
-    checked_number,
-    checked_numbers,
-)
+from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers
+from simlayer.quantities.objects import checked_instance, checked_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,51 +69,10 @@ def checked_integer(name: str, value: Any, *, least: int | None = None, most: in
         value = value.item()
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be {what}, got {described(value)}.")
-    if not low <= value <= high:
+    number = int(value)
+    if not low <= number <= high:
         raise ValueError(f"{name} must be {what}, got {described(value)}.")
-    return int(value)
-
-
-def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...], *, example: str = "") -> T:
-    """Return an object of a class, or of one of several.
-
-    Args:
-        name: what the object is called, for messages.
-        value: what was given.
-        kind: the class; an object of a class that derives from it is one too.
-        example: how to make one, for messages.
-
-    Raises:
-        TypeError: if the value is of another class, or the class itself.
-    """
-    if not isinstance(value, kind):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        names = " or ".join(each.__name__ for each in kinds)
-        hint = f", such as {example}" if example else ""
-        raise TypeError(f"{name} must be of class {names}{hint}, got {described(value)}.")
-    return value
-
-
-def checked_names(name: str, value: Any) -> tuple[str, ...]:
-    """Return a sequence of different texts, none of them empty.
-
-    Raises:
-        TypeError: if the value is no sequence of texts; a text is none either.
-        ValueError: if there are none, or one is empty or comes twice.
-    """
-    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-        raise TypeError(f"{name} must be a list of texts, got {described(value)}.")
-    if not value or not all(value) or len(set(value)) < len(value):
-        raise ValueError(f"{name} must be different texts, at least one and none empty, got {value!r}.")
-    return tuple(value)
-
-
-def checked_path(name: str, value: Any) -> Path:
-    """Return the path of a file or folder; raises TypeError, naming `name`, if the value cannot be one."""
-    path = checked_instance(name, value, (str, os.PathLike))
-    if not os.fspath(path):
-        raise ValueError(f"{name} must be the path of a file, got {path!r}.")
-    return Path(path)
+    return number
 
 
 def checked_choice(name: str, value: T, choices: Collection[T]) -> T:
@@ -134,6 +91,24 @@ def checked_flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {described(value)}.")
     return bool(value)
+
+
+def checked_several(
+    name: str, value: Any, count: int, check: Callable[..., T], **rules: Any
+) -> tuple[T, ...]:
+    """Return a sequence of so many values, each of which passes a check of this file.
+
+    Raises:
+        TypeError: if the value is no sequence, or as the check raises.
+        ValueError: if it has another length, or as the check raises.
+    """
+    what = f"{name} must be {count} values"
+    if not isinstance(value, (Sequence, np.ndarray, Tensor)) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{what}, got {described(value)}.")
+    parts = value if isinstance(value, Sequence) else list(value) if value.ndim else [value]
+    if len(parts) != count:
+        raise ValueError(f"{what}, got {described(value)}.")
+    return tuple(check(f"{name}[{index}]", part, **rules) for index, part in enumerate(parts))
 
 
 def checked_numbers(name: str, value: Any) -> Tensor:
@@ -165,15 +140,44 @@ def checked_numbers(name: str, value: Any) -> Tensor:
     if array.size and array.dtype.kind not in "iuf":
         raise TypeError(f"{takes}, got {described(value)}, which holds {array.dtype}.")
     if isinstance(value, np.ma.MaskedArray):
-        array = value.astype(np.float64).filled(np.nan)
+        array = np.ma.filled(value.astype(np.float64), np.nan)
     # Copied: torch takes neither another byte order nor negative strides.
     return _nonempty(name, torch.from_numpy(np.array(array, dtype=np.float64, order="C")))
+
+
+def checked_integers(name: str, value: Any) -> Tensor:
+    """Return an array of integers of any type as an int64 tensor, on the device of a tensor.
+
+    Raises:
+        TypeError: if the value is no array of integers.
+    """
+    if not isinstance(value, Tensor) and isinstance(value, (Sequence, np.ndarray)):
+        array = np.array(value) if _is_rectangular(value) else np.array("")
+        value = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else value
+    if not isinstance(value, Tensor) or not _is_integer(value.dtype) or value.layout != torch.strided:
+        raise TypeError(f"{name} must be an array of integers, got {described(value)}.")
+    return value.to(torch.int64, copy=True)
+
+
+def checked_parts(name: str, value: Any, kind: Any, example: str) -> dict[str, Any]:
+    """Return a mapping from names to objects of a class; raises TypeError, naming what is none."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must map names to objects of class {kind.__name__}, got {described(value)}.")
+    for key, part in value.items():
+        if not isinstance(key, str) or not isinstance(part, kind):
+            raise TypeError(
+                f"{name}[{key!r}] must be a {kind.__name__} under a name, such as {example}, got "
+                f"{described(part)}."
+            )
+    return dict(value)
 
 
 def described(value: Any) -> str:
     """Return a short description of a value of any kind for a message."""
     if isinstance(value, (Tensor, np.ndarray)) and (value.ndim or getattr(value, "is_meta", False)):
         return f"{type(value).__name__} of shape {tuple(value.shape)}, {value.dtype}"
+    if isinstance(value, torch.nn.Module):
+        return f"a {type(value).__name__}"
     if isinstance(value, Tensor):
         return f"a tensor of {value.item()}" if value.layout == torch.strided else f"a tensor, {value.layout}"
     text = repr(value)
@@ -229,6 +233,14 @@ def _as_float(value: Any) -> float:
         return float(value)
     except OverflowError:  # an int beyond the range of floats
         return math.inf if value > 0 else -math.inf
+
+
+def _is_rectangular(value: Any) -> bool:
+    try:
+        np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True
 
 
 def _is_integer(dtype: torch.dtype) -> bool:

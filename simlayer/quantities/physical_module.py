@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from simlayer.quantities.checked_module import CheckedModule
 from simlayer.quantities.quantity import Quantity, check_own_axes, derived_quantity
 
 
-class PhysicalModule(nn.Module):
+class PhysicalModule(CheckedModule):
     """A module with physical quantities.
 
     Attributes:
@@ -64,13 +65,6 @@ class PhysicalModule(nn.Module):
         self._extents = extents | self._extents
         for quantity in self.quantities().values():
             check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        declared = getattr(type(self), name, None)
-        if isinstance(declared, Quantity):  # before nn.Module takes the name for that of a parameter
-            declared.__set__(self, value)
-        else:
-            super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
         return "\n".join(describe(self, quantity) for quantity in self.quantities().values())

@@ -161,6 +161,10 @@ class derived_quantity:  # noqa: N801 - used as a decorator, like property
         substitute = module.substitutes.get(self.name)
         return self.compute(module) if substitute is None else substitute
 
+    def __set__(self, module: Any, value: Any) -> None:
+        names = ", ".join(module.quantities()) or "other quantities"
+        raise AttributeError(f"{self.name} of {type(module).__name__} follows from {names}; assign these.")
+
 
 class derived_vectors(derived_quantity):  # noqa: N801
     """A derived quantity that is a vector at every vertex, `(*batch, N, 3)`."""

@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
-        ({"num_steps": -3}, "num_steps must be at least 1, got -3"),
+        ({"num_steps": 0}, "num_steps must be an int, at least 1, got 0"),
+        ({"num_steps": -3}, "num_steps must be an int, at least 1, got -3"),
         ({"checkpoint": 0}, "checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got 0"),
         ({"checkpoint": -2}, "checkpoint must be .*, got -2"),
         ({"checkpoint": "square"}, "checkpoint must be .*, got 'square'"),
@@ -86,7 +86,7 @@ def test_a_trajectory_is_the_same_with_checkpointing(every, checkpoint):
 
 
 def test_a_trajectory_refuses_frames_less_than_a_step_apart():
-    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="every must be an int, at least 1, got 0"):
         RolloutModule(beam(), 3).trajectory(moving(), every=0)
 
 
