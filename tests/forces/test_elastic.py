@@ -344,21 +344,14 @@ def test_the_same_scene_in_other_units_has_the_same_forces():
 
 
 @pytest.mark.parametrize(
-    "regions",
-    [
-        [0, 0, 1, 1, 2, 2],
-        np.array([0, 0, 1, 1, 2, 2], dtype=np.uint8),
-        torch.tensor([0, 0, 1, 1, 2, 2]).int(),
-    ],
+    "regions", [[0, 0, 1, 1, 2, 2], np.array([0, 0, 1, 1, 2, 2], dtype=np.uint8), torch.tensor([0, 0, 1, 1, 2, 2]).int()]
 )
 def test_regions_are_integers_of_any_type(regions):
     force = ElasticForce(box_mesh(cells=(1, 1, 1)), StableNeoHookean(torch.ones(3), 0.3), regions=regions)
     assert force.regions.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize(
-    "regions", [[0.0] * 6, ["a"] * 6, None, torch.zeros(6, dtype=torch.bool), [0] * 5, [-1] * 6]
-)
+@pytest.mark.parametrize("regions", [[0.0] * 6, ["a"] * 6, None, torch.zeros(6, dtype=torch.bool), [0] * 5, [-1] * 6])
 def test_regions_that_are_none_are_refused_by_name(regions):
     regions = torch.zeros(6) if regions is None else regions
     with pytest.raises((TypeError, ValueError), match="^regions must"):

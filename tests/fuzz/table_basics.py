@@ -11,7 +11,6 @@ from fuzz.calls import (
     Call,
     choice,
     count,
-    indices,
     instance,
     made,
     number,
@@ -20,7 +19,6 @@ from fuzz.calls import (
     tensor,
     text,
     truth,
-    vectors,
 )
 from fuzz.kinds import Numbers
 from fuzz.scenes import CELLS, DT, VERTICES
@@ -45,20 +43,11 @@ from simlayer import (
     check_gradients,
     derived_quantity,
 )
-from simlayer.elements import element_of
 from simlayer.fem import FiniteElements, lumped_areas
 from simlayer.identification import ObservedRollout
-from simlayer.linalg import polar_rotation, rotation_matrix, rotation_vector, stretch_trace
 from simlayer.quantities import NamedTensors
 
 a_mesh = instance(scenes.mesh, Mesh)
-
-
-def _identity() -> Matrix3:
-    return Matrix3(*(torch.eye(3) + 0.1).flatten().unbind())
-
-
-a_matrix = instance(_identity, Matrix3)
 
 
 def _declared(value: Any, **options: Any) -> Any:
@@ -92,30 +81,6 @@ def _extended(**given: Any) -> Any:
 
 
 BASICS = [
-    *made("polar_rotation", polar_rotation, F=a_matrix),
-    *made("stretch_trace", stretch_trace, F=a_matrix),
-    *made(
-        "rotation_matrix",
-        rotation_matrix,
-        vector=tensor(lambda: torch.ones(3), vectors, finite=False, form="same"),
-    ),
-    *made(
-        "rotation_vector",
-        rotation_vector,
-        matrix=tensor(
-            lambda: torch.eye(3), lambda s: s[-2:] == (3, 3) and 0 not in s, finite=False, form="same"
-        ),
-    ),
-    *made(
-        "element_of",
-        lambda cells: element_of(cells).name,
-        cells=indices(
-            lambda: scenes.mesh().cells.clone(),
-            lambda s: len(s) == 2 and s[1] in (4, 8, 10, 20),
-            -1_000_000_000,
-            1e9,
-        ),
-    ),
     *made(
         "FiniteElements",
         FiniteElements,

@@ -53,7 +53,6 @@ from simlayer import (
     SmoothVelocityClamp,
     Sphere,
     StableNeoHookean,
-    State,
 )
 
 FILES = ("exist", "folder", "file")
@@ -228,11 +227,6 @@ FORCES = [
         force=text("elastic"),
         coefficient=quantity(0.1, low=0.0),
     ),
-    *made(
-        "ElasticForce.forward",
-        lambda state: scenes.elastic()(state),
-        state=instance(scenes.state, State),
-    ),
     *made("MassDamping", MassDamping, assigned="coefficient", coefficient=quantity(0.1, low=0.0)),
     *made("SmoothVelocityClamp", SmoothVelocityClamp, max_speed=quantity(0.1, low=0.0)),
     *made(
@@ -296,11 +290,6 @@ OBSTACLES = [
         curve=choice("linear", "squared"),
         extended=truth(False),
         start=tensor(scenes.positions, at_vertices(VERTICES), words=(None,)),
-    ),
-    *made(
-        "BarrierContact.distances",
-        lambda positions: scenes.contact().distances(positions),
-        positions=tensor(scenes.positions, lambda s: s[-2:] == (VERTICES, 3), finite=False, form="same"),
     ),
 ]
 

@@ -244,7 +244,7 @@ def test_an_interval_without_frames_is_refused():
             torch.arange(3.0),
             torch.zeros(3, 0, 3),
             (),
-            "markers must hold at least one number, got shape (3, 0, 3)",
+            "markers must hold at least one number",
         ),
         (torch.arange(3.0), torch.full((3, 2, 3), torch.inf), (), "must be finite, or NaN where missing"),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a", "a"), "names must be different texts"),
