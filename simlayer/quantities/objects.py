@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,13 +33,14 @@ def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...],
 
 
 def checked_names(name: str, value: Any) -> tuple[str, ...]:
-    """Return a sequence of different texts, none of them empty.
+    """Return different texts, none of them empty, from a sequence or set of them or the names of a mapping.
 
     Raises:
-        TypeError: if the value is no sequence of texts; a text is none either.
+        TypeError: if the value is none of these; a text is none either.
         ValueError: if there are none, or one is empty or comes twice.
     """
-    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
+    listed = isinstance(value, (Sequence, Set, Mapping)) and not isinstance(value, str)
+    if not listed or not all(isinstance(part, str) for part in value):
         raise TypeError(f"{name} must be a list of texts, got {described(value)}.")
     if not value or not all(value) or len(set(value)) < len(value):
         raise ValueError(f"{name} must be different texts, at least one and none empty, got {value!r}.")
@@ -51,3 +53,10 @@ def checked_path(name: str, value: Any) -> Path:
     if not os.fspath(path):
         raise ValueError(f"{name} must be the path of a file, got {path!r}.")
     return Path(path)
+
+
+def checked_function(name: str, value: T) -> T:
+    """Return what can be called; raises TypeError, naming `name`, if the value cannot be."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {described(value)}.")
+    return value

@@ -53,12 +53,9 @@ def _contact() -> BarrierContact:
     return BarrierContact(mesh(), HalfSpace(), stiffness=1e4, activation_distance=3e-3)
 
 
-def elastic() -> ElasticForce:
-    return copy.deepcopy(_elastic())
-
-
 def forces() -> dict[str, nn.Module]:
-    return {"elastic": elastic()}
+    """Shared by all steps: a copy of what is traced takes longer than the rest of a step."""
+    return {"elastic": _elastic()}
 
 
 def contact() -> BarrierContact:
@@ -87,7 +84,8 @@ def state() -> State:
 
 
 def observed(**options: Any) -> ObservedRollout:
-    return ObservedRollout(rollout(), Vertices(), torch.tensor([DT, 2 * DT]), **options)
+    """Of a body of its own, since a fit changes it."""
+    return ObservedRollout(copy.deepcopy(rollout()), Vertices(), torch.tensor([DT, 2 * DT]), **options)
 
 
 def observed_scenes() -> ObservedScenes:

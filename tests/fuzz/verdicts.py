@@ -146,6 +146,7 @@ def _forms(value: Any) -> Iterator[str]:
         yield from ("got", "sample", "vertices [") * (_length(value) > 4)
         yield from (str(tuple(value.shape)), str(value.dtype), f"shape {tuple(value.shape)}")
         yield from ("requires grad",) * bool(getattr(value, "requires_grad", False))
+        yield from _kinds(value) if isinstance(value, Tensor) else ()
         single = [] if numbers is None else numbers.flatten()[:20].tolist()
     elif isinstance(value, Mapping):
         yield from map(str, value)
@@ -157,6 +158,13 @@ def _forms(value: Any) -> Iterator[str]:
         yield from (str(x) for x in single if isinstance(x, str))
     for number in single:
         yield from _forms_of_number(number)
+
+
+def _kinds(tensor: Tensor) -> Iterator[str]:
+    yield from ("boolean",) * (tensor.dtype == torch.bool)
+    yield from ("complex",) * tensor.is_complex()
+    yield from ("sparse",) * (tensor.layout != torch.strided)
+    yield from ("meta",) * tensor.is_meta
 
 
 def _length(value: Any) -> int:

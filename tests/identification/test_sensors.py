@@ -8,7 +8,7 @@ from support.materials import deformations, matrix, rotations
 from support.meshes import DEGREES, ELEMENTS, wavy
 from torch.autograd import gradcheck, gradgradcheck
 
-from simlayer import Mesh, ObservationError, box_mesh
+from simlayer import Mesh, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.identification.point_location import distances_to_triangles
 from simlayer.identification.sensors import Markers, Vertices
