@@ -159,7 +159,7 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by all forces but those of terms `at_end`."""
+        """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
         x = state.positions
         forces = [f for f in self.forces.values() if not (f.has_term and f.term(x, x).at_end)]
         total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
