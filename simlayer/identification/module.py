@@ -191,8 +191,8 @@ def _check_scenes(scenes: ObservedScenes) -> None:
     shapes = [tuple(part.shape) for part in scenes]
     if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
         raise ObservationError(
-            f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they must "
-            "be as many of each, one state and its observations per scene."
+            f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
+            "must be as many of each, one state and its observations per scene."
         )
 
 

@@ -57,8 +57,9 @@ def _add_tags(file: meshio.Mesh, tags: meshio.Mesh) -> bool:
         for name, blocks in tags.cell_data.items()
         if all(np.issubdtype(np.asarray(values).dtype, np.integer) for values in blocks)
     }
-    places = [_place(file, block) for block in tags.cells] if fields else []
-    if not places or None in places:
+    found = [_place(file, block) for block in tags.cells] if fields else []
+    places = [place for place in found if place is not None]
+    if not places or len(places) < len(found):
         return False
     for name, blocks in fields.items():
         for tag in np.unique(np.concatenate(blocks)).tolist()[:MOST_TAGS]:
@@ -66,7 +67,7 @@ def _add_tags(file: meshio.Mesh, tags: meshio.Mesh) -> bool:
             for (block, rows), values in zip(places, blocks, strict=True):
                 members[block].append(rows[values == tag])
             file.cell_sets[f"{name}_{tag}"] = [
-                np.concatenate([np.empty(0, dtype=np.int64), *found]) for found in members
+                np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in members
             ]
     return True
 

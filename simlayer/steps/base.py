@@ -147,7 +147,7 @@ class Step(PhysicalModule, ABC):
         self, state: State, forces: Iterable[Force] | None = None
     ) -> Iterator[Float[Tensor, "*batch N 3"]]:
         """Yield the nodal forces [N] of some forces, of all by default."""
-        for force in self.forces.values() if forces is None else forces:
+        for force in map(self._force, self.forces) if forces is None else forces:
             vectors = force(state)
             check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
             yield vectors

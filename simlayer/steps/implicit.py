@@ -161,7 +161,7 @@ class ImplicitStep(Step, ABC):
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
         """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
         x = state.positions
-        forces = [f for f in self.forces.values() if not (f.has_term and f.term(x, x).at_end)]
+        forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.term(x, x).at_end)]
         total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
@@ -178,6 +178,6 @@ class ImplicitStep(Step, ABC):
     def _data(self, state: State) -> StepData:
         target, drift, predicted = self.free_motion(state)
         fixed = state.positions + self.h * self.fixed_velocities
-        forces = [force for force in self.forces.values() if not force.has_term]
+        forces = [force for force in map(self._force, self.forces) if not force.has_term]
         constant = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         return StepData(target, drift, predicted, fixed, constant, state.positions)
