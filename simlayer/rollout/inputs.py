@@ -39,7 +39,7 @@ class RolloutInputs:
         values: everything that the step reads, by full name, packed.
         changes: for each step the values that differ from `values`; empty without controls.
         named: the tensors of the step, in whose place its modules read these values.
-        supplied: the physical values of quantities that the caller supplied by physical name, as given.
+        timed: the physical values of the quantities that are controls, with time first.
         snapshot: what else the step is at the time of the call, its settings and parts.
     """
 
@@ -48,17 +48,18 @@ class RolloutInputs:
     changes: list[dict[str, Tensor]]
     named: NamedTensors = field(repr=False)
     snapshot: Snapshot = field(repr=False)
-    supplied: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    timed: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def applied(self, values: Named | None = None) -> AbstractContextManager[None]:
         """Return a context in which the modules read these packed values, by default those of step 0."""
-        return self.named.substituted(self._first if values is None else self._unpacked(values))
+        return self.named.substituted(self._first if values is None else self.unpacked(values))
 
     @cached_property
     def _first(self) -> dict[str, Tensor]:
-        return self._unpacked(self.values_at(0))
+        return self.unpacked(self.values_at(0))
 
-    def _unpacked(self, values: Named) -> dict[str, Tensor]:
+    def unpacked(self, values: Named) -> dict[str, Tensor]:
+        """Return packed values in the usual order of axes."""
         axes = self.named.own_axes
         return {n: unpack_value(value, axes[n]) if n in axes else value for n, value in values.items()}
 
@@ -76,11 +77,6 @@ class RolloutInputs:
         tensors = [*self.state[:2], *self.state.history, *self.values.values()]
         tensors += [value for change in self.changes[:1] for value in change.values()]
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-    def check_ranges(self) -> None:
-        """Raise ValueError for a quantity supplied by its physical name that is outside its valid range."""
-        for name, value in self.supplied.items():
-            self.named.quantities[name].quantity.check(value.detach(), name=name)
 
 
 def read_inputs(
@@ -118,12 +114,10 @@ def read_inputs(
         physical_now = {name: value for name, value in now.items() if name in named.quantities}
         change = _packed(updated_values(named, physical, physical_now), named.own_axes)
         changes.append(change | {name: value for name, value in now.items() if name in named.weights})
-    supplied = {
-        name: given.value
-        for name, given in (constant | timed).items()
-        if given.match.quantity and not given.match.is_stored
+    paths = {
+        n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity
     }
-    inputs = RolloutInputs(packed, values, changes, named, Snapshot(step), supplied)
+    inputs = RolloutInputs(packed, values, changes, named, Snapshot(step), paths)
     # What a step carries follows from the quantities of this call.
     with inputs.applied():
         unpacked = on_state(unpack, packed)

@@ -25,6 +25,7 @@ from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
+from simlayer.rollout.value_checks import check_values
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -154,7 +155,7 @@ class RolloutModule(CheckedModule):
         with torch.autocast(state.positions.device.type, enabled=False):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             if self.validate:
-                inputs.check_ranges()
+                check_values(inputs)
                 check_time_step(self.step, inputs)
             with inputs.applied():
                 self.step.prepare(on_state(unpack, inputs.state))
