@@ -25,7 +25,9 @@ _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 def traced_energy_density(material: Material) -> ModuleEnergy:
     """Return a material's energy density with its derivatives, as a function of the nine components of F."""
-    return ModuleEnergy.of_kind(material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE)
+    return ModuleEnergy.of_kind(
+        material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE, method="energy_density"
+    )
 
 
 class ElasticForce(Potential):

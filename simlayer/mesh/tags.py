@@ -6,12 +6,19 @@ A name on points, lines or faces becomes a set of the vertices they touch; a nam
 |---|---|
 | Gmsh | physical groups; unnamed ones are point_3, curve_3, surface_3, region_3 |
 | VTK, VTU, XDMF | data `set:NAME` on points and cells (not 0: member); cell data `region` (numbers) |
+| other programs | cell data MaterialIds or CellEntityIds (numbers), if there is none of the others |
+| XDMF of dolfinx | tags in a grid of their own: NAME_3 |
 | Medit, TetGen | references other than 0, as point_3, curve_3, surface_3, region_3 |
+| MED | groups |
+| Nastran | properties of elements, as curve_3, surface_3, region_3 |
 | Abaqus | node sets and element sets |
+
+Numbers and names that could be meant as such, and are not read, are warned of.
 """
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import meshio
 import numpy as np
@@ -22,7 +29,10 @@ from simlayer.mesh.meshio_files import MESHIO_NAMES
 Group = tuple[str, int, np.ndarray]  # name, block of the file, members of that block
 
 SOLIDS = tuple(MESHIO_NAMES.values())
-TAGS = ("gmsh:physical", "medit:ref", "tetgen:ref", "region")
+TAGS = ("gmsh:physical", "medit:ref", "tetgen:ref", "nastran:ref", "region")
+# What other programs call their regions; read where there is none of the above.
+ALIASES = ("MaterialIds", "MaterialIDs", "MaterialID", "CellEntityIds")
+MED_GROUPS = {"point_tags", "cell_tags"}
 KINDS = ("point", "curve", "surface", "region")
 PREFIX = "set:"
 MOST_TAGS = 1000
@@ -36,11 +46,14 @@ def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
     for key, values in file.point_data.items():
         if key.startswith(PREFIX):
             sets.setdefault(key[len(PREFIX) :], []).append(np.flatnonzero(values))
+        elif key == "point_tags":
+            for name, nodes in _med_groups(getattr(file, key, {}), values):
+                sets.setdefault(name, []).append(nodes)
         elif key in TAGS:
             for tag, nodes in _members(values, key):
                 sets.setdefault(f"point_{tag}", []).append(nodes)
     for name, block, members in _groups(file):
-        if file.cells[block].type not in SOLIDS:
+        if file.cells[block].type not in SOLIDS and len(members):
             sets.setdefault(name, []).append(np.asarray(file.cells[block].data)[members].ravel())
     return {name: np.unique(np.concatenate(nodes)).astype(np.int64) for name, nodes in sets.items()}
 
@@ -85,13 +98,50 @@ def _groups(file: meshio.Mesh) -> Iterator[Group]:
             for index, members in enumerate(blocks):
                 if members is not None and len(members):
                     yield name, index, np.asarray(members, dtype=np.int64)
+    tags = [key for key in TAGS if key in file.cell_data] or [key for key in ALIASES if key in file.cell_data]
     for key, blocks in file.cell_data.items():
         for index, values in enumerate(blocks):
             if key.startswith(PREFIX):
                 yield key[len(PREFIX) :], index, np.flatnonzero(values)
-            elif key in TAGS:
+            elif key == "cell_tags":
+                for name, members in _med_groups(getattr(file, key, {}), values):
+                    yield name, index, members
+            elif key in tags:
                 for tag, members in _members(values, key):
                     yield _tag_name(file, tag, file.cells[index].dim), index, members
+
+
+def _med_groups(groups: dict[int, list[str]], values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    for tag, names in groups.items():
+        for name in names:
+            yield name, np.flatnonzero(np.asarray(values) == tag)
+
+
+def warn_of_unread_names(file: meshio.Mesh, path: Path) -> None:
+    """Warn of whole numbers on cells that look like regions and are none, and of names without members."""
+    read = {key for key in TAGS if key in file.cell_data} or set(ALIASES)
+    for key, blocks in file.cell_data.items():
+        if key in read or key in MED_GROUPS or key.startswith((PREFIX, "gmsh:")):
+            continue
+        values = [
+            np.ravel(values)
+            for block, values in zip(file.cells, blocks, strict=True)
+            if block.type in SOLIDS and np.issubdtype(np.asarray(values).dtype, np.integer)
+        ]
+        different = len(np.unique(np.concatenate(values))) if values else 0
+        if 1 < different <= min(MOST_TAGS, sum(map(len, values)) // 2):
+            warnings.warn(
+                f"{path}: cell data {key!r} hold {different} different whole numbers; if they are regions, "
+                "call them 'region'.",
+                stacklevel=3,
+            )
+    names = {name for name, entry in file.field_data.items() if np.size(entry) == 2}
+    if empty := names - {name for name, _, members in _groups(file) if len(members)}:
+        warnings.warn(
+            f"{path}: no point or cell is in the groups {sorted(empty)}. (Gmsh's format 2.2 leaves them "
+            "out with Mesh.SaveAll = 1: save as 4.1, or the groups only.)",
+            stacklevel=3,
+        )
 
 
 def _members(values: np.ndarray, key: str) -> Iterator[tuple[int, np.ndarray]]:

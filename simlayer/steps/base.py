@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from simlayer.contact.base import Contact
 from simlayer.dissipation import Dissipation, StepContext
+from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
@@ -141,6 +142,25 @@ class Step(PhysicalModule, ABC):
     def context(self, dt: float) -> StepContext:
         """Return the context of dissipations that act for dt [s]."""
         return StepContext(dt, self.inverse_masses)
+
+    def nodal_forces(
+        self, state: State, forces: Iterable[Force] | None = None
+    ) -> Iterator[Float[Tensor, "*batch N 3"]]:
+        """Yield the nodal forces [N] of some forces, of all by default."""
+        for force in map(self._force, self.forces) if forces is None else forces:
+            vectors = force(state)
+            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
+            yield vectors
+
+    def dissipated(
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, *, without_term: bool = False
+    ) -> Float[Tensor, "*batch N 3"]:
+        """Return velocities after all dissipations acted for dt [s], or those only without a term."""
+        for dissipation in self.dissipation.values():
+            if not (without_term and dissipation.has_term):
+                velocities = dissipation(state, velocities, self.context(dt))
+                check_vectors(velocities, state.positions, name=f"{type(dissipation).__name__}.forward")
+        return velocities
 
     def start(self, state: State) -> State:
         """Return the state with the history that this step needs."""
