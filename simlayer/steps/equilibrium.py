@@ -40,6 +40,8 @@ class Equilibrium(ImplicitStep):
             without any force against it, so that there are many.
     """
 
+    history_size = 0
+
     def __init__(
         self,
         mesh: Mesh,
