@@ -12,13 +12,16 @@ from torch import Tensor
 from simlayer.errors import listed
 from simlayer.mesh.faces import boundary_and_owners, boundary_faces_and_owners
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.sharing import check_sharing
 from simlayer.mesh.validation import (
     INTEGERS,
     MeshError,
     SourceNumbering,
     check_arrays,
-    check_cells,
     check_element,
+    check_used,
+    check_values,
+    check_volumes,
 )
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
@@ -58,7 +61,10 @@ class Mesh:
         self._set("cells", self.cells.long())
         self._number()
         numbering = SourceNumbering(self.source, self.vertex_ids, self.cell_ids)
-        check_cells(self.vertices, self.cells, numbering)
+        check_values(self.vertices, self.cells, numbering)
+        check_volumes(self.vertices, self.cells, numbering)
+        check_sharing(self.cells, len(self.vertices), numbering)
+        check_used(self.cells, numbering)
         self._set(
             "vertex_sets", {name: self._vertex_set(name, set_) for name, set_ in self.vertex_sets.items()}
         )

@@ -15,11 +15,13 @@ from simlayer.mesh.geometry import signed_volumes
 from simlayer.mesh.ids import file_ids
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import file_points, load, solids
-from simlayer.mesh.tags import cell_regions, vertex_sets, warn_of_unread_names
+from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
+from simlayer.mesh.sharing import check_sides
+from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
 
 
-def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
+def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float | None = None) -> Mesh:
     """Read a body from a file of tetrahedra or hexahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
 
     Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
@@ -27,7 +29,8 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
     `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are turned, with a
     warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which node each vertex
-    is. Errors cite the file's ids where it has them, else count from 0 in its order.
+    is. Errors cite the file's ids where it has them, else count from 0 in its order. Nodes within `merge` [m]
+    of each other become one, the first of them; pieces that no vertex joins are warned of.
     """
     if not (math.isfinite(scale) and scale > 0):
         raise MeshError(f"scale must be positive and finite (1e-3 for a file in mm), got {scale}.")
@@ -38,15 +41,17 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
     node_ids, cell_ids = file_ids(file, len(nodes), len(cells))
     numbering = SourceNumbering(str(path), node_ids, cell_ids)
     check_values(nodes, cells, numbering)
-    cells = _oriented(nodes, cells, numbering)
-    used = _used(cells, numbering)
+    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, str(path))
+    cells = _oriented(nodes, kept[cells], numbering)
+    used = _used(kept, cells, numbering)
+    warn_of_pieces(nodes, cells, numbering)
     vertex_of_node = torch.full((len(nodes),), -1).index_copy(0, used, torch.arange(len(used)))
-    warn_of_unread_names(file, path)
-    regions, names = cell_regions(file)
+    groups = named_groups(file, path)
+    regions, names = cell_regions(file, groups)
     return Mesh(
         nodes[used],
         vertex_of_node[cells],
-        vertex_sets=_of_vertices(vertex_sets(file), vertex_of_node, str(path)),
+        vertex_sets=_of_vertices(vertex_sets(file, groups), vertex_of_node[kept], str(path)),
         cell_regions=torch.from_numpy(regions),
         region_names=names,
         file_vertices=nodes,
@@ -64,19 +69,23 @@ def _oriented(
     if not inverted.any():
         return cells
     order = list(element_of(cells).inversion_order)
+    turned = torch.where(inverted[:, None], cells[:, order], cells)
+    check_sides(turned, len(nodes), numbering)
     warnings.warn(
         f"{numbering.source}: turned inverted cells, {offenders(inverted, numbering.cells)}, "
         f"by taking their nodes in the order {order}.",
         stacklevel=3,
     )
-    return torch.where(inverted[:, None], cells[:, order], cells)
+    return turned
 
 
-def _used(cells: Int[Tensor, "M C"], numbering: SourceNumbering) -> Int[Tensor, "N"]:
-    used = torch.zeros(len(numbering.vertices), dtype=torch.bool)
+def _used(
+    kept: Int[Tensor, "N_file"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
+) -> Int[Tensor, "N"]:
+    used = torch.zeros(len(kept), dtype=torch.bool)
     used[cells] = True
-    if not used.all():
-        dropped = offenders(~used, numbering.vertices)
+    if not used[kept].all():
+        dropped = offenders(~used[kept], numbering.vertices)
         warnings.warn(f"{numbering.source}: dropped nodes that no cell uses, {dropped}.", stacklevel=3)
     return used.nonzero().flatten()
 

@@ -38,7 +38,17 @@ PREFIX = "set:"
 MOST_TAGS = 1000
 
 
-def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
+def named_groups(file: meshio.Mesh, path: Path) -> list[Group]:
+    """Return the cells under each name, block by block.
+
+    Warns of whole numbers on cells that look like regions and are none, and of names without members.
+    """
+    groups = list(_groups(file))
+    _warn_of_unread(file, path, groups)
+    return groups
+
+
+def vertex_sets(file: meshio.Mesh, groups: list[Group]) -> dict[str, Int[np.ndarray, "_"]]:
     """Return the file indices of the vertices under each name."""
     sets: dict[str, list[np.ndarray]] = {}
     for name, nodes in file.point_sets.items():
@@ -52,13 +62,13 @@ def vertex_sets(file: meshio.Mesh) -> dict[str, Int[np.ndarray, "_"]]:
         elif key in TAGS:
             for tag, nodes in _members(values, key):
                 sets.setdefault(f"point_{tag}", []).append(nodes)
-    for name, block, members in _groups(file):
+    for name, block, members in groups:
         if file.cells[block].type not in SOLIDS and len(members):
             sets.setdefault(name, []).append(np.asarray(file.cells[block].data)[members].ravel())
     return {name: np.unique(np.concatenate(nodes)).astype(np.int64) for name, nodes in sets.items()}
 
 
-def cell_regions(file: meshio.Mesh) -> tuple[Int[np.ndarray, "M"], tuple[str, ...]]:
+def cell_regions(file: meshio.Mesh, groups: list[Group]) -> tuple[Int[np.ndarray, "M"], tuple[str, ...]]:
     """Return the region of each cell, and the regions' names; cells without a name are the "body".
 
     A cell with several names belongs to the one that has the fewest, which is the most specific.
@@ -66,12 +76,12 @@ def cell_regions(file: meshio.Mesh) -> tuple[Int[np.ndarray, "M"], tuple[str, ..
     blocks = [index for index, block in enumerate(file.cells) if block.type in SOLIDS]
     starts = dict(zip(blocks, np.cumsum([0, *(len(file.cells[b]) for b in blocks)]).tolist(), strict=False))
     members: dict[str, list[np.ndarray]] = {}
-    for name, block, cells in _groups(file):
+    for name, block, cells in groups:
         if block in starts and len(cells):
             members.setdefault(name, []).append(cells + starts[block])
-    groups = {name: np.unique(np.concatenate(cells)) for name, cells in members.items()}
+    regions = {name: np.unique(np.concatenate(cells)) for name, cells in members.items()}
     count = sum(len(file.cells[block]) for block in blocks)
-    return _partition(groups, count)
+    return _partition(regions, count)
 
 
 def _partition(groups: dict[str, np.ndarray], count: int) -> tuple[Int[np.ndarray, "M"], tuple[str, ...]]:
@@ -111,14 +121,7 @@ def _groups(file: meshio.Mesh) -> Iterator[Group]:
                     yield _tag_name(file, tag, file.cells[index].dim), index, members
 
 
-def _med_groups(groups: dict[int, list[str]], values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    for tag, names in groups.items():
-        for name in names:
-            yield name, np.flatnonzero(np.asarray(values) == tag)
-
-
-def warn_of_unread_names(file: meshio.Mesh, path: Path) -> None:
-    """Warn of whole numbers on cells that look like regions and are none, and of names without members."""
+def _warn_of_unread(file: meshio.Mesh, path: Path, groups: list[Group]) -> None:
     read = {key for key in TAGS if key in file.cell_data} or set(ALIASES)
     for key, blocks in file.cell_data.items():
         if key in read or key in MED_GROUPS or key.startswith((PREFIX, "gmsh:")):
@@ -133,15 +136,21 @@ def warn_of_unread_names(file: meshio.Mesh, path: Path) -> None:
             warnings.warn(
                 f"{path}: cell data {key!r} hold {different} different whole numbers; if they are regions, "
                 "call them 'region'.",
-                stacklevel=3,
+                stacklevel=4,
             )
     names = {name for name, entry in file.field_data.items() if np.size(entry) == 2}
-    if empty := names - {name for name, _, members in _groups(file) if len(members)}:
+    if empty := names - {name for name, _, members in groups if len(members)}:
         warnings.warn(
             f"{path}: no point or cell is in the groups {sorted(empty)}. (Gmsh's format 2.2 leaves them "
             "out with Mesh.SaveAll = 1: save as 4.1, or the groups only.)",
-            stacklevel=3,
+            stacklevel=4,
         )
+
+
+def _med_groups(groups: dict[np.int64, list[str]], values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    for tag, names in groups.items():
+        for name in names:
+            yield name, np.flatnonzero(np.asarray(values) == tag)
 
 
 def _members(values: np.ndarray, key: str) -> Iterator[tuple[int, np.ndarray]]:

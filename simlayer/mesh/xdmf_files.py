@@ -57,12 +57,14 @@ def _add_tags(file: meshio.Mesh, tags: meshio.Mesh) -> bool:
         for name, blocks in tags.cell_data.items()
         if all(np.issubdtype(np.asarray(values).dtype, np.integer) for values in blocks)
     }
-    found = [_place(file, block) for block in tags.cells] if fields else []
+    if not fields or any(len(np.unique(np.concatenate(blocks))) > MOST_TAGS for blocks in fields.values()):
+        return False
+    found = [_place(file, block) for block in tags.cells]
     places = [place for place in found if place is not None]
-    if not places or len(places) < len(found):
+    if len(places) < len(found):
         return False
     for name, blocks in fields.items():
-        for tag in np.unique(np.concatenate(blocks)).tolist()[:MOST_TAGS]:
+        for tag in np.unique(np.concatenate(blocks)).tolist():
             members: list[list[np.ndarray]] = [[] for _ in file.cells]
             for (block, rows), values in zip(places, blocks, strict=True):
                 members[block].append(rows[values == tag])

@@ -107,7 +107,7 @@ class RolloutModule(CheckedModule):
 
         Arguments and errors as for `forward`.
         """
-        every = checked_integer("every", every, least=1)
+        every = checked_integer("every", every, least=1, most=self.num_steps)
         _, frames = self._run(state, parameters, controls, every=every)
         history = zip(*(frame.history for frame in frames), strict=True)
         return State(

@@ -16,7 +16,7 @@ from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
-from simlayer.mesh.selection import vertex_indices
+from simlayer.mesh.selection import fixed_components
 from simlayer.quantities.arguments import (
     checked_choice,
     checked_integer,
@@ -29,6 +29,7 @@ from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
+from simlayer.steps.plausibility import warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
@@ -104,8 +105,9 @@ class Step(PhysicalModule, ABC):
         for module in self.modules():
             if isinstance(module, PhysicalModule):
                 module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
+        warn_of_units(mesh, dict(forces), self.density)
         # Components first in memory, like everything that a compiled step reads.
-        free = ~_mask(fixed, mesh)
+        free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         if dt == "auto":
             with torch.no_grad():
@@ -232,14 +234,3 @@ class Step(PhysicalModule, ABC):
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
-
-
-def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
-    """Return which components are fixed, `(N, 3)`."""
-    mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
-    if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
-        return fixed.cpu()
-    if fixed is not None:
-        components = f" or {tuple(mask.shape)}"
-        mask[vertex_indices(mesh, fixed, name="fixed", alternative=components).cpu()] = True
-    return mask

@@ -118,6 +118,7 @@ def assembly(*instances):
     return f"{part}*Assembly, name=A\n{placed}"
 
 
+@pytest.mark.filterwarnings("ignore:.*pieces that no vertex joins")
 def test_instances_of_a_part_are_moved_and_keep_sets_of_their_own(tmp_path):
     turned = " 3., 0., 0.\n 3., 0., 0., 3., 0., 1., 90.\n"
     deck = assembly(("One", ""), ("Two", turned)) + (
@@ -151,6 +152,7 @@ def test_an_instance_may_hold_the_mesh_itself(tmp_path):
     assert mesh.bounds.tolist() == [[0, 0, 5], [1, 1, 6]]
 
 
+@pytest.mark.filterwarnings("ignore:.*pieces that no vertex joins", "ignore:.*pairs of vertices coincide")
 def test_parts_have_numbers_of_their_own(tmp_path):
     longer = CUBE.replace(", 1\n", ", 3\n")
     deck = f"*Part, name=A\n{CUBE}{BRICK}*End Part\n*Part, name=B\n{longer}{BRICK}*End Part\n"
