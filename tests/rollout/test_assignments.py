@@ -22,7 +22,7 @@ from simlayer.quantities.named import NamedTensors
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-STEPS = 5
+STEPS = 3
 
 
 def scene(kind):
@@ -74,8 +74,15 @@ def gradients(step, state, between=lambda: None, **options):
     return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
-@pytest.mark.parametrize("checkpoint", ["none", "sqrt", 2, "auto"])
-@pytest.mark.parametrize("kind", [SymplecticEuler, BackwardEuler, Newmark, BDF2, Equilibrium])
+@pytest.mark.parametrize(
+    ("kind", "checkpoint"),
+    [(SymplecticEuler, checkpoint) for checkpoint in ("none", "sqrt", 2, "auto")]
+    + [
+        (kind, checkpoint)
+        for kind in (BackwardEuler, Newmark, BDF2, Equilibrium)
+        for checkpoint in ("none", 2)
+    ],
+)
 def test_what_is_assigned_after_a_call_does_not_change_its_gradient(kind, checkpoint):
     step, state = scene(kind)
     options = {"checkpoint": checkpoint, "memory_budget": 1000 if checkpoint == "auto" else 2**30}

@@ -39,8 +39,8 @@ def body():
     ("state", "message"),
     [
         (lambda: rest(), r"state must be a State\(positions, velocities\), got Tensor of shape \(16, 3\)"),
-        (lambda: (rest(), rest()), r"state must be a State\(positions, velocities\), got .*tuple"),
-        (lambda: {"positions": rest()}, r"state must be a State\(positions, velocities\), got .*dict"),
+        (lambda: (rest(), rest()), r"state must be a State\(positions, velocities\), got .*\(tuple\)"),
+        (lambda: {"positions": rest()}, r"state must be a State\(positions, velocities\), got .*\(dict\)"),
         (lambda: None, r"state must be a State\(positions, velocities\), got None"),
         (lambda: State(rest(), None), "velocities must be a tensor, got None"),
         (lambda: State(rest().double(), rest()), "positions is torch.float64 but .* torch.float32"),

@@ -37,11 +37,10 @@ def test_a_rollout_of_one_step_is_the_step():
     assert same(RolloutModule(step, 1)(state), step(state))
 
 
-def test_a_step_carries_a_history_that_it_does_not_use():
-    step = beam()
+def test_a_step_refuses_a_history_that_it_would_carry_along_until_it_is_stale():
     history = (noise(16, 3, seed=9),)
-    end = RolloutModule(step, 3)(State(*moving()[:2], history))
-    assert torch.equal(end.history[0], history[0])
+    with pytest.raises(ValueError, match="history of 1 tensors from another kind of step, SymplecticEuler"):
+        RolloutModule(beam(), 3)(State(*moving()[:2], history))
 
 
 def test_a_step_does_not_change_its_arguments():
@@ -115,9 +114,12 @@ def test_dissipation_comes_after_the_forces():
         ({"gravity": torch.zeros(2)}, r"gravity has shape \(2,\)"),
         ({"fixed": torch.tensor([0, 16])}, r"fixed holds vertex 16, but the mesh has vertices 0 to 15"),
         ({"fixed": torch.tensor([-1, 3])}, r"fixed holds vertex -1, but the mesh has vertices 0 to 15"),
-        ({"fixed": torch.zeros(15, dtype=torch.bool)}, r"fixed must be .*\(16,\).*got \(15,\) torch.bool"),
-        ({"fixed": torch.zeros(16, 2, dtype=torch.bool)}, r"fixed must be .*got \(16, 2\) torch.bool"),
-        ({"fixed": torch.zeros(16)}, r"fixed must be .*got \(16,\) torch.float"),
+        (
+            {"fixed": torch.zeros(15, dtype=torch.bool)},
+            r"fixed must be .*\(16,\).*got .*\(15,\),? torch.bool",
+        ),
+        ({"fixed": torch.zeros(16, 2, dtype=torch.bool)}, r"fixed must be .*got .*\(16, 2\),? torch.bool"),
+        ({"fixed": torch.zeros(16)}, r"fixed must be .*got .*\(16,\),? torch.float"),
         ({"prescribed_velocities": torch.zeros(15, 3)}, r"prescribed_velocities has shape \(15, 3\)"),
     ],
 )
