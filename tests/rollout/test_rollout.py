@@ -146,7 +146,7 @@ def test_a_printed_rollout_lists_names_shapes_values_units_and_dt():
     assert "num_steps = 30, dt = 0.004 s, checkpoint = 5, compile = False" in text
     for line in (
         "  density = 1000 kg/m³, shape (), stored as log_density",
-        "  gravity = (1, 0, -9.81) m/s², shape (3,)",
+        "  gravity = (1, -2, -9.81) m/s², shape (3,)",
         "  prescribed_velocities = ",
         "  forces.elastic.material.youngs_modulus = 100000 to 200000 Pa, shape (18,)",
         "  forces.elastic.material.poissons_ratio = 0.4, shape ()",
@@ -162,7 +162,7 @@ def test_a_printed_rollout_lists_names_shapes_values_units_and_dt():
 def test_a_printed_step_lists_its_parts_and_their_quantities_and_nothing_internal():
     text = repr(beam())
     for line in (
-        "  gravity = (1, 0, -9.81) m/s²",
+        "  gravity = (1, -2, -9.81) m/s²",
         "  forces.elastic: ElasticForce",
         "  forces.elastic.material.poissons_ratio = 0.4, shape ()",
         "  dissipation.damping.coefficient = 2 1/s",
