@@ -102,8 +102,9 @@ def check_gradients(
     names = [names] if isinstance(names, str) else list(names)
     if not names:
         raise ValueError("names must hold at least one quantity to check, got none.")
+    rollout = copy.deepcopy(rollout).double()
+    state = state.to(torch.float64) if isinstance(state, State) else state
     rollout.step.check_state(state)
-    rollout, state = copy.deepcopy(rollout).double(), state.to(torch.float64)
     parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
     named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}

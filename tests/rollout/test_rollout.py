@@ -91,8 +91,9 @@ def test_a_trajectory_refuses_frames_less_than_a_step_apart():
 
 
 def test_a_trajectory_carries_its_history():
-    start = State(*moving()[:2], (noise(16, 3),))
-    assert RolloutModule(beam(), 4).trajectory(start, every=2).history[0].shape == (3, 16, 3)
+    step, start = beam(), State(*moving()[:2], (noise(16, 3),))
+    step.history_size = 1
+    assert RolloutModule(step, 4).trajectory(start, every=2).history[0].shape == (3, 16, 3)
 
 
 def test_nothing_is_trainable_until_it_is_named():
