@@ -107,7 +107,7 @@ def test_a_set_of_element_sets_holds_the_elements_of_all_of_them(tmp_path):
         tmp_path,
         NODES + CELLS.replace(", ELSET=BOTH", "") + text.replace("*ELSET, ELSET=all\none, two\n", ""),
     )
-    assert mesh.cell_regions[mesh.file_cell_index].tolist() == [0, 1]
+    assert mesh.cell_regions.tolist() == [0, 1]
 
 
 def assembly(*instances):
