@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arguments import checked_integer, checked_number, described
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_function, checked_instance
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -102,8 +104,10 @@ def check_gradients(
     names = [names] if isinstance(names, str) else list(names)
     if not names:
         raise ValueError("names must hold at least one quantity to check, got none.")
+    checked_function("loss", loss)
+    rollout = copy.deepcopy(checked_instance("rollout", rollout, RolloutModule)).double()
+    state = state.to(torch.float64) if isinstance(state, State) else state
     rollout.step.check_state(state)
-    rollout, state = copy.deepcopy(rollout).double(), state.to(torch.float64)
     parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
     named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}
@@ -144,7 +148,12 @@ def compare_gradients(
 
     Other arguments as for `check_gradients`.
     """
+    steps = [checked_number(f"steps[{index}]", step, above=0.0) for index, step in enumerate(steps)]
+    tolerance = None if tolerance is None else checked_number("tolerance", tolerance, above=0.0)
+    seed = checked_integer("seed", seed, least=0)
     value = evaluate(tensors)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"the loss must be a tensor of one number, got {described(value)}.")
     gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)
     generator = torch.Generator().manual_seed(seed)
     accepted = tolerance or _TOLERANCE[value.dtype]

@@ -70,9 +70,8 @@ class ImplicitSolve(ImplicitFunction):
             return self.minimize(problem, _better(problem, *guesses))
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        free = self.step.free
         with self._problem(inputs) as problem:
-            fixed = problem.data.fixed
+            free, fixed = self.step.free, problem.data.fixed
             gradient = problem.residual(_with_fixed(positions, free, fixed)).gradient
             return gradient + (1 - free) * (positions - fixed)
 
