@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.solvers.problem import MinimizationProblem, flattened
@@ -25,16 +25,22 @@ def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*bat
 
 
 def zero_stiffness_modes(
-    problem: MinimizationProblem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
+    problem: MinimizationProblem,
+    positions: Float[Tensor, "*batch N 3"],
+    free: Float[Tensor, "N 3"],
+    piece: Bool[Tensor, "N"],
 ) -> list[str]:
-    """Return the names of the rigid-body modes that no stiffness resists at these positions.
+    """Return the names of the rigid-body modes of a piece that no stiffness resists at these positions.
 
     Args:
         problem: the problem whose tangent resists.
         positions: of each sample; the modes are those of the first sample that has any.
         free: which components are not fixed.
+        piece: the vertices that move, while the others rest.
     """
-    motions, small = rigid_motions(flattened(positions)), _ROUNDING[positions.dtype]
+    moved, small = flattened(positions), _ROUNDING[positions.dtype]
+    motions = moved.new_zeros((len(moved), 6, *moved.shape[1:]))
+    motions[:, :, piece] = rigid_motions(moved[:, piece])
     fixed = ((1 - free) * motions).flatten(-2)
     # Combinations of motions that move nothing that is fixed have no length there.
     lengths, combinations = torch.linalg.eigh(fixed @ fixed.mT)

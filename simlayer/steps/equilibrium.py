@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation import Dissipation
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, listed
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
 from simlayer.solvers.linear import LinearSolver
@@ -19,6 +19,7 @@ from simlayer.solvers.load_stepping import minimize_by_load_steps
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
 from simlayer.solvers.rigid_body_modes import zero_stiffness_modes
+from simlayer.solvers.soft_modes import soft_modes
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
 from simlayer.steps.incremental_potential import Scheme
@@ -39,6 +40,8 @@ class Equilibrium(ImplicitStep):
         ConvergenceError: from a call, if there is no equilibrium near, or the body could move as a rigid one
             without any force against it, so that there are many.
     """
+
+    pieces: Tensor
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Equilibrium(ImplicitStep):
             newton=newton,
             solver=solver,
         )
+        self.register_buffer("pieces", self.assembly.pieces(), persistent=False)
         x = mesh.vertices
         rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
         for kind, names in (("dissipation", list(self.dissipation)), ("forces", rates)):
@@ -83,7 +87,9 @@ class Equilibrium(ImplicitStep):
         try:
             positions = minimize_by_load_steps(self.newton, problem, start, self.solver)
         except ConvergenceError as error:
-            self._check_fixed(problem, start, error)
+            if bool(problem.residual(start).gradient.isfinite().all()):
+                self._check_fixed(problem, start, error)
+                self._check_soft(problem, start, error)
             raise
         self._check_fixed(problem, positions, None)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
@@ -96,10 +102,34 @@ class Equilibrium(ImplicitStep):
         return positions
 
     def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
-        if motions := zero_stiffness_modes(problem, positions, self.free):
+        """Raise ConvergenceError if a piece of the body can move as a rigid one with nothing against it."""
+        count = int(self.pieces.max()) + 1
+        for index in range(count):
+            piece = self.pieces == index
+            if motions := zero_stiffness_modes(problem, positions, self.free, piece):
+                vertices = piece.nonzero().flatten().tolist()
+                what, remedy = "the body", ""
+                if count > 1:
+                    what = f"a piece of the body, one of {count}: vertices {listed(vertices)}"
+                    remedy = " If the pieces belong together, merge their coincident vertices."
+                raise ConvergenceError(
+                    f"nothing resists a rigid motion of {what}: {', '.join(motions)}. Fix more of its "
+                    f"vertices (three that are not in a line), or add a force with a stiffness.{remedy}"
+                ) from error
+
+    def _check_soft(self, problem: MinimizationProblem, positions: Tensor, error: ConvergenceError) -> None:
+        """Raise ConvergenceError if other motions have no stiffness where the search began."""
+        samples = positions.shape[:-2]
+        index = int(torch.arange(samples.numel()).view(samples)[error.sample]) if samples else 0
+        modes = soft_modes(problem.tangent(positions, projected=False).matrix, index)
+        if modes:
             raise ConvergenceError(
-                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Fix more of its "
-                "vertices (three that are not in a line), or add a force with a stiffness."
+                f"at least {len(modes)} motions of the body deform it without any energy, the first at "
+                f"vertices {listed(modes[0])}. Elements with quadrature='reduced' have such modes where the "
+                "body is one cell thick: take quadrature='full', or two cells. Or look there for parts "
+                f"without a stiffness, or joined at a vertex or edge only.\n{error}",
+                error.history,
+                sample=error.sample,
             ) from error
 
     @property

@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from simlayer import ConvergenceError, ElasticForce, Equilibrium, Potential, StableNeoHookean, State, box_mesh
+from simlayer import (
+    ConvergenceError,
+    ElasticForce,
+    Equilibrium,
+    Mesh,
+    NodalLoad,
+    Potential,
+    StableNeoHookean,
+    State,
+    box_mesh,
+)
 from simlayer.solvers.rigid_body_modes import rigid_motions
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
@@ -82,3 +92,29 @@ def test_the_first_sample_that_can_move_is_told_of(body):
     step = Equilibrium(mesh, {"elastic": elastic}, gravity=torch.zeros(2, 3))
     with pytest.raises(ConvergenceError, match="translation along x"):
         step(State.at_rest(mesh.vertices.expand(2, -1, -1)))
+
+
+def apart(mesh, shift):
+    vertices = torch.cat([mesh.vertices, mesh.vertices + shift])
+    return Mesh(vertices, torch.cat([mesh.cells, mesh.cells + len(mesh.vertices)]))
+
+
+def test_the_piece_that_nothing_holds_is_named(body):
+    single = body[0]
+    mesh = apart(single, torch.tensor([0.1, 0.0, 0.0]))
+    elastic, first = ElasticForce(mesh, StableNeoHookean(2e4, 0.4)), len(single.vertices)
+    step = Equilibrium(
+        mesh, {"elastic": elastic}, gravity=(0.0, 0.0, -9.81), fixed=mesh.vertices[:, 0] < 1e-9
+    )
+    with pytest.raises(ConvergenceError, match=f"piece of the body, one of 2: vertices .{first}, "):
+        step(State.at_rest(mesh.vertices))
+
+
+def test_modes_of_reduced_quadrature_without_stiffness_are_named_when_they_matter():
+    mesh = box_mesh(cells=(4, 1, 1), size=(0.08, 0.02, 0.02), element="hex20")
+    elastic = ElasticForce(mesh, StableNeoHookean(1e5, 0.4), quadrature="reduced")
+    loads = NodalLoad(mesh, 0.01 * torch.randn_like(mesh.vertices))
+    step = Equilibrium(mesh, {"elastic": elastic, "load": loads}, fixed="x_min")
+    with pytest.raises(ConvergenceError, match=r"6 motions .* without any energy.*'full'") as error:
+        step(State.at_rest(mesh.vertices))
+    assert "shorter dt" not in str(error.value)

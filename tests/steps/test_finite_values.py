@@ -109,5 +109,5 @@ def test_a_gradient_that_is_not_finite_does_not_go_back_through_a_step(mesh, ela
     rollout = RolloutModule(step, 1)
     rollout.train_only("gravity")
     end = rollout(State.at_rest(mesh.vertices))
-    with pytest.raises(ConvergenceError, match="gradient that comes in .* is nan"):
+    with pytest.raises(ConvergenceError, match=r"gradient that comes in .* is nan"):
         (end.positions.sum() * math.nan).backward()
