@@ -15,6 +15,7 @@ from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arguments import checked_choice, checked_numbers
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -60,6 +61,7 @@ class NodalLoad(DeadLoad):
 
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
         self.forces = forces
         self.set_extents(vertices=len(mesh.vertices))
 

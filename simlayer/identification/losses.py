@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_integers, checked_number, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 
@@ -47,6 +48,16 @@ class PositionLoss(CheckedModule):
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
+        for name, points in (("simulated", simulated), ("observed", observed)):
+            if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
+                raise ObservationError(
+                    f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
+                )
+        if simulated.shape != observed.shape or simulated.shape[-1] != 3:
+            raise ObservationError(
+                "simulated and observed must be as many points (*batch, T, K, 3), got "
+                f"{tuple(simulated.shape)} and {tuple(observed.shape)}."
+            )
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
         # The difference is masked before it is squared: 0 times nan would be nan in the gradient.

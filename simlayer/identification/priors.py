@@ -8,8 +8,9 @@ from torch import Tensor
 
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arguments import checked_number, described
 from simlayer.quantities.checked_module import CheckedModule, Option
+from simlayer.quantities.objects import checked_instance
 
 
 class SmoothnessPrior(CheckedModule):
@@ -33,6 +34,8 @@ class SmoothnessPrior(CheckedModule):
 
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
+        checked_instance("name", name, str)
         self.name, self.weight, self.sharpness = name, weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
         a, b, c = mesh.vertices[triangles].unbind(1)
@@ -42,10 +45,11 @@ class SmoothnessPrior(CheckedModule):
         self.register_buffer("areas", areas * volume ** (1 / 3) / volume, persistent=False)
 
     def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-        if field.shape != (int(self.cells.max()) + 1,):
+        count = int(self.cells.max()) + 1
+        if not isinstance(field, Tensor) or field.shape != (count,) or not field.is_floating_point():
             raise ValueError(
-                f"a smoothness prior needs one value per cell of {self.name}, got shape "
-                f"{tuple(field.shape)}; name it in fields: ++fields.{self.name}=cells."
+                f"a smoothness prior needs one value per cell of {self.name}, a field of shape ({count},), "
+                f"got {described(field)}; name it in fields: ++fields.{self.name}=cells."
             )
         jumps = field[self.cells[:, 0]] - field[self.cells[:, 1]]
         edges = (jumps.square() + self.sharpness**2).sqrt() - self.sharpness

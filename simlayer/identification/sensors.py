@@ -12,6 +12,7 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_integers, checked_number, checked_numbers, described
+from simlayer.quantities.objects import checked_instance
 
 
 class Vertices(nn.Module):
@@ -73,11 +74,12 @@ class Markers(nn.Module):
         radius: float | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
         points = checked_numbers("points", points)
         standoffs = None if standoffs is None else checked_numbers("standoffs", standoffs)
         radius = None if radius is None else checked_number("radius", radius, above=0.0, unit="m")
         _check(points, standoffs)
-        dtype = mesh.vertices.dtype
+        dtype, self.num_vertices = mesh.vertices.dtype, len(mesh.vertices)
         owners, weights = locate_points(mesh, points)
         self.register_buffer("nodes", mesh.cells[owners], persistent=False)
         self.register_buffer("weights", weights.to(dtype), persistent=False)
@@ -91,6 +93,10 @@ class Markers(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
+        if not isinstance(positions, Tensor) or positions.shape[-2:] != (self.num_vertices, 3):
+            raise ObservationError(
+                f"positions must be of shape (*batch, {self.num_vertices}, 3), got {described(positions)}."
+            )
         nodes = positions[..., self.nodes, :]
         # Sums of absolute positions in float32 would lose the differences between them.
         origin = nodes[..., :1, :]

@@ -17,12 +17,15 @@ from simlayer.mesh.validation import MeshError
 from simlayer.quantities.arguments import (
     checked_integer,
     checked_number,
-    checked_numbers,
     checked_several,
     described,
 )
 
 T = TypeVar("T")
+
+# Lengths whose volumes are numbers in single precision too [m], and boxes whose count is one of memory.
+_LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
+_BOXES = {"least": 1, "most": 1_000_000}
 
 
 def check_box(
@@ -30,8 +33,8 @@ def check_box(
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
     """Return three positive counts of boxes, three positive lengths and three finite coordinates, checked."""
     return (
-        _three("cells", cells, "whole numbers of boxes, each at least 1", checked_integer, least=1),
-        _three("size", size, "positive finite lengths in m", checked_number, above=0.0),
+        _three("cells", cells, "whole numbers of boxes, each at least 1", checked_integer, **_BOXES),
+        _three("size", size, "positive finite lengths in m", checked_number, **_LENGTHS),
         _three("origin", origin, "finite coordinates in m", checked_number),
     )
 
@@ -87,8 +90,8 @@ def box_cells(
     element: str, cells: Sequence[int], points: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, "N_all 3"], Int[Tensor, "M C"]]:
     """Return vertices and cells of this element; any middles of edges come after the points."""
-    if element not in ELEMENT_TYPES:
-        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {element!r}.")
+    if not isinstance(element, str) or element not in ELEMENT_TYPES:
+        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {described(element)}.")
     kind = ELEMENT_TYPES[element]
     linear = kuhn_tetrahedra(cells) if kind.is_simplex else hexahedra(cells)
     if kind.num_nodes == kind.num_corners:
@@ -142,17 +145,18 @@ def ball_mesh(
     Raises:
         MeshError: for a count, a radius, a center or an element that is none of these.
     """
-    if element not in _STRAIGHT:
+    if not isinstance(element, str) or element not in _STRAIGHT:
         raise MeshError(
-            f"element must be one of {_STRAIGHT}, got {element!r}; to_quadratic_elements(...) refines these."
+            f"element must be one of {_STRAIGHT}, got {described(element)}; "
+            "to_quadratic_elements(...) refines these."
         )
     try:
-        checked_number("radius", radius, above=0.0)
+        radius = checked_number("radius", radius, **_LENGTHS)
     except (TypeError, ValueError):
         raise MeshError(f"radius must be a positive finite length in m, got {described(radius)}.") from None
-    _three("center", center, "finite coordinates in m", checked_number)
+    center = _three("center", center, "finite coordinates in m", checked_number)
     cube = box_mesh(cells=(cells,) * 3, size=(2.0, 2.0, 2.0), origin=(-1.0, -1.0, -1.0), element=element)
-    vertices = radius * _rounded(cube.vertices.double()) + checked_numbers("center", center)
+    vertices = radius * _rounded(cube.vertices.double()) + torch.tensor(center, dtype=torch.float64)
     return Mesh(vertices, cube.cells, source="ball_mesh")
 
 

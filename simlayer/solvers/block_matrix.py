@@ -6,11 +6,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 
@@ -97,13 +95,6 @@ class Assembly(nn.Module):
         }
         for name, buffer in (buffers | {f"slots_{k}": part for k, part in enumerate(sets)}).items():
             self.register_buffer(name, buffer, persistent=False)
-
-    def pieces(self) -> Int[Tensor, "N"]:
-        """Return for each vertex the number of its piece: no block couples one piece with another."""
-        starts, columns = self.starts.cpu().numpy(), self.columns.cpu().numpy()
-        shape = (len(starts) - 1,) * 2
-        pattern = sparse.csr_matrix((np.ones(len(columns), dtype=np.int8), columns, starts), shape=shape)
-        return torch.from_numpy(connected_components(pattern, directed=False)[1]).to(self.diagonal)
 
     def forward(self, blocks: Sequence[Float[Tensor, "B _ _ _"]], samples: int) -> BlockMatrix:
         """Return the sum of blocks, one tensor for each set of elements, for each of B samples."""

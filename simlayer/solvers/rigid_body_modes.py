@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.solvers.problem import MinimizationProblem, flattened
@@ -28,19 +28,20 @@ def zero_stiffness_modes(
     problem: MinimizationProblem,
     positions: Float[Tensor, "*batch N 3"],
     free: Float[Tensor, "N 3"],
-    piece: Bool[Tensor, "N"],
+    vertices: Int[Tensor, "V"] | None = None,
 ) -> list[str]:
-    """Return the names of the rigid-body modes of a piece that no stiffness resists at these positions.
+    """Return the names of the rigid-body modes that no stiffness resists at these positions.
 
     Args:
         problem: the problem whose tangent resists.
         positions: of each sample; the modes are those of the first sample that has any.
         free: which components are not fixed.
-        piece: the vertices that move, while the others rest.
+        vertices: those that move, where it is a piece of the body only.
     """
-    moved, small = flattened(positions), _ROUNDING[positions.dtype]
-    motions = moved.new_zeros((len(moved), 6, *moved.shape[1:]))
-    motions[:, :, piece] = rigid_motions(moved[:, piece])
+    places, small = flattened(positions), _ROUNDING[positions.dtype]
+    motions = rigid_motions(places)
+    if vertices is not None:
+        motions = torch.zeros_like(motions).index_copy(2, vertices, rigid_motions(places[:, vertices]))
     fixed = ((1 - free) * motions).flatten(-2)
     # Combinations of motions that move nothing that is fixed have no length there.
     lengths, combinations = torch.linalg.eigh(fixed @ fixed.mT)

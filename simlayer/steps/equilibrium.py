@@ -14,6 +14,7 @@ from simlayer.dissipation import Dissipation
 from simlayer.errors import ConvergenceError, listed
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.pieces import piece_of_vertices
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.load_stepping import minimize_by_load_steps
 from simlayer.solvers.newton import NewtonSolver
@@ -37,11 +38,12 @@ class Equilibrium(ImplicitStep):
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
 
     Raises:
-        ConvergenceError: from a call, if there is no equilibrium near, or the body could move as a rigid one
-            without any force against it, so that there are many.
+        ConvergenceError: from a call, if there is no equilibrium near, or the body, or a piece of it, could
+            move as a rigid one without any force against it, so that there are many.
     """
 
-    pieces: Tensor
+    history_size = 0
+    piece: Tensor
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Equilibrium(ImplicitStep):
             newton=newton,
             solver=solver,
         )
-        self.register_buffer("pieces", self.assembly.pieces(), persistent=False)
+        self.register_buffer("piece", piece_of_vertices(mesh.cells, len(mesh.vertices)), persistent=False)
         x = mesh.vertices
         rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
         for kind, names in (("dissipation", list(self.dissipation)), ("forces", rates)):
@@ -89,7 +91,7 @@ class Equilibrium(ImplicitStep):
         except ConvergenceError as error:
             if bool(problem.residual(start).gradient.isfinite().all()):
                 self._check_fixed(problem, start, error)
-                self._check_soft(problem, start, error)
+                _check_soft(problem, start, error)
             raise
         self._check_fixed(problem, positions, None)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
@@ -102,35 +104,18 @@ class Equilibrium(ImplicitStep):
         return positions
 
     def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
-        """Raise ConvergenceError if a piece of the body can move as a rigid one with nothing against it."""
-        count = int(self.pieces.max()) + 1
-        for index in range(count):
-            piece = self.pieces == index
-            if motions := zero_stiffness_modes(problem, positions, self.free, piece):
-                vertices = piece.nonzero().flatten().tolist()
-                what, remedy = "the body", ""
-                if count > 1:
-                    what = f"a piece of the body, one of {count}: vertices {listed(vertices)}"
-                    remedy = " If the pieces belong together, merge their coincident vertices."
+        count = int(self.piece.max()) + 1
+        parts = [(self.piece == number).nonzero().flatten() for number in range(count)] if count > 1 else []
+        for vertices in (*parts, None):
+            if motions := zero_stiffness_modes(problem, positions, self.free, vertices):
+                what = (
+                    "the body" if vertices is None else f"the piece with vertices {listed(vertices.tolist())}"
+                )
+                join = "" if vertices is None else ", join it to others (read_mesh(..., merge=...))"
                 raise ConvergenceError(
                     f"nothing resists a rigid motion of {what}: {', '.join(motions)}. Fix more of its "
-                    f"vertices (three that are not in a line), or add a force with a stiffness.{remedy}"
+                    f"vertices (three that are not in a line){join}, or add a force with a stiffness."
                 ) from error
-
-    def _check_soft(self, problem: MinimizationProblem, positions: Tensor, error: ConvergenceError) -> None:
-        """Raise ConvergenceError if other motions have no stiffness where the search began."""
-        samples = positions.shape[:-2]
-        index = int(torch.arange(samples.numel()).view(samples)[error.sample]) if samples else 0
-        modes = soft_modes(problem.tangent(positions, projected=False).matrix, index)
-        if modes:
-            raise ConvergenceError(
-                f"at least {len(modes)} motions of the body deform it without any energy, the first at "
-                f"vertices {listed(modes[0])}. Elements with quadrature='reduced' have such modes where the "
-                "body is one cell thick: take quadrature='full', or two cells. Or look there for parts "
-                f"without a stiffness, or joined at a vertex or edge only.\n{error}",
-                error.history,
-                sample=error.sample,
-            ) from error
 
     @property
     def scheme(self) -> Scheme:
@@ -139,3 +124,18 @@ class Equilibrium(ImplicitStep):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions = state.positions.detach()
         return positions, torch.zeros_like(positions), positions
+
+
+def _check_soft(problem: MinimizationProblem, positions: Tensor, error: ConvergenceError) -> None:
+    """Raise ConvergenceError if some deformations have no stiffness where the search began."""
+    samples = positions.shape[:-2]
+    index = int(torch.arange(samples.numel()).view(samples)[error.sample]) if samples else 0
+    if modes := soft_modes(problem.tangent(positions, projected=False).matrix, index):
+        raise ConvergenceError(
+            f"at least {len(modes)} motions of the body deform it without any energy, the first at vertices "
+            f"{listed(modes[0])}. Elements with quadrature='reduced' have such modes where the body is one "
+            "cell thick: take quadrature='full', or two cells. Or look there for parts without a stiffness, "
+            f"or joined at a vertex or edge only.\n{error}",
+            error.history,
+            sample=error.sample,
+        ) from error
