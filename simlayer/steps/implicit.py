@@ -14,6 +14,7 @@ from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import described
 from simlayer.quantities.named import NamedTensors
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
@@ -84,6 +85,11 @@ class ImplicitStep(Step, ABC):
             dissipation=dissipation,
             substeps=substeps,
         )
+        if not isinstance(newton, NewtonSolver | None):
+            raise TypeError(f"newton must be a NewtonSolver, got {described(newton)}.")
+        if not isinstance(solver, LinearSolver) and solver != "auto":
+            solvers = "SparseDirect() or ConjugateGradients(), or 'auto'"
+            raise TypeError(f"solver must be a LinearSolver such as {solvers}, got {described(solver)}.")
         self.consistent_mass = mass_matrix == "consistent"
         self.newton = newton or NewtonSolver()
         with torch.no_grad():
