@@ -44,6 +44,11 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
             raise MeshError(
                 f"{source}: {name} must be a torch tensor, got {kind}; use torch.as_tensor({name})."
             )
+    if vertices.requires_grad:
+        raise MeshError(
+            f"{source}: vertices require grad, but a rest shape is a constant: no gradient would reach them. "
+            "Pass vertices.detach(); the positions of an initial state may require grad."
+        )
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise MeshError(
             f"{source}: vertices must be floating-point numbers of shape (N, 3) [m], "

@@ -69,7 +69,7 @@ def _add_tags(file: meshio.Mesh, tags: meshio.Mesh) -> bool:
             for (block, rows), values in zip(places, blocks, strict=True):
                 members[block].append(rows[values == tag])
             file.cell_sets[f"{name}_{tag}"] = [
-                np.concatenate([np.empty(0, dtype=np.int64), *rows]) for rows in members
+                np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in members
             ]
     return True
 

@@ -98,6 +98,8 @@ def check_gradients(
         KeyError: if a name is unknown, or the end of several names.
     """
     names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        raise ValueError("names must hold at least one quantity to check, got none.")
     named, parameters, controls = NamedTensors(rollout.step), parameters or {}, controls or {}
     given = {named.find(name).name: name for name in (*parameters, *controls)}
     # What to differentiate, by the name under which the rollout is given it.

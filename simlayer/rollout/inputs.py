@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
+from simlayer.quantities.snapshot import Snapshot
 from simlayer.quantities.values import derived_values, physical_values, updated_values
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
@@ -39,12 +40,14 @@ class RolloutInputs:
         changes: for each step the values that differ from `values`; empty without controls.
         named: the tensors of the step, in whose place its modules read these values.
         supplied: the physical values of quantities that the caller supplied by physical name, as given.
+        snapshot: what else the step is at the time of the call, its settings and parts.
     """
 
     state: State
     values: dict[str, Tensor]
     changes: list[dict[str, Tensor]]
     named: NamedTensors = field(repr=False)
+    snapshot: Snapshot = field(repr=False)
     supplied: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def applied(self, values: Named | None = None) -> AbstractContextManager[None]:
@@ -120,7 +123,7 @@ def read_inputs(
         for name, given in (constant | timed).items()
         if given.match.quantity and not given.match.is_stored
     }
-    inputs = RolloutInputs(packed, values, changes, named, supplied)
+    inputs = RolloutInputs(packed, values, changes, named, Snapshot(step), supplied)
     # What a step carries follows from the quantities of this call.
     with inputs.applied():
         unpacked = on_state(unpack, packed)

@@ -11,6 +11,7 @@ from torch import Tensor
 from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.errors import ConvergenceError, PenetrationError, first_index
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.snapshot import Snapshot
 from simlayer.solvers.conjugate_gradients import conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, flattened
@@ -42,8 +43,9 @@ class ImplicitSolve(ImplicitFunction):
         solver: LinearSolver,
     ) -> None:
         self.step, self.problem, self.minimize, self.solver = step, problem, minimize, solver
-        # Bound again whenever something is computed: in backward the modules have other values, or none.
-        self.names, self.named = names, NamedTensors(step)
+        # Bound again whenever something is computed: in backward the modules have other values, or none, and
+        # the step may have other settings.
+        self.names, self.named, self.snapshot = names, NamedTensors(step), Snapshot(step)
 
     def find(self, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
@@ -82,7 +84,8 @@ class ImplicitSolve(ImplicitFunction):
     @contextmanager
     def _problem(self, inputs: Sequence[Tensor]) -> Iterator[IncrementalPotential]:
         count = len(StepData._fields)
-        with self.named.substituted(dict(zip(self.names, inputs[count:], strict=True))):
+        values = dict(zip(self.names, inputs[count:], strict=True))
+        with self.snapshot.restored(), self.named.substituted(values):
             yield self.problem(StepData(*inputs[:count]))
 
 

@@ -61,7 +61,7 @@ def test_groups_without_a_name_are_named_by_kind_and_number(tmp_path):
         mesh = read_mesh(tmp_path / "beam.msh")
     assert at(mesh, "surface_2") == ends(file, 0.0)
     assert mesh.region_names == ("beam", "region_7")
-    assert torch.equal(mesh.cell_regions, (mesh.file_cell_index >= 50).long())
+    assert torch.equal(mesh.cell_regions, (mesh.cell_ids >= 50).long())
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -76,7 +76,7 @@ def test_arrays_called_set_and_region_name_vertices_and_cells_in_vtk_files(tmp_p
     file.write(tmp_path / name, file_format=kind, binary=binary)
     mesh = read_mesh(tmp_path / name)
     # Text has 11 digits at least, single precision 7.
-    assert np.allclose(mesh.vertices, file.points[mesh.file_index], rtol=1e-6, atol=1e-7)
+    assert np.allclose(mesh.vertices, file.points, rtol=1e-6, atol=1e-7)
     assert at(mesh, "clamped") == ends(file, 0.0)
     assert at(mesh, "tip") == ends(file, 0.5)
     assert mesh.region_names == ("region_5",)
@@ -106,7 +106,7 @@ def test_markers_of_tetgen_files_name_vertices_and_regions(tmp_path, name):
     assert_same_body(mesh, file)
     assert at(mesh, "point_4") == ends(file, 0.0)
     assert mesh.region_names == ("body", "region_1")
-    assert torch.equal(mesh.cell_regions, mesh.file_cell_index % 2)
+    assert torch.equal(mesh.cell_regions, torch.arange(120) % 2)
 
 
 def test_sets_of_abaqus_files_name_vertices_and_regions_the_smaller_one_first(tmp_path):
@@ -122,7 +122,7 @@ def test_sets_of_abaqus_files_name_vertices_and_regions_the_smaller_one_first(tm
     assert_same_body(mesh, file)
     assert at(mesh, "clamped") == ends(file, 0.0)
     assert mesh.region_names == ("all", "stiff")
-    assert torch.equal(mesh.cell_regions, (mesh.file_cell_index < 20).long())
+    assert torch.equal(mesh.cell_regions, (torch.arange(120) < 20).long())
 
 
 def test_numbers_that_are_no_names_are_ignored_with_a_warning(tmp_path):
@@ -152,7 +152,7 @@ def test_groups_of_med_files_name_vertices_and_regions(tmp_path):
     assert at(mesh, "tip") == ends(file, 0.5)
     assert at(mesh, "clamped") == ends(file, 0.0)
     assert mesh.region_names == ("body", "soft")
-    assert torch.equal(mesh.cell_regions, (mesh.file_cell_index < 20).long())
+    assert torch.equal(mesh.cell_regions, (torch.arange(120) < 20).long())
 
 
 def test_groups_that_gmsh_leaves_out_of_a_file_are_named(tmp_path):

@@ -146,7 +146,7 @@ def test_a_failure_among_gradients_and_checkpoints_is_reported_too():
 def test_a_failure_of_a_compiled_rollout_is_explained_by_the_eager_one():
     step = free_box(forces={"fuse": Fuse(vertex=7, height=-10.0)})
     with pytest.raises(DivergenceError, match=r"after step 1 .*vertices \[7\]; not finite: force 'fuse'"):
-        RolloutModule(step, 1, compile="aot_eager")(moving((2, 1, 1)))
+        RolloutModule(step, 1, compile="eager")(moving((2, 1, 1)))
 
 
 def test_a_failure_under_controls_uses_the_values_of_its_step():
