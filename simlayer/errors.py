@@ -118,6 +118,10 @@ class ContactWarning(UserWarning):
     """A contact that is resolved well enough for a motion, but not for its gradients."""
 
 
+class ImplausibleWarning(UserWarning):
+    """A value that is valid and unlikely; the message says which, and which unit or shape is meant."""
+
+
 class GradientError(SimulationError):
     """A gradient that is not finite."""
 

@@ -17,8 +17,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from simlayer.autodiff.torch_private import TorchDispatchMode, reads_number
 from simlayer.errors import TracingError
 
-# Folders of lines that a user did not write: installed packages and this one.
-_LIBRARIES = (Path(torch.__file__).parents[1], Path(__file__).parents[1])
+# Folders of lines that a user did not write.
+_INSTALLED, _OWN = Path(torch.__file__).parents[1], Path(__file__).parents[1]
 
 
 def trace(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
@@ -45,8 +45,18 @@ def inputs_read(graph: fx.GraphModule) -> tuple[int, ...]:
 def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     recorder = _Recorder()
     arguments = [recorder.placeholder(tensor.detach()) for tensor in example]
-    with recorder:
-        results = function(*arguments)
+    try:
+        with recorder:
+            results = function(*arguments)
+    except (RuntimeError, TypeError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        line = _users_line(frames)
+        if not line or _is_own(frames[-1]):
+            raise
+        raise TracingError(
+            f"a function that is traced fails{line}: {error} It may use tensor operations only, of torch and "
+            "not of NumPy or math, that work on tensors of any batch."
+        ) from error
     recorder.graph.output(recorder.nodes_of(results))
     recorder.graph.eliminate_dead_code()
     return fx.GraphModule(recorder.constants, recorder.graph)
@@ -79,8 +89,9 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         arguments, keywords = self.nodes_of(tuple(args)), self.nodes_of(kwargs or {})
         if reads_number(func) and arguments[0] in self._depend:
+            line = _users_line(traceback.extract_stack())
             raise TracingError(
-                f"a number is read from a tensor{_users_line()}, as `x.item()`, `float(x)`, `if x > 0` and "
+                f"a number is read from a tensor{line}, as `x.item()`, `float(x)`, `if x > 0` and "
                 "an index that is a tensor of one number do, and would be the same in all calls. Choose "
                 "by torch.where(condition, a, b), and index with integers or with tensors of one axis."
             )
@@ -114,11 +125,15 @@ class _Recorder(TorchDispatchMode):
         return self._nodes[value]
 
 
-def _users_line() -> str:
-    """Return where in a user's file the traced function is, if it is in one."""
-    for frame in reversed(traceback.extract_stack()):
+def _users_line(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Return where in a user's file the traced function is, the innermost line, if it is in one."""
+    for frame in reversed(frames):
         if frame.name == _trace.__name__:
             break
-        if not any(Path(frame.filename).is_relative_to(folder) for folder in _LIBRARIES):
+        if not (_is_own(frame) or Path(frame.filename).is_relative_to(_INSTALLED)):
             return f" in {frame.filename}, line {frame.lineno} (`{frame.line}`)"
     return ""
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    return Path(frame.filename).is_relative_to(_OWN)

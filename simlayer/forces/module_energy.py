@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.autodiff.tracing import inputs_read
 from simlayer.errors import check_shape
 from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
@@ -73,6 +74,9 @@ class ModuleEnergy(PointwiseEnergy):
         like = [torch.empty(()), *examples][-1]
         others, point = ([like.new_tensor(x) for x in numbers] for numbers in (given, arguments))
         super().__init__(bound_energy, [*examples, *others], point, shared=len(weights))
+        if max(inputs_read(self._value), default=-1) < len(self.used):
+            name = f"{type(module).__name__}.{method}"
+            raise ValueError(f"{name} does not depend on its arguments, so that all its forces are zero.")
         self.reads = tuple(parts[index][:2] for index in self.used if index < len(parts))
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
-from simlayer.mesh.selection import vertex_indices
+from simlayer.mesh.selection import fixed_components
 from simlayer.quantities.arguments import (
     checked_choice,
     checked_integer,
@@ -25,11 +25,14 @@ from simlayer.quantities.arguments import (
     described,
 )
 from simlayer.quantities.checked_module import Option
+from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
+from simlayer.steps.plausibility import warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.stability import half_stable_dt, stable_dts
+from simlayer.steps.state_checks import check_precision, check_state
 
 
 class Step(PhysicalModule, ABC):
@@ -54,6 +57,8 @@ class Step(PhysicalModule, ABC):
     derives_from = ("masses",)
     # Whether a step is one fixed sequence of operators, to be compiled as a whole and run again at will.
     explicit = True
+    # How many tensors of history it keeps; None: not known, and not checked.
+    history_size: ClassVar[int | None] = None
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
@@ -96,11 +101,13 @@ class Step(PhysicalModule, ABC):
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
+        check_precision(NamedTensors(self), mesh.vertices.dtype)
         for module in self.modules():
             if isinstance(module, PhysicalModule):
                 module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
+        warn_of_units(mesh, dict(forces), self.density)
         # Components first in memory, like everything that a compiled step reads.
-        free = ~_mask(fixed, mesh)
+        free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         if dt == "auto":
             with torch.no_grad():
@@ -166,7 +173,12 @@ class Step(PhysicalModule, ABC):
         """Return the state with the history that this step needs."""
         return state
 
+    def check_state(self, state: State) -> None:
+        """Raise TypeError or ValueError unless this step can start from a state."""
+        check_state(state, self.free, kind=type(self).__name__, history_size=self.history_size)
+
     def forward(self, state: State) -> State:
+        self.check_state(state)
         for _ in range(self.substeps):
             state = self.substep(state)
         return state
@@ -222,14 +234,3 @@ class Step(PhysicalModule, ABC):
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
-
-
-def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
-    """Return which components are fixed, `(N, 3)`."""
-    mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
-    if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
-        return fixed.cpu()
-    if fixed is not None:
-        components = f" or {tuple(mask.shape)}"
-        mask[vertex_indices(mesh, fixed, name="fixed", alternative=components).cpu()] = True
-    return mask

@@ -41,6 +41,7 @@ class Equilibrium(ImplicitStep):
             move as a rigid one without any force against it, so that there are many.
     """
 
+    history_size = 0
     piece: Tensor
 
     def __init__(

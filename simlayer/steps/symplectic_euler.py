@@ -15,6 +15,8 @@ class SymplecticEuler(Step):
     Arguments as for `Step`.
     """
 
+    history_size = 0
+
     def substep(self, state: State) -> State:
         h = self.h
         # In fused operators, of which an uncompiled step should have few.
