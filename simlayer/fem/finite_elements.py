@@ -52,7 +52,7 @@ class FiniteElements(nn.Module):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        element = ELEMENT_TYPES[mesh.element]
+        element, self.mesh = ELEMENT_TYPES[mesh.element], mesh
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = EagerKernels()
         self.num_cells, self.nodes_per_cell = mesh.cells.shape

@@ -58,7 +58,7 @@ class NodalLoad(DeadLoad):
 
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
-        self.forces = forces
+        self.forces, self.mesh = forces, mesh
         self.set_extents(vertices=len(mesh.vertices))
 
     @property
@@ -102,7 +102,7 @@ class DistributedLoad(DeadLoad):
         super().__init__()
         if over not in ("faces", "edges"):
             raise ValueError(f"over must be 'faces' or 'edges', got {over!r}.")
-        self.force = force
+        self.force, self.mesh = force, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
         integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
         self.register_buffer("measure", integrals.sum(), persistent=False)

@@ -15,6 +15,7 @@ from simlayer.dissipation import Dissipation, StepContext
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.one_mesh import check_one_mesh
 from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
@@ -40,6 +41,9 @@ class Step(PhysicalModule, ABC):
         prescribed_velocities: velocities of the fixed components [m/s], `(N, 3)` or `(1, 3)`.
         dissipation: dissipations by name, applied in this order after the forces.
         substeps: how many equal steps of dt/substeps make one.
+
+    Raises:
+        ValueError: if a value does not fit, or a part was made for another mesh.
     """
 
     derives_from = ("masses",)
@@ -72,10 +76,11 @@ class Step(PhysicalModule, ABC):
         self.substeps = substeps
         self.forces = nn.ModuleDict(dict(forces))
         self.dissipation = nn.ModuleDict(dict(dissipation or {}))
+        self.masses = nn.ModuleDict(dict(masses or {}))
+        check_one_mesh(self, mesh)
         parts: list[Force | Dissipation] = [*forces.values(), *(dissipation or {}).values()]
         for part in parts:
             part.connect(self.forces)
-        self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = FiniteElements(mesh)
         self.density, self.gravity = density, gravity
         self.prescribed_velocities = (
