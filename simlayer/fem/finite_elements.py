@@ -54,7 +54,7 @@ class FiniteElements(nn.Module):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        checked_instance("mesh", mesh, Mesh)
+        self.mesh = checked_instance("mesh", mesh, Mesh)
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
