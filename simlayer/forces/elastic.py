@@ -55,7 +55,7 @@ class ElasticForce(Potential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
+        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature, local=True)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
