@@ -24,6 +24,8 @@ def test_modes_of_reduced_quadrature_without_stiffness_are_named_when_they_matte
     step = Equilibrium(
         mesh, {"elastic": elastic, "load": loads}, fixed="x_min", newton=NewtonSolver(max_iterations=1)
     )
-    with pytest.raises(ConvergenceError, match=r"6 motions .* without any energy.*'full'") as error:
+    with pytest.raises(
+        ConvergenceError, match=r"motions of the body deform it without any energy.*'full'"
+    ) as error:
         step(State.at_rest(mesh.vertices))
     assert "shorter dt" not in str(error.value)
