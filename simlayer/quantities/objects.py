@@ -33,17 +33,17 @@ def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...],
 
 
 def checked_names(name: str, value: Any) -> tuple[str, ...]:
-    """Return different texts, none of them empty, from a sequence or set of them or the names of a mapping.
+    """Return texts, from a sequence or set of them or the names of a mapping.
 
     Raises:
         TypeError: if the value is none of these; a text is none either.
-        ValueError: if there are none, or one is empty or comes twice.
+        ValueError: if one is empty.
     """
     listed = isinstance(value, (Sequence, Set, Mapping)) and not isinstance(value, str)
     if not listed or not all(isinstance(part, str) for part in value):
         raise TypeError(f"{name} must be a list of texts, got {described(value)}.")
-    if not value or not all(value) or len(set(value)) < len(value):
-        raise ValueError(f"{name} must be different texts, at least one and none empty, got {value!r}.")
+    if not all(value):
+        raise ValueError(f"{name} must hold no empty text, got {value!r}.")
     return tuple(value)
 
 

@@ -154,10 +154,16 @@ def _force(returned: Any) -> Any:
 
 def _density(returned: Any) -> Any:
     class Written(Material):
+        stiffness = Quantity("Pa", over="cells", positive=True)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stiffness = 1.0
+
         def energy_density(self, F: Matrix3) -> Any:
             # A number times something of F, or there would be no stiffness.
             number = isinstance(returned, Tensor) and not returned.ndim
-            return returned * F.inner(F) if number else returned
+            return returned * self.stiffness * F.inner(F) if number else returned
 
     return _run(written=ElasticForce(scenes.mesh(), Written()))
 

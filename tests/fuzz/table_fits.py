@@ -46,7 +46,7 @@ a_mesh = instance(scenes.mesh, Mesh)
 
 
 def _points() -> torch.Tensor:
-    return torch.tensor([[0.05, 0.05, 0.05], [0.15, 0.05, 0.06], [0.11, 0.02, 0.03], [0.09, 0.06, 0.07]])
+    return torch.tensor([[0.15, 0.05, 0.06], [0.11, 0.02, 0.03], [0.16, 0.03, 0.05], [0.12, 0.07, 0.04]])
 
 
 def _points_of(shape: Any) -> bool:

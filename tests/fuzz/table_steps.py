@@ -149,8 +149,8 @@ def _one(name: str, make: Make, steps: int = 0) -> list[Call]:
 
 
 def _with_state(make: Any) -> Any:
-    def run(positions: Any, velocities: Any) -> Any:
-        return make()(State(positions, velocities))
+    def run(positions: Any, velocities: Any = None) -> Any:
+        return make()(State(positions, scenes.state().velocities if velocities is None else velocities))
 
     return run
 
