@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -28,7 +28,13 @@ class ContactState(NamedTuple):
 
 
 class ContactForce(Force, ABC):
-    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to."""
+    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to.
+
+    Attributes:
+        at_end: where implicit steps solve for it, it acts as it is at their end, see `Term`.
+    """
+
+    at_end: ClassVar[bool] = True
 
     @abstractmethod
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:

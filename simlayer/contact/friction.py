@@ -91,7 +91,7 @@ class LaggedFriction(Term):
     """
 
     of_velocities = True
-    lagged = True
+    at_end = True
 
     def __init__(self, touch: ContactState, limit: Float[Tensor, "*batch N"], threshold: float) -> None:
         self.touch, self.limit, self.threshold = touch, limit, threshold

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.errors import ImplausibleWarning
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
@@ -25,7 +27,9 @@ _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 def traced_energy_density(material: Material) -> ModuleEnergy:
     """Return a material's energy density with its derivatives, as a function of the nine components of F."""
-    return ModuleEnergy.of_kind(material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE)
+    return ModuleEnergy.of_kind(
+        material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE, method="energy_density"
+    )
 
 
 class ElasticForce(Potential):
@@ -62,6 +66,7 @@ class ElasticForce(Potential):
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         count = len(mesh.cells) if self.regions is None else int(self.regions.max()) + 1
         material.set_extents(cells=count)
+        _warn_of_samples(material, count)
         self.traced_density = traced_energy_density(material)
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)
@@ -138,6 +143,19 @@ def _check_material(material: Material) -> None:
             f"{kind} has no quantities: declare its constants, as in "
             "stiffness = Quantity('Pa', over='cells', positive=True), and assign them in its constructor."
         )
+
+
+def _warn_of_samples(material: Material, count: int) -> None:
+    """Warn if a quantity has one value for each of as many samples as there are cells or regions."""
+    for name, quantity in material.quantities().items():
+        shape = tuple(quantity.stored(material).shape)
+        if quantity.over == "cells" and count > 1 and shape == (count, 1):
+            warnings.warn(
+                f"{name} of the material has shape {shape}, one value for each of {count} samples. One for "
+                f"each cell or region has shape ({count},).",
+                ImplausibleWarning,
+                stacklevel=3,
+            )
 
 
 def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:

@@ -51,7 +51,7 @@ class PositionLoss(CheckedModule):
         for name, points in (("simulated", simulated), ("observed", observed)):
             if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
                 raise ObservationError(
-                    f"{name} must be points (*batch, T, K, 3), as a tensor, got {described(points)}."
+                    f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
                 )
         if simulated.shape != observed.shape or simulated.shape[-1] != 3:
             raise ObservationError(

@@ -16,7 +16,9 @@ from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import (
     check_gradients_finite,
+    format_value,
     select_unknowns,
+    summarize,
     warn_of_vanishing_gradients,
 )
 from simlayer.quantities.arguments import checked_integer, checked_parts, described
@@ -94,6 +96,7 @@ class ParameterIdentification(LightningModule):
         self.requires_grad_(False)
         for unknown in self.unknowns:
             unknown.parameter.requires_grad_(True)
+        self._first_guess = self.values()
 
     def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points that are observed in simulations from these initial states."""
@@ -108,13 +111,35 @@ class ParameterIdentification(LightningModule):
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
-    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
+    def _evaluate(self, batch: ObservedScenes) -> Tensor:
+        """Return the total loss; an error says how far the fit has come from the first guess."""
         self.observed.check_end()
-        return self.total_loss(batch)
+        try:
+            return self.total_loss(batch)
+        except SimulationError as error:
+            if moved := self._moved():
+                error.args = (
+                    f"the fit has run to {moved}, where the simulation fails: {error} If no body is like "
+                    "that, the observations cannot be followed for another reason: check how the body starts "
+                    "and when (initial, observation.release_time), its density, gravity, damping and fixed "
+                    "vertices, and the units of mesh and data. Else try a smaller learning rate.",
+                )
+            raise
+
+    def _moved(self) -> str:
+        """Format the unknowns that are no longer at the first guess."""
+        values, names = self.values(), self.short_names()
+        return ", ".join(
+            f"{names[name]} = {format_value(summarize(values[name]))} (from {format_value(summarize(first))})"
+            for name, first in self._first_guess.items()
+            if not torch.equal(values[name], first)
+        )
+
+    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
+        return self._evaluate(batch)
 
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        self.observed.check_end()
-        size, loss = len(batch.positions), self.total_loss(batch)
+        size, loss = len(batch.positions), self._evaluate(batch)
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
@@ -167,8 +192,8 @@ def _check_scenes(scenes: ObservedScenes) -> None:
     shapes = [tuple(part.shape) for part in scenes]
     if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
         raise ObservationError(
-            f"scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: there must "
-            "be as many of each, one state and its observations per scene."
+            f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
+            "must be as many of each, one state and its observations per scene."
         )
 
 

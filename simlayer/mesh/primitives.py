@@ -24,7 +24,7 @@ from simlayer.quantities.arguments import (
 T = TypeVar("T")
 
 # Lengths whose volumes are numbers in single precision too [m], and boxes whose count is one of memory.
-_LENGTHS = {"least": 1e-12, "most": 1e12}
+_LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
 _BOXES = {"least": 1, "most": 1_000_000}
 
 

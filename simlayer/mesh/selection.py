@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
@@ -20,9 +20,37 @@ def vertex_indices(
     """Return selected vertices, ascending: a vertex set by its name, indices, or a mask `(N,)`.
 
     Raises:
-        ValueError: naming `name`, and an `alternative` of the caller's own, if they are none of these, or no
-            vertices of this mesh.
+        ValueError: naming `name`, and an `alternative` of the caller's own, if they are none of these, no
+            vertices of this mesh, or none at all.
     """
+    found = _indices(mesh, vertices, name, alternative)
+    if not len(found):
+        low, high = mesh.vertices.amin(0).tolist(), mesh.vertices.amax(0).tolist()
+        raise ValueError(
+            f"{name} selects none of the {len(mesh.vertices)} vertices, which lie from {low} to {high} m. "
+            f"Compare coordinates with a tolerance, or name a vertex set of {list(mesh.vertex_sets)}."
+        )
+    return found
+
+
+def fixed_components(mesh: Mesh, fixed: Tensor | str | None) -> Bool[Tensor, "N 3"]:
+    """Return which components of the vertices are fixed.
+
+    Args:
+        mesh: whose vertices.
+        fixed: a mask of components `(N, 3)`, or vertices as for `vertex_indices`; none by default.
+    """
+    mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+    if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
+        vertex_indices(mesh, fixed.any(-1), name="fixed")  # refuses a mask without any
+        return fixed.cpu()
+    if fixed is not None:
+        components = f" or {tuple(mask.shape)}"
+        mask[vertex_indices(mesh, fixed, name="fixed", alternative=components).cpu()] = True
+    return mask
+
+
+def _indices(mesh: Mesh, vertices: Tensor | str, name: str, alternative: str) -> Int[Tensor, "_"]:
     count = len(checked_instance("mesh", mesh, Mesh).vertices)
     if isinstance(vertices, str):
         if vertices not in mesh.vertex_sets:

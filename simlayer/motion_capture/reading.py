@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ def read_recording(
     unit: str | None = None,
     frame_rate: float | None = None,
     markers: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Recording:
     """Read a recording from a CSV or C3D file.
 
@@ -41,6 +42,8 @@ def read_recording(
             that contradicts the file is an error.
         frame_rate: frames per second [Hz], only where the file has no times.
         markers: names of the markers to read, in this order; by default all.
+        labels: names of markers in the file, by the names that they get: `{"marker0": "Tip - 1"}`. A marker
+            whose label the file does not have goes by its own name.
 
     Raises:
         ObservationError: a file that is missing, empty, cut short or malformed; no markers, a marker without
@@ -55,7 +58,7 @@ def read_recording(
     if markers is not None:
         markers = checked_names("markers", [markers] if isinstance(markers, str) else markers)
     _check_path(path)
-    contents = READERS[path.suffix.lower()](path, markers)
+    contents = READERS[path.suffix.lower()](path, markers, labels or {})
     if not len(contents.positions):
         raise ObservationError(f"{path} has no frames.")
     positions = torch.from_numpy(contents.positions * _length(contents, unit, path))

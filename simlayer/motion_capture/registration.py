@@ -78,7 +78,8 @@ def register(recording: Recording, reference: Float[Tensor, "K 3"], *, held: tup
     """
     checked_instance("recording", recording, Recording, example="read_recording(path)")
     reference = checked_numbers("reference", reference)
-    held = checked_several("held", held, 2, checked_integer)
+    first, last = checked_several("held", held, 2, checked_integer)
+    held = first, last
     if reference.shape != recording.markers.shape[1:] or not reference.isfinite().all():
         raise ObservationError(
             f"{recording.source}: reference must be finite positions of its {len(recording.names)} markers, "

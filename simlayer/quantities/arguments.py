@@ -180,7 +180,7 @@ def described(value: Any) -> str:
         return f"a {type(value).__name__}"
     if isinstance(value, Tensor):
         return f"a tensor of {value.item()}" if value.layout == torch.strided else f"a tensor, {value.layout}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     text = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
     return text if isinstance(value, (Real, str, type(None))) else f"{text} ({type(value).__name__})"
 

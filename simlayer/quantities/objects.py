@@ -49,7 +49,7 @@ def checked_names(name: str, value: Any) -> tuple[str, ...]:
 
 def checked_path(name: str, value: Any) -> Path:
     """Return the path of a file or folder; raises TypeError, naming `name`, if the value cannot be one."""
-    path = checked_instance(name, value, (str, os.PathLike))
+    path: Any = checked_instance(name, value, (str, os.PathLike))
     if not os.fspath(path):
         raise ValueError(f"{name} must be the path of a file, got {path!r}.")
     return Path(path)

@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args, overload
 import torch
 from torch import Tensor, nn
 
+from simlayer.errors import first_index
 from simlayer.quantities.arguments import checked_choice, checked_flag, checked_number, checked_numbers
 
 Axis = Literal["uniform", "cells", "vertices", "components", "vertex vectors"]
@@ -84,6 +85,8 @@ class Quantity:
         else:
             # Optimizers and state dicts may refer to the parameter, so the object stays the same.
             current.data = stored.to(current)
+            with torch.no_grad():
+                current.copy_(current)  # counts as a modification, of which autograd warns backward
 
     def stored(self, module: nn.Module) -> Tensor:
         """Return the parameter in which a module stores this quantity, or what takes its place for a time."""
@@ -131,16 +134,40 @@ class Quantity:
             return self.scale * stored
         return stored
 
-    def check(self, value: Tensor, *, name: str) -> None:
-        """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range."""
-        low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+    def value(self, stored: Tensor) -> Tensor:
+        """Return the physical value of a stored tensor as a tensor of its own."""
+        decoded = self.decode(stored)
+        return decoded.clone() if decoded is stored else decoded
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The two numbers between which every physical value lies."""
+        return (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+
+    def check(self, value: Tensor, *, name: str, first_step: int | None = None) -> None:
+        """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range.
+
+        With `first_step`, the first axis of the value is time, from the step with this index on.
+        """
+        low, high = self.range
         wrong = ~((value > low) & (value < high) & value.isfinite())
         if bool(wrong.any()):
-            first = value[wrong].flatten()[0].item()
+            index = first_index(wrong)
+            first, where = value[index].item(), place(index, self.own_axes, first_step)
             rule = f"lie in ({low:g}, {high:g})" if self.bounds else "be finite"
             if self.positive:
                 rule = "be positive and finite" if math.isinf(first) else "be positive"
-            raise ValueError(f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
+            raise ValueError(
+                f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}{where}."
+            )
+
+
+def place(index: tuple[int, ...], own_axes: int, first_step: int | None = None) -> str:
+    """Return in words in which step and sample an entry of a value is, see `Quantity.check`."""
+    batch, step = index[: max(len(index) - own_axes, 0)], ""
+    if first_step is not None:
+        step, batch = f" in step {first_step + batch[0] + 1} of its control", batch[1:]
+    return step + (f" in sample {batch}" if batch else "")
 
 
 class derived_quantity:  # noqa: N801 - used as a decorator, like property

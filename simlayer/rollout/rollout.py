@@ -25,6 +25,7 @@ from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
+from simlayer.rollout.value_checks import check_values
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -106,7 +107,7 @@ class RolloutModule(CheckedModule):
 
         Arguments and errors as for `forward`.
         """
-        every = checked_integer("every", every, least=1)
+        every = checked_integer("every", every, least=1, most=self.num_steps)
         _, frames = self._run(state, parameters, controls, every=every)
         history = zip(*(frame.history for frame in frames), strict=True)
         return State(
@@ -126,11 +127,17 @@ class RolloutModule(CheckedModule):
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
+            ValueError: if a quantity is named twice.
         """
         own = dict(self.step.named_parameters())
         listed = [name for each in names for name in ([each] if isinstance(each, str) else each)]
         named = NamedTensors(self.step)
-        chosen = [own[name] for name in dict.fromkeys(named.find(name).parameter for name in listed)]
+        places = [named.find(name).parameter for name in listed]
+        if twice := [name for name, place in zip(listed, places, strict=True) if places.count(place) > 1]:
+            raise ValueError(
+                f"the same quantity is named twice: {', '.join(map(repr, twice))}; name it once."
+            )
+        chosen = [own[place] for place in places]
         self.step.requires_grad_(False)
         for parameter in chosen:
             parameter.requires_grad_(True)
@@ -151,10 +158,11 @@ class RolloutModule(CheckedModule):
     ) -> tuple[State, list[State]]:
         """Return the last state and the frames."""
         # Half precision has an error of order one in a deformation gradient.
+        self.step.check_state(state)
         with torch.autocast(state.positions.device.type, enabled=False):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             if self.validate:
-                inputs.check_ranges()
+                check_values(inputs)
                 check_time_step(self.step, inputs)
             with inputs.applied():
                 self.step.prepare(on_state(unpack, inputs.state))

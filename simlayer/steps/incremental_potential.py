@@ -22,12 +22,12 @@ class Scheme(NamedTuple):
     Attributes:
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
         rate: how fast the velocities at the end change with the positions there [1/s].
-        lagged_weight: the factor of lagged terms, for them to act as they are at the end for the whole step.
+        end_weight: the factor of terms that act as they are at the end for the whole step.
     """
 
     inertia: float
     rate: float
-    lagged_weight: float = 1.0
+    end_weight: float = 1.0
 
 
 class StepData(NamedTuple):
@@ -131,7 +131,7 @@ class IncrementalPotential(MinimizationProblem):
         rate = self.scheme.rate
         velocities = self.data.velocities(positions, rate)
         for term in self.terms:
-            weight = self.scheme.lagged_weight if term.lagged else 1.0
+            weight = self.scheme.end_weight if term.at_end else 1.0
             yield (term, velocities, weight, rate) if term.of_velocities else (term, positions, weight, 1.0)
 
     def _unassembled(self, positions: Tensor) -> Product | None:

@@ -199,7 +199,11 @@ def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
             {"standoffs": torch.zeros(1, 3), "radius": 1e-4},
             "radius must reach the centroid",
         ),
-        ([[0.1, 0.0, 0.0]], {"standoffs": torch.zeros(1, 3), "radius": torch.nan}, "radius must be a positive finite number in m, got nan"),
+        (
+            [[0.1, 0.0, 0.0]],
+            {"standoffs": torch.zeros(1, 3), "radius": torch.nan},
+            "radius must be a positive finite number in m, got nan",
+        ),
     ],
 )
 def test_markers_that_cannot_be_fixed_say_why(mesh, bases, options, message):

@@ -214,11 +214,11 @@ def test_the_class_gives_the_declaration_and_a_subclass_has_those_of_its_base():
 
 
 def test_a_printed_module_tells_name_value_unit_shape_and_what_is_trained():
-    spring = Spring(torch.tensor([100.0, 300.0]))
+    spring = Spring(torch.tensor([100.0, 200.0, 250.0, 300.0]))
     spring.logit_fraction.requires_grad_()
     text = repr(spring)
-    assert "stiffness = 100 to 300 N/m, shape (2,), stored as log_stiffness" in text
-    assert "fraction = 0.3 1, shape (), stored as logit_fraction, trainable" in text
+    assert "stiffness = 100 to 300 N/m, shape (4,), stored as log_stiffness" in text
+    assert "fraction = 0.3, shape (), stored as logit_fraction, trainable" in text
 
 
 # Shapes
