@@ -10,6 +10,7 @@ from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
 from simlayer.quantities.arguments import checked_integer, checked_numbers
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.rollout.rollout import RolloutModule
@@ -49,6 +50,10 @@ class ObservedRollout(PhysicalModule):
         frames: int = 4,
     ) -> None:
         super().__init__()
+        checked_instance("rollout", rollout, RolloutModule)
+        checked_instance("sensors", sensors, nn.Module, example="Vertices()")
+        if initial is not None:
+            checked_instance("initial", initial, InitialState)
         times = checked_numbers("times", times)
         if times.ndim != 1 or not bool(times.isfinite().all() & (times.diff() > 0).all()):
             raise ObservationError(

@@ -47,6 +47,11 @@ def checked_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def names_of_quantities(name: str, value: Any) -> list[str]:
+    """Return one name or several as a list; raises TypeError, naming `name`, if they are no texts."""
+    return list(checked_names(name, [value] if isinstance(value, str) else value))
+
+
 def checked_path(name: str, value: Any) -> Path:
     """Return the path of a file or folder; raises TypeError, naming `name`, if the value cannot be one."""
     path: Any = checked_instance(name, value, (str, os.PathLike))

@@ -89,8 +89,10 @@ class Step(PhysicalModule, ABC):
         if not isinstance(mesh, Mesh):
             raise TypeError(f"mesh must be a Mesh, such as that of box_mesh(), got {described(mesh)}.")
         forces = checked_parts("forces", forces, Force, "ElasticForce")
-        dissipation = checked_parts("dissipation", dissipation or {}, Dissipation, "MassDamping")
-        masses = checked_parts("masses", masses or {}, PointMass, "PointMass")
+        dissipation = checked_parts(
+            "dissipation", {} if dissipation is None else dissipation, Dissipation, "MassDamping"
+        )
+        masses = checked_parts("masses", {} if masses is None else masses, PointMass, "PointMass")
         self.forces, self.dissipation = nn.ModuleDict(forces), nn.ModuleDict(dissipation)
         parts: list[Force | Dissipation] = [*forces.values(), *dissipation.values()]
         for part in parts:
