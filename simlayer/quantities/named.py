@@ -72,6 +72,8 @@ class NamedTensors:
     """
 
     def __init__(self, root: nn.Module) -> None:
+        if not isinstance(root, nn.Module):
+            raise TypeError(f"root must be a module, got {described(root)}.")
         self.modules: dict[str, nn.Module] = dict(root.named_modules())
         self.physical: list[tuple[str, PhysicalModule]] = [
             (_prefix(path), module)

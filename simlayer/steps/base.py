@@ -209,6 +209,7 @@ class Step(PhysicalModule, ABC):
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        self.check_state(state)
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 

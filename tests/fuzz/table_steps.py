@@ -123,7 +123,9 @@ class Parameters:
         for name, given in value.items():
             if name not in _values:
                 return NOTHING
-            if self.steps and (not hasattr(given, "shape") or tuple(given.shape)[:1] != (self.steps,)):
+            if self.steps and (
+                not isinstance(given, torch.Tensor) or tuple(given.shape)[:1] != (self.steps,)
+            ):
                 return NOTHING
             part = _values[name].clean(given)
             if part is NOTHING:

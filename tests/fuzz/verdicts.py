@@ -238,9 +238,17 @@ def _difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.dtype != b.dtype or a.shape != b.shape or a.device != b.device:
+        if (
+            a.layout != b.layout
+            or a.is_meta
+            or a.dtype != b.dtype
+            or a.shape != b.shape
+            or a.device != b.device
+        ):
             return False
-        return torch.allclose(a.double(), b.double(), rtol=1e-5, atol=1e-12, equal_nan=True)
+        return torch.allclose(
+            a.to_dense().double(), b.to_dense().double(), rtol=1e-5, atol=1e-12, equal_nan=True
+        )
     if isinstance(a, float | int) and isinstance(b, float | int):
         return math.isclose(a, b, rel_tol=1e-6) or (a != a and b != b)
     return type(a) is type(b) and a == b
