@@ -138,7 +138,7 @@ OBSERVATIONS = [
             low=-1.0,
             high=3.1 * DT,
             rising=True,
-        ),
+        ).called("observation"),
         initial=instance(lambda: InitialState(scenes.mesh()), InitialState, words=(None,)),
         release_time=quantity(0.0),
         frames=count(1),
@@ -164,10 +164,13 @@ OBSERVATIONS = [
     *made(
         "scene_loader",
         _loaded,
-        positions=tensor(lambda: scenes.observed_scenes().positions, _bodies, finite=False),
-        velocities=tensor(lambda: scenes.observed_scenes().velocities, _bodies, finite=False),
+        positions=tensor(lambda: scenes.observed_scenes().positions, _bodies, finite=False, form="same"),
+        velocities=tensor(lambda: scenes.observed_scenes().velocities, _bodies, finite=False, form="same"),
         observed=tensor(
-            lambda: scenes.observed_scenes().observed, lambda s: s == (2, 2, VERTICES, 3), finite=False
+            lambda: scenes.observed_scenes().observed,
+            lambda s: s == (2, 2, VERTICES, 3),
+            finite=False,
+            form="same",
         ),
         batch_size=count(1, words=(None,)),
     ),

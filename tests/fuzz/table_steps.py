@@ -16,6 +16,7 @@ from fuzz.calls import (
     count,
     instance,
     made,
+    number,
     over,
     positive,
     quantity,
@@ -26,7 +27,7 @@ from fuzz.calls import (
     truth,
     vectors,
 )
-from fuzz.kinds import NOTHING, Callables, Instance, Named, Names, Numbers
+from fuzz.kinds import NOTHING, Callables, Instance, Named, Names, Numbers, Text
 from fuzz.scenes import CELLS, DT, SETS, VERTICES
 
 import simlayer
@@ -157,8 +158,12 @@ def _with_state(make: Any) -> Any:
     return run
 
 
-_positions = tensor(scenes.positions, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s)
-_velocities = tensor(lambda: scenes.state().velocities, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s)
+_positions = tensor(scenes.positions, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s).called(
+    "state", "vertex"
+)
+_velocities = tensor(
+    lambda: scenes.state().velocities, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s
+).called("state", "vertex")
 _NAMES = (
     "youngs_modulus", "poissons_ratio", "gravity", "density", "coefficient", "prescribed_velocities",
     "log_youngs_modulus", "positions", "velocities",
@@ -187,8 +192,8 @@ ROLLOUTS = [
         checkpoint=choice(
             "auto", "sqrt", "none", other=Numbers(shaped(()), 1, 1e15, True, True, form="count")
         ),
-        compile=choice("auto", True, False),
-        memory_budget=count(2**30, 0),
+        compile=choice("auto", True, False, other=Text()),
+        memory_budget=number(2.0**30, 0.0, closed=True),
         validate=truth(True),
     ),
     *made(
@@ -243,13 +248,13 @@ ROLLOUTS = [
     *made(
         "motion_controls",
         simlayer.motion_controls,
-        path=tensor(lambda: torch.stack([scenes.positions()] * 3), _motion, finite=False),
+        path=tensor(lambda: torch.stack([scenes.positions()] * 3), _motion, finite=False, form="same"),
         dt=positive(DT),
     ),
     *made(
         "obstacle_controls",
         simlayer.obstacle_controls,
-        path=tensor(lambda: torch.arange(9.0).view(3, 3), _path, finite=False),
+        path=tensor(lambda: torch.arange(9.0).view(3, 3), _path, finite=False, form="same"),
         dt=positive(DT),
         explicit=truth(True),
         rotations=tensor(lambda: 0.1 * torch.arange(9.0).view(3, 3), _path, finite=False, words=(None,)),
