@@ -71,7 +71,7 @@ def judge(call: Call, hostile: Mapping[str, Hostile]) -> Verdict:
                 result = contents(call.run(**{**valid, **given}))
         except (Exception, _TooLong) as error:
             # Where each value is right they may not fit the others, of which any may be named.
-            return _of_error(call, error, {name: given[name] for name in wrong} or {**valid, **given})
+            return _of_error(call, error, given if wrong else {**valid, **given})
     if wrong:
         texts = [str(warning.message) for warning in caught]
         if any(_names(call, text, {name: given[name] for name in wrong}) for text in texts):
@@ -138,7 +138,8 @@ def _forms(value: Any) -> Iterator[str]:
         yield from ("()", "[]", "empty", "got 0", "at least one")
     numbers = as_numbers(value)
     if numbers is not None:
-        yield f"shape {tuple(numbers.shape)}"
+        shape = tuple(numbers.shape)
+        yield from (f"shape {shape}", f"got {shape}", f"and {shape}")
     if isinstance(value, list | tuple | str | bytes | set | range | Mapping):
         yield repr(tuple(value))[:30]
     if isinstance(value, Tensor | np.ndarray):
