@@ -69,7 +69,7 @@ class BarrierContact(Contact):
         ValueError: if the body starts inside the obstacle, or the activation distance does not fit its size.
     """
 
-    activation_distance = Option(checked_number, above=0.0, unit="m")  # type: ignore[assignment]
+    activation_distance = Option(checked_number, above=0.0, unit="m")
     surface: Tensor
 
     def __init__(

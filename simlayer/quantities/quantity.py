@@ -63,7 +63,8 @@ class Quantity:
         if scale is not None:
             scale = checked_number("scale", scale, above=0)
         if bounds is not None:
-            low, high = bounds = checked_several("bounds", bounds, 2, checked_number)
+            low, high = checked_several("bounds", bounds, 2, checked_number)
+            bounds = (low, high)
             if not low < high:
                 raise ValueError(f"bounds must be two finite numbers, the lower one first, got {bounds}.")
         if sum((checked_flag("positive", positive), bounds is not None, scale is not None)) > 1:
