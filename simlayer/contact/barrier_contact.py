@@ -89,7 +89,7 @@ class BarrierContact(Contact):
         if not isinstance(curve, str):
             raise TypeError(f"curve must be a text, got {described(curve)}.")
         self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
-        areas = lumped_areas(mesh)
+        self.mesh, areas = mesh, lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
         self.barrier = traced_barrier(curve, extended=extended)

@@ -26,11 +26,11 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
 
     Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
 
-    `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
-    `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are turned, with a
-    warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which node each vertex
-    is. Errors cite the file's ids where it has them, else count from 0 in its order. Nodes within `merge` [m]
-    of each other become one, the first of them; pieces that no vertex joins are warned of.
+    `scale` turns the file's unit of length into m (1e-3 for mm). Nodes within `merge` [m] of each other
+    become one, the first of them; pieces that no vertex joins are warned of. Names become vertex sets and
+    regions, as `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are
+    turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
+    node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
     scale, path = _checked_scale(scale), checked_path("path", path)
     file = load(path)
@@ -39,7 +39,7 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
     node_ids, cell_ids = file_ids(file, len(nodes), len(cells))
     numbering = SourceNumbering(str(path), node_ids, cell_ids)
     check_values(nodes, cells, numbering)
-    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, str(path))
+    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, numbering)
     cells = _oriented(nodes, kept[cells], numbering)
     used = _used(kept, cells, numbering)
     warn_of_pieces(nodes, cells, numbering)

@@ -108,7 +108,9 @@ def check_volumes(
 ) -> None:
     """Check that cells are neither flat, inverted nor folded, at their nodes and quadrature points."""
     vertices, element = vertices.double(), element_of(cells)
-    points = element.rule.points + (() if element.is_affine else element.shape.nodes)
+    points = element.rule.points
+    if not element.is_affine:
+        points += element.curved_rule.points + element.shape.nodes
     determinants = jacobian_determinants(vertices, cells, torch.tensor(points, dtype=torch.float64))
     shapes = determinants / longest_edges(vertices, cells) ** 3
     positive, negative = (shapes > 0).any(0), (shapes < 0).any(0)

@@ -101,13 +101,13 @@ def check_gradients(
     Raises:
         KeyError: if a name is unknown, or the end of several names.
     """
-    checked_instance("rollout", rollout, RolloutModule)
-    checked_function("loss", loss)
     names = names_of_quantities("names", names)
     if not names:
         raise ValueError("names must hold at least one quantity to check, got none.")
+    checked_function("loss", loss)
+    rollout = copy.deepcopy(checked_instance("rollout", rollout, RolloutModule)).double()
+    state = state.to(torch.float64) if isinstance(state, State) else state
     rollout.step.check_state(state)
-    rollout, state = copy.deepcopy(rollout).double(), state.to(torch.float64)
     parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
     named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}

@@ -91,7 +91,7 @@ STEPS = [
     *made(
         "NewtonSolver",
         NewtonSolver,
-        tolerance=positive(1e-6, words=(None,)),
+        tolerance=number(1e-6, 0.0, 1.0, words=(None,)),
         max_iterations=count(60),
     ),
     *made("ConjugateGradients", ConjugateGradients, max_iterations=count(60), patience=count(0, 0)),

@@ -213,6 +213,7 @@ def test_labels_name_markers_that_the_file_names_otherwise(tmp_path):
         read_recording(tmp_path / "named.csv", labels={"marker0": "Tip - 1", "Tip - 2": "Tip - 3"})
 
 
+@pytest.mark.filterwarnings("ignore:No analog data")
 def test_a_c3d_file_that_is_cut_short_anywhere_or_broken_is_refused(tmp_path):
     pytest.importorskip("c3d", reason="the extra simlayer[c3d] is not installed")
     content = write_c3d(tmp_path / "take.c3d", with_gaps()).read_bytes()
