@@ -63,6 +63,7 @@ class FiniteElements(nn.Module):
     ) -> None:
         super().__init__()
         self.mesh = checked_instance("mesh", mesh, Mesh)
+        checked_choice("quadrature", quadrature, ("full", "reduced"))
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)

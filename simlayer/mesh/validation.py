@@ -69,7 +69,7 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
 def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
     """Return the name of the element with this many nodes; raises MeshError if another one was named."""
     found = element_of(cells).name
-    if element not in (None, found):
+    if element is not None and (not isinstance(element, str) or element != found):
         raise MeshError(
             f"{source}: element must be {found!r} for cells of {cells.shape[1]} nodes, one of "
             f"{tuple(ELEMENT_TYPES)} in general, got {element!r}."

@@ -38,8 +38,10 @@ class LinearSolver(ABC):
     patience: int
 
     def __post_init__(self) -> None:
-        checked_integer("max_iterations", self.max_iterations, least=1)
-        checked_integer("patience", self.patience, least=0)
+        object.__setattr__(
+            self, "max_iterations", checked_integer("max_iterations", self.max_iterations, least=1)
+        )
+        object.__setattr__(self, "patience", checked_integer("patience", self.patience, least=0))
 
     @abstractmethod
     def inverse(self, matrix: BlockMatrix) -> Product:

@@ -43,8 +43,12 @@ class NewtonSolver:
 
     def __post_init__(self) -> None:
         if self.tolerance is not None:
-            checked_number("tolerance", self.tolerance, above=0.0, below=1.0)
-        checked_integer("max_iterations", self.max_iterations, least=1)
+            object.__setattr__(
+                self, "tolerance", checked_number("tolerance", self.tolerance, above=0.0, below=1.0)
+            )
+        object.__setattr__(
+            self, "max_iterations", checked_integer("max_iterations", self.max_iterations, least=1)
+        )
 
     def minimize(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver

@@ -92,8 +92,10 @@ class Step(PhysicalModule, ABC):
             self.dt = dt
         checked_instance("mesh", mesh, Mesh, example="that of box_mesh()")
         forces = checked_parts("forces", forces, Force, "ElasticForce")
-        dissipation = checked_parts("dissipation", dissipation or {}, Dissipation, "MassDamping")
-        masses = checked_parts("masses", masses or {}, PointMass, "PointMass")
+        dissipation = checked_parts(
+            "dissipation", {} if dissipation is None else dissipation, Dissipation, "MassDamping"
+        )
+        masses = checked_parts("masses", {} if masses is None else masses, PointMass, "PointMass")
         self.forces, self.dissipation = nn.ModuleDict(forces), nn.ModuleDict(dissipation)
         self.masses = nn.ModuleDict(masses)
         check_one_mesh(self, mesh)
@@ -211,6 +213,7 @@ class Step(PhysicalModule, ABC):
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        self.check_state(state)
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 

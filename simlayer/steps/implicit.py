@@ -14,8 +14,9 @@ from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
@@ -71,8 +72,13 @@ class ImplicitStep(Step, ABC):
         newton: NewtonSolver | None = None,
         solver: LinearSolver | Literal["auto"] = "auto",
     ) -> None:
-        if mass_matrix not in MASS_MATRICES:
-            raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
+        checked_choice("mass_matrix", mass_matrix, MASS_MATRICES)
+        if newton is not None:
+            checked_instance("newton", newton, NewtonSolver)
+        if isinstance(solver, str):
+            checked_choice("solver", solver, ("auto",))
+        else:
+            checked_instance("solver", solver, LinearSolver, example="SparseDirect()")
         super().__init__(
             mesh,
             forces,
@@ -85,13 +91,8 @@ class ImplicitStep(Step, ABC):
             dissipation=dissipation,
             substeps=substeps,
         )
-        if not isinstance(newton, NewtonSolver | None):
-            raise TypeError(f"newton must be a NewtonSolver, got {described(newton)}.")
-        if not isinstance(solver, LinearSolver) and solver != "auto":
-            solvers = "SparseDirect() or ConjugateGradients(), or 'auto'"
-            raise TypeError(f"solver must be a LinearSolver such as {solvers}, got {described(solver)}.")
         self.consistent_mass = mass_matrix == "consistent"
-        self.newton = newton or NewtonSolver()
+        self.newton = NewtonSolver() if newton is None else newton
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [term.connectivity for term in terms]

@@ -269,7 +269,7 @@ def test_an_interval_without_frames_is_refused():
             "markers must hold at least one number",
         ),
         (torch.arange(3.0), torch.full((3, 2, 3), torch.inf), (), "must be finite, or NaN where missing"),
-        (torch.arange(3.0), torch.zeros(3, 2, 3), ("a", "a"), "names must be different texts"),
+        (torch.arange(3.0), torch.zeros(3, 2, 3), ("a", "a"), "2 markers need as many different names"),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a",), "2 markers need as many different names"),
         (torch.tensor([0.0, torch.nan]), torch.zeros(2, 2, 3), (), "times must be finite"),
     ],
