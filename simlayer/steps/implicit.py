@@ -156,7 +156,7 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by all forces but those of terms `at_end`."""
+        """Return the accelerations of the free components [m/s²], by forces that are not `at_end`."""
         x, total = state.positions, torch.zeros_like(state.positions)
         for force in self.forces.values():
             if not (force.has_term and force.term(x, x).at_end):
