@@ -87,7 +87,11 @@ class BarrierContact(Contact):
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
         self.barrier = traced_barrier(curve, extended=extended)
         self.distance = ModuleEnergy.of_kind(
-            obstacle, lambda x, y, z: obstacle.distance_from((x, y, z)), _EXAMPLE, components=True
+            obstacle,
+            lambda x, y, z: obstacle.distance_from((x, y, z)),
+            _EXAMPLE,
+            components=True,
+            method="signed_distance",
         )
         positions = mesh.vertices if start is None else start.to(mesh.vertices)
         with torch.no_grad():

@@ -19,6 +19,8 @@ from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.objects import checked_instance
 
 
 class FiniteElements(nn.Module):
@@ -52,6 +54,8 @@ class FiniteElements(nn.Module):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
+        checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = EagerKernels()

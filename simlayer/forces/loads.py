@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,8 @@ from simlayer.fem.surface import Kind, facets_within, shape_integrals
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
+from simlayer.quantities.arguments import checked_choice, checked_numbers
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -58,6 +61,7 @@ class NodalLoad(DeadLoad):
 
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
         self.forces = forces
         self.set_extents(vertices=len(mesh.vertices))
 
@@ -100,8 +104,7 @@ class DistributedLoad(DeadLoad):
         over: Kind = "faces",
     ) -> None:
         super().__init__()
-        if over not in ("faces", "edges"):
-            raise ValueError(f"over must be 'faces' or 'edges', got {over!r}.")
+        checked_choice("over", over, get_args(Kind))
         self.force = force
         chosen = vertex_indices(mesh, vertices, name="vertices")
         integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
@@ -120,7 +123,7 @@ class DistributedLoad(DeadLoad):
     ) -> DistributedLoad:
         """Return the load of a force per area [Pa], or per length [N/m], of the rest shape."""
         load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
-        load.force = torch.as_tensor(traction) * load.measure
+        load.force = checked_numbers("traction", traction) * load.measure
         return load
 
     @property

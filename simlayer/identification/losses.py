@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
+
+from simlayer.errors import ObservationError
+from simlayer.quantities.arguments import checked_integers, checked_number, described
+from simlayer.quantities.checked_module import CheckedModule, Option
 
 
-class PositionLoss(nn.Module):
+def _checked_frames(name: str, value: Any) -> str | list[int]:
+    """Return which frames count: "all", "last", or a list of indices."""
+    if isinstance(value, str) and value in ("all", "last"):
+        return value
+    try:
+        return list(map(int, checked_integers(name, value).reshape(-1)))
+    except TypeError:
+        raise ValueError(
+            f"{name} must be 'all', 'last' or a list of indices, got {described(value)}."
+        ) from None
+
+
+class PositionLoss(CheckedModule):
     """Mean square distance between simulated and observed points, in units of `scale`.
 
     The mean runs over scenes, frames and points, so that it does not grow with the number of steps; points
@@ -21,17 +38,26 @@ class PositionLoss(nn.Module):
         frames: the frames that count: "all", "last", or a list of indices.
     """
 
+    scale = Option(checked_number, above=0.0, unit="m")
+    frames = Option(_checked_frames)
+
     def __init__(self, scale: float = 1.0, *, frames: str | Sequence[int] = "all") -> None:
         super().__init__()
-        if not 0 < scale < float("inf"):
-            raise ValueError(f"the scale of a loss must be a positive length, got {scale}.")
-        if isinstance(frames, str) and frames not in ("all", "last"):
-            raise ValueError(f"frames must be 'all', 'last' or a list of indices, got {frames!r}.")
         self.scale, self.frames = scale, frames
 
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
+        for name, points in (("simulated", simulated), ("observed", observed)):
+            if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
+                raise ObservationError(
+                    f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
+                )
+        if simulated.shape != observed.shape or simulated.shape[-1] != 3:
+            raise ObservationError(
+                "simulated and observed must be as many points (*batch, T, K, 3), got "
+                f"{tuple(simulated.shape)} and {tuple(observed.shape)}."
+            )
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
         # The difference is masked before it is squared: 0 times nan would be nan in the gradient.
@@ -41,7 +67,7 @@ class PositionLoss(nn.Module):
     def _selected(self, points: Tensor) -> Tensor:
         if self.frames == "all":
             return points
-        frames = [-1] if self.frames == "last" else list(map(int, self.frames))
+        frames = [-1] if isinstance(self.frames, str) else self.frames
         count = points.shape[-3]
         if wrong := [frame for frame in frames if not -count <= frame < count]:
             raise ValueError(f"frames of the loss: {wrong[0]} is not among the {count} observed frames.")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
+from simlayer.quantities.arguments import checked_integer, checked_numbers
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.rollout.rollout import RolloutModule
@@ -48,15 +49,17 @@ class ObservedRollout(PhysicalModule):
         frames: int = 4,
     ) -> None:
         super().__init__()
-        if not len(times) or not bool((times.diff() > 0).all()):
-            raise ObservationError(f"times must increase, and there must be at least one; got {times}.")
-        if frames < 1:
-            raise ObservationError(f"frames must be at least 1, got {frames}.")
+        times = checked_numbers("times", times)
+        if times.ndim != 1 or not bool(times.isfinite().all() & (times.diff() > 0).all()):
+            raise ObservationError(
+                f"times must be finite and increase, and there must be at least one; got {times}."
+            )
+        frames = checked_integer("frames", frames, least=1)
         self.rollout, self.sensors, self.initial = rollout, sensors, initial
         self.release_time = release_time
         # Single precision cannot distinguish the frames of a clock that runs long, so times are relative.
         self.first = float(times[0])
-        relative = (times.double() - self.first).to(torch.get_default_dtype())
+        relative = (times - self.first).to(torch.get_default_dtype())
         self.register_buffer("since_first", relative, persistent=False)
         self.check_end()
         most = max_frame_steps(relative, rollout.step.dt, frames, left=self._time_left())

@@ -11,6 +11,8 @@ from simlayer.identification.point_location import cells_touching, cells_within,
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_integers, checked_number, checked_numbers, described
+from simlayer.quantities.objects import checked_instance
 
 
 class Vertices(nn.Module):
@@ -24,6 +26,12 @@ class Vertices(nn.Module):
 
     def __init__(self, indices: Int[Tensor, "K"] | None = None) -> None:
         super().__init__()
+        if indices is not None:
+            indices = checked_integers("indices", indices)
+            if indices.ndim != 1 or bool((indices < 0).any()):
+                raise ObservationError(
+                    f"indices must be one index from 0 for each vertex, got {described(indices)}."
+                )
         self.register_buffer("indices", indices, persistent=False)
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
@@ -66,8 +74,12 @@ class Markers(nn.Module):
         radius: float | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
+        points = checked_numbers("points", points)
+        standoffs = None if standoffs is None else checked_numbers("standoffs", standoffs)
+        radius = None if radius is None else checked_number("radius", radius, above=0.0, unit="m")
         _check(points, standoffs)
-        dtype = mesh.vertices.dtype
+        dtype, self.num_vertices = mesh.vertices.dtype, len(mesh.vertices)
         owners, weights = locate_points(mesh, points)
         self.register_buffer("nodes", mesh.cells[owners], persistent=False)
         self.register_buffer("weights", weights.to(dtype), persistent=False)
@@ -81,6 +93,10 @@ class Markers(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
+        if not isinstance(positions, Tensor) or positions.shape[-2:] != (self.num_vertices, 3):
+            raise ObservationError(
+                f"positions must be of shape (*batch, {self.num_vertices}, 3), got {described(positions)}."
+            )
         nodes = positions[..., self.nodes, :]
         # Sums of absolute positions in float32 would lose the differences between them.
         origin = nodes[..., :1, :]
@@ -96,7 +112,9 @@ class Markers(nn.Module):
 
 def _check(points: Tensor, standoffs: Tensor | None) -> None:
     for name, value in (("points", points), ("standoffs", standoffs)):
-        if value is not None and (value.shape != points.shape or not value.isfinite().all()):
+        if value is None:
+            continue
+        if value.shape != (len(points), 3) or not bool(value.isfinite().all()):
             raise ObservationError(
                 f"{name} must be finite, 3 coordinates for each of the {len(points)} markers, got shape "
                 f"{tuple(value.shape)}."

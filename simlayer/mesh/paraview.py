@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 import meshio
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh, MeshError
@@ -49,7 +49,7 @@ def write_frames(
     folder.mkdir(parents=True, exist_ok=True)
     # Without its list, a series that a crash cuts short cannot be taken for the old one or a whole one.
     path.unlink(missing_ok=True)
-    corners = _file_cells(mesh).cpu().numpy()
+    corners = mesh.file_index[mesh.cells].cpu().numpy()
     names = [f"frame_{index:06d}.vtu" for index in range(len(nodes))]
     for index, name in enumerate(names):
         point_data = {_escaped(key): values[index] for key, values in points.items()}
@@ -102,7 +102,7 @@ def _vertex_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndar
 
 def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarray:
     values = _frames(name, values, (count, len(mesh.cells)))
-    return torch.empty_like(values).index_copy(1, mesh.file_cell_index.cpu(), values).numpy()
+    return values.numpy()
 
 
 def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
@@ -118,12 +118,6 @@ def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
             f"got {tuple(values.shape)}."
         )
     return values.flatten(2) if values.dim() > 3 else values
-
-
-def _file_cells(mesh: Mesh) -> Int[Tensor, "M C"]:
-    cells = torch.empty_like(mesh.cells)
-    cells[mesh.file_cell_index] = mesh.file_index[mesh.cells]
-    return cells
 
 
 def _escaped(name: str) -> str:

@@ -114,12 +114,17 @@ class NamedTensors:
         }
 
     def values(self) -> dict[str, Tensor]:
-        """Return the weights, quantities and derived quantities that the modules read now."""
-        return self.weights | {
+        """Return the weights, quantities and derived quantities that the modules read now.
+
+        None of a quantity is its parameter itself, which would change with what is assigned to it later.
+        """
+        found = {
             prefix + name: getattr(module, name)
             for prefix, module in self.physical
             for name in (*module.quantities(), *module.derived_names())
         }
+        own = {name: value.clone() for name, value in found.items() if isinstance(value, nn.Parameter)}
+        return self.weights | found | own
 
     def find(self, name: str) -> Match:
         """Return what a name stands for: a quantity by its physical or stored name, or a parameter.

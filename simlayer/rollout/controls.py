@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
+from simlayer.quantities.arguments import checked_number, described
 
 
 def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
@@ -25,6 +26,7 @@ def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict
         ValueError: if the path has no step.
     """
     _check_path(path)
+    dt = checked_number("dt", dt, above=0.0, unit="s")
     return {"prescribed_velocities": path.diff(dim=0) / dt}
 
 
@@ -55,6 +57,7 @@ def obstacle_controls(
         ValueError: if the path has no step, or the rotations have another number of them.
     """
     _check_path(path)
+    dt = checked_number("dt", dt, above=0.0, unit="s")
     places = {"translation": path} | ({} if rotations is None else {"rotation": rotations})
     speeds = {"velocity": path.diff(dim=0) / dt}
     if rotations is not None:
@@ -68,5 +71,9 @@ def obstacle_controls(
 
 
 def _check_path(path: Tensor) -> None:
+    if not isinstance(path, Tensor) or not path.is_floating_point():
+        raise TypeError(f"path must be a floating-point tensor of positions, got {described(path)}.")
+    if path.ndim < 2 or path.shape[-1] != 3:
+        raise ValueError(f"path must hold positions of 3 components, got shape {tuple(path.shape)}.")
     if len(path) < 2:
         raise ValueError(f"path must hold the start and at least one step, got shape {tuple(path.shape)}.")

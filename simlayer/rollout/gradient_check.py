@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,21 +85,27 @@ def check_gradients(
     one, so that a wrong entry anywhere shows.
 
     Args:
-        rollout: the scene. Differences in single precision are coarse: use `rollout.double()` for proof.
+        rollout: the scene. It is left as it is: a copy of it computes in double precision, because
+            differences in single precision are coarse.
         state: the initial state.
-        loss: maps the final state to a scalar.
+        loss: maps the final state, in double precision, to a scalar.
         names: quantities of the rollout, given in `parameters`, in `controls`, or its own, by their physical
             or stored names; and "positions" and "velocities" for the initial state.
         parameters, controls: as for the rollout.
         steps: steps to try, relative to the value's root mean square (absolute where that is zero).
-        tolerance: relative difference to accept; by default 1e-6 in double and 2e-2 in single precision.
+        tolerance: relative difference to accept; by default 1e-6.
         seed: of the random directions.
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
     """
     names = [names] if isinstance(names, str) else list(names)
-    named, parameters, controls = NamedTensors(rollout.step), parameters or {}, controls or {}
+    if not names:
+        raise ValueError("names must hold at least one quantity to check, got none.")
+    rollout.step.check_state(state)
+    rollout, state = copy.deepcopy(rollout).double(), state.to(torch.float64)
+    parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
+    named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}
     # What to differentiate, by the name under which the rollout is given it.
     tensors = {}
@@ -119,6 +126,10 @@ def check_gradients(
         return loss(rollout(start, {**parameters, **own}, timed))
 
     return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
+
+
+def _doubled(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.double() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 def compare_gradients(

@@ -88,7 +88,7 @@ def advance_function(
         key = (*names, step.dt, step.substeps, *map(weakref.ref, step.modules()))
         step_function = compiled_step(step, key, function, names, example, differentiable, backend)
     elif recompute:
-        step_function = RecomputedStep(function, names, count, differentiable)
+        step_function = RecomputedStep(function, names, count, differentiable, inputs.snapshot.restored)
 
     def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
         if step_function is None:
@@ -125,6 +125,12 @@ def unroll(
     # Everything that backward reruns gets its tensors as arguments. As attributes of modules they would be
     # those of whatever call comes between forward and backward.
     def run(
+        carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
+    ) -> tuple[Carry, Values, list[State]]:
+        with inputs.snapshot.restored():  # settings that were assigned since the call
+            return run_as_called(carry, values, changes, first, last)
+
+    def run_as_called(
         carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
     ) -> tuple[Carry, Values, list[State]]:
         frames = []

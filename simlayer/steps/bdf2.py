@@ -16,6 +16,8 @@ class BDF2(ImplicitStep):
     start are those of constant acceleration. Arguments as for `ImplicitStep`.
     """
 
+    history_size = 2
+
     @property
     def scheme(self) -> Scheme:
         return Scheme(inertia=9 / (4 * self.h**2), rate=3 / (2 * self.h))

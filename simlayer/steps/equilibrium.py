@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation import Dissipation
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, listed
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.pieces import piece_of_vertices
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.load_stepping import minimize_by_load_steps
 from simlayer.solvers.newton import NewtonSolver
@@ -36,9 +37,12 @@ class Equilibrium(ImplicitStep):
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
 
     Raises:
-        ConvergenceError: from a call, if there is no equilibrium near, or the body could move as a rigid one
-            without any force against it, so that there are many.
+        ConvergenceError: from a call, if there is no equilibrium near, or the body, or a piece of it, could
+            move as a rigid one without any force against it, so that there are many.
     """
+
+    history_size = 0
+    piece: Tensor
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Equilibrium(ImplicitStep):
             newton=newton,
             solver=solver,
         )
+        self.register_buffer("piece", piece_of_vertices(mesh.cells, len(mesh.vertices)), persistent=False)
         x = mesh.vertices
         rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
         for kind, names in (("dissipation", list(self.dissipation)), ("forces", rates)):
@@ -96,11 +101,18 @@ class Equilibrium(ImplicitStep):
         return positions
 
     def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
-        if motions := zero_stiffness_modes(problem, positions, self.free):
-            raise ConvergenceError(
-                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Fix more of its "
-                "vertices (three that are not in a line), or add a force with a stiffness."
-            ) from error
+        count = int(self.piece.max()) + 1
+        parts = [(self.piece == number).nonzero().flatten() for number in range(count)] if count > 1 else []
+        for vertices in (*parts, None):
+            if motions := zero_stiffness_modes(problem, positions, self.free, vertices):
+                what = (
+                    "the body" if vertices is None else f"the piece with vertices {listed(vertices.tolist())}"
+                )
+                join = "" if vertices is None else ", join it to others (read_mesh(..., merge=...))"
+                raise ConvergenceError(
+                    f"nothing resists a rigid motion of {what}: {', '.join(motions)}. Fix more of its "
+                    f"vertices (three that are not in a line){join}, or add a force with a stiffness."
+                ) from error
 
     @property
     def scheme(self) -> Scheme:

@@ -114,7 +114,9 @@ class ImplicitStep(Step, ABC):
 
     def substep(self, state: State) -> State:
         # Half before and half after keeps the order of the step.
-        state = state._replace(velocities=self._dissipated(state, state.velocities))
+        state = state._replace(
+            velocities=self.dissipated(state, state.velocities, self.h / 2, without_term=True)
+        )
         data = self._data(state)
         values = NamedTensors(self).values()
         solve = ImplicitSolve(
@@ -122,7 +124,8 @@ class ImplicitStep(Step, ABC):
         )
         positions = solve(*data, *values.values())
         velocities = data.velocities(positions, self.scheme.rate)
-        velocities = self._dissipated(state._replace(positions=positions), velocities)
+        end = state._replace(positions=positions)
+        velocities = self.dissipated(end, velocities, self.h / 2, without_term=True)
         velocities = torch.addcmul(self.fixed_velocities, self.free, velocities)
         return State(positions, velocities, self.history(state, data, positions))
 
@@ -156,11 +159,10 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by forces that are not `at_end`."""
-        x, total = state.positions, torch.zeros_like(state.positions)
-        for force in self.forces.values():
-            if not (force.has_term and force.term(x, x).at_end):
-                total = total + force(state)
+        """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
+        x = state.positions
+        forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.term(x, x).at_end)]
+        total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
@@ -176,14 +178,6 @@ class ImplicitStep(Step, ABC):
     def _data(self, state: State) -> StepData:
         target, drift, predicted = self.free_motion(state)
         fixed = state.positions + self.h * self.fixed_velocities
-        constant = torch.zeros_like(state.positions)
-        for force in self.forces.values():
-            if not force.has_term:
-                constant = constant + force(state)
+        forces = [force for force in map(self._force, self.forces) if not force.has_term]
+        constant = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         return StepData(target, drift, predicted, fixed, constant, state.positions)
-
-    def _dissipated(self, state: State, velocities: Tensor) -> Tensor:
-        for dissipation in self.dissipation.values():
-            if not dissipation.has_term:
-                velocities = dissipation(state, velocities, self.context(self.h / 2))
-        return velocities

@@ -22,6 +22,8 @@ class Newmark(ImplicitStep):
     steps. Arguments as for `ImplicitStep`.
     """
 
+    history_size = 1
+
     @property
     def scheme(self) -> Scheme:
         return Scheme(1 / (BETA * self.h**2), GAMMA / (BETA * self.h), end_weight=1 / GAMMA)

@@ -8,7 +8,7 @@ from support.materials import deformations, matrix, rotations
 from support.meshes import DEGREES, ELEMENTS, wavy
 from torch.autograd import gradcheck, gradgradcheck
 
-from simlayer import Mesh, ObservationError, box_mesh
+from simlayer import Mesh, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.identification.point_location import distances_to_triangles
 from simlayer.identification.sensors import Markers, Vertices
@@ -199,11 +199,15 @@ def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
             {"standoffs": torch.zeros(1, 3), "radius": 1e-4},
             "radius must reach the centroid",
         ),
-        ([[0.1, 0.0, 0.0]], {"standoffs": torch.zeros(1, 3), "radius": torch.nan}, "got nan m; from point 0"),
+        (
+            [[0.1, 0.0, 0.0]],
+            {"standoffs": torch.zeros(1, 3), "radius": torch.nan},
+            "radius must be a positive finite number in m, got nan",
+        ),
     ],
 )
 def test_markers_that_cannot_be_fixed_say_why(mesh, bases, options, message):
-    with pytest.raises(ObservationError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Markers(mesh, torch.tensor(bases), **options)
 
 
