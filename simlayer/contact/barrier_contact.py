@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from simlayer.contact.barrier import traced_barrier
 from simlayer.contact.base import Contact, ContactState
-from simlayer.contact.continuous_collision import conservative_advancement
+from simlayer.contact.continuous_collision import Passage, conservative_advancement, passage
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.placement import check_placement
 from simlayer.fem.fields import cells_first, over_batch
@@ -168,13 +169,22 @@ class BarrierContact(Contact):
     def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        values = self._coefficients(positions)
-
-        def distances(points: Tensor) -> Tensor:
-            return self.distance.value(values, _components(points)).movedim(0, -1)
-
         points, moves = (vectors[..., self.surface, :] for vectors in (positions, direction))
-        return conservative_advancement(distances, points, moves)
+        return conservative_advancement(self._distances_of_points(positions), points, moves)
+
+    def passage(self, start: Float[Tensor, "*batch N 3"], end: Float[Tensor, "*batch N 3"]) -> Passage | None:
+        values = self._coefficients(start)
+
+        def normals(points: Tensor) -> Tensor:
+            x = _components(points)
+            return _vectors(torch.ones_like(x[0]), self.distance.gradient(values, x))
+
+        ends = (positions[..., self.surface, :] for positions in (start, end))
+        found = passage(self._distances_of_points(start), normals, *ends, self.activation_distance)
+        if found is None:
+            return None
+        whole = Passage(*(each.new_zeros(start.shape[:-1]) for each in found))
+        return Passage(*(w.index_copy(-1, self.surface, f) for w, f in zip(whole, found, strict=True)))
 
     def stiffness_to_stop(self, energy: float) -> float:
         barrier = float(self.barrier.value([], [self.areas.new_tensor(_PRESSED)]))
@@ -188,6 +198,11 @@ class BarrierContact(Contact):
         ratio = torch.where(areas > 0, distance / self.activation_distance, 1.0)
         strength = areas * cells_first(self.stiffness, positions.ndim - 2)
         return ContactGap(distance, self.distance.gradient(values, points), ratio, strength)
+
+    def _distances_of_points(self, positions: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the map of points to distances `(*batch, K)`, with the batch axes that positions have."""
+        values = self._coefficients(positions)
+        return lambda points: self.distance.value(values, _components(points)).movedim(0, -1)
 
     def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
         """Return the force on each vertex along its normal [N]."""

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.contact.continuous_collision import Passage
 from simlayer.forces.base import Force, Potential
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
@@ -59,6 +60,10 @@ class Contact(Potential, ContactForce):
 
         Negative inside, infinite where there is no contact.
         """
+
+    @abstractmethod
+    def passage(self, start: Float[Tensor, "*batch N 3"], end: Float[Tensor, "*batch N 3"]) -> Passage | None:
+        """Return which vertices go through something on straight ways, None if none does."""
 
     @abstractmethod
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from simlayer.errors import DivergenceError, SimulationError, first_index, listed
-from simlayer.rollout.contact_checks import check_contacts, penetration
+from simlayer.rollout.contact_checks import PenetrationSearch, check_contacts
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.unroll import Carry, advance_function
@@ -71,16 +71,17 @@ def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationErro
     """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
     state = inputs.state
     advance = advance_function(step, inputs, Carry(state), None)
+    search = PenetrationSearch(step, inputs)
     if not is_finite(state):
         return _bad_start(inputs)
     for index in range(num_steps):
         for _ in range(step.substeps):
-            if error := penetration(step, inputs, index, state):
+            if error := search.error_after(index, state):
                 return error
             before, state = state, advance(Carry(state), inputs.values_at(index), 1)[0].state
             if not is_finite(state):
                 return _divergence(step, inputs, index, before, state)
-    return penetration(step, inputs, num_steps, state) or DivergenceError(
+    return search.error_after(num_steps, state) or DivergenceError(
         "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
 

@@ -17,6 +17,7 @@ from simlayer.rollout.contact_record import record_contacts
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, pack, unpack
 from simlayer.rollout.memory import trim
+from simlayer.rollout.obstacle_moves import check_obstacle_moves
 from simlayer.rollout.step_function import RecomputedStep, StepFunction, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -139,6 +140,7 @@ def unroll(
             if changes:
                 values = {**values, **changes[begin - first]}
             try:
+                check_obstacle_moves(step, inputs, begin, carry.state)
                 carry, values = advance(carry, values, (end - begin) * step.substeps)
             except SimulationError as error:
                 error.locate(begin + error.steps_before // step.substeps + 1, step.dt)

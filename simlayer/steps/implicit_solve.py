@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from simlayer.autodiff.implicit_function import ImplicitFunction
-from simlayer.errors import ConvergenceError, PenetrationError, first_index
+from simlayer.errors import ConvergenceError
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.snapshot import Snapshot
 from simlayer.solvers.conjugate_gradients import Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, flattened
 from simlayer.steps.base import Step
+from simlayer.steps.contact_checks import check_start, check_way
 from simlayer.steps.incremental_potential import IncrementalPotential, StepData
 
 # The residual of the adjoint system that is small enough, relative to its right-hand side, by the precision
@@ -66,8 +67,10 @@ class ImplicitSolve(ImplicitFunction):
             data = problem.data
             self._check_finite(inputs)
             guesses = [_with_fixed(x, self.step.free, data.fixed) for x in (data.start, data.predicted)]
-            _check_start(self.step, guesses[0])
-            return self.minimize(problem, _better(problem, *guesses))
+            check_start(self.step, guesses[0])
+            found = self.minimize(problem, _better(problem, *guesses))
+            check_way(self.step, data.start, found, is_motion=problem.scheme.inertia > 0)
+            return found
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
         with self._problem(inputs) as problem:
@@ -160,23 +163,3 @@ def _better(problem: IncrementalPotential, first: Tensor, second: Tensor) -> Ten
     better = problem.value(second) < problem.value(first)
     better = better & (problem.feasible_fraction(first, second - first) >= 1)
     return torch.where(better[..., None, None], second, first)
-
-
-def _check_start(step: Step, positions: Tensor) -> None:
-    """Raise PenetrationError if a contact is penetrated where the search is to begin."""
-    for name, contact in step.contacts().items():
-        distances = contact.distances(positions)
-        inside = distances <= 0
-        if bool(inside.any()):
-            sample = first_index(inside)[:-1]
-            vertices = tuple(inside[sample].nonzero().flatten().tolist())
-            depth = -float(distances[sample].min())
-            raise PenetrationError(
-                f"contact {name!r}: the body is inside an obstacle before its step begins"
-                f"{f'; sample {sample}' if sample else ''}, {len(vertices)} vertices, the first "
-                f"{vertices[0]}, up to {depth:.3g} m deep. It starts there, or the obstacle or fixed "
-                "vertices move farther in one step than the two are apart: use a shorter dt.",
-                sample=sample,
-                vertices=vertices,
-                distance=-depth,
-            )

@@ -336,8 +336,12 @@ def test_a_body_that_starts_inside_is_refused_with_vertices_and_depth():
         ValueError, match=r"starts inside the obstacle: vertices \[0, 3, 6, 9, 12\] and 4 more, up to 0.1 m"
     ):
         build(floor(0.1))
-    with pytest.raises(ValueError, match=r"vertices \[\d+, .*up to 0 m deep"):
+
+
+def test_a_body_that_touches_exactly_is_told_to_leave_a_gap():
+    with pytest.raises(ValueError, match=r"touches .* exactly \(distance 0\) at vertices .* apart by 0.01 m"):
         build(floor(0.0))
+    build(floor(-0.01))
 
 
 def test_a_body_that_is_inside_altogether_asks_for_the_normal():
