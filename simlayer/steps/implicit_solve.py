@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from simlayer.autodiff.implicit_function import ImplicitFunction
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, first_index
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.snapshot import Snapshot
 from simlayer.solvers.conjugate_gradients import Solution, conjugate_gradients
