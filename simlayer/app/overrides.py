@@ -130,6 +130,8 @@ def _explanation(error: Exception, overrides: Iterable[Override], config_name: s
         return _no_such_option(text)
     keys = [*dotted_keys(compose(config_name)), *GROUPS]
     for key in (override.key_or_group for override in overrides if not override.is_add()):
+        if key in text and f"{key}." in OPEN_NAMESPACES:
+            return f"{key} gets new keys; add them with two plus signs: ++{key}=..."
         if key in text and key not in keys:
             first, dot, rest = key.partition(".")
             if first in RENAMED:

@@ -20,6 +20,9 @@ from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import dot
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_flag, checked_number, checked_numbers, described
+from simlayer.quantities.checked_module import Option
+from simlayer.quantities.objects import checked_instance
 from simlayer.state import State
 
 # The least gap, in activation distances, that a contact is meant to be pressed to: bounds at rest are for it.
@@ -67,6 +70,7 @@ class BarrierContact(Contact):
         ValueError: if the body starts inside the obstacle, or the activation distance does not fit its size.
     """
 
+    activation_distance = Option(checked_number, above=0.0, unit="m")
     surface: Tensor
 
     def __init__(
@@ -81,8 +85,12 @@ class BarrierContact(Contact):
         start: Float[Tensor, "*batch N 3"] | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("obstacle", obstacle, Obstacle)
+        checked_flag("extended", extended)
+        if not isinstance(curve, str):
+            raise TypeError(f"curve must be a text, got {described(curve)}.")
         self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
-        areas = lumped_areas(mesh)
+        self.mesh, areas = mesh, lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
         self.barrier = traced_barrier(curve, extended=extended)
@@ -93,9 +101,15 @@ class BarrierContact(Contact):
             components=True,
             method="signed_distance",
         )
-        positions = mesh.vertices if start is None else start.to(mesh.vertices)
+        positions = mesh.vertices
+        if start is not None:
+            positions = checked_numbers("start", start).to(mesh.vertices)
+            if positions.shape[-2:] != mesh.vertices.shape or not bool(positions.isfinite().all()):
+                raise ValueError(
+                    f"start must be positions (*batch, {len(mesh.vertices)}, 3), got {described(start)}."
+                )
         with torch.no_grad():
-            check_placement(positions, self.distances(positions), activation_distance)
+            check_placement(positions, self.distances(positions), self.activation_distance)
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         gap = self._gaps(positions)

@@ -74,6 +74,12 @@ _A = (5 - math.sqrt(5)) / 20
 
 CENTRE = _simplex(3, [((0.25,) * 4, 1.0)])
 TETRAHEDRON_2 = _simplex(3, [((_A, _A, _A, 1 - 3 * _A), 1 / 4)])
+# Exact to degree 3, all weights positive: 8 points in the tables of Felippa 2004, "A compendium of
+# FEM integration formulas for symbolic work".
+_S17 = math.sqrt(17)
+_R, _Q = math.sqrt(1022 - 134 * _S17), math.sqrt((1715161837 - 406006699 * _S17) / 23101) / 3120
+_H, _K = (55 - 3 * _S17 + _R) / 196, (55 - 3 * _S17 - _R) / 196
+TETRAHEDRON_3 = _simplex(3, [((_H, _H, _H, 1 - 3 * _H), 1 / 8 + _Q), ((_K, _K, _K, 1 - 3 * _K), 1 / 8 - _Q)])
 # Exact to degree 5, all weights positive (Walkington 2000, "Quadrature on simplices of arbitrary dimension").
 TETRAHEDRON_5 = _simplex(
     3,

@@ -11,6 +11,7 @@ from simlayer.elements.quadrature import (
     CENTRE,
     CUBE_5,
     TETRAHEDRON_2,
+    TETRAHEDRON_3,
     TETRAHEDRON_5,
     TRIANGLE_2,
     TRIANGLE_4,
@@ -44,9 +45,10 @@ class ElementType:
         linear: shape functions of the corners alone.
         edges: nodes of each edge: its two ends, then its middle, if it is a node.
         faces: nodes of each face: corners, anticlockwise from outside, then the middles of its sides.
-        rule: for the stiffness.
+        rule: for the stiffness; a constant stress is in balance inside a body whose edges are straight.
+        curved_rule: for the stiffness; a constant stress is in balance where edges are curved, too.
         mass_rule: exact for the volume, and for products of two shape functions where edges are straight.
-        reduced_rule: for the stiffness, with fewer points: softer, and zero for some motions of a lone cell.
+        reduced_rule: for the stiffness, with the fewest points, see `FiniteElements`.
         inversion_order: an order of the nodes that turns a cell inside out.
     """
 
@@ -58,6 +60,7 @@ class ElementType:
     face: Facet
     edge: Facet
     rule: QuadratureRule
+    curved_rule: QuadratureRule
     mass_rule: QuadratureRule
     inversion_order: tuple[int, ...]
     reduced_rule: QuadratureRule | None = None
@@ -144,6 +147,7 @@ def _element(
     name: str,
     degree: int,
     rule: QuadratureRule,
+    curved_rule: QuadratureRule,
     mass_rule: QuadratureRule,
     face_rule: QuadratureRule,
     reduced_rule: QuadratureRule | None = None,
@@ -162,16 +166,17 @@ def _element(
     face = _facet(_TRIANGLE if simplex else _SQUARE, degree, face_rule)
     edge = _facet(_LINE, degree, gauss(1, degree + 1))
     linear = ShapeFunctions(corners, powers(3, 1))
-    return ElementType(name, shape, linear, edges, faces, face, edge, rule, mass_rule, inverted, reduced_rule)
+    rules = rule, curved_rule, mass_rule
+    return ElementType(name, shape, linear, edges, faces, face, edge, *rules, inverted, reduced_rule)
 
 
 ELEMENT_TYPES = {
     element.name: element
     for element in (
-        _element("tet4", 1, CENTRE, TETRAHEDRON_2, TRIANGLE_2),
-        _element("tet10", 2, TETRAHEDRON_2, TETRAHEDRON_5, TRIANGLE_4),
-        _element("hex8", 1, gauss(3, 2), gauss(3, 3), gauss(2, 2)),
-        _element("hex20", 2, CUBE_5, gauss(3, 4), gauss(2, 3), gauss(3, 2)),
+        _element("tet4", 1, CENTRE, CENTRE, TETRAHEDRON_2, TRIANGLE_2),
+        _element("tet10", 2, TETRAHEDRON_2, TETRAHEDRON_3, TETRAHEDRON_5, TRIANGLE_4, TETRAHEDRON_2),
+        _element("hex8", 1, gauss(3, 2), gauss(3, 2), gauss(3, 3), gauss(2, 2)),
+        _element("hex20", 2, CUBE_5, gauss(3, 3), gauss(3, 4), gauss(2, 3), gauss(3, 2)),
     )
 }
 BY_NODES = {element.num_nodes: element for element in ELEMENT_TYPES.values()}

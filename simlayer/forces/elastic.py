@@ -61,7 +61,7 @@ class ElasticForce(Potential):
     ) -> None:
         super().__init__()
         _check_material(material)
-        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
+        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature, local=True)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
         count = len(mesh.cells) if self.regions is None else int(self.regions.max()) + 1

@@ -61,8 +61,7 @@ class NodalLoad(DeadLoad):
 
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
-        checked_instance("mesh", mesh, Mesh)
-        self.forces = forces
+        self.forces, self.mesh = forces, checked_instance("mesh", mesh, Mesh)
         self.set_extents(vertices=len(mesh.vertices))
 
     @property
@@ -105,7 +104,7 @@ class DistributedLoad(DeadLoad):
     ) -> None:
         super().__init__()
         checked_choice("over", over, get_args(Kind))
-        self.force = force
+        self.force, self.mesh = force, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
         integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
         self.register_buffer("measure", integrals.sum(), persistent=False)

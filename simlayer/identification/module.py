@@ -86,6 +86,8 @@ class ParameterIdentification(LightningModule):
         for name, over in fields.items():
             select_unknowns(self.candidates, [name])[0].expand(over)
         self.unknowns = list(dict.fromkeys(select_unknowns(self.candidates, trainable)))
+        if not self.unknowns:
+            raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}, got none.")
         names = [str(prior.name) for prior in self.priors.values()]
         self._with_prior = select_unknowns(self.candidates, names)
         with torch.no_grad():
@@ -180,14 +182,13 @@ def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> Da
 def _check_scenes(scenes: ObservedScenes) -> None:
     """Raise ObservationError unless all scenes have a state of one body, and observations of one shape."""
     checked_instance("scenes", scenes, ObservedScenes)
-    for (name, part), axes in zip(scenes._asdict().items(), (3, 3, 4), strict=True):
-        if not isinstance(part, Tensor) or not part.is_floating_point() or part.is_meta or part.is_sparse:
+    for name, part in scenes._asdict().items():
+        axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
+        plain = isinstance(part, Tensor) and part.is_floating_point() and part.layout == torch.strided
+        if not plain or part.is_meta or part.ndim != axes or part.shape[-1] != 3 or not part.numel():
             raise ObservationError(
-                f"{name} of the scenes must be a tensor of numbers, got {described(part)}."
+                f"{name} of scenes must be a tensor of shape {shape}, got {described(part)}."
             )
-        if part.ndim != axes or part.shape[-1] != 3 or not part.numel():
-            shape = "(B, N, 3)" if axes == 3 else "(B, T, K, 3)"
-            raise ObservationError(f"{name} of the scenes must be of shape {shape}, got {tuple(part.shape)}.")
     shapes = [tuple(part.shape) for part in scenes]
     if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
         raise ObservationError(

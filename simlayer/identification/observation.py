@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
-from simlayer.quantities.arguments import checked_integer, checked_numbers
+from simlayer.quantities.arguments import checked_integer, checked_numbers, described
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.rollout.rollout import RolloutModule
@@ -49,6 +50,10 @@ class ObservedRollout(PhysicalModule):
         frames: int = 4,
     ) -> None:
         super().__init__()
+        checked_instance("rollout", rollout, RolloutModule)
+        checked_instance("sensors", sensors, nn.Module, example="Vertices()")
+        if initial is not None:
+            checked_instance("initial", initial, InitialState)
         times = checked_numbers("times", times)
         if times.ndim != 1 or not bool(times.isfinite().all() & (times.diff() > 0).all()):
             raise ObservationError(
@@ -81,7 +86,19 @@ class ObservedRollout(PhysicalModule):
         """Return the points observed of a motion that begins at the release time."""
         interval = self.every * self.rollout.step.dt
         positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
-        return self.sensors(positions).movedim(0, -3)
+        points = self.sensors(positions)
+        if not isinstance(points, Tensor) or points.ndim != positions.ndim or points.dtype != positions.dtype:
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
+                f"(*batch, N, 3), {positions.dtype}; for {tuple(positions.shape)} they returned "
+                f"{described(points)}."
+            )
+        if points.shape[:-2] != positions.shape[:-2] or points.shape[-1] != 3:
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
+                f"{tuple(positions.shape)}, got shape {tuple(points.shape)}."
+            )
+        return points.movedim(0, -3)
 
     @property
     def times(self) -> Float[Tensor, "T"]:

@@ -120,7 +120,7 @@ def mean_gradients(
 
     The mean is weighted by volume. Rows are padded with vertex 0 and G = 0.
     """
-    slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).rule)
+    slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).curved_rule)
     integrals, volumes = torch.einsum("ciqm,qm->mci", slopes, weights), weights.sum(0)
     vertices, gradients = [], []
     for cells in near:

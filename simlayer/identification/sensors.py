@@ -111,11 +111,12 @@ class Markers(nn.Module):
 
 
 def _check(points: Tensor, standoffs: Tensor | None) -> None:
+    count = len(points) if points.ndim else 1
     for name, value in (("points", points), ("standoffs", standoffs)):
         if value is None:
             continue
-        if value.shape != (len(points), 3) or not bool(value.isfinite().all()):
+        if value.shape != (count, 3) or not bool(value.isfinite().all()):
             raise ObservationError(
-                f"{name} must be finite, 3 coordinates for each of the {len(points)} markers, got shape "
+                f"{name} must be finite, 3 coordinates for each of the {count} markers, got shape "
                 f"{tuple(value.shape)}."
             )

@@ -16,6 +16,8 @@ from jaxtyping import Float
 from simlayer.mesh.abaqus_deck import Deck
 from simlayer.mesh.abaqus_model import Element, Members, Scope, Sets
 
+ID = "abaqus:id"
+
 
 def read_abaqus(path: Path) -> meshio.Mesh:
     """Read the nodes, elements and sets of a deck.
@@ -77,7 +79,16 @@ class _Assembly:
                 cell_sets[self._name(scope, scope.element_sets, name)] = [
                     found[(found >= start) & (found < end)] - start for start, end in pairwise(bounds)
                 ]
-        return meshio.Mesh(points, blocks, point_sets=point_sets, cell_sets=cell_sets)
+        nodes = np.array([number for scope in self.scopes for number in scope.nodes], dtype=np.int64)
+        elements = np.array([number for scope in self.scopes for number in scope.elements], dtype=np.int64)
+        return meshio.Mesh(
+            points,
+            blocks,
+            point_data={ID: nodes},
+            cell_data={ID: [elements[start:end] for start, end in pairwise(bounds)]},
+            point_sets=point_sets,
+            cell_sets=cell_sets,
+        )
 
     def _nodes(self, scope: Scope, element: Element) -> list[int]:
         table, nodes = self.nodes[scope.name], []

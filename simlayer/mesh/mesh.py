@@ -23,6 +23,8 @@ from simlayer.mesh.validation import (
     check_values,
     check_volumes,
 )
+from simlayer.quantities.arguments import checked_integers, checked_parts
+from simlayer.quantities.objects import checked_instance, checked_names
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
 _INFERRED: str = None  # type: ignore[assignment]
@@ -55,6 +57,7 @@ class Mesh:
     source: str = "mesh"
 
     def __post_init__(self) -> None:
+        checked_instance("source", self.source, str)
         check_arrays(self.vertices, self.cells, self.source)
         self._set("element", check_element(self.element, self.cells, self.source))
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))
@@ -66,7 +69,11 @@ class Mesh:
         check_sharing(self.cells, len(self.vertices), numbering)
         check_used(self.cells, numbering)
         self._set(
-            "vertex_sets", {name: self._vertex_set(name, set_) for name, set_ in self.vertex_sets.items()}
+            "vertex_sets",
+            {
+                name: self._vertex_set(name, set_)
+                for name, set_ in checked_parts("vertex_sets", self.vertex_sets, object, "'tip'").items()
+            },
         )
         self._check_regions()
 
@@ -94,7 +101,8 @@ class Mesh:
 
     def _set_integers(self, name: str, default: Tensor) -> None:
         value = default if getattr(self, name) is None else getattr(self, name)
-        if value.dtype not in INTEGERS or value.shape != default.shape:
+        value = checked_integers(name, value)
+        if value.shape != default.shape:
             raise MeshError(
                 f"{self.source}: {name} must be integers of shape {tuple(default.shape)}, "
                 f"got {value.dtype} of shape {tuple(value.shape)}."
@@ -102,7 +110,8 @@ class Mesh:
         self._set(name, value.long())
 
     def _vertex_set(self, name: str, vertices: Tensor) -> Int[Tensor, "_"]:
-        if vertices.dtype not in INTEGERS or vertices.dim() != 1:
+        vertices = checked_integers(f"vertex set {name!r}", vertices)
+        if vertices.dim() != 1:
             raise MeshError(
                 f"{self.source}: vertex set {name!r} must hold vertex indices of shape (K,), got "
                 f"{vertices.dtype} of shape {tuple(vertices.shape)}; for a mask: mask.nonzero().flatten()."
@@ -116,7 +125,7 @@ class Mesh:
         return vertices.long().unique()
 
     def _check_regions(self) -> None:
-        names = tuple(self.region_names)
+        names = checked_names("region_names", self.region_names)
         self._set("region_names", names)
         if not names or len(set(names)) < len(names):
             raise MeshError(

@@ -57,5 +57,5 @@ def _unread(name: str, star: str) -> bool:
 def _system(line: str, star: str) -> str:
     """Return the coordinate system of a GRID card, in free, large or small fields."""
     if "," in line:
-        return line.split(",")[2].strip()
+        return "".join(line.split(",")[2:3]).strip()
     return (line[24:40] if star else line[16:24]).strip()

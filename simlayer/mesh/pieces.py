@@ -22,7 +22,7 @@ def piece_of_vertices(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tenso
 
 
 def merged_vertices(
-    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], tolerance: float, source: str
+    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], tolerance: float, numbering: SourceNumbering
 ) -> Int[Tensor, "N"]:
     """Return the vertex that each one becomes where those within `tolerance` [m] are one: the first of them.
 
@@ -30,7 +30,7 @@ def merged_vertices(
         MeshError: if `tolerance` is not a positive number, or vertices of one cell would become one.
     """
     if isinstance(tolerance, bool) or not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
-        raise MeshError(f"{source}: merge must be a positive distance in m, got {tolerance!r}.")
+        raise MeshError(f"{numbering.source}: merge must be a positive distance in m, got {tolerance!r}.")
     group = _groups(_close(vertices, tolerance), len(vertices))
     count = torch.full((int(group.max()) + 1,), len(vertices))
     first = count.scatter_reduce(0, group, torch.arange(len(vertices)), "amin")[group]
@@ -38,8 +38,8 @@ def merged_vertices(
     collapsed = (corners[:, 1:] == corners[:, :-1]).any(1)
     if collapsed.any():
         raise MeshError(
-            f"{source}: merge={tolerance:g} m would make nodes of one cell coincide, in cells "
-            f"{offenders(collapsed, torch.arange(len(cells)))}; take less than the distance of any two."
+            f"{numbering.source}: merge={tolerance:g} m would make nodes of one cell coincide, in cells "
+            f"{offenders(collapsed, numbering.cells)}; take less than the distance of any two."
         )
     return first
 

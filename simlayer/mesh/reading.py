@@ -1,9 +1,7 @@
 """Reading bodies from mesh files."""
 
-import math
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +17,8 @@ from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
 from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
+from simlayer.quantities.arguments import checked_number, described
+from simlayer.quantities.objects import checked_path
 
 
 def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float | None = None) -> Mesh:
@@ -26,22 +26,20 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
 
     Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
 
-    `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
-    `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are turned, with a
-    warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which node each vertex
-    is. Errors cite the file's ids where it has them, else count from 0 in its order. Nodes within `merge` [m]
-    of each other become one, the first of them; pieces that no vertex joins are warned of.
+    `scale` turns the file's unit of length into m (1e-3 for mm). Nodes within `merge` [m] of each other
+    become one, the first of them; pieces that no vertex joins are warned of. Names become vertex sets and
+    regions, as `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are
+    turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
+    node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
-    if not (math.isfinite(scale) and scale > 0):
-        raise MeshError(f"scale must be positive and finite (1e-3 for a file in mm), got {scale}.")
-    path = Path(path)
+    scale, path = _checked_scale(scale), checked_path("path", path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     cells = torch.from_numpy(solids(file, path))
     node_ids, cell_ids = file_ids(file, len(nodes), len(cells))
     numbering = SourceNumbering(str(path), node_ids, cell_ids)
     check_values(nodes, cells, numbering)
-    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, str(path))
+    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, numbering)
     cells = _oriented(nodes, kept[cells], numbering)
     used = _used(kept, cells, numbering)
     warn_of_pieces(nodes, cells, numbering)
@@ -60,6 +58,16 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
         cell_ids=cell_ids,
         source=str(path),
     )
+
+
+def _checked_scale(scale: float) -> float:
+    """Return the file's unit of length [m]; raises MeshError unless it is a length of a body."""
+    try:
+        return checked_number("scale", scale, least=1e-12, most=1e12)
+    except (TypeError, ValueError):
+        raise MeshError(
+            f"scale must be positive and finite (1e-3 for a file in mm), got {described(scale)}."
+        ) from None
 
 
 def _oriented(

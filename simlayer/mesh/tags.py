@@ -124,7 +124,7 @@ def _groups(file: meshio.Mesh) -> Iterator[Group]:
 def _warn_of_unread(file: meshio.Mesh, path: Path, groups: list[Group]) -> None:
     read = {key for key in TAGS if key in file.cell_data} or set(ALIASES)
     for key, blocks in file.cell_data.items():
-        if key in read or key in MED_GROUPS or key.startswith((PREFIX, "gmsh:")):
+        if key in read or key in MED_GROUPS or key.startswith((PREFIX, "gmsh:")) or key.endswith(":id"):
             continue
         values = [
             np.ravel(values)

@@ -69,7 +69,7 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
 def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
     """Return the name of the element with this many nodes; raises MeshError if another one was named."""
     found = element_of(cells).name
-    if element not in (None, found):
+    if element is not None and (not isinstance(element, str) or element != found):
         raise MeshError(
             f"{source}: element must be {found!r} for cells of {cells.shape[1]} nodes, one of "
             f"{tuple(ELEMENT_TYPES)} in general, got {element!r}."
@@ -108,7 +108,9 @@ def check_volumes(
 ) -> None:
     """Check that cells are neither flat, inverted nor folded, at their nodes and quadrature points."""
     vertices, element = vertices.double(), element_of(cells)
-    points = element.rule.points + (() if element.is_affine else element.shape.nodes)
+    points = element.rule.points
+    if not element.is_affine:
+        points += element.curved_rule.points + element.shape.nodes
     determinants = jacobian_determinants(vertices, cells, torch.tensor(points, dtype=torch.float64))
     shapes = determinants / longest_edges(vertices, cells) ** 3
     positive, negative = (shapes > 0).any(0), (shapes < 0).any(0)

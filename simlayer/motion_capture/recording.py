@@ -41,7 +41,7 @@ class Recording:
         try:
             for name in ("times", "markers"):
                 object.__setattr__(self, name, checked_numbers(name, getattr(self, name)))
-            names = checked_names("names", self.names) if self.names != () else ()
+            names = checked_names("names", self.names)
         except ValueError as error:
             raise ObservationError(f"{self.source}: {error}") from None
         if self.times.ndim != 1 or self.markers.shape != (len(self.times), *self.markers.shape[1:2], 3):
@@ -56,7 +56,7 @@ class Recording:
         object.__setattr__(self, "names", names)
         if self.markers.isinf().any():
             raise ObservationError(f"{self.source}: positions must be finite, or NaN where missing, got inf.")
-        if len(names) != markers.shape[1]:
+        if len(names) != markers.shape[1] or len(set(names)) < len(names):
             raise ObservationError(
                 f"{self.source}: the {markers.shape[1]} markers need as many different names, got {names}."
             )

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from simlayer.errors import hint
+from simlayer.quantities.arguments import described
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 
@@ -71,6 +72,8 @@ class NamedTensors:
     """
 
     def __init__(self, root: nn.Module) -> None:
+        if not isinstance(root, nn.Module):
+            raise TypeError(f"root must be a module, got {described(root)}.")
         self.modules: dict[str, nn.Module] = dict(root.named_modules())
         self.physical: list[tuple[str, PhysicalModule]] = [
             (_prefix(path), module)
@@ -193,6 +196,8 @@ def full_name(name: str, names: Collection[str]) -> str:
     Raises:
         KeyError: if there is none, with the nearest one, or if there are several, with all of them.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a quantity must be a text, got {described(name)}.")
     if name in names:
         return name
     ending = [full for full in names if full.endswith(f".{name}")]

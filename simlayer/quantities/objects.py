@@ -33,18 +33,23 @@ def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...],
 
 
 def checked_names(name: str, value: Any) -> tuple[str, ...]:
-    """Return different texts, none of them empty, from a sequence or set of them or the names of a mapping.
+    """Return texts, from a sequence or set of them or the names of a mapping.
 
     Raises:
         TypeError: if the value is none of these; a text is none either.
-        ValueError: if there are none, or one is empty or comes twice.
+        ValueError: if one is empty.
     """
     listed = isinstance(value, (Sequence, Set, Mapping)) and not isinstance(value, str)
     if not listed or not all(isinstance(part, str) for part in value):
         raise TypeError(f"{name} must be a list of texts, got {described(value)}.")
-    if not value or not all(value) or len(set(value)) < len(value):
-        raise ValueError(f"{name} must be different texts, at least one and none empty, got {value!r}.")
+    if not all(value):
+        raise ValueError(f"{name} must hold no empty text, got {value!r}.")
     return tuple(value)
+
+
+def names_of_quantities(name: str, value: Any) -> list[str]:
+    """Return one name or several as a list; raises TypeError, naming `name`, if they are no texts."""
+    return list(checked_names(name, [value] if isinstance(value, str) else value))
 
 
 def checked_path(name: str, value: Any) -> Path:

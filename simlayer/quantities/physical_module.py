@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.checked_module import CheckedModule
 from simlayer.quantities.quantity import Quantity, check_own_axes, derived_quantity
 
@@ -65,6 +66,7 @@ class PhysicalModule(CheckedModule):
         Raises:
             ValueError: if the last axis of a quantity does not fit.
         """
+        extents = {name: checked_integer(name, extent, least=1) for name, extent in extents.items()}
         self._extents = extents | self._extents
         for quantity in self.quantities().values():
             check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from simlayer.errors import first_index
-from simlayer.quantities.arguments import checked_choice, checked_flag, checked_number, checked_numbers
+from simlayer.quantities.arguments import (
+    checked_choice,
+    checked_flag,
+    checked_number,
+    checked_numbers,
+    checked_several,
+    described,
+)
 
 Axis = Literal["uniform", "cells", "vertices", "components", "vertex vectors"]
 
@@ -50,11 +57,16 @@ class Quantity:
         bounds: tuple[float, float] | None = None,
         scale: float | None = None,
     ) -> None:
+        if not isinstance(unit, str):
+            raise TypeError(f"unit must be a text, such as 'Pa', got {described(unit)}.")
         checked_choice("over", over, get_args(Axis))
         if scale is not None:
             scale = checked_number("scale", scale, above=0)
-        if bounds is not None and not -math.inf < bounds[0] < bounds[1] < math.inf:
-            raise ValueError(f"bounds must be two finite numbers, the lower one first, got {bounds}.")
+        if bounds is not None:
+            low, high = checked_several("bounds", bounds, 2, checked_number)
+            bounds = (low, high)
+            if not low < high:
+                raise ValueError(f"bounds must be two finite numbers, the lower one first, got {bounds}.")
         if sum((checked_flag("positive", positive), bounds is not None, scale is not None)) > 1:
             raise ValueError("a quantity is positive, or has bounds, or a scale, but no two of these.")
         self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
@@ -114,6 +126,7 @@ class Quantity:
         # In double precision, so that a logarithm costs no more than its own rounding.
         tensor = checked_numbers(self.name, value)
         self.check(tensor, name=self.name)
+        _check_held(tensor, name=self.name)
         if self.positive:
             tensor = tensor.log()
         elif self.bounds:
@@ -168,6 +181,15 @@ def place(index: tuple[int, ...], own_axes: int, first_step: int | None = None) 
     if first_step is not None:
         step, batch = f" in step {first_step + batch[0] + 1} of its control", batch[1:]
     return step + (f" in sample {batch}" if batch else "")
+
+
+def _check_held(value: Tensor, *, name: str) -> None:
+    """Raise ValueError, naming `name`, if a finite value other than zero is none in the default dtype."""
+    held = value.to(torch.get_default_dtype())
+    lost = held.isinf() | (held == 0) & (value != 0)
+    if bool(lost.any()):
+        number = value[lost].flatten()[0].item()
+        raise ValueError(f"{name} is {number:g}, which {held.dtype} cannot hold: too large or too small.")
 
 
 class derived_quantity:  # noqa: N801 - used as a decorator, like property

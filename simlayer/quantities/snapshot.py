@@ -27,9 +27,7 @@ class Snapshot:
             own = vars(module)
             kept = {n: v for n, v in own.items() if n not in _TORCH and n != "substitutes"}
             self._attributes.append((own, kept))
-            for place in (module._buffers, module._modules):
-                if place:
-                    self._children.append((place, place.copy()))
+            self._children += [(place, place.copy()) for place in (module._buffers, module._modules)]
 
     @contextmanager
     def restored(self) -> Iterator[None]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers, described
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -99,11 +101,13 @@ def check_gradients(
     Raises:
         KeyError: if a name is unknown, or the end of several names.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = names_of_quantities("names", names)
     if not names:
         raise ValueError("names must hold at least one quantity to check, got none.")
+    checked_function("loss", loss)
+    rollout = copy.deepcopy(checked_instance("rollout", rollout, RolloutModule)).double()
+    state = state.to(torch.float64) if isinstance(state, State) else state
     rollout.step.check_state(state)
-    rollout, state = copy.deepcopy(rollout).double(), state.to(torch.float64)
     parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
     named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}
@@ -132,6 +136,13 @@ def _doubled(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.double() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
+def _checked_steps(steps: Sequence[float]) -> list[float]:
+    numbers = checked_numbers("steps", steps)
+    if numbers.ndim != 1 or not bool((numbers > 0).all() & numbers.isfinite().all()):
+        raise ValueError(f"steps must be a list of positive finite numbers, got {described(steps)}.")
+    return numbers.tolist()
+
+
 def compare_gradients(
     evaluate: Callable[[Mapping[str, Tensor]], Tensor],
     tensors: Mapping[str, Tensor],
@@ -144,7 +155,15 @@ def compare_gradients(
 
     Other arguments as for `check_gradients`.
     """
+    if tolerance is not None:
+        tolerance = checked_number("tolerance", tolerance, above=0.0)
+    steps, seed = _checked_steps(steps), checked_integer("seed", seed, least=0, most=2**63 - 1)
     value = evaluate(tensors)
+    if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
+        raise ValueError(
+            "loss must be a tensor of one number that is computed from the final state, with shape (), got "
+            f"{described(value)}."
+        )
     gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)
     generator = torch.Generator().manual_seed(seed)
     accepted = tolerance or _TOLERANCE[value.dtype]

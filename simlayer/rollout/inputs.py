@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arguments import described
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 from simlayer.quantities.snapshot import Snapshot
@@ -92,8 +93,8 @@ def read_inputs(
     """
     named = NamedTensors(step)
     check_precision(named, step.free.dtype)
-    constant = _given(named, step, parameters or {})
-    timed = _given(named, step, controls or {})
+    constant = _given(named, step, _mapping("parameters", parameters))
+    timed = _given(named, step, _mapping("controls", controls))
     if twice := sorted(constant.keys() & timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
     slices = {name: _slices(control.name, control.value, num_steps) for name, control in timed.items()}
@@ -125,6 +126,14 @@ def read_inputs(
         unpacked = on_state(unpack, packed)
         started = step.start(unpacked)
     return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
+
+
+def _mapping(name: str, values: Named | None) -> Named:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must map names of quantities to tensors, got {described(values)}.")
+    return values
 
 
 def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:

@@ -17,6 +17,7 @@ from simlayer.quantities.arguments import (
 )
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import names_of_quantities
 from simlayer.quantities.physical_module import describe
 from simlayer.rollout.checks import check_end, check_time_step
 from simlayer.rollout.compilation import compiler_missing
@@ -130,7 +131,7 @@ class RolloutModule(CheckedModule):
             ValueError: if a quantity is named twice.
         """
         own = dict(self.step.named_parameters())
-        listed = [name for each in names for name in ([each] if isinstance(each, str) else each)]
+        listed = [name for each in names for name in names_of_quantities("names", each)]
         named = NamedTensors(self.step)
         places = [named.find(name).parameter for name in listed]
         if twice := [name for name, place in zip(listed, places, strict=True) if places.count(place) > 1]:

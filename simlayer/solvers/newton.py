@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
+from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
@@ -39,6 +40,15 @@ class NewtonSolver:
 
     tolerance: float | None = None
     max_iterations: int = 60
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None:
+            object.__setattr__(
+                self, "tolerance", checked_number("tolerance", self.tolerance, above=0.0, below=1.0)
+            )
+        object.__setattr__(
+            self, "max_iterations", checked_integer("max_iterations", self.max_iterations, least=1)
+        )
 
     def minimize(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver

@@ -16,16 +16,17 @@ from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.one_mesh import check_one_mesh
 from simlayer.mesh.selection import fixed_components
 from simlayer.quantities.arguments import (
     checked_choice,
     checked_integer,
     checked_number,
     checked_parts,
-    described,
 )
 from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
@@ -52,6 +53,9 @@ class Step(PhysicalModule, ABC):
         prescribed_velocities: velocities of the fixed components [m/s], `(N, 3)` or `(1, 3)`.
         dissipation: dissipations by name, applied in this order after the forces.
         substeps: how many equal steps of dt/substeps make one.
+
+    Raises:
+        ValueError: if a value does not fit, or a part was made for another mesh.
     """
 
     derives_from = ("masses",)
@@ -86,16 +90,18 @@ class Step(PhysicalModule, ABC):
             checked_choice("dt", dt, ("auto",))
         else:
             self.dt = dt
-        if not isinstance(mesh, Mesh):
-            raise TypeError(f"mesh must be a Mesh, such as that of box_mesh(), got {described(mesh)}.")
+        checked_instance("mesh", mesh, Mesh, example="that of box_mesh()")
         forces = checked_parts("forces", forces, Force, "ElasticForce")
-        dissipation = checked_parts("dissipation", dissipation or {}, Dissipation, "MassDamping")
-        masses = checked_parts("masses", masses or {}, PointMass, "PointMass")
+        dissipation = checked_parts(
+            "dissipation", {} if dissipation is None else dissipation, Dissipation, "MassDamping"
+        )
+        masses = checked_parts("masses", {} if masses is None else masses, PointMass, "PointMass")
         self.forces, self.dissipation = nn.ModuleDict(forces), nn.ModuleDict(dissipation)
+        self.masses = nn.ModuleDict(masses)
+        check_one_mesh(self, mesh)
         parts: list[Force | Dissipation] = [*forces.values(), *dissipation.values()]
         for part in parts:
             part.connect(self.forces)
-        self.masses = nn.ModuleDict(masses)
         self.elements = FiniteElements(mesh)
         self.density, self.gravity = density, gravity
         self.prescribed_velocities = (
@@ -207,6 +213,7 @@ class Step(PhysicalModule, ABC):
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        self.check_state(state)
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 

@@ -20,6 +20,7 @@ from simlayer.solvers.load_stepping import minimize_by_load_steps
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
 from simlayer.solvers.rigid_body_modes import zero_stiffness_modes
+from simlayer.solvers.soft_modes import soft_modes
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
 from simlayer.steps.incremental_potential import Scheme
@@ -88,7 +89,9 @@ class Equilibrium(ImplicitStep):
         try:
             positions = minimize_by_load_steps(self.newton, problem, start, self.solver)
         except ConvergenceError as error:
-            self._check_fixed(problem, start, error)
+            if bool(problem.residual(start).gradient.isfinite().all()):
+                self._check_fixed(problem, start, error)
+                _check_soft(problem, start, error)
             raise
         self._check_fixed(problem, positions, None)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
@@ -121,3 +124,18 @@ class Equilibrium(ImplicitStep):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions = state.positions.detach()
         return positions, torch.zeros_like(positions), positions
+
+
+def _check_soft(problem: MinimizationProblem, positions: Tensor, error: ConvergenceError) -> None:
+    """Raise ConvergenceError if some deformations have no stiffness where the search began."""
+    samples = positions.shape[:-2]
+    index = int(torch.arange(samples.numel()).view(samples)[error.sample]) if samples else 0
+    if modes := soft_modes(problem.tangent(positions, projected=False).matrix, index):
+        raise ConvergenceError(
+            f"at least {len(modes)} motions of the body deform it without any energy, the first at vertices "
+            f"{listed(modes[0])}. Elements with quadrature='reduced' have such modes where the body is one "
+            "cell thick: take quadrature='full', or two cells. Or look there for parts without a stiffness, "
+            f"or joined at a vertex or edge only.\n{error}",
+            error.history,
+            sample=error.sample,
+        ) from error

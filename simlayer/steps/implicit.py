@@ -14,7 +14,9 @@ from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
@@ -70,8 +72,13 @@ class ImplicitStep(Step, ABC):
         newton: NewtonSolver | None = None,
         solver: LinearSolver | Literal["auto"] = "auto",
     ) -> None:
-        if mass_matrix not in MASS_MATRICES:
-            raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
+        checked_choice("mass_matrix", mass_matrix, MASS_MATRICES)
+        if newton is not None:
+            checked_instance("newton", newton, NewtonSolver)
+        if isinstance(solver, str):
+            checked_choice("solver", solver, ("auto",))
+        else:
+            checked_instance("solver", solver, LinearSolver, example="SparseDirect()")
         super().__init__(
             mesh,
             forces,
@@ -85,7 +92,7 @@ class ImplicitStep(Step, ABC):
             substeps=substeps,
         )
         self.consistent_mass = mass_matrix == "consistent"
-        self.newton = newton or NewtonSolver()
+        self.newton = NewtonSolver() if newton is None else newton
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [term.connectivity for term in terms]

@@ -21,8 +21,8 @@ from simlayer.steps.base import Step
 from simlayer.steps.contact_checks import check_start, check_way
 from simlayer.steps.incremental_potential import IncrementalPotential, StepData
 
-# The residual of the adjoint system that is small enough, relative to its right-hand side, by the precision of
-# the products: those with an assembled matrix are in double precision.
+# The residual of the adjoint system that is small enough, relative to its right-hand side, by the precision
+# of the products: those with an assembled matrix are in double precision.
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
@@ -73,9 +73,8 @@ class ImplicitSolve(ImplicitFunction):
             return found
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        free = self.step.free
         with self._problem(inputs) as problem:
-            fixed = problem.data.fixed
+            free, fixed = self.step.free, problem.data.fixed
             gradient = problem.residual(_with_fixed(positions, free, fixed)).gradient
             return gradient + (1 - free) * (positions - fixed)
 
@@ -124,8 +123,9 @@ def _unsolved(found: Solution, wrong: Tensor, solver: LinearSolver) -> Convergen
     flat = int(wrong.flatten().nonzero()[0])
     if bool(found.indefinite[flat]):
         why = (
-            "its matrix is not positive definite, so the state is no stable one (a body that buckles, or a mode "
-            "without stiffness) and has no gradient. Follow the stable branch, with a small load sideways say"
+            "its matrix is not positive definite, so the state is no stable one (a body that buckles, or a "
+            "mode without stiffness) and has no gradient. Follow the stable branch, say with a small load "
+            "sideways"
         )
     elif found.iterations >= solver.max_iterations:
         why = "it ran out of iterations. Give the step solver=SparseDirect(), or more max_iterations"
@@ -133,7 +133,8 @@ def _unsolved(found: Solution, wrong: Tensor, solver: LinearSolver) -> Convergen
         why = "its matrix is too close to singular. Look for parts of the body that hardly anything holds"
     return ConvergenceError(
         f"the linear system of backward was not solved{f' in sample {sample}' if sample else ''}: residual "
-        f"{float(found.residual[flat]):.1e} after {found.iterations} iterations of {type(solver).__name__}; {why}.",
+        f"{float(found.residual[flat]):.1e} after {found.iterations} iterations of "
+        f"{type(solver).__name__}; {why}.",
         sample=sample,
     )
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.errors import listed
 from simlayer.forces.terms import Term
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import Product
@@ -121,10 +122,16 @@ class IncrementalPotential(MinimizationProblem):
 
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         J = self.step.elements.deformation_gradient(positions).det()
-        return (
-            f"The smallest J = det F there is {float(J.min()):.3g}. Try a shorter dt, loads in several "
-            "steps, or a finer mesh where cells are inverted."
-        )
+        found = f"The smallest J = det F there is {float(J.min()):.3g}. "
+        inverted = (J.view(-1, J.shape[-1]) <= 0).any(0).nonzero().flatten().tolist()
+        gentler = "a shorter dt or more substeps" if self.scheme.inertia else "smaller loads"
+        if inverted:
+            return (
+                f"{found}Cells {listed(inverted)} are inverted: try {gentler}, a finer mesh there, or a "
+                "material that resists, like StableNeoHookean."
+            )
+        start = "" if self.scheme.inertia else " or another start, if there is an equilibrium near"
+        return f"{found}No cell is inverted: try {gentler}{start}."
 
     def _terms_at(self, positions: Tensor) -> Iterator[tuple[Term, Tensor, float, float]]:
         """Yield each term with its argument, its weight, and the derivative of its argument by x."""

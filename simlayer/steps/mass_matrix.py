@@ -169,8 +169,8 @@ class _Accelerations(ImplicitFunction):
         if not bool((found.residual <= 100 * _TOLERANCE[right.dtype]).all()):
             if not bool(right.isfinite().all()):
                 raise ConvergenceError(
-                    "the forces on the vertices, or the gradients by their accelerations, are not finite. Look "
-                    "at the state and the quantities that they are computed from."
+                    "the forces on the vertices, or the gradients by their accelerations, are not finite. "
+                    "Look at the state and the quantities that they are computed from."
                 )
             raise ConvergenceError(
                 "the consistent mass matrix could not be inverted: residual "

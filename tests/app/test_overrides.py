@@ -114,9 +114,7 @@ def test_nothing_of_a_composition_is_left_behind():
 
 
 def test_values_of_another_kind_that_make_sense_pass():
-    config = composed(
-        "step.dt=1e-4", "trainer.gradient_clip_val=null", "rollout.compile=auto", "fields={a: cells}"
-    )
+    config = composed("step.dt=1e-4", "trainer.gradient_clip_val=null", "rollout.compile=auto")
     assert (config.step.dt, config.rollout.compile) == (1e-4, "auto")
     config = composed(
         "initial=pulled_and_twisted", "initial.known.pull=[1,2]", "seed=${threads}", "holdout=null"
@@ -129,6 +127,9 @@ def test_the_advice_for_a_field_works_as_it_is_printed():
         composed("fields.density=cells")
     key = str(error.value).rpartition(" ")[2].removesuffix("...")
     assert composed(f"{key}cells").fields == {"density": "cells"}
+    with pytest.raises(ConfigError, match=r"two plus signs: \+\+fields="):
+        composed("fields={density: cells}")
+    assert composed("++fields={density: cells}").fields == {"density": "cells"}
 
 
 def test_nothing_of_the_demonstration_belongs_to_a_body_with_data_of_its_own():

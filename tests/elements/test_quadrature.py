@@ -10,6 +10,7 @@ from simlayer.elements.quadrature import (
     CENTRE,
     CUBE_5,
     TETRAHEDRON_2,
+    TETRAHEDRON_3,
     TETRAHEDRON_5,
     TRIANGLE_2,
     TRIANGLE_4,
@@ -33,6 +34,7 @@ def over_simplex(powers):
 RULES = {
     "centre": (CENTRE, over_simplex, 1),
     "tetrahedron, 4 points": (TETRAHEDRON_2, over_simplex, 2),
+    "tetrahedron, 8 points": (TETRAHEDRON_3, over_simplex, 3),
     "tetrahedron, 14 points": (TETRAHEDRON_5, over_simplex, 5),
     "triangle, 3 points": (TRIANGLE_2, over_simplex, 2),
     "triangle, 6 points": (TRIANGLE_4, over_simplex, 4),
@@ -65,8 +67,8 @@ def test_gauss_points_integrate_up_to_twice_their_number_less_one_in_every_coord
 @pytest.mark.parametrize("name", ELEMENT_TYPES)
 def test_the_points_of_every_rule_lie_inside_with_positive_weights(name):
     element = ELEMENT_TYPES[name]
-    rules = [element.rule, element.mass_rule, element.reduced_rule, element.face.rule, element.edge.rule]
-    for rule in filter(None, rules):
+    rules = [element.rule, element.curved_rule, element.mass_rule, element.reduced_rule]
+    for rule in filter(None, [*rules, element.face.rule, element.edge.rule]):
         points, weights = rule.tensors()
         assert points.min() > 0
         assert points.max() < 1

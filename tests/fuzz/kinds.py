@@ -84,7 +84,7 @@ class Numbers:
         if numbers is None or not self.fits(tuple(numbers.shape)):
             return NOTHING
         # What the default precision cannot hold is as wrong as infinity, and as zero.
-        held = numbers.to(torch.get_default_dtype()) if not self.whole else numbers
+        held = numbers if self.whole or self.form == "number" else numbers.to(torch.get_default_dtype())
         inside = (
             (held >= self.low) & (held <= self.high)
             if self.closed

@@ -94,7 +94,7 @@ def observed_scenes() -> ObservedScenes:
 
 
 def recording() -> Recording:
-    moved = torch.sin(torch.arange(45.0)).reshape(1, 15) * torch.linspace(1, 2, 6)[:, None]
+    moved = torch.sin(torch.arange(15.0)) * torch.linspace(1, 2, 6)[:, None]
     return Recording(torch.linspace(0, 1, 6), moved.reshape(6, 5, 3))
 
 

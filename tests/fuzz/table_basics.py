@@ -13,8 +13,8 @@ from fuzz.calls import (
     count,
     instance,
     made,
-    number,
     positive,
+    quantity,
     shaped,
     tensor,
     text,
@@ -92,7 +92,7 @@ BASICS = [
     *made(
         "Quantity",
         _declared,
-        value=number(0.5, 0.0).called("stiffness"),
+        value=quantity(0.5, low=0.0).called("stiffness"),
         unit=text("N/m", lambda unit: True),
         over=choice("uniform", "cells", "vertices", "components", "vertex vectors"),
         positive=truth(True),
@@ -100,14 +100,14 @@ BASICS = [
     *made(
         "Quantity with a scale",
         _declared,
-        value=number(0.5).called("stiffness"),
+        value=quantity(0.5).called("stiffness"),
         unit=text("N/m", lambda unit: True),
         scale=positive(1.0, words=(None,)),
     ),
     *made(
         "Quantity in bounds",
         _declared,
-        value=number(0.5, 0.0, 1.0).called("stiffness"),
+        value=quantity(0.5, low=0.0, high=1.0).called("stiffness"),
         unit=text("N/m", lambda unit: True),
         bounds=Argument(Numbers(shaped((2,)), rising=True, words=(None,)), lambda: (0.0, 1.0)),
     ),
@@ -154,10 +154,16 @@ def _force(returned: Any) -> Any:
 
 def _density(returned: Any) -> Any:
     class Written(Material):
+        stiffness = Quantity("Pa", over="cells", positive=True)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stiffness = 1.0
+
         def energy_density(self, F: Matrix3) -> Any:
             # A number times something of F, or there would be no stiffness.
             number = isinstance(returned, Tensor) and not returned.ndim
-            return returned * F.inner(F) if number else returned
+            return returned * self.stiffness * F.inner(F) if number else returned
 
     return _run(written=ElasticForce(scenes.mesh(), Written()))
 

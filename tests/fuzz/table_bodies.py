@@ -233,7 +233,7 @@ FORCES = [
         "CoulombFriction",
         CoulombFriction,
         assigned="coefficient threshold_speed",
-        contact=text("contact"),
+        contact=text("contact").called("force"),
         coefficient=quantity(0.1, low=0.0),
         threshold_speed=positive(1e-3),
     ),

@@ -46,7 +46,7 @@ a_mesh = instance(scenes.mesh, Mesh)
 
 
 def _points() -> torch.Tensor:
-    return torch.tensor([[0.05, 0.05, 0.05], [0.15, 0.05, 0.06], [0.11, 0.02, 0.03], [0.09, 0.06, 0.07]])
+    return torch.tensor([[0.15, 0.05, 0.06], [0.11, 0.02, 0.03], [0.16, 0.03, 0.05], [0.12, 0.07, 0.04]])
 
 
 def _points_of(shape: Any) -> bool:
@@ -138,7 +138,7 @@ OBSERVATIONS = [
             low=-1.0,
             high=3.1 * DT,
             rising=True,
-        ),
+        ).called("observation"),
         initial=instance(lambda: InitialState(scenes.mesh()), InitialState, words=(None,)),
         release_time=quantity(0.0),
         frames=count(1),
@@ -164,10 +164,13 @@ OBSERVATIONS = [
     *made(
         "scene_loader",
         _loaded,
-        positions=tensor(lambda: scenes.observed_scenes().positions, _bodies, finite=False),
-        velocities=tensor(lambda: scenes.observed_scenes().velocities, _bodies, finite=False),
+        positions=tensor(lambda: scenes.observed_scenes().positions, _bodies, finite=False, form="same"),
+        velocities=tensor(lambda: scenes.observed_scenes().velocities, _bodies, finite=False, form="same"),
         observed=tensor(
-            lambda: scenes.observed_scenes().observed, lambda s: s == (2, 2, VERTICES, 3), finite=False
+            lambda: scenes.observed_scenes().observed,
+            lambda s: s == (2, 2, VERTICES, 3),
+            finite=False,
+            form="same",
         ),
         batch_size=count(1, words=(None,)),
     ),

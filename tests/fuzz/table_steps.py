@@ -16,6 +16,7 @@ from fuzz.calls import (
     count,
     instance,
     made,
+    number,
     over,
     positive,
     quantity,
@@ -26,7 +27,7 @@ from fuzz.calls import (
     truth,
     vectors,
 )
-from fuzz.kinds import NOTHING, Callables, Instance, Named, Names, Numbers
+from fuzz.kinds import NOTHING, Callables, Instance, Named, Names, Numbers, Text
 from fuzz.scenes import CELLS, DT, SETS, VERTICES
 
 import simlayer
@@ -90,7 +91,7 @@ STEPS = [
     *made(
         "NewtonSolver",
         NewtonSolver,
-        tolerance=positive(1e-6, words=(None,)),
+        tolerance=number(1e-6, 0.0, 1.0, words=(None,)),
         max_iterations=count(60),
     ),
     *made("ConjugateGradients", ConjugateGradients, max_iterations=count(60), patience=count(0, 0)),
@@ -123,7 +124,9 @@ class Parameters:
         for name, given in value.items():
             if name not in _values:
                 return NOTHING
-            if self.steps and (not hasattr(given, "shape") or tuple(given.shape)[:1] != (self.steps,)):
+            if self.steps and (
+                not isinstance(given, torch.Tensor) or tuple(given.shape)[:1] != (self.steps,)
+            ):
                 return NOTHING
             part = _values[name].clean(given)
             if part is NOTHING:
@@ -149,14 +152,18 @@ def _one(name: str, make: Make, steps: int = 0) -> list[Call]:
 
 
 def _with_state(make: Any) -> Any:
-    def run(positions: Any, velocities: Any) -> Any:
-        return make()(State(positions, velocities))
+    def run(positions: Any, velocities: Any = None) -> Any:
+        return make()(State(positions, scenes.state().velocities if velocities is None else velocities))
 
     return run
 
 
-_positions = tensor(scenes.positions, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s)
-_velocities = tensor(lambda: scenes.state().velocities, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s)
+_positions = tensor(scenes.positions, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s).called(
+    "state", "vertex"
+)
+_velocities = tensor(
+    lambda: scenes.state().velocities, lambda s: s[-2:] == (VERTICES, 3) and 0 not in s
+).called("state", "vertex")
 _NAMES = (
     "youngs_modulus", "poissons_ratio", "gravity", "density", "coefficient", "prescribed_velocities",
     "log_youngs_modulus", "positions", "velocities",
@@ -185,8 +192,8 @@ ROLLOUTS = [
         checkpoint=choice(
             "auto", "sqrt", "none", other=Numbers(shaped(()), 1, 1e15, True, True, form="count")
         ),
-        compile=choice("auto", True, False),
-        memory_budget=count(2**30, 0),
+        compile=choice("auto", True, False, other=Text()),
+        memory_budget=number(2.0**30, 0.0, closed=True),
         validate=truth(True),
     ),
     *made(
@@ -241,13 +248,13 @@ ROLLOUTS = [
     *made(
         "motion_controls",
         simlayer.motion_controls,
-        path=tensor(lambda: torch.stack([scenes.positions()] * 3), _motion, finite=False),
+        path=tensor(lambda: torch.stack([scenes.positions()] * 3), _motion, finite=False, form="same"),
         dt=positive(DT),
     ),
     *made(
         "obstacle_controls",
         simlayer.obstacle_controls,
-        path=tensor(lambda: torch.arange(9.0).view(3, 3), _path, finite=False),
+        path=tensor(lambda: torch.arange(9.0).view(3, 3), _path, finite=False, form="same"),
         dt=positive(DT),
         explicit=truth(True),
         rotations=tensor(lambda: 0.1 * torch.arange(9.0).view(3, 3), _path, finite=False, words=(None,)),

@@ -239,7 +239,7 @@ _OF_MAPPINGS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "named by nothing": lambda v: {"": _first(v)},
     "named with a dot": lambda v: {"a.b": _first(v)},
     "named like a method": lambda v: {"keys": _first(v)},
-    "its classes": lambda v: {name: type(value) for name, value in v.items()},
+    "classes": lambda v: {name: type(value) for name, value in v.items()},
     "holding None": lambda v: dict.fromkeys(v or ["a"], None),
     "holding text": lambda v: dict.fromkeys(v or ["a"], "abc"),
     "holding a mesh": lambda v: dict.fromkeys(v or ["a"], _mesh()),

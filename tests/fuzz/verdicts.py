@@ -71,7 +71,7 @@ def judge(call: Call, hostile: Mapping[str, Hostile]) -> Verdict:
                 result = contents(call.run(**{**valid, **given}))
         except (Exception, _TooLong) as error:
             # Where each value is right they may not fit the others, of which any may be named.
-            return _of_error(call, error, {name: given[name] for name in wrong} or {**valid, **given})
+            return _of_error(call, error, given if wrong else {**valid, **given})
     if wrong:
         texts = [str(warning.message) for warning in caught]
         if any(_names(call, text, {name: given[name] for name in wrong}) for text in texts):
@@ -138,7 +138,8 @@ def _forms(value: Any) -> Iterator[str]:
         yield from ("()", "[]", "empty", "got 0", "at least one")
     numbers = as_numbers(value)
     if numbers is not None:
-        yield f"shape {tuple(numbers.shape)}"
+        shape = tuple(numbers.shape)
+        yield from (f"shape {shape}", f"got {shape}", f"and {shape}")
     if isinstance(value, list | tuple | str | bytes | set | range | Mapping):
         yield repr(tuple(value))[:30]
     if isinstance(value, Tensor | np.ndarray):
@@ -238,9 +239,17 @@ def _difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.dtype != b.dtype or a.shape != b.shape or a.device != b.device:
+        if (
+            a.layout != b.layout
+            or a.is_meta
+            or a.dtype != b.dtype
+            or a.shape != b.shape
+            or a.device != b.device
+        ):
             return False
-        return torch.allclose(a.double(), b.double(), rtol=1e-5, atol=1e-12, equal_nan=True)
+        return torch.allclose(
+            a.to_dense().double(), b.to_dense().double(), rtol=1e-5, atol=1e-12, equal_nan=True
+        )
     if isinstance(a, float | int) and isinstance(b, float | int):
         return math.isclose(a, b, rel_tol=1e-6) or (a != a and b != b)
     return type(a) is type(b) and a == b

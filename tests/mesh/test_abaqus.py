@@ -260,3 +260,9 @@ def test_a_deck_cut_short_anywhere_never_gives_another_body_in_silence(tmp_path)
             except (MeshError, UserWarning):
                 continue
         assert mesh.volume.item() == pytest.approx(0.5), deck[:length]
+
+
+def test_vertices_and_cells_keep_the_numbers_of_the_deck(tmp_path):
+    mesh = read(tmp_path, NODES.replace("5,", "50,") + CELLS.replace("4, 5", "4, 50") + END)
+    assert mesh.vertex_ids.tolist() == [1, 2, 3, 4, 50]
+    assert mesh.cell_ids.tolist() == [10, 20]

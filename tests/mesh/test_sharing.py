@@ -82,4 +82,4 @@ def test_cells_numbered_against_their_neighbours_are_turned(tmp_path, element):
     file.write(tmp_path / "b.vtu")
     with pytest.warns(UserWarning, match=f"turned inverted cells, {turned.sum()} of {len(cells)}"):
         mesh = read_mesh(tmp_path / "b.vtu")
-    assert torch.equal(mesh.file_index[mesh.cells], torch.from_numpy(upright))
+    assert torch.equal(mesh.cells, torch.from_numpy(upright))

@@ -130,3 +130,19 @@ def test_an_empty_batch_of_values_is_refused_by_name(shape):
 def test_no_name_to_check_is_refused():
     with pytest.raises(ValueError, match="names must hold at least one"):
         check_gradients(RolloutModule(beam(), 3), moving(), lambda end: end.positions.sum(), [])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "text"}, "loss must be a function, got 'text'"),
+        ({"loss": lambda end: end.positions}, "the loss must be a tensor of one number, got Tensor of shape"),
+        ({"steps": [0.0]}, r"steps\[0\] must be a positive finite number, got 0"),
+        ({"tolerance": "tight"}, "tolerance must be a positive finite number, got 'tight'"),
+        ({"rollout": beam}, "rollout must be of class RolloutModule"),
+    ],
+)
+def test_what_gradients_cannot_be_checked_with_is_named(options, message):
+    given = {"rollout": RolloutModule(beam(), 2), "state": moving(), "loss": lambda end: end.positions.sum()}
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_gradients(**(given | {"names": "gravity"} | options))

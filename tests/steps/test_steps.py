@@ -1,5 +1,6 @@
 """What a step computes, and what its constructor refuses."""
 
+import copy
 import math
 
 import pytest
@@ -9,10 +10,18 @@ from torch import Tensor
 
 from simlayer import (
     BackwardEuler,
+    BarrierContact,
     Dissipation,
+    DistributedLoad,
+    ElasticForce,
     Force,
+    HalfSpace,
+    KelvinVoigt,
     MassDamping,
+    NodalLoad,
+    PointMass,
     RolloutModule,
+    StableNeoHookean,
     State,
     SymplecticEuler,
     box_mesh,
@@ -206,3 +215,38 @@ def test_a_vertex_set_is_held_by_its_name():
     assert torch.equal(held, (mesh.vertices[:, :1] == 0).expand(-1, 3))
     with pytest.raises(ValueError, match=r"no vertex set 'x_mni'; it has .*'x_min'"):
         SymplecticEuler(mesh, {}, dt=1e-3, fixed="x_mni")
+
+
+OTHERS = {
+    "equal counts": {"cells": (2, 1, 1), "size": (0.2, 0.1, 0.11)},
+    "other counts": {"cells": (3, 1, 1), "size": (0.2, 0.1, 0.1)},
+}
+PARTS = {
+    "forces.elastic": lambda mesh: {"forces": {"elastic": ElasticForce(mesh, StableNeoHookean(1e5, 0.3))}},
+    "forces.viscous": lambda mesh: {"forces": {"viscous": KelvinVoigt(mesh, shear_viscosity=1.0)}},
+    "forces.load": lambda mesh: {"forces": {"load": NodalLoad(mesh, torch.zeros(len(mesh.vertices), 3))}},
+    "forces.spread": lambda mesh: {"forces": {"spread": DistributedLoad(mesh, "x_max", force=(0, 0, 1.0))}},
+    "forces.contact": lambda mesh: {
+        "forces": {
+            "contact": BarrierContact(
+                mesh, HalfSpace(point=(0, 0, -1.0)), stiffness=1e4, activation_distance=0.01
+            )
+        }
+    },
+    "masses.hook": lambda mesh: {"masses": {"hook": PointMass(mesh, "x_max", mass=0.1)}},
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_part_that_was_made_for_another_mesh_is_named(name, other):
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.2, 0.1, 0.1))
+    with pytest.raises(ValueError, match=rf"{name} was made for another mesh"):
+        SymplecticEuler(mesh, dt=1e-4, **{"forces": {}, **PARTS[name](box_mesh(**OTHERS[other]))})
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_made_for_an_equal_mesh_fits_and_so_does_its_copy(name):
+    mesh, equal = (box_mesh(cells=(2, 1, 1), size=(0.2, 0.1, 0.1)) for _ in range(2))
+    parts = copy.deepcopy(PARTS[name](equal))
+    SymplecticEuler(mesh, dt=1e-4, **{"forces": {}, **parts})

@@ -28,6 +28,14 @@ def twisted(element: str, cells: tuple[int, int, int] = (2, 2, 2), amount: float
     return Mesh(straightened(moved, box.cells), box.cells, vertex_sets=box.vertex_sets)
 
 
+def uneven(element: str, cells: tuple[int, int, int] = (3, 2, 2), amount: float = 0.03) -> Mesh:
+    """A box whose nodes, the middles of edges too, are moved at random by a part of an edge: a rough body."""
+    size = torch.tensor([1.0, 0.6, 0.8])
+    box = box_mesh(cells=cells, size=tuple(size.tolist()), element=element)
+    moved = box.vertices + amount * size / torch.tensor(cells) * (2 * torch.rand_like(box.vertices) - 1)
+    return Mesh(moved, box.cells, vertex_sets=box.vertex_sets)
+
+
 def straightened(vertices: Tensor, cells: Tensor) -> Tensor:
     """The same corners, with the middles of edges between them."""
     moved = vertices.clone()
