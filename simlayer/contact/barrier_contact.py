@@ -179,8 +179,9 @@ class BarrierContact(Contact):
             x = _components(points)
             return _vectors(torch.ones_like(x[0]), self.distance.gradient(values, x))
 
-        here, there = (positions[..., self.surface, :] for positions in (start, end))
-        found = passage(self._distances_of_points(start), normals, here, there, self.activation_distance)
+        first, last = (positions[..., self.surface, :] for positions in (start, end))
+        distances = self._distances_of_points(start)
+        found = passage(distances, normals, first, last, self.activation_distance)
         if found is None:
             return None
         whole = Passage(*(each.new_zeros(start.shape[:-1]) for each in found))
