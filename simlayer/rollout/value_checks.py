@@ -65,6 +65,8 @@ def _aligned(inputs: RolloutInputs, name: str, value: Tensor, batch_axes: int) -
 
 def _within(inputs: RolloutInputs, values: Mapping[str, Tensor]) -> bool:
     """Return whether all values are in their ranges; waits for the device once."""
+    if not values:
+        return True
     extremes = [
         (value, value) if value.numel() == 1 else value.aminmax()
         for value in map(Tensor.detach, values.values())

@@ -31,8 +31,6 @@ class PointMass(PhysicalModule):
         super().__init__()
         self.mass, self.mesh = mass, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
-        if not len(chosen):
-            raise ValueError("vertices must hold at least one vertex, or the mass would hang on nothing.")
         shares = torch.zeros_like(mesh.vertices[:, 0])
         shares[chosen] = 1 / len(chosen)
         self.register_buffer("shares", shares, persistent=False)
