@@ -48,7 +48,8 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     fixed = fixed_components(mesh, config.constraints.fixed)
     forces = {name: _on(mesh, force) for name, force in build(config.forces).items()}
     masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
-    step = build(config.step)(mesh, forces, fixed=fixed, masses=masses, dissipation=build(config.dissipation))
+    dissipation, selected = build(config.dissipation), fixed if fixed.any() else None
+    step = build(config.step)(mesh, forces, fixed=selected, masses=masses, dissipation=dissipation)
     release_time = (
         data.default_release if config.observation.release_time is None else config.observation.release_time
     )
