@@ -20,7 +20,8 @@ from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import dot
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_flag, checked_number, checked_numbers, described
+from simlayer.quantities.arguments import checked_flag, checked_number
+from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.checked_module import Option
 from simlayer.quantities.objects import checked_instance
 from simlayer.state import State

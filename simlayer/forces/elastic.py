@@ -18,7 +18,7 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_integers, described
+from simlayer.quantities.arrays import checked_integers, described
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.

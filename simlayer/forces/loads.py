@@ -14,7 +14,8 @@ from simlayer.fem.surface import Kind, facets_within, shape_integrals
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
-from simlayer.quantities.arguments import checked_choice, checked_numbers
+from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.arrays import checked_numbers
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State

@@ -8,7 +8,7 @@ from torch import nn
 
 from simlayer.errors import hint
 from simlayer.forces.base import Force
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 
 F = TypeVar("F", bound=Force)
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
-from simlayer.quantities.arguments import checked_integers, checked_number, described
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arrays import checked_integers, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 

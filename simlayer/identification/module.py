@@ -21,7 +21,8 @@ from simlayer.identification.unknowns import (
     summarize,
     warn_of_vanishing_gradients,
 )
-from simlayer.quantities.arguments import checked_integer, checked_parts, described
+from simlayer.quantities.arguments import checked_integer, checked_parts
+from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
 

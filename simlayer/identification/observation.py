@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
-from simlayer.quantities.arguments import checked_integer, checked_numbers, described
+from simlayer.quantities.arguments import checked_integer
+from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_number, described
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.objects import checked_instance
 

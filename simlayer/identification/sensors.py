@@ -11,7 +11,8 @@ from simlayer.identification.point_location import cells_touching, cells_within,
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_integers, checked_number, checked_numbers, described
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arrays import checked_integers, checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 
 

@@ -23,7 +23,8 @@ from simlayer.mesh.validation import (
     check_values,
     check_volumes,
 )
-from simlayer.quantities.arguments import checked_integers, checked_parts
+from simlayer.quantities.arguments import checked_parts
+from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance, checked_names
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import MESHIO_NAMES
-from simlayer.quantities.arguments import checked_numbers, checked_parts
+from simlayer.quantities.arguments import checked_parts
+from simlayer.quantities.arrays import checked_numbers
 from simlayer.quantities.objects import checked_instance, checked_path
 
 

@@ -14,12 +14,8 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.subdivision import cut
 from simlayer.mesh.validation import MeshError
-from simlayer.quantities.arguments import (
-    checked_integer,
-    checked_number,
-    checked_several,
-    described,
-)
+from simlayer.quantities.arguments import checked_integer, checked_number, checked_several
+from simlayer.quantities.arrays import described
 
 T = TypeVar("T")
 

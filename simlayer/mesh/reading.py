@@ -17,7 +17,8 @@ from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
 from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
-from simlayer.quantities.arguments import checked_number, described
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_path
 
 

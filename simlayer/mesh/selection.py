@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_instance
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
-from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers
+from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.quantities.arrays import checked_numbers
 from simlayer.quantities.objects import checked_instance, checked_names
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.motion_capture.recording import Recording
-from simlayer.quantities.arguments import checked_integer, checked_numbers, checked_several
+from simlayer.quantities.arguments import checked_integer, checked_several
+from simlayer.quantities.arrays import checked_numbers
 from simlayer.quantities.objects import checked_instance
 
 # Points whose second extent is less than this part of the first count as lying on a line.

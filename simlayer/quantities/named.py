@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from simlayer.errors import hint
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 
 T = TypeVar("T")
 

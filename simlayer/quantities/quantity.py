@@ -23,14 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from simlayer.errors import first_index
-from simlayer.quantities.arguments import (
-    checked_choice,
-    checked_flag,
-    checked_number,
-    checked_numbers,
-    checked_several,
-    described,
-)
+from simlayer.quantities.arguments import checked_choice, checked_flag, checked_number, checked_several
+from simlayer.quantities.arrays import checked_numbers, described
 
 Axis = Literal["uniform", "cells", "vertices", "components", "vertex vectors"]
 

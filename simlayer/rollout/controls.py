@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
-from simlayer.quantities.arguments import checked_flag, checked_number, described
+from simlayer.quantities.arguments import checked_flag, checked_number
+from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_instance
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers, described
+from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 from simlayer.rollout.rollout import RolloutModule

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 from simlayer.quantities.snapshot import Snapshot

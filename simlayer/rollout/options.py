@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simlayer.quantities.arguments import checked_choice, checked_integer, described
+from simlayer.quantities.arguments import checked_choice, checked_integer
+from simlayer.quantities.arrays import described
 
 
 def checked_checkpoint(name: str, value: Any) -> str | int:

@@ -9,12 +9,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from simlayer.quantities.arguments import (
-    checked_flag,
-    checked_integer,
-    checked_number,
-    described,
-)
+from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
+from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import names_of_quantities

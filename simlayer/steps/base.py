@@ -18,12 +18,7 @@ from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.one_mesh import check_one_mesh
 from simlayer.mesh.selection import fixed_components
-from simlayer.quantities.arguments import (
-    checked_choice,
-    checked_integer,
-    checked_number,
-    checked_parts,
-)
+from simlayer.quantities.arguments import checked_choice, checked_integer, checked_number, checked_parts
 from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance

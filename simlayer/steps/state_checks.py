@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simlayer.quantities.arguments import described
+from simlayer.quantities.arrays import described
 from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 

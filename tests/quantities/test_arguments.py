@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from simlayer.quantities.arguments import (
-    checked_choice,
-    checked_flag,
-    checked_integer,
-    checked_number,
-    checked_numbers,
-)
+from simlayer.quantities.arguments import checked_choice, checked_flag, checked_integer, checked_number
+from simlayer.quantities.arrays import checked_numbers
 
 GRAD = torch.tensor(1.0, requires_grad=True)
 NO_NUMBER = ["1", None, {}, [1], 1j, True, torch.ones(2), np.ones(1), torch.tensor(True), GRAD, object(), max]

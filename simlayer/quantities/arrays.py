@@ -1,0 +1,125 @@
+"""Checks of arguments that are arrays of numbers, and descriptions of values for messages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# The most characters of a value that a message shows.
+_SHOWN = 60
+
+
+def checked_numbers(name: str, value: Any) -> Tensor:
+    """Return a number or an array of numbers as a new float64 tensor, on the device of a tensor.
+
+    Takes Python numbers, NumPy scalars and arrays, nested sequences of all these, and tensors.
+
+    Raises:
+        TypeError: if the value is none of these.
+        ValueError: if it is empty or ragged, or a tensor that has no plain values.
+    """
+    if isinstance(value, Tensor):
+        return _copied(name, value)
+    if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in value):
+        return _stacked(name, [checked_numbers(name, part) for part in value])
+    if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
+        return torch.tensor(as_float(value), dtype=torch.float64)
+    takes = f"{name} must be a number or an array of numbers"
+    if not (isinstance(value, Sequence) or hasattr(value, "__array__")) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{takes}, got {described(value)}.")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{takes} of one shape, got rows of different lengths: {described(value)}."
+        ) from None
+    except (TypeError, RuntimeError):
+        raise TypeError(f"{takes}, got {described(value)}.") from None
+    if array.size and array.dtype.kind not in "iuf":
+        raise TypeError(f"{takes}, got {described(value)}, which holds {array.dtype}.")
+    if isinstance(value, np.ma.MaskedArray):
+        array = np.ma.filled(value.astype(np.float64), np.nan)
+    # Copied: torch takes neither another byte order nor negative strides.
+    return _nonempty(name, torch.from_numpy(np.array(array, dtype=np.float64, order="C")))
+
+
+def checked_integers(name: str, value: Any) -> Tensor:
+    """Return an array of integers of any type as an int64 tensor, on the device of a tensor.
+
+    Raises:
+        TypeError: if the value is no array of integers.
+    """
+    if not isinstance(value, Tensor) and isinstance(value, (Sequence, np.ndarray)):
+        array = np.array(value) if _is_rectangular(value) else np.array("")
+        value = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else value
+    if not isinstance(value, Tensor) or not is_integer(value.dtype) or value.layout != torch.strided:
+        raise TypeError(f"{name} must be an array of integers, got {described(value)}.")
+    return value.to(torch.int64, copy=True)
+
+
+def described(value: Any) -> str:
+    """Return a short description of a value of any kind for a message."""
+    if isinstance(value, (Tensor, np.ndarray)) and (value.ndim or getattr(value, "is_meta", False)):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}, {value.dtype}"
+    if isinstance(value, torch.nn.Module):
+        return f"a {type(value).__name__}"
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.item()}" if value.layout == torch.strided else f"a tensor, {value.layout}"
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+    return text if isinstance(value, (Real, str, type(None))) else f"{text} ({type(value).__name__})"
+
+
+def as_float(value: Any) -> float:
+    """Return a number as a float, infinite beyond the range of floats."""
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond the range of floats
+        return math.inf if value > 0 else -math.inf
+
+
+def is_integer(dtype: torch.dtype) -> bool:
+    """Return whether a type is one of integers."""
+    return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+
+
+def _copied(name: str, tensor: Tensor) -> Tensor:
+    kind = (
+        "nested" if tensor.is_nested
+        else "sparse" if tensor.layout != torch.strided
+        else "quantized" if tensor.is_quantized
+        else "complex" if tensor.is_complex()
+        else "boolean" if tensor.dtype == torch.bool
+        else "on the device 'meta', without values" if tensor.is_meta
+        else None
+    )  # fmt: skip
+    if kind:
+        raise ValueError(f"{name} must be a plain tensor of real numbers, got one that is {kind}.")
+    return _nonempty(name, tensor.detach().to(torch.float64, copy=True))
+
+
+def _stacked(name: str, parts: list[Tensor]) -> Tensor:
+    if len({part.shape for part in parts}) > 1:
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts[:5])
+        raise ValueError(f"{name} must be an array of one shape, got parts of the shapes {shapes}.")
+    return torch.stack(parts)
+
+
+def _nonempty(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.numel():
+        raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}.")
+    return tensor
+
+
+def _is_rectangular(value: Any) -> bool:
+    try:
+        np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True
