@@ -31,7 +31,8 @@ class ObservedRollout(PhysicalModule):
         frames: minimum number of frames of the rollout between two observations.
 
     Raises:
-        ObservationError: if the times do not increase, or the rollout ends before the last.
+        ObservationError: if the times are not finite or do not increase, if the rollout ends before the last,
+            or if `frames` is not a whole number from 1.
     """
 
     release_time = Quantity("s", scale=0.01)
@@ -48,10 +49,9 @@ class ObservedRollout(PhysicalModule):
         frames: int = 4,
     ) -> None:
         super().__init__()
-        if not len(times) or not bool((times.diff() > 0).all()):
-            raise ObservationError(f"times must increase, and there must be at least one; got {times}.")
-        if frames < 1:
-            raise ObservationError(f"frames must be at least 1, got {frames}.")
+        _check_times(times)
+        if not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
+            raise ObservationError(f"frames must be a whole number, at least 1, got {frames!r}.")
         self.rollout, self.sensors, self.initial = rollout, sensors, initial
         self.release_time = release_time
         # Single precision cannot distinguish the frames of a clock that runs long, so times are relative.
@@ -112,6 +112,15 @@ class ObservedRollout(PhysicalModule):
             roots["initial"] = self.initial
         name = "release_time"
         return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
+
+
+def _check_times(times: Tensor) -> None:
+    if times.ndim != 1 or not len(times):
+        raise ObservationError(
+            f"times must be one row of at least one time, (T,), got shape {tuple(times.shape)}."
+        )
+    if not (times.isfinite().all() and (times.diff() > 0).all()):
+        raise ObservationError(f"times must be finite, and increase; got {times}.")
 
 
 def max_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:

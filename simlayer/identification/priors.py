@@ -29,9 +29,10 @@ class SmoothnessPrior(nn.Module):
 
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
-        if not (weight >= 0 and sharpness > 0):
+        if not (0 <= weight < float("inf") and 0 < sharpness < float("inf")):
             raise ValueError(
-                f"a smoothness prior needs weight >= 0 and sharpness > 0, got {weight} and {sharpness}."
+                "a smoothness prior needs finite weight >= 0 and sharpness > 0, "
+                f"got {weight} and {sharpness}."
             )
         self.name, self.weight, self.sharpness = name, weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))

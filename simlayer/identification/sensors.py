@@ -18,16 +18,25 @@ class Vertices(nn.Module):
 
     Args:
         indices: indices of the vertices; all by default.
+
+    Raises:
+        ObservationError: indices that are not a row of whole numbers from 0, or positions of fewer vertices.
     """
 
     indices: Tensor | None
 
     def __init__(self, indices: Int[Tensor, "K"] | None = None) -> None:
         super().__init__()
+        self.num_vertices = 0 if indices is None else _count(indices)
         self.register_buffer("indices", indices, persistent=False)
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
+        if positions.shape[-2] < self.num_vertices:
+            raise ObservationError(
+                f"indices of observed vertices must be below the {positions.shape[-2]} vertices of the "
+                f"positions, got {self.num_vertices - 1}."
+            )
         return positions if self.indices is None else positions.index_select(-2, self.indices)
 
 
@@ -48,7 +57,7 @@ class Markers(nn.Module):
 
     Raises:
         ObservationError: points outside the body, a radius that contains no cell, a number of stand-offs that
-            differs from that of points, or numbers that are not finite.
+            differs from that of points, numbers that are not finite, or positions of another mesh.
     """
 
     nodes: Tensor
@@ -67,7 +76,7 @@ class Markers(nn.Module):
     ) -> None:
         super().__init__()
         _check(points, standoffs)
-        dtype = mesh.vertices.dtype
+        dtype, self.num_vertices = mesh.vertices.dtype, len(mesh.vertices)
         owners, weights = locate_points(mesh, points)
         self.register_buffer("nodes", mesh.cells[owners], persistent=False)
         self.register_buffer("weights", weights.to(dtype), persistent=False)
@@ -81,6 +90,11 @@ class Markers(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
+        if positions.shape[-2:] != (self.num_vertices, 3):
+            raise ObservationError(
+                f"markers on a mesh of {self.num_vertices} vertices observe positions of shape "
+                f"(..., {self.num_vertices}, 3), got {tuple(positions.shape)}."
+            )
         nodes = positions[..., self.nodes, :]
         # Sums of absolute positions in float32 would lose the differences between them.
         origin = nodes[..., :1, :]
@@ -94,7 +108,28 @@ class Markers(nn.Module):
         return bases + torch.stack(turned, -1)
 
 
+def _count(indices: Int[Tensor, "K"]) -> int:
+    """Return the least number of vertices that a body with these has."""
+    if not isinstance(indices, Tensor) or indices.dtype not in (torch.int64, torch.int32):
+        found = f"dtype {indices.dtype}" if isinstance(indices, Tensor) else type(indices).__name__
+        raise ObservationError(
+            f"indices of observed vertices must be a tensor of whole numbers, got {found}; a mask gives them "
+            "as mask.nonzero().flatten()."
+        )
+    if indices.ndim != 1 or not len(indices) or int(indices.min()) < 0:
+        raise ObservationError(
+            "indices of observed vertices must be one row of at least one index from 0, got shape "
+            f"{tuple(indices.shape)}" + (f", least {int(indices.min())}." if indices.numel() else ".")
+        )
+    return int(indices.max()) + 1
+
+
 def _check(points: Tensor, standoffs: Tensor | None) -> None:
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ObservationError(
+            f"points must be markers of 3 coordinates each, (K, 3), got shape {tuple(points.shape)}; for a "
+            "single marker, points[None]."
+        )
     for name, value in (("points", points), ("standoffs", standoffs)):
         if value is not None and (value.shape != points.shape or not value.isfinite().all()):
             raise ObservationError(
