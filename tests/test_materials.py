@@ -430,5 +430,5 @@ def test_mooney_rivlin_refuses_a_coefficient_that_is_not_positive_by_name(name):
 )
 @pytest.mark.parametrize("build", [NeoHookean, mooney_rivlin])
 def test_a_range_that_does_not_enclose_the_rest_shape_is_refused(build, range):
-    with pytest.raises(ValueError, match=r"range must enclose J = 1 between two positive numbers, got \("):
+    with pytest.raises(ValueError, match=r"range(\[0\])? must (enclose J = 1 between two|be a finite)"):
         build(1.0, 0.3, range=range)
