@@ -94,15 +94,18 @@ class NewtonSolver:
     def _direction(
         self, problem: MinimizationProblem, point: _Point, linear: _Linear, *, again: bool
     ) -> Tensor:
-        right = -flattened(point.gradient)
+        # In double precision, because a single one cannot represent the step that a slender body needs.
+        right = -flattened(point.gradient).double()
         if again:
-            return linear.again(right).vectors.view_as(point.gradient)
-        found = linear.solve(problem.tangent(point.positions, projected=False), right)
+            return linear.again(right).vectors.view_as(point.gradient).to(point.gradient)
+        found = linear.solve(problem.tangent(point.positions, projected=False).double(), right)
         vectors = found.vectors
         if bool(found.indefinite.any()):
-            convex = linear.solve(problem.tangent(point.positions, projected=True), right, afresh=True)
+            convex = linear.solve(
+                problem.tangent(point.positions, projected=True).double(), right, afresh=True
+            )
             vectors = torch.where(found.indefinite[:, None, None], convex.vectors, vectors)
-        return vectors.view_as(point.gradient)
+        return vectors.view_as(point.gradient).to(point.gradient)
 
 
 class _Linear:
