@@ -169,7 +169,7 @@ def test_mass_damping_takes_the_same_from_all_directions_and_leaves_positions_to
     )
 
 
-def test_held_vertices_do_not_move_at_all():
+def test_fixed_vertices_do_not_move_at_all():
     step = beam(prescribed_velocities=None)
     start = moving()
     frames = RolloutModule(step, 50).trajectory(start)
@@ -199,7 +199,7 @@ def test_indices_and_masks_hold_the_same_vertices():
     assert all(torch.equal(end.positions, ends[0].positions) for end in ends)
 
 
-def test_held_vertices_follow_prescribed_velocities_exactly():
+def test_fixed_vertices_follow_prescribed_velocities_exactly():
     # A power of two, so that sums of h v are exact.
     step = beam(dt=2.0**-8, prescribed_velocities=torch.tensor([[0.25, -0.5, 1.0]]))
     start = State.at_rest(rest().mul(1024).round() / 1024)

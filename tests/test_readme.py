@@ -82,7 +82,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
     assert "WRONG" not in printed
 
 
-def test_the_readmes_own_law_and_potential_run_in_a_rollout(readme):
+def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
     exec(BLOCKS[5], names)
     mesh = names["mesh"]

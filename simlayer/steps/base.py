@@ -41,7 +41,7 @@ class Step(PhysicalModule, ABC):
             with contacts as far pressed as they are meant to be, which leaves room for a body that gets four
             times as stiff.
         density: [kg/m³]: one value, or one per cell.
-        masses: what the body carries beside its own mass, by name.
+        masses: masses attached to the body, by name.
         gravity: acceleration [m/s²].
         fixed: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of components
             `(N, 3)`.
@@ -125,16 +125,16 @@ class Step(PhysicalModule, ABC):
 
     @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
-        """The lumped mass of each vertex [kg], with all that the body carries."""
-        return self.elements.vertex_masses(self.density) + self.carried_masses()
+        """The lumped mass of each vertex [kg], with the masses attached to the body."""
+        return self.elements.vertex_masses(self.density) + self.attached_masses()
 
     @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """The reciprocal mass of each vertex [1/kg]."""
         return self.vertex_masses.reciprocal()
 
-    def carried_masses(self) -> Float[Tensor, "*batch #N"]:
-        """Return the mass that the body carries at each vertex [kg]."""
+    def attached_masses(self) -> Float[Tensor, "*batch #N"]:
+        """Return the mass attached to the body at each vertex [kg]."""
         return sum((mass() for mass in self.masses.values()), self.free.new_zeros(1))
 
     @property
@@ -194,7 +194,7 @@ class Step(PhysicalModule, ABC):
         """Return the longest stable dt [s] of each sample for an explicit step, see `steps.stability`.
 
         With a state: from the elements' tangents and contacts there; without: from a bound on those at rest,
-        cheap and lower, and no contact. Other forces without elements, and masses that a body carries, do not
+        cheap and lower, and no contact. Other forces without elements, and masses attached to the body, do not
         count.
 
         Args:

@@ -107,14 +107,14 @@ class Inertia(Term):
 
 
 def mass_matrices(step: Step, *, consistent: bool) -> list[MassMatrix]:
-    """Return the matrices that add up to the mass of a body and of what it carries, with its values now."""
+    """Return the matrices that add up to the mass of a body with what is attached to it, by its values now."""
     if not consistent:
         return [LumpedMass(step.vertex_masses)]
     body = ConsistentMass(step.elements, step.density)
-    carried = step.carried_masses()
-    return (
-        [body, LumpedMass(carried.expand(*carried.shape[:-1], step.num_vertices))] if step.masses else [body]
-    )
+    if not step.masses:
+        return [body]
+    attached = step.attached_masses()
+    return [body, LumpedMass(attached.expand(*attached.shape[:-1], step.num_vertices))]
 
 
 def weighed(
@@ -132,7 +132,7 @@ def accelerations(
     if not consistent:
         return step.free * forces * step.inverse_masses[..., None]
     solve = _Accelerations(step.elements, step.free, step.inverse_masses.detach())
-    return solve(forces, step.density, step.carried_masses())
+    return solve(forces, step.density, step.attached_masses())
 
 
 class _Accelerations(ImplicitFunction):

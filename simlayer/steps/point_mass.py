@@ -1,4 +1,4 @@
-"""Masses that a body carries beside its own."""
+"""Masses attached to a body beside its own."""
 
 from __future__ import annotations
 

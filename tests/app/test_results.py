@@ -84,7 +84,7 @@ def test_a_line_of_a_field_says_how_many_values_it_has():
     assert regions == ["  where it is 100000 (18 values): median error 100.0%, worst 100.0%"]
 
 
-def test_the_errors_of_a_field_are_told_by_region_of_the_truth():
+def test_the_errors_of_a_field_are_reported_by_region_of_the_truth():
     truth = torch.where(torch.arange(18) < 3, 4e5, 1e5)
     found = truth * torch.where(truth > 2e5, torch.tensor([1.2, 0.9, 0.5] * 6), 1.01)
     results = outcome([E], {E: found}, reference={E: truth.tolist()}, fields={E: "cells"})

@@ -338,7 +338,7 @@ def test_a_body_that_starts_inside_is_refused_with_vertices_and_depth():
         build(floor(0.1))
 
 
-def test_a_body_that_touches_exactly_is_told_to_leave_a_gap():
+def test_a_body_that_touches_exactly_is_advised_to_leave_a_gap():
     with pytest.raises(ValueError, match=r"touches .* exactly \(distance 0\) at vertices .* apart by 0.01 m"):
         build(floor(0.0))
     build(floor(-0.01))

@@ -103,7 +103,7 @@ def test_an_expanded_quantity_has_one_value_everywhere_and_the_same_parameter(ca
     assert torch.equal(unknown.value, before)
 
 
-def test_with_a_law_by_region_a_field_has_a_value_a_region():
+def test_with_a_material_by_region_a_field_has_a_value_per_region():
     box = beam_mesh()
     regions = (box.vertices[box.cells].mean(1)[:, 0] > 0.1).long()
     mesh = Mesh(box.vertices, box.cells, cell_regions=regions, region_names=("left", "right"))

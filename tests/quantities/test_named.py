@@ -25,7 +25,7 @@ def substituted(root, values):
 # Names
 
 
-def test_quantities_and_plain_parameters_of_a_tree_are_told_apart_by_full_name():
+def test_quantities_and_plain_parameters_of_a_tree_are_distinguished_by_full_name():
     named = NamedTensors(Pair())
     assert set(named.quantities) == {
         f"{side}.{name}" for side in ("left", "right") for name in ("stiffness", "fraction", "direction")

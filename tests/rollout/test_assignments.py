@@ -153,7 +153,7 @@ def test_a_trained_quantity_that_an_optimizer_changes_before_backward_has_the_gr
     assert all(map(torch.equal, torch.autograd.grad(loss, chosen), expected))
 
 
-def test_weights_that_change_in_place_are_told():
+def test_weights_that_change_in_place_are_reported():
     step = beam(forces={"wind": Wind(2.0)})
     rollout = RolloutModule(step, 4, checkpoint=3)
     rollout.train_only("gain")

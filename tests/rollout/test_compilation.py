@@ -235,7 +235,7 @@ class TestTraced:
             ends.append((end.positions, *torch.autograd.grad(end.positions.square().sum(), modulus)))
         assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-15) for a, b in zip(*ends, strict=True))
 
-    def test_laws_and_forces_written_by_a_user_equal_the_eager_ones(self):
+    def test_materials_and_forces_written_by_a_user_equal_the_eager_ones(self):
         from support.scenes import rest
 
         step = beam(forces={"tether": Tether(rest(), 30.0), "wind": Wind(0.5)})

@@ -170,7 +170,7 @@ def test_a_contact_counts_for_the_stable_time_step_as_far_as_it_is_pressed():
     )
 
 
-def test_a_held_vertex_is_no_limit_for_the_time_step():
+def test_a_fixed_vertex_is_no_limit_for_the_time_step():
     step = dropped(fixed=torch.ones(12, dtype=torch.bool))
     assert step.contact_squares() == 0
 
@@ -216,7 +216,7 @@ def test_at_random_heights_no_body_ends_on_the_other_side_and_none_is_not_a_numb
         assert end.positions.isfinite().all()
 
 
-def test_several_contacts_are_told_apart_by_name():
+def test_several_contacts_are_distinguished_by_name():
     mesh = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1), origin=(0.01, 0.0, 0.1))
     options = {"stiffness": 1e5, "activation_distance": 1e-3}
     wall = BarrierContact(mesh, HalfSpace(normal=(1.0, 0.0, 0.0)), **options)

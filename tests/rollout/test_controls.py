@@ -22,7 +22,7 @@ def path(*batch, vertices=16):
 
 @pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("substeps", [1, 3])
-def test_held_vertices_are_on_the_path_after_every_step(batch, substeps):
+def test_fixed_vertices_are_on_the_path_after_every_step(batch, substeps):
     given = path(*batch)
     rollout = RolloutModule(beam(substeps=substeps, dt=2e-3), T)
     frames = rollout.trajectory(State.at_rest(rest()), controls=motion_controls(given, rollout.step.dt))
@@ -30,7 +30,7 @@ def test_held_vertices_are_on_the_path_after_every_step(batch, substeps):
     assert torch.allclose(frames.positions[..., HELD, :], given[..., HELD, :], rtol=0, atol=1e-15 * T)
 
 
-def test_a_path_of_one_point_moves_all_held_vertices_alike():
+def test_a_path_of_one_point_moves_all_fixed_vertices_alike():
     given = path(vertices=1)
     rollout = RolloutModule(beam(), T)
     end = rollout(State.at_rest(rest()), controls=motion_controls(given, rollout.step.dt))

@@ -379,7 +379,7 @@ def test_fixed_vertices_pass_gradients_of_their_positions_and_none_of_their_velo
 
 
 @pytest.mark.parametrize("checkpoint", ["none", "sqrt"])
-def test_laws_and_forces_written_by_a_user_have_gradients_inside_a_rollout(checkpoint):
+def test_materials_and_forces_written_by_a_user_have_gradients_inside_a_rollout(checkpoint):
     mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1))
     material = MATERIALS["written by a user"](1e5, 0.4)
     step = SymplecticEuler(

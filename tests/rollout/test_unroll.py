@@ -75,7 +75,7 @@ def test_segments_of_a_given_length_keep_one_state_each(num_steps, length, segme
     assert held - one == (segments - 1) * state_bytes()
 
 
-def test_without_gradients_only_the_end_is_held():
+def test_without_gradients_only_the_end_is_kept():
     rollout, state = RolloutModule(beam(), 20, validate=False), moving()
     with Made() as made, torch.no_grad():
         end = rollout(state)
@@ -84,7 +84,7 @@ def test_without_gradients_only_the_end_is_held():
     assert made.held() == 0
 
 
-def test_after_backward_nothing_is_held_but_the_end_and_the_gradient():
+def test_after_backward_nothing_is_kept_but_the_end_and_the_gradient():
     rollout, state = RolloutModule(beam(), 9, validate=False, checkpoint="sqrt"), moving()
     modulus = torch.tensor(11.5, requires_grad=True)
     with Made() as made:
@@ -137,7 +137,7 @@ def test_a_rollout_runs_each_substep_once_and_with_checkpointing_three_times():
 
 @pytest.mark.parametrize("checkpoint", ["none", "sqrt", 4])
 @pytest.mark.parametrize("requires_grad", [False, True])
-def test_an_error_in_a_substep_is_told_with_its_step(checkpoint, requires_grad):
+def test_an_error_in_a_substep_is_reported_with_its_step(checkpoint, requires_grad):
     step, calls = beam(), []
 
     def fail(*_):

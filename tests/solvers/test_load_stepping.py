@@ -89,7 +89,7 @@ def test_load_steps_that_do_not_help_say_how_far_they_went(soft):
         step(State.at_rest(mesh.vertices))
 
 
-def test_cells_that_an_equilibrium_turns_inside_out_are_told():
+def test_cells_that_an_equilibrium_turns_inside_out_are_reported():
     mesh = box_mesh(cells=(4, 1, 1), size=(0.1, 0.02, 0.02))
     elastic = ElasticForce(mesh, StVenantKirchhoff(2e4, 0.45))
     step = Equilibrium(mesh, {"elastic": elastic}, gravity=(-1e2, 0.0, 0.0), fixed="x_min")

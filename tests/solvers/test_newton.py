@@ -52,7 +52,7 @@ def system():
     return matrix, dense(blocks, diagonal, free())
 
 
-def test_an_assembled_matrix_is_the_sum_of_its_blocks_with_rows_of_the_identity_for_what_is_held(system):
+def test_an_assembled_matrix_is_the_sum_of_its_blocks_with_rows_of_the_identity_for_what_is_fixed(system):
     matrix, expected = system
     vectors = torch.randn(2, 5, 3)
     product = matrix.multiplication()(vectors).flatten(1)
@@ -145,7 +145,7 @@ class Hill(DoubleWell):
         return Tangent(matrix, None)
 
 
-def test_an_energy_without_a_minimum_is_told_and_never_a_far_away_state():
+def test_an_energy_without_a_minimum_is_reported_and_never_a_far_away_state():
     with pytest.raises(ConvergenceError, match="the energy falls without end"):
         NewtonSolver().minimize(Hill(torch.zeros(2, 5, 3)), torch.randn(2, 5, 3), SparseDirect())
 

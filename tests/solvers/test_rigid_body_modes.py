@@ -56,7 +56,7 @@ def test_rigid_motions_do_no_work_and_are_of_unit_length(body):
         assert float(force.abs().max()) < 1e-11 * 1e3
 
 
-def test_a_body_that_is_not_held_can_do_everything(body):
+def test_a_body_that_is_not_fixed_can_do_everything(body):
     assert told(body) == ALL
 
 
@@ -79,14 +79,14 @@ def test_a_potential_that_resists_counts(body):
     assert told(body, forces={"bed": Bed()}) == slides
 
 
-def test_three_held_corners_are_enough(body):
+def test_three_fixed_corners_are_enough(body):
     vertices = body[0].vertices
     corners = (vertices[:, 0] < 1e-9) & (vertices[:, 1:].sum(1) < 0.04)
     assert int(corners.sum()) == 3
     assert bool(settled(body, fixed=corners).positions.isfinite().all())
 
 
-def test_the_first_sample_that_can_move_is_told_of(body):
+def test_the_first_sample_that_can_move_is_reported(body):
     mesh, elastic = body
     step = Equilibrium(mesh, {"elastic": elastic}, gravity=torch.zeros(2, 3))
     with pytest.raises(ConvergenceError, match="translation along x"):

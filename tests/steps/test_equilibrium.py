@@ -99,7 +99,7 @@ def test_gradients_of_an_equilibrium_are_right_on_every_element(element):
     assert report.passed, f"\n{report}"
 
 
-def test_only_held_vertices_of_the_given_state_have_a_gradient(mesh):
+def test_only_fixed_vertices_of_the_given_state_have_a_gradient(mesh):
     positions = mesh.vertices.clone().requires_grad_()
     sagged(mesh)(State.at_rest(positions)).positions[:, 2].sum().backward()
     held = torch.zeros(len(mesh.vertices), dtype=torch.bool)

@@ -209,7 +209,7 @@ def test_a_mesh_and_a_step_share_no_memory():
     assert same(before, step(State.at_rest(mesh.vertices / 2)))
 
 
-def test_a_vertex_set_is_held_by_its_name():
+def test_a_vertex_set_is_fixed_by_its_name():
     mesh = box_mesh(cells=(2, 1, 1))
     held = SymplecticEuler(mesh, {}, dt=1e-3, fixed="x_min").free == 0
     assert torch.equal(held, (mesh.vertices[:, :1] == 0).expand(-1, 3))
