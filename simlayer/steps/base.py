@@ -194,8 +194,8 @@ class Step(PhysicalModule, ABC):
         """Return the longest stable dt [s] of each sample for an explicit step, see `steps.stability`.
 
         With a state: from the elements' tangents and contacts there; without: from a bound on those at rest,
-        cheap and lower, and no contact. Other forces without elements, and masses attached to the body, do not
-        count.
+        cheap and lower, and no contact. Other forces without elements, and masses attached to the body,
+        do not count.
 
         Args:
             state: where.

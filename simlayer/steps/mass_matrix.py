@@ -107,7 +107,7 @@ class Inertia(Term):
 
 
 def mass_matrices(step: Step, *, consistent: bool) -> list[MassMatrix]:
-    """Return the matrices that add up to the mass of a body with what is attached to it, by its values now."""
+    """Return the matrices that add up to the mass of a body with what is attached to it."""
     if not consistent:
         return [LumpedMass(step.vertex_masses)]
     body = ConsistentMass(step.elements, step.density)
