@@ -136,7 +136,7 @@ class _RepeatedSteps(torch.autograd.Function):
 
     The values that all steps share are passed on to the nodes after it, so that their gradients come back
     with what all later steps have added to them. However steps are divided among nodes, they are summed in
-    the same order, and the gradients are the same to the last bit.
+    the same order, and the gradients are the same, at most up to the rounding of a few operations.
     """
 
     @staticmethod
