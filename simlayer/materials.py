@@ -11,17 +11,22 @@ from torch import Tensor
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import stretch_trace
+from simlayer.quantities.arguments import checked_flag, checked_number, checked_several
+from simlayer.quantities.checked_module import Option
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity
 
 Range = tuple[float, float] | None
 
 
-def check_range(range: Range) -> Range:
+def check_range(name: str, range: Range) -> Range:
     """Return the range of J in which a material holds; raises ValueError unless it encloses J = 1."""
-    if range is not None and not 0 < range[0] < 1 < range[1]:
-        raise ValueError(f"range must enclose J = 1 between two positive numbers, got {range}.")
-    return range
+    if range is None:
+        return None
+    low, high = checked_several(name, range, 2, checked_number)
+    if not 0 < low < 1 < high:
+        raise ValueError(f"{name} must enclose J = 1 between two positive numbers, got {range}.")
+    return low, high
 
 
 class Material(PhysicalModule, ABC):
@@ -88,6 +93,8 @@ class StableNeoHookean(IsotropicMaterial):
         logarithm: include the term that keeps a collapsed cell from being a stable equilibrium.
     """
 
+    logarithm = Option(checked_flag, frozen=True)
+
     def __init__(
         self, youngs_modulus: float | Tensor, poissons_ratio: float | Tensor, *, logarithm: bool = True
     ) -> None:
@@ -123,11 +130,13 @@ class NeoHookean(IsotropicMaterial):
             continuous stiffness, so that an inverted cell is pushed back. None: infinite at J = 0.
     """
 
+    range = Option(check_range, frozen=True)
+
     def __init__(
         self, youngs_modulus: float | Tensor, poissons_ratio: float | Tensor, *, range: Range = (0.1, 5.0)
     ) -> None:
         super().__init__(youngs_modulus, poissons_ratio)
-        self.range = check_range(range)
+        self.range = range
 
     def energy_density(self, F: Matrix3) -> Tensor:
         def volumetric(J: Tensor) -> Tensor:
@@ -178,6 +187,7 @@ class MooneyRivlin(Material):
     c10 = Quantity("Pa", over="cells", positive=True)
     c01 = Quantity("Pa", over="cells", positive=True)
     bulk_modulus = Quantity("Pa", over="cells", positive=True)
+    range = Option(check_range, frozen=True)
 
     def __init__(
         self,
@@ -189,7 +199,7 @@ class MooneyRivlin(Material):
     ) -> None:
         super().__init__()
         self.c10, self.c01, self.bulk_modulus = c10, c01, bulk_modulus
-        self.range = check_range(range)
+        self.range = range
 
     def energy_density(self, F: Matrix3) -> Tensor:
         C = F.T @ F

@@ -99,6 +99,7 @@ def test_symplectic_euler_converges_with_first_order_in_dt():
     assert math.log2(coarse.norm() / fine.norm()) == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.filterwarnings("ignore::simlayer.errors.ImplausibleWarning")
 def test_millimetres_megapascals_and_tonnes_give_the_trajectory_of_metres_pascals_and_kilograms():
     def rollout(length: float, pressure: float, density: float) -> State:
         mesh = box_mesh(cells=(3, 1, 1), size=(0.3 * length, 0.1 * length, 0.1 * length))

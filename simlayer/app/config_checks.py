@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +15,22 @@ from simlayer.errors import ConfigError
 
 def check_config(config: DictConfig, *, multirun: bool) -> None:
     """Raise ConfigError with everything that is wrong with a composed configuration."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigError(f"{missing[0]} has no value yet; give it: {missing[0]}=...")
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError("these have no value yet:\n" + "\n".join(f"  {_blank(key)}" for key in missing))
     problems = [*_values(config), *_optimizer(config), *_processes(config, multirun), *_data(config)]
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _blank(key: str) -> str:
+    """Return how a value that is missing is given, with what its file says of it."""
+    group, *_, name = key.split(".")
+    for path in sorted((config_folder() / group).glob("*.yaml")):
+        if found := re.search(
+            rf"^\s*{name}: \?\?\?\s*# (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            return f"{key}=...  {found[1]}"
+    return f"{key}=..."
 
 
 def _values(config: DictConfig) -> Iterator[str]:
@@ -34,8 +46,12 @@ def _values(config: DictConfig) -> Iterator[str]:
             yield f"{key} must be a positive number of seconds, got {value!r}."
     if not config.trainable or isinstance(config.trainable, str):
         yield f"trainable must be a list of names, such as [youngs_modulus], got {config.trainable!r}."
-    if set(str(config.run_name)) & set("=\\"):
-        yield f"run_name must not contain = or \\, which break later overrides, got {config.run_name!r}."
+    name = str(config.run_name)
+    if set(name) & set("=\\"):
+        yield f"run_name must not contain = or \\, which break later overrides, got {name!r}."
+    inside = Path(os.path.normpath(name))
+    if inside.is_absolute() or inside == Path() or ".." in inside.parts:
+        yield f"run_name must name a folder inside output={config.output}, got {name!r}."
     if config.trainer.get("precision") is not None:
         yield "trainer.precision has no effect on the simulation; use dtype=float32 or dtype=float64."
 

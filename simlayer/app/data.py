@@ -58,6 +58,11 @@ class Data(ABC):
     def times(self, duration: Callable[[], float], release_time: float) -> Float[Tensor, "T"]:
         """Return the times of the observations [s], by the file's clock or from the release on."""
 
+    @property
+    def default_release(self) -> float:
+        """The release time by the file's clock [s] unless another is given."""
+        return 0.0
+
     @abstractmethod
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
         """Return the observations in the file."""

@@ -63,7 +63,8 @@ def build_holdout(config: DictConfig, scene: Scene) -> HoldOut | None:
     if not config.holdout or config.holdout.data.path is None:
         return None
     data: Data = build(OmegaConf.merge(config.data, config.holdout.data))
-    release = config.holdout.release_time
+    release = config.holdout.get("release_time")
+    release = data.default_release if release is None else release
     times, rollout = data.times(lambda: config.duration, release), scene.rollout
     left = rollout.num_steps * rollout.step.dt - (float(times[-1]) - release + _SLACK)
     if left < 0:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_tree import build, flatten
 from simlayer.app.problem import FitProblem
+from simlayer.app.run_folder import write_whole
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
 from simlayer.state import State
@@ -61,7 +62,7 @@ def _run_id(folder: Path) -> str:
     """Return the W&B run id, which is reused on resume."""
     path = folder / "wandb_id.txt"
     if not path.exists():
-        path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+        write_whole(path, secrets.token_hex(4) + "\n")
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
-from collections.abc import Sequence
+import sysconfig
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
@@ -16,7 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_checks import check_config
 from simlayer.app.config_tree import config_folder
+from simlayer.app.interruption import Interrupted
 from simlayer.app.overrides import compose_arguments
+from simlayer.app.report import format_runs
 from simlayer.app.run import run
 from simlayer.errors import ConfigError, SimulationError
 
@@ -25,6 +32,7 @@ USER_ERRORS = (
     InstantiationException,
     MisconfigurationException,
     SimulationError,
+    wandb.Error,
     ValueError,
     TypeError,
     KeyError,
@@ -42,11 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_config(config, multirun="--multirun" in arguments)
     except ConfigError as error:
         raise _failure(error) from error
+    runs: list[tuple[Sequence[str], Mapping[str, Any] | str]] = []
+
+    def job(config: DictConfig) -> dict[str, Any] | None:
+        results: dict[str, Any] | str | None = "interrupted"
+        try:
+            results = run_job(config)
+        except Exception as error:
+            results = _message(error)
+            raise
+        finally:
+            runs.append((HydraConfig.get().overrides.task, results or {}))
+        return results
+
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(run_job)()
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
+    except Interrupted as interruption:
+        raise SystemExit(interruption.exit_code) from interruption
+    except KeyboardInterrupt as interruption:
+        raise SystemExit(Interrupted(signal.SIGINT).exit_code) from interruption
     finally:
         sys.argv = before
+        if "--multirun" in arguments and runs:
+            print(f"\n{format_runs(runs)}", flush=True)
 
 
 def run_job(config: DictConfig) -> dict[str, Any] | None:
@@ -56,17 +83,31 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
     multirun = job.mode == RunMode.MULTIRUN
     try:
         check_config(config, multirun=multirun)
-        return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None)
+        given = [override.lstrip("+~").partition("=")[0] for override in job.overrides.task]
+        return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None, given=given)
     except USER_ERRORS as error:
-        if multirun:
-            # Hydra continues with the other runs, and reports this one again at the end.
+        own = _in_code_of_ones_own(error)
+        if own:
+            traceback.print_exception(error)
+        elif multirun:
             print(_failure(error), file=sys.stderr, flush=True)
-            raise
-        raise _failure(error) from error
+        if multirun:
+            raise  # Hydra continues with the other runs, and reports this one again at the end.
+        raise SystemExit(1) if own else _failure(error) from error
     finally:
         # Hydra made it before anything was checked.
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _in_code_of_ones_own(error: BaseException) -> bool:
+    """Return whether an error was raised in code of the user's, or by a library that such code called."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    package, installed = str(Path(__file__).parents[1]), tuple(set(sysconfig.get_paths().values()))
+    own = [file for file in files if file.startswith(package) or not file.startswith((*installed, "<"))]
+    return bool(own) and not own[-1].startswith(package)
 
 
 def _failure(error: Exception) -> SystemExit:
@@ -79,6 +120,12 @@ def _message(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key" in str(error) else ""
         return (f"{key}: " if key else "") + _message(error.__cause__)
+    if isinstance(error, wandb.Error):
+        reason = " ".join(str(error).split())
+        return f"W&B: {reason} Otherwise set logger=wandb_offline or logger=csv."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = error.filename or "the disk"
+        return f"{place}: {error.strerror}; make room, and the same command resumes the run."
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, TypeError) and "unexpected keyword" in text:
         text += "; the experiment may set it for another class: experiment=blank sets nothing."

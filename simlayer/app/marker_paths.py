@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ class MarkerPaths(Data):
     Args:
         points: where markers are fixed to the body at rest [m], by name.
         standoffs: from there to the marker itself [m], for rigid stand-offs; by name, all or none.
+        labels: the names of markers in the file, by the names here, where they differ.
         frame_rate: frames per second [Hz] of a twin, or of a recording without times.
         unit: unit of a recording; by default what its file says.
         window: the first frame to use, and the first frame after; by default all.
@@ -42,6 +43,7 @@ class MarkerPaths(Data):
 
     points: Mapping[str, Point]
     standoffs: Mapping[str, Point] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     frame_rate: float | None = None
     unit: str | None = None
     window: Sequence[int] | None = None
@@ -89,6 +91,10 @@ class MarkerPaths(Data):
             )
         return release_time + torch.arange(1, count + 1, dtype=torch.float64) / self.frame_rate
 
+    @property
+    def default_release(self) -> float:
+        return 0.0 if self.path is None or self.settled else float(self._recording.times[0])
+
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
         markers = self._recording.markers
         return markers.nanmean(0, keepdim=True) if self.settled else markers
@@ -99,7 +105,9 @@ class MarkerPaths(Data):
         assert self.path is not None
         reference = self.registration["reference"] if self.registration else {}
         wanted = list(dict.fromkeys([*self.points, *reference]))
-        recording = read_recording(self.path, unit=self.unit, frame_rate=self.frame_rate, markers=wanted)
+        recording = read_recording(
+            self.path, unit=self.unit, frame_rate=self.frame_rate, markers=wanted, labels=self.labels
+        )
         if self.registration is not None:
             recording = self._registered(recording, self.registration)
         recording = _subset(recording, tuple(self.points))

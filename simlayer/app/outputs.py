@@ -14,6 +14,7 @@ from torch import Tensor
 from simlayer.app.movie import write_movie
 from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
+from simlayer.app.report import format_regions
 from simlayer.app.results import write_results
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
@@ -50,7 +51,7 @@ def write_outputs(
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
-    fields = _draw_fields(folder, problem, history)
+    fields = _draw_fields(folder, problem, history, results)
     every = math.ceil(scene.rollout.num_steps / FRAMES)
     motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
     times = torch.arange(len(motion)) * every * scene.rollout.step.dt
@@ -69,16 +70,23 @@ def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> No
     convergence_picture(folder / "convergence.png", losses, series, references)
 
 
-def _draw_fields(folder: Path, problem: FitProblem, history: History) -> dict[str, Tensor]:
-    """Draw the unknowns that have a value per cell, and return them by label."""
+def _draw_fields(
+    folder: Path, problem: FitProblem, history: History, results: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Draw the unknowns that have a value per cell, with their errors, and return them by label."""
     fields, mesh = {}, problem.scene.mesh
     for unknown in problem.model.unknowns:
         if unknown.value.shape != (len(mesh.cells),):
             continue
         label = problem.model.short_names()[unknown.name]
         fields[label] = unknown.value
-        drawn = {"found": unknown.value}
+        drawn, errors = {"found": unknown.value}, {}
         if unknown.name in history.reference:
-            drawn["reference"] = history.reference[unknown.name].expand_as(unknown.value)
-        field_picture(folder / f"{label}.png", mesh, drawn, label=f"{label} [{unknown.unit}]")
+            reference = history.reference[unknown.name].expand_as(unknown.value)
+            drawn["reference"] = reference
+            title = "\n".join(["error", *format_regions(results["parameters"][unknown.name])])
+            if bool(reference.all()):
+                errors[title] = (unknown.value / reference - 1).abs()
+        name = f"{label} [{unknown.unit}]"
+        field_picture(folder / f"{label}.png", mesh, drawn, label=name, errors=errors)
     return fields

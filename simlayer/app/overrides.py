@@ -11,11 +11,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from simlayer.app.config_tree import config_folder, dotted_keys
+from simlayer.app.override_values import choice_problems, override_problems
 from simlayer.errors import ConfigError
 
 GROUPS = ("experiment", "debug")  # Groups that are not keys of the composed configuration.
@@ -51,6 +52,9 @@ def compose_arguments(arguments: Sequence[str]) -> tuple[DictConfig | None, list
     options = [argument for argument in rest if argument.startswith("-")]
     options += ["--multirun"] * flags.multirun + ["--config-name", flags.config_name]
     options += ["--config-dir", flags.config_dir] if flags.config_dir else []
+    if _has_data_of_its_own(overrides) and not any(given.startswith("experiment=") for given in overrides):
+        # The default experiment is a demonstration, of which nothing belongs to another body.
+        overrides.insert(0, "experiment=blank")
     return _composed(overrides, flags), [*options, *overrides]
 
 
@@ -62,16 +66,54 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
     swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
     if swept and not flags.multirun:
         raise ConfigError(f"{swept[0]} has several values, which needs a multirun: add -m.")
-    singles = [_first_value(override) for override in parsed]
-    if flags.config_dir:
-        singles.append(f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]")
+    folders = [config_folder(), *([Path(flags.config_dir).resolve()] if flags.config_dir else [])]
+    groups = [override for override in parsed if _is_group(override, folders)]
+    values = [override for override in parsed if override not in groups]
+    problems = [line for group in groups for line in choice_problems(group, _options(group, folders))]
+    base = [*map(_first_value, groups), *(f"hydra.searchpath=[file://{folder}]" for folder in folders[1:])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         try:
-            return compose(flags.config_name, singles)
+            if not problems:
+                defaults = compose(flags.config_name, base)
+                changes = [override for override in values if not override.is_delete()]
+                problems = [line for change in changes for line in override_problems(change, defaults)]
+            if problems:
+                raise ConfigError("\n".join(problems))
+            config = compose(flags.config_name, [*base, *map(_first_value, values)]) if values else defaults
         except YAMLError as error:
             raise ConfigError(f"a configuration file is not YAML: {' '.join(str(error).split())}") from error
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explanation(error, parsed, flags.config_name)) from error
+    if _has_data_of_its_own(overrides):
+        _check_start(config, parsed)
+    return config
+
+
+def _is_group(override: Override, folders: Iterable[Path]) -> bool:
+    """Return whether an override chooses options of a group, rather than values."""
+    known = any((folder / override.key_or_group).is_dir() for folder in folders)
+    return known and not isinstance(override.value(), dict)
+
+
+def _options(override: Override, folders: Iterable[Path]) -> list[str]:
+    return sorted(path.stem for folder in folders for path in (folder / override.key_or_group).glob("*.yaml"))
+
+
+def _has_data_of_its_own(overrides: Iterable[str]) -> bool:
+    pairs = [override.lstrip("+").partition("=") for override in overrides]
+    return any(key == "data.path" and value not in ("null", "") for key, _, value in pairs)
+
+
+def _check_start(config: DictConfig, overrides: Iterable[Override]) -> None:
+    """Raise ConfigError if a body of the user's own would start like that of a demonstration."""
+    start = str(OmegaConf.select(config, "initial.known._target_")).rpartition(".")[2]
+    demonstration = (config_folder() / "experiment" / f"{config.name}.yaml").is_file()
+    said = any(override.key_or_group.partition(".")[0] == "initial" for override in overrides)
+    if demonstration and not said and start != "at_rest":
+        raise ConfigError(
+            f"with data.path, how the body starts has to be said: experiment={config.name} starts its own as "
+            f"initial={start}; set initial=at_rest, or initial={start} if that is how yours started."
+        )
 
 
 def _first_value(override: Override) -> str:
@@ -88,6 +130,8 @@ def _explanation(error: Exception, overrides: Iterable[Override], config_name: s
         return _no_such_option(text)
     keys = [*dotted_keys(compose(config_name)), *GROUPS]
     for key in (override.key_or_group for override in overrides if not override.is_add()):
+        if key in text and f"{key}." in OPEN_NAMESPACES:
+            return f"{key} gets new keys; add them with two plus signs: ++{key}=..."
         if key in text and key not in keys:
             first, dot, rest = key.partition(".")
             if first in RENAMED:

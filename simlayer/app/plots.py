@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +68,46 @@ def body_picture(
     return figure
 
 
-def field_picture(path: Path, mesh: Mesh, fields: Mapping[str, Float[Tensor, "M"]], *, label: str) -> None:
-    """Draw fields by title, one value per cell, on the outside and on a cut along the middle of the body."""
+def field_picture(
+    path: Path,
+    mesh: Mesh,
+    fields: Mapping[str, Float[Tensor, "M"]],
+    *,
+    label: str,
+    errors: Mapping[str, Float[Tensor, "M"]] | None = None,
+) -> None:
+    """Draw fields by title, one value per cell, on the outside and on a cut along the middle of the body.
+
+    Relative errors are drawn beside them, in a scale of their own.
+    """
+    errors = errors or {}
     low = min(float(field.min()) for field in fields.values())
     high = max(float(field.max()) for field in fields.values())
     scale = LogNorm(low, high) if 0 < low < high else Normalize(low, high)
-    figure = Figure(figsize=(5 * len(fields) + 0.8, 5), layout="constrained")
-    axes = figure.subplots(2, len(fields), squeeze=False, sharex=True, sharey=True)
+    count = len(fields) + len(errors)
+    figure = Figure(figsize=(5 * count + 0.8, 5), layout="constrained")
+    axes = figure.subplots(2, count, squeeze=False, sharex=True, sharey=True)
     for column, (title, field) in enumerate(fields.items()):
-        for row, cells in enumerate((torch.arange(len(mesh.cells)), _far_half(mesh))):
-            triangles, owners = boundary_and_owners(mesh.cells[cells], len(mesh.vertices))
-            colors = COLORS(scale(field.cpu()[cells][owners].numpy()))
-            draw_surface(axes[row, column], mesh.vertices[triangles].numpy(), colors)
+        _draw_field(axes[:, column], mesh, field, scale)
         axes[0, column].set_title(title)
-    bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes.flat), shrink=0.8)
+    bar = figure.colorbar(ScalarMappable(scale, COLORS), ax=list(axes[:, : len(fields)].flat), shrink=0.8)
     bar.set_label(label)
+    for column, (title, field) in enumerate(errors.items(), len(fields)):
+        own = Normalize(0.0, 100 * float(field.max()) or 1.0)
+        _draw_field(axes[:, column], mesh, 100 * field, own)
+        axes[0, column].set_title(title)
+        bar = figure.colorbar(ScalarMappable(own, COLORS), ax=list(axes[:, column]), shrink=0.8)
+        bar.set_label("relative error [%]")
     figure.savefig(path, dpi=150)
+
+
+def _draw_field(axes: Iterable[Axes], mesh: Mesh, field: Float[Tensor, "M"], scale: Normalize) -> None:
+    """Draw a field on the outside, and below it on a cut."""
+    for axis, cells in zip(axes, (torch.arange(len(mesh.cells)), _far_half(mesh)), strict=True):
+        triangles, owners = boundary_and_owners(mesh.cells[cells], len(mesh.vertices))
+        draw_surface(
+            axis, mesh.vertices[triangles].numpy(), COLORS(scale(field.cpu()[cells][owners].numpy()))
+        )
 
 
 def _far_half(mesh: Mesh) -> Int[Tensor, "_"]:

@@ -1,29 +1,36 @@
-"""The progress of a fit in the terminal, and its interruption."""
+"""The progress of a fit in the terminal."""
 
 from __future__ import annotations
 
-import signal
+import math
 import sys
-import threading
-from collections.abc import Callable
-from types import FrameType
-from typing import Any
+import time
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
+from torch import Tensor
 from tqdm import tqdm
 
 from simlayer.identification.history import History
 from simlayer.identification.unknowns import format_value
 
+# A body that is off by more than so many times the observed motion is not observed, but lost.
+FAR = 5.0
+
 
 class FitProgress(ProgressBar):
-    """Shows the loss and the unknowns in a bar over epochs, or without a terminal in lines."""
+    """Shows the loss and the unknowns in a bar over epochs, or without a terminal in lines.
+
+    Every evaluation of the loss shows in the bar; in lines, those that take longer than `SLOW` [s].
+    """
+
+    SLOW = 2.0
 
     def __init__(self, history: History) -> None:
         super().__init__()
         self._history, self._enabled = history, True
         self._bar: tqdm | None = None
+        self._evaluations, self._shown = 0, time.monotonic()
 
     def enable(self) -> None:
         self._enabled = True
@@ -31,12 +38,35 @@ class FitProgress(ProgressBar):
     def disable(self) -> None:
         self._enabled = False
 
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.callback_metrics["loss"])
+        if self._enabled and loss > FAR**2:
+            print(
+                f"At the first guess the simulated points are {math.sqrt(loss):.0f} times as far from the "
+                "observed ones as these ever move: the body runs away, or is elsewhere. Check its fixed "
+                "vertices, how it starts (initial), and the units and the place of mesh and data.",
+                flush=True,
+            )
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._enabled and sys.stderr.isatty():
             self._bar = tqdm(
                 total=trainer.max_epochs, initial=trainer.current_epoch, unit="epoch", dynamic_ncols=True
             )
         self._show(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._evaluations = 0
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        self._evaluations += 1
+        text = f"evaluation {self._evaluations}: loss = {float(loss.detach()):.3e}"
+        if not self._enabled:
+            return
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        elif time.monotonic() - self._shown > self.SLOW:
+            self._print(f"epoch {len(self._history.rows):4}  {text}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking and trainer.state.fn == "fit":
@@ -63,29 +93,8 @@ class FitProgress(ProgressBar):
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif row["epoch"] % max((trainer.max_epochs or 1) // 10, 1) == 0 or row["epoch"] < 5:
-            print(f"epoch {row['epoch']:4}  {text}", flush=True)
+            self._print(f"epoch {row['epoch']:4}  {text}")
 
-
-class Interruption(Callback):
-    """Ends a fit after its epoch on the first Ctrl-C, which keeps everything, and at once on the second."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Callable[[int, FrameType | None], Any] | int | None = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.asked = trainer.should_stop = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            print("\nEnding after this epoch; press Ctrl-C again to stop at once.", flush=True)
-
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, ask)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.teardown(trainer, pl_module, "fit")
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+    def _print(self, line: str) -> None:
+        print(line, flush=True)
+        self._shown = time.monotonic()

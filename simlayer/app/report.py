@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,18 @@ from simlayer.identification.losses import format_residual
 from simlayer.identification.unknowns import format_unknown, format_value
 
 
-def announce(config: DictConfig, problem: FitProblem, folder: Path) -> None:
-    """Print what will be done, before anything takes long."""
+def announce(
+    config: DictConfig, problem: FitProblem, folder: Path, *, given: Collection[str] | None = None
+) -> None:
+    """Print what will be done, before anything takes long.
+
+    Args:
+        config: the composed configuration.
+        problem: the fit.
+        folder: the folder of the run.
+        given: the keys that the user has set; with observations from a file, what was assumed of the body
+            beside them is printed.
+    """
     scene, model = problem.scene, problem.model
     step, count = scene.rollout.step, scene.rollout.num_steps
     stable = step.stable_dt(scene.start)
@@ -32,12 +42,35 @@ def announce(config: DictConfig, problem: FitProblem, folder: Path) -> None:
     print(f"Scenes:    {scenes}, {fixed} fixed vertices, initial speeds up to {speed:.3g} m/s")
     print(f"Time:      {count} steps of {step.dt:.2g} s ({limit}), {count * step.dt:.3g} s in total")
     print(f"Observed:  {problem.data.description()}")
-    if problem.data.path is not None and config.duration is None and len(scene.observed.times) == 1:
-        when = float(scene.observed.times)
-        print(f"           assumed to be {when:g} s after the release, because no duration is given")
+    if problem.data.path is not None:
+        print(f"Assumed:   {', '.join(_assumed(config, problem, given or ())) or 'nothing'}")
     print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
     print(f"Fit:       starts at {unknowns}")
     print(f"Output:    {folder}", flush=True)
+
+
+def _assumed(config: DictConfig, problem: FitProblem, given: Collection[str]) -> list[str]:
+    """Return what matters for the motion and was not given by the user."""
+    scene, step = problem.scene, problem.scene.rollout.step
+    moving = bool(scene.start.velocities.any())
+    release = float(scene.observed.release_time.detach())
+    gravity = format_value(step.gravity.detach().flatten().tolist())
+    assumptions = {
+        "initial": "moving at the release" if moving else "at rest until the release",
+        "observation.release_time": f"released at {release:g} s of the file's clock",
+        "step.density": f"density {float(step.density.detach().mean()):g} kg/m³",
+        "step.gravity": f"gravity {gravity} m/s²",
+        "dissipation": f"dissipation {', '.join(step.dissipation) or 'none'}",
+    }
+    if config.duration is None and len(scene.observed.times) == 1:
+        when = float(scene.observed.times) - release
+        assumptions["duration"] = f"observed {when:g} s after the release"
+    return [text for key, text in assumptions.items() if not any(_within(name, key) for name in given)]
+
+
+def _within(name: str, key: str) -> bool:
+    """Return whether setting a key of the configuration sets another one, or a part of it."""
+    return f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.")
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -63,4 +96,38 @@ def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
     reference = f"reference {format_value(row['reference'])}{unit}"
     if row["relative_error"] is not None:
         reference += f", {'median error' if many else 'error'} {row['relative_error']:.2%}"
-    return f"{text} ({reference})"
+    lines = [f"{text} ({reference})", *(f"  where it is {line}" for line in format_regions(row))]
+    return "\n".join(lines)
+
+
+def format_regions(row: Mapping[str, Any]) -> list[str]:
+    """Format the errors of a field in each region of the truth, a line each."""
+    lines = []
+    for region in row.get("regions", ()):
+        (low, high), count = region["reference"], region["values"]
+        level = format_value(low) if low == high else f"{format_value(low)} to {format_value(high)}"
+        errors = f"median error {region['median_error']:.1%}, worst {region['worst_error']:.1%}"
+        lines.append(f"{level} ({count:,} values): {errors}")
+    return lines
+
+
+def format_runs(runs: Sequence[tuple[Sequence[str], Mapping[str, Any] | str]]) -> str:
+    """Format the runs of a multirun as a table: the overrides of each with its results, or its error."""
+    rows = [("run", "overrides", "loss", "found")]
+    common = set.intersection(*(set(overrides) for overrides, _ in runs)) if len(runs) > 1 else set()
+    for number, (every, results) in enumerate(runs):
+        overrides = [override for override in every if override not in common]
+        if isinstance(results, str):
+            rows.append((str(number), " ".join(overrides), "failed", results.partition("\n")[0]))
+            continue
+        found = ", ".join(
+            f"{name.rpartition('.')[2]} = {format_value(row['found'])}"
+            for name, row in results.get("parameters", {}).items()
+        )
+        loss = f"{results['loss']['found']:.3e}" if "loss" in results else "-"
+        rows.append((str(number), " ".join(overrides), loss, found))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(part.ljust(width) for part, width in zip(row[:3], widths, strict=True)), row[3]])
+        for row in rows
+    )

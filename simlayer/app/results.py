@@ -9,7 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from simlayer.identification.history import History, relative_error
+from simlayer.app.run_folder import write_whole
+from simlayer.errors import ConfigError
+from simlayer.identification.history import History, errors_by_region, relative_error
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW, summarize
 
@@ -21,12 +23,11 @@ def collect_results(
     history: History,
     initial: Mapping[str, Tensor],
     *,
-    loss: float,
     ended: str,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return the results of a fit: `model` and `loss` at the values found, `initial` the first guess."""
-    parameters = {}
+    """Return the results of a fit: `model` at the values found, `initial` the first guess."""
+    parameters: dict[str, dict[str, Any]] = {}
     for unknown in model.unknowns:
         reference = history.reference.get(unknown.name)
         parameters[unknown.name] = {
@@ -38,17 +39,26 @@ def collect_results(
         }
         if unknown.value.numel() > FEW:
             parameters[unknown.name] |= {"values": unknown.value.numel(), "listed": "mean; median error"}
-    losses = {"initial": history.rows[0]["loss"], "found": loss}
-    fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": seconds}
+            if reference is not None:
+                parameters[unknown.name]["regions"] = errors_by_region(unknown.value, reference)
+    losses = {"initial": history.rows[0]["loss"], "found": history.best_loss}
+    fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
     return {"parameters": parameters, "loss": losses, **fit}
 
 
 def read_converged(folder: Path) -> dict[str, Any] | None:
-    """Return the results of a run that has converged, None for one that can be resumed."""
+    """Return the results of a run that has converged, None for one that can be resumed.
+
+    Raises:
+        ConfigError: if the file cannot be read.
+    """
     path = folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return results if results.get("ended") == CONVERGED else None
+    try:
+        results = json.loads(path.read_bytes()) if path.exists() else {}
+        return results if results.get("ended") == CONVERGED else None
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); remove it to resume the run.") from error
 
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> None:
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
+from simlayer.app.checkpoints import CHECKPOINTS, LAST, WholeCheckpoints, find_checkpoint, load_checkpoint
 from simlayer.app.config_tree import build
+from simlayer.app.interruption import Interrupted, Interruption
 from simlayer.app.loggers import WandbReport, build_loggers, finish
 from simlayer.app.outputs import write_outputs
 from simlayer.app.problem import FitProblem, build_problem
-from simlayer.app.progress import FitProgress, Interruption
+from simlayer.app.progress import FitProgress
 from simlayer.app.report import announce, format_table
-from simlayer.app.results import CONVERGED, collect_results, read_converged
-from simlayer.app.run_folder import BEST, CHECKPOINT, open_folder
-from simlayer.errors import ObservationError, SimulationError
+from simlayer.app.results import CONVERGED, collect_results, read_converged, write_results
+from simlayer.app.run_folder import locked, record_config
 from simlayer.identification.gradient_check import check_fit_gradients
 from simlayer.identification.history import History
 from simlayer.identification.module import scene_loader
 
 
-def run(config: DictConfig, folder: Path, *, sweep: str | None = None) -> dict[str, Any] | None:
+def run(
+    config: DictConfig, folder: Path, *, sweep: str | None = None, given: Collection[str] = ()
+) -> dict[str, Any] | None:
     """Carry out the fit that a configuration describes, write everything to a folder, and return the results.
 
     With `check_gradients` nothing is fitted or written, and nothing returned.
@@ -39,12 +45,13 @@ def run(config: DictConfig, folder: Path, *, sweep: str | None = None) -> dict[s
         config: the composed configuration.
         folder: the folder of the run; an earlier run in it is resumed.
         sweep: the name of the multirun that the run belongs to.
+        given: the keys that the user has set.
     """
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
         problem = build_problem(config)
-        announce(config, problem, folder)
+        announce(config, problem, folder, given=given)
         if config.check_gradients:
             check_fit_gradients(problem.model, problem.scenes)
             return None
@@ -65,6 +72,9 @@ def _settings(dtype: str, threads: int) -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers")
             # A resumed run writes to the folder of its checkpoints again.
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", message="The dirpath has changed from")
+            # The CSV log of a resumed run begins with the epochs before.
+            warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
             # Lightning uses a deprecated name of torch.
             warnings.filterwarnings("ignore", message=".*LeafSpec")
             yield
@@ -76,78 +86,103 @@ def _settings(dtype: str, threads: int) -> Iterator[None]:
 def _fit(
     config: DictConfig, problem: FitProblem, folder: Path, *, sweep: str | None, began: float
 ) -> dict[str, Any]:
-    model, initial = problem.model, problem.model.values()
     history, interruption, wandb = History(problem.reference), Interruption(), WandbReport(problem)
     callbacks = [history, wandb, *_callbacks(config, folder), FitProgress(history), interruption]
     trainer = _trainer(config, folder, callbacks)
-    last = open_folder(folder, config)
-    if last is not None and (before := read_converged(folder)):
-        print(f"\nThis run has converged; remove its results.json to resume it.\n{format_table(before)}")
-        return before
-    loader, failure, loggers = scene_loader(problem.scenes), None, []
-    try:
-        trainer.loggers = loggers = build_loggers(config, folder, sweep=sweep)
+    with locked(folder) if trainer.is_global_zero else nullcontext():
+        last = _open(config, folder, trainer)
+        if last is not None and (before := read_converged(folder)):
+            print(f"\nThis run has converged; remove its results.json to resume it.\n{format_table(before)}")
+            return before
+        loggers: list[Logger] = []
         try:
-            trainer.fit(model, loader, loader, ckpt_path=last, weights_only=True)
-        except (SimulationError, ObservationError) as error:
-            if not (folder / BEST).exists():
-                raise
-            failure = error
-        found_loss = _load_best(problem, history, folder)
-        if not trainer.is_global_zero:
-            return {}
-        seconds = round(time.perf_counter() - began, 1)
-        ended = _ending(config, history, interruption, failure)
-        results = collect_results(model, history, initial, loss=found_loss, ended=ended, seconds=seconds)
-        results = write_outputs(folder, problem, history, initial, results)
-        print(
-            f"\nEnded: {ended}, after {seconds:g} s and {results['epochs']} epochs.\n{format_table(results)}"
-        )
-        print(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-        wandb.finish(trainer, folder, results)
-    finally:
-        finish(loggers, failed=failure is not None or sys.exc_info()[0] is not None)
-    if failure is not None:
+            trainer.loggers = loggers = build_loggers(config, folder, sweep=sweep)
+            initial = problem.model.values()
+            with interruption:
+                failure = _train(trainer, problem, last)
+                if not trainer.is_global_zero and (failure is None or isinstance(failure, Interrupted)):
+                    return {}
+                _load_best(problem, history, folder, failure)
+                seconds, ended = time.perf_counter() - began, _ending(config, history, failure)
+                results = collect_results(problem.model, history, initial, ended=ended, seconds=seconds)
+                write_results(folder, results)
+            if not interruption.urgent:
+                results = write_outputs(folder, problem, history, initial, results)
+            _report(folder, results)
+            wandb.finish(trainer, folder, results)
+            if failure is None and interruption.asked is not None:
+                failure = Interrupted(interruption.asked)
+            if failure is not None:
+                raise failure
+            return results
+        finally:
+            finish(loggers, failed=sys.exc_info()[0] is not None)
+
+
+def _open(config: DictConfig, folder: Path, trainer: Trainer) -> Path | None:
+    """Record the configuration in the folder of a run, and return the checkpoint to resume from, if any."""
+    if trainer.is_global_zero:
+        record_config(folder, config)
+    last, note = find_checkpoint(folder)
+    if trainer.is_global_zero and note:
+        print(note, flush=True)
+    return last
+
+
+def _train(trainer: Trainer, problem: FitProblem, last: Path | None) -> BaseException | None:
+    """Carry out the fit, and return what ended it before its time."""
+    loader = scene_loader(problem.scenes)
+    try:
+        trainer.fit(problem.model, loader, loader, ckpt_path=last, weights_only=True)
+    except SIGTERMException:
+        return Interrupted(signal.SIGTERM)
+    except (Exception, Interrupted) as error:
+        return error
+    return None
+
+
+def _load_best(problem: FitProblem, history: History, folder: Path, failure: BaseException | None) -> None:
+    """Set the model to the best values of the fit; raise what ended it where there are none."""
+    if not history.rows and (folder / LAST).exists():
+        # The fit ran in processes of its own, or failed before it was resumed.
+        history.load_state_dict(load_checkpoint(folder / LAST)["callbacks"][history.state_key])
+    if not history.rows:
+        assert failure is not None
         raise failure
-    return results
-
-
-def _load_best(problem: FitProblem, history: History, folder: Path) -> float:
-    """Load the best epoch into the model and the whole history, and return the best loss.
-
-    Where the fit ran in processes of its own, only its checkpoints hold the result.
-    """
-    best, last = (torch.load(folder / name, weights_only=True) for name in (BEST, CHECKPOINT))
-    problem.model.load_state_dict(best["state_dict"])
+    history.load_best(problem.model)
     # A fit that fails during its evaluation leaves modules that other fits share in that mode.
     problem.model.train()
     problem.model.trainer = None  # What is written out needs none.
-    history.load_state_dict(last["callbacks"][history.state_key])
-    return float(best["callbacks"][history.state_key]["rows"][-1]["loss"])
 
 
-def _ending(
-    config: DictConfig, history: History, interruption: Interruption, failure: Exception | None
-) -> str:
+def _ending(config: DictConfig, history: History, failure: BaseException | None) -> str:
     """Return why the fit ended."""
+    if isinstance(failure, Interrupted):
+        return str(failure)
     if failure is not None:
         return f"failed, {failure}"
-    if interruption.asked:
-        return "interrupted"
     every = len(history.rows) > config.trainer.max_epochs
     return f"all {config.trainer.max_epochs} epochs" if every else CONVERGED
+
+
+def _report(folder: Path, results: Mapping[str, Any]) -> None:
+    """Print the end of a fit, its table, and the files that were written."""
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    print(f"\nEnded: {results['ended']}, after {results['seconds']:g} s and {results['epochs']} epochs.")
+    print(f"{format_table(results)}\nWritten to {folder}: {', '.join(files)}", flush=True)
 
 
 def _callbacks(config: DictConfig, folder: Path) -> list[Callback]:
     """Return the configured callbacks; a partial one gets the folder of checkpoints."""
     made = build(config.callbacks).values()
-    place = folder / CHECKPOINT.parent
+    place = folder / CHECKPOINTS
     return [c(dirpath=place) if isinstance(c, functools.partial) else c for c in made if c is not None]
 
 
 def _trainer(config: DictConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
     return build(config.trainer)(
-        logger=False,  # Loggers are added once the folder is open.
+        logger=False,  # Loggers are added once the folder is locked.
+        plugins=[WholeCheckpoints()],
         callbacks=callbacks,
         default_root_dir=folder,
         enable_model_summary=False,

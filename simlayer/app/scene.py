@@ -25,6 +25,9 @@ from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
 
+# A rollout of more is a mistake: it would take hours.
+MOST_STEPS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -46,12 +49,14 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     forces = {name: _on(mesh, force) for name, force in build(config.forces).items()}
     masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
     step = build(config.step)(mesh, forces, fixed=fixed, masses=masses, dissipation=build(config.dissipation))
-    release_time = config.observation.release_time
+    release_time = (
+        data.default_release if config.observation.release_time is None else config.observation.release_time
+    )
     times = data.times(lambda: config.duration or natural_duration(step, mesh), release_time)
     guess = build(config.initial.guess)
     initial = InitialState(mesh, **{name: torch.as_tensor(value).double() for name, value in guess.items()})
     observed = ObservedRollout(
-        build(config.rollout)(step, num_steps(config, step, times)),
+        build(config.rollout)(step, num_steps(config, step, times, release_time)),
         data.sensors(mesh),
         times,
         initial=initial,
@@ -66,16 +71,27 @@ def _on(mesh: Mesh, part: Any) -> Any:
     return part(mesh) if isinstance(part, partial) else part
 
 
-def num_steps(config: DictConfig, step: Step, times: Float[Tensor, "T"]) -> int:
-    """Return a number of steps that reaches the last observation in a whole number of frames."""
+def num_steps(config: DictConfig, step: Step, times: Float[Tensor, "T"], release_time: float) -> int:
+    """Return a number of steps that reaches the last observation in a whole number of frames.
+
+    Raises:
+        ObservationError: if the release is not before the last observation, or too long before it.
+    """
     options = config.observation
-    end = float(times[-1]) - options.release_time + options.margin
+    end = float(times[-1]) - release_time + options.margin
     if not end > 0:
         raise ObservationError(
-            f"observation.release_time = {options.release_time} s is not before the last observation, "
+            f"observation.release_time = {release_time} s is not before the last observation, "
             f"{float(times[-1]):g} s."
         )
     count = math.ceil(end / step.dt * (1 - 1e-6))
+    if count > MOST_STEPS:
+        raise ObservationError(
+            f"from observation.release_time = {release_time:g} s to the last observation, at "
+            f"{float(times[-1]):g} s of a clock that shows {float(times[0]):g} s at the first one, are "
+            f"{count:,} steps of {step.dt:.2g} s, more than {MOST_STEPS:,}. Give the release by that clock "
+            "(null: the first frame), fewer frames in data.window, or a longer step.dt (step=newmark)."
+        )
     if len(times) == 1:
         return count
     frame = int(max_frame_steps(times, step.dt, options.frames, left=options.margin))

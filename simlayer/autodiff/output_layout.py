@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 _permute = torch.ops.aten.permute.default
 
@@ -31,11 +31,10 @@ def _is_pointwise(node: fx.Node) -> bool:
 def _compute_permuted(graph: fx.Graph, result: fx.Node) -> None:
     """Let the operation whose result is permuted work on permuted arguments, and its users on that."""
     (operation,), axes = result.all_input_nodes, cast("list[int]", result.args[1])
-    shape = list(operation.meta["val"].shape)
+    shape = list(operation.meta["shape"])
 
     def permuted(argument: Any) -> Any:
-        value = argument.meta["val"] if isinstance(argument, fx.Node) else None
-        if not isinstance(value, Tensor):
+        if not isinstance(argument, fx.Node):
             return argument
         whole = graph.call_function(torch.ops.aten.expand.default, (argument, shape))
         return graph.call_function(_permute, (whole, axes))
@@ -45,6 +44,6 @@ def _compute_permuted(graph: fx.Graph, result: fx.Node) -> None:
         computed = graph.node_copy(operation)
         computed.args = arguments
         back = graph.call_function(_permute, (computed, [axes.index(axis) for axis in range(len(axes))]))
-    computed.meta["val"], back.meta["val"] = result.meta["val"], operation.meta["val"]
+    computed.meta["shape"], back.meta["shape"] = result.meta["shape"], operation.meta["shape"]
     result.replace_all_uses_with(computed)
     operation.replace_all_uses_with(back)

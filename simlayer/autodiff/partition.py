@@ -31,7 +31,7 @@ def is_sum(node: fx.Node) -> bool:
 def _sums(node: fx.Node) -> bool:
     if node.target is torch.ops.aten.sum.dim_IntList:
         (terms,) = node.all_input_nodes
-        return terms.meta["val"].numel() > _MANY * node.meta["val"].numel()
+        return terms.meta["shape"].numel() > _MANY * node.meta["shape"].numel()
     if node.target is torch.ops.aten.add.Tensor:
         return all(map(_sums, node.all_input_nodes))
     return node.target in _SUMS

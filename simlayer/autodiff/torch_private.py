@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+# A mode whose `__torch_dispatch__` is called for every operator that runs.
+from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+
 
 def below_autograd() -> AbstractContextManager[None]:
     """Run operators without the part of torch that records them.
@@ -40,14 +43,9 @@ def writes_in_place(node: fx.Node) -> bool:
     return schema is not None and schema.is_mutable
 
 
-def record_operators(function: Callable[..., Any], *example: Tensor) -> fx.GraphModule:
-    """Return the operators that a function executes on these tensors, as a graph.
-
-    `torch.export` records modules only, and not the derivatives that they take inside.
-    """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    return make_fx(function)(*example)
+def reads_number(operator: Any) -> bool:
+    """Return whether an operator reads a number from a tensor, for Python to go on with."""
+    return operator is torch.ops.aten._local_scalar_dense.default
 
 
 def compile_with_backend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from simlayer.contact.barrier import traced_barrier
 from simlayer.contact.base import Contact, ContactState
-from simlayer.contact.continuous_collision import conservative_advancement
+from simlayer.contact.continuous_collision import Passage, conservative_advancement, passage
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.placement import check_placement
 from simlayer.fem.fields import cells_first, over_batch
@@ -19,6 +20,9 @@ from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import dot
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_flag, checked_number, checked_numbers, described
+from simlayer.quantities.checked_module import Option
+from simlayer.quantities.objects import checked_instance
 from simlayer.state import State
 
 # The least gap, in activation distances, that a contact is meant to be pressed to: bounds at rest are for it.
@@ -66,6 +70,7 @@ class BarrierContact(Contact):
         ValueError: if the body starts inside the obstacle, or the activation distance does not fit its size.
     """
 
+    activation_distance = Option(checked_number, above=0.0, unit="m")
     surface: Tensor
 
     def __init__(
@@ -80,17 +85,31 @@ class BarrierContact(Contact):
         start: Float[Tensor, "*batch N 3"] | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("obstacle", obstacle, Obstacle)
+        checked_flag("extended", extended)
+        if not isinstance(curve, str):
+            raise TypeError(f"curve must be a text, got {described(curve)}.")
         self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
-        areas = lumped_areas(mesh)
+        self.mesh, areas = mesh, lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)
         self.register_buffer("surface", areas.nonzero().flatten(), persistent=False)
         self.barrier = traced_barrier(curve, extended=extended)
         self.distance = ModuleEnergy.of_kind(
-            obstacle, lambda x, y, z: obstacle.distance_from((x, y, z)), _EXAMPLE, components=True
+            obstacle,
+            lambda x, y, z: obstacle.distance_from((x, y, z)),
+            _EXAMPLE,
+            components=True,
+            method="signed_distance",
         )
-        positions = mesh.vertices if start is None else start.to(mesh.vertices)
+        positions = mesh.vertices
+        if start is not None:
+            positions = checked_numbers("start", start).to(mesh.vertices)
+            if positions.shape[-2:] != mesh.vertices.shape or not bool(positions.isfinite().all()):
+                raise ValueError(
+                    f"start must be positions (*batch, {len(mesh.vertices)}, 3), got {described(start)}."
+                )
         with torch.no_grad():
-            check_placement(positions, self.distances(positions), activation_distance)
+            check_placement(positions, self.distances(positions), self.activation_distance)
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         gap = self._gaps(positions)
@@ -150,13 +169,23 @@ class BarrierContact(Contact):
     def feasible_fraction(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        values = self._coefficients(positions)
-
-        def distances(points: Tensor) -> Tensor:
-            return self.distance.value(values, _components(points)).movedim(0, -1)
-
         points, moves = (vectors[..., self.surface, :] for vectors in (positions, direction))
-        return conservative_advancement(distances, points, moves)
+        return conservative_advancement(self._distances_of_points(positions), points, moves)
+
+    def passage(self, start: Float[Tensor, "*batch N 3"], end: Float[Tensor, "*batch N 3"]) -> Passage | None:
+        values = self._coefficients(start)
+
+        def normals(points: Tensor) -> Tensor:
+            x = _components(points)
+            return _vectors(torch.ones_like(x[0]), self.distance.gradient(values, x))
+
+        first, last = (positions[..., self.surface, :] for positions in (start, end))
+        distances = self._distances_of_points(start)
+        found = passage(distances, normals, first, last, self.activation_distance)
+        if found is None:
+            return None
+        whole = Passage(*(each.new_zeros(start.shape[:-1]) for each in found))
+        return Passage(*(w.index_copy(-1, self.surface, f) for w, f in zip(whole, found, strict=True)))
 
     def stiffness_to_stop(self, energy: float) -> float:
         barrier = float(self.barrier.value([], [self.areas.new_tensor(_PRESSED)]))
@@ -170,6 +199,11 @@ class BarrierContact(Contact):
         ratio = torch.where(areas > 0, distance / self.activation_distance, 1.0)
         strength = areas * cells_first(self.stiffness, positions.ndim - 2)
         return ContactGap(distance, self.distance.gradient(values, points), ratio, strength)
+
+    def _distances_of_points(self, positions: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the map of points to distances `(*batch, K)`, with the batch axes that positions have."""
+        values = self._coefficients(positions)
+        return lambda points: self.distance.value(values, _components(points)).movedim(0, -1)
 
     def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
         """Return the force on each vertex along its normal [N]."""

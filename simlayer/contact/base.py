@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.contact.continuous_collision import Passage
 from simlayer.forces.base import Force, Potential
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
@@ -28,7 +29,13 @@ class ContactState(NamedTuple):
 
 
 class ContactForce(Force, ABC):
-    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to."""
+    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to.
+
+    Attributes:
+        at_end: where implicit steps solve for it, it acts as it is at their end, see `Term`.
+    """
+
+    at_end: ClassVar[bool] = True
 
     @abstractmethod
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
@@ -53,6 +60,10 @@ class Contact(Potential, ContactForce):
 
         Negative inside, infinite where there is no contact.
         """
+
+    @abstractmethod
+    def passage(self, start: Float[Tensor, "*batch N 3"], end: Float[Tensor, "*batch N 3"]) -> Passage | None:
+        """Return which vertices go through something on straight ways, None if none does."""
 
     @abstractmethod
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:

@@ -19,6 +19,8 @@ from simlayer.contact.smooth_friction import (
 from simlayer.dissipation import Dissipation, StepContext
 from simlayer.forces.reference import ForceReference
 from simlayer.forces.terms import Term
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.checked_module import Option
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -42,11 +44,10 @@ class CoulombFriction(Dissipation):
 
     has_term: ClassVar[bool] = True
     coefficient = Quantity("1", positive=True)
+    threshold_speed = Option(checked_number, above=0.0, unit="m/s")
 
     def __init__(self, contact: str, *, coefficient: float | Tensor, threshold_speed: float = 1e-3) -> None:
         super().__init__()
-        if not 0 < threshold_speed < float("inf"):
-            raise ValueError(f"threshold_speed must be a positive number of m/s, got {threshold_speed}.")
         needs = "a contact, such as BarrierContact"
         self.contact = ForceReference[ContactForce](
             contact,
@@ -91,7 +92,7 @@ class LaggedFriction(Term):
     """
 
     of_velocities = True
-    lagged = True
+    at_end = True
 
     def __init__(self, touch: ContactState, limit: Float[Tensor, "*batch N"], threshold: float) -> None:
         self.touch, self.limit, self.threshold = touch, limit, threshold

@@ -64,6 +64,14 @@ class Obstacle(PhysicalModule, ABC):
         own = [R[i] * x + R[3 + i] * y + R[6 + i] * z for i in range(3)]
         return self.signed_distance((own[0], own[1], own[2]))
 
+    def own_coordinates(self, points: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        """Return points in space in the obstacle's own coordinates."""
+        return (points - self.translation[..., None, :]) @ self.turn.unflatten(-1, (3, 3))
+
+    def in_space(self, points: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        """Return points of the obstacle's own coordinates in space."""
+        return points @ self.turn.unflatten(-1, (3, 3)).mT + self.translation[..., None, :]
+
     def surface_velocities(self, points: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         """Return the velocities that the obstacle has at these points [m/s]."""
         arms = points - self.translation[..., None, :]

@@ -32,6 +32,12 @@ def check_placement(
     if not wrong:
         return
     depth = 0.0 - float(deepest.min())
+    if depth == 0:
+        raise ValueError(
+            f"the body touches the obstacle exactly (distance 0) at vertices {listed(wrong)}, where the "
+            f"barrier is infinite. Leave a gap: move the two apart by {activation_distance:g} m, the "
+            "activation distance, or less, or give other positions as start=."
+        )
     if len(wrong) == int(deepest.isfinite().sum()):
         raise ValueError(
             f"the whole body is inside the obstacle, up to {depth:.3g} m deep. Is the obstacle inside out "

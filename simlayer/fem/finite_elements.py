@@ -15,11 +15,14 @@ from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
 from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels, GradientKernels, ShapeGradients
+from simlayer.fem.locality import LocalOrder, local_order
 from simlayer.fem.lumping import lumped_volumes
 from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.objects import checked_instance
 
 
 class FiniteElements(nn.Module):
@@ -38,6 +41,7 @@ class FiniteElements(nn.Module):
             thick in two directions. Per tet10 it has 4 points. It passes the patch test where edges are
             straight; nodes that are moved by 1 % of an edge leave forces inside of 2e-4 of the outer ones
             for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
+        local: whether compiled forces may go through the cells in another order, see `fem.locality`.
 
     Attributes:
         kernels: how gradients and their adjoints are computed, see `laid_out_for_compiler`.
@@ -55,8 +59,12 @@ class FiniteElements(nn.Module):
         *,
         deterministic: bool | None = None,
         quadrature: Literal["full", "reduced"] = "full",
+        local: bool = False,
     ) -> None:
         super().__init__()
+        self.mesh = checked_instance("mesh", mesh, Mesh)
+        checked_choice("quadrature", quadrature, ("full", "reduced"))
+        checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = EagerKernels()
@@ -78,6 +86,7 @@ class FiniteElements(nn.Module):
         }
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer.to(mesh.vertices.dtype), persistent=False)
+        self.local = local_order(mesh, self.gather, self.gradients, self.weights) if local else None
 
     @property
     def connectivity(self) -> Int[Tensor, "M C"]:
@@ -99,6 +108,15 @@ class FiniteElements(nn.Module):
         """The gradient times minus the volume, whose adjoint maps stresses to nodal forces."""
         shape = ShapeGradients(self.gather.nodes, self.gradients, -self.weights)
         return GradientOperator(shape, self.kernels)
+
+    def stress_operators(self) -> tuple[GradientOperator, GradientOperator, LocalOrder | None]:
+        """Return the two operators of nodal forces, and the order of their cells if it is another one."""
+        if self.local is None or not self.kernels.reorders:
+            return self.gradient_operator, self.weighted_gradient_operator, None
+        local = self.local
+        shape = ShapeGradients(local.gather.nodes, local.gradients, None, local.vertex_order)
+        plain, weighted = (shape._replace(weights=weights) for weights in (None, -local.weights))
+        return GradientOperator(plain, self.kernels), GradientOperator(weighted, self.kernels), local
 
     def deformation_gradient(self, positions: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """Return F = dx/dX in every cell, nine fields `(M, *batch)`.

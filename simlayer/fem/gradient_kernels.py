@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from simlayer.fem.fields import over_batch
 from simlayer.fem.gather import CellNodes
+from simlayer.fem.locality import Order
 
 
 class ShapeGradients(NamedTuple):
@@ -24,11 +25,13 @@ class ShapeGradients(NamedTuple):
         nodes: the vertices of the cells.
         gradients: of all nodes but the first, `(C - 1, 3, Q?, M)`.
         weights: `(Q?, M)`, which multiply the gradients; None for one.
+        order: the order of the vertices that `nodes` count in, if it is another one than that of the vectors.
     """
 
     nodes: CellNodes
     gradients: Tensor
     weights: Tensor | None
+    order: Order | None = None
 
     @property
     def has_points(self) -> bool:
@@ -42,7 +45,13 @@ class ShapeGradients(NamedTuple):
 
 
 class GradientKernels(ABC):
-    """A way to compute the gradient and its adjoint; fields over cells are `(Q?, M, *batch)`."""
+    """A way to compute the gradient and its adjoint; fields over cells are `(Q?, M, *batch)`.
+
+    Attributes:
+        reorders: whether it is faster with another order of cells and vertices, if there is one.
+    """
+
+    reorders: ClassVar[bool] = False
 
     @abstractmethod
     def gradient(self, shape: ShapeGradients, vectors: Tensor) -> tuple[Tensor, ...]:
@@ -81,8 +90,12 @@ class EagerKernels(GradientKernels):
 class CompilerKernels(GradientKernels):
     """A tensor for each component at each node: a compiler fuses them with what is between the two maps."""
 
+    reorders = True
+
     def gradient(self, shape: ShapeGradients, vectors: Tensor) -> tuple[Tensor, ...]:
         dN, weights = shape.over_batch(vectors.ndim - 2)
+        if shape.order:
+            vectors = vectors.index_select(1, shape.order.old)
         rows: tuple[Tensor, ...] = ()
         for component in vectors.split(1):
             origin, *others = shape.nodes.gather_each(component)
@@ -92,7 +105,8 @@ class CompilerKernels(GradientKernels):
 
     def divergence(self, shape: ShapeGradients, field: Sequence[Tensor]) -> Tensor:
         rows = (field[first : first + 3] for first in range(0, 9, 3))
-        return torch.cat([shape.nodes.sum_each_to_vertices(_at_nodes(shape, row)) for row in rows])
+        vectors = torch.cat([shape.nodes.sum_each_to_vertices(_at_nodes(shape, row)) for row in rows])
+        return vectors.index_select(1, shape.order.new) if shape.order else vectors
 
 
 def _weighted(field: Tensor, weights: Tensor | None) -> Tensor:

@@ -28,7 +28,11 @@ def stress_forces(
     One node of the autograd graph where three would do, because a node costs as much time as a dozen
     operators on a small mesh, more where it has nine inputs and outputs.
     """
-    plain, weighted = elements.gradient_operator, elements.weighted_gradient_operator
+    plain, weighted, local = elements.stress_operators()
+    if local:
+        # Weights of networks come first; they have no axis of cells.
+        fields = map(local.over_cells, coefficients[energy.shared :])
+        coefficients = [*coefficients[: energy.shared], *fields]
     # A node that keeps what is neither input nor output is unknown to the transforms of torch.func.
     if torch.is_grad_enabled() and not energy.shared and not transforms_active():
         return _Forces.apply(energy, plain, weighted, positions, *coefficients)

@@ -11,6 +11,7 @@ from torch import Tensor
 from simlayer.elements.types import ELEMENT_TYPES, Facet
 from simlayer.mesh.geometry import row_keys
 from simlayer.mesh.mesh import Mesh, MeshError
+from simlayer.quantities.objects import checked_instance
 
 Kind = Literal["faces", "edges"]
 
@@ -58,6 +59,7 @@ def lumped_areas(mesh: Mesh) -> Float[Tensor, "N"]:
     Each face gives its area to its nodes in proportion to the diagonal of its consistent mass, as cells do
     with their masses: positive everywhere, and equal parts for linear triangles and parallelograms.
     """
+    checked_instance("mesh", mesh, Mesh)
     facets = mesh.boundary_faces
     measures, functions = _at_quadrature_points(mesh, facets, ELEMENT_TYPES[mesh.element].face)
     diagonal = measures @ functions.square()

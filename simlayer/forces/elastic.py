@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.errors import ImplausibleWarning
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.stress_divergence import stress_forces
 from simlayer.forces.base import Potential
@@ -16,6 +18,7 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_integers, described
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
@@ -24,7 +27,9 @@ _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 def traced_energy_density(material: Material) -> ModuleEnergy:
     """Return a material's energy density with its derivatives, as a function of the nine components of F."""
-    return ModuleEnergy.of_kind(material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE)
+    return ModuleEnergy.of_kind(
+        material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE, method="energy_density"
+    )
 
 
 class ElasticForce(Potential):
@@ -55,10 +60,13 @@ class ElasticForce(Potential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
+        _check_material(material)
+        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature, local=True)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
-        material.set_extents(cells=len(mesh.cells) if regions is None else int(regions.max()) + 1)
+        count = len(mesh.cells) if self.regions is None else int(self.regions.max()) + 1
+        material.set_extents(cells=count)
+        _warn_of_samples(material, count)
         self.traced_density = traced_energy_density(material)
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)
@@ -125,12 +133,39 @@ class ElasticForce(Potential):
         return value[..., self.regions]
 
 
+def _check_material(material: Material) -> None:
+    """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
+    if not isinstance(material, Material):
+        raise TypeError(f"material must be a Material, such as StableNeoHookean, got {described(material)}.")
+    if not any(True for _ in material.parameters()):
+        kind = type(material).__name__
+        raise ValueError(
+            f"{kind} has no quantities: declare its constants, as in "
+            "stiffness = Quantity('Pa', over='cells', positive=True), and assign them in its constructor."
+        )
+
+
+def _warn_of_samples(material: Material, count: int) -> None:
+    """Warn if a quantity has one value for each of as many samples as there are cells or regions."""
+    for name, quantity in material.quantities().items():
+        shape = tuple(quantity.stored(material).shape)
+        if quantity.over == "cells" and count > 1 and shape == (count, 1):
+            warnings.warn(
+                f"{name} of the material has shape {shape}, one value for each of {count} samples. One for "
+                f"each cell or region has shape ({count},).",
+                ImplausibleWarning,
+                stacklevel=3,
+            )
+
+
 def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:
     if regions is None:
         return None
-    if regions.shape != (len(mesh.cells),) or regions.is_floating_point() or int(regions.min()) < 0:
+    found = checked_integers("regions", regions)
+    if found.shape != (len(mesh.cells),) or int(found.min()) < 0:
+        minimum = f" with minimum {int(found.min())}" if found.numel() else ""
         raise ValueError(
             f"regions must hold one index from 0 for each of the {len(mesh.cells)} cells, "
-            f"got {tuple(regions.shape)} {regions.dtype} with minimum {regions.min().item()}."
+            f"got shape {tuple(found.shape)}{minimum}."
         )
-    return regions.clone()
+    return found

@@ -10,10 +10,16 @@ import torch
 from torch import Tensor, fx
 
 from simlayer.autodiff.tracing import trace
+from simlayer.errors import check_shape
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
 
 Function = Callable[..., Tensor]
+
+_SHAPE_HINT = (
+    " A quantity has an axis for cells or vertices at its end, which .squeeze(-1) takes away if it has one "
+    "value per sample."
+)
 
 
 class Derivatives:
@@ -61,7 +67,14 @@ def _reading(
 
 def _gradient(module: Any, *arguments: Tensor) -> Tensor:
     *others, last = arguments
-    return torch.func.grad(lambda x: module.energy(*others, x).sum())(last)
+
+    def total(x: Tensor) -> Tensor:
+        energy = module.energy(*others, x)
+        name = f"{type(module).__name__}.energy"
+        check_shape(energy, x.shape[:-2], name=name, rule="one energy per sample", hint=_SHAPE_HINT)
+        return energy.sum()
+
+    return torch.func.grad(total)(last)
 
 
 def _hessian_product(module: Any, *arguments: Tensor) -> Tensor:

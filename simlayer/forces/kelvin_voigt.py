@@ -59,6 +59,7 @@ class KelvinVoigt(RatePotential):
             lambda *fields: self.dissipation_density(Matrix3(*fields[:9]), Matrix3(*fields[9:])),
             _EXAMPLE[9:],
             given=_EXAMPLE[:9],
+            method="dissipation_density",
         )
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,8 @@ from simlayer.fem.surface import Kind, facets_within, shape_integrals
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
+from simlayer.quantities.arguments import checked_choice, checked_numbers
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
 
@@ -58,7 +61,7 @@ class NodalLoad(DeadLoad):
 
     def __init__(self, mesh: Mesh, forces: Float[Tensor, "#N 3"]) -> None:
         super().__init__()
-        self.forces = forces
+        self.forces, self.mesh = forces, checked_instance("mesh", mesh, Mesh)
         self.set_extents(vertices=len(mesh.vertices))
 
     @property
@@ -100,9 +103,8 @@ class DistributedLoad(DeadLoad):
         over: Kind = "faces",
     ) -> None:
         super().__init__()
-        if over not in ("faces", "edges"):
-            raise ValueError(f"over must be 'faces' or 'edges', got {over!r}.")
-        self.force = force
+        checked_choice("over", over, get_args(Kind))
+        self.force, self.mesh = force, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
         integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
         self.register_buffer("measure", integrals.sum(), persistent=False)
@@ -120,7 +122,7 @@ class DistributedLoad(DeadLoad):
     ) -> DistributedLoad:
         """Return the load of a force per area [Pa], or per length [N/m], of the rest shape."""
         load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
-        load.force = torch.as_tensor(traction) * load.measure
+        load.force = checked_numbers("traction", traction) * load.measure
         return load
 
     @property

@@ -12,6 +12,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
+from simlayer.autodiff.tracing import inputs_read
+from simlayer.errors import check_shape
 from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
 
@@ -31,9 +33,14 @@ class ModuleEnergy(PointwiseEnergy):
         given: values to trace with of further inputs, which follow the module's coefficients. Each is read.
         components: whether the last axis of the module's values runs over components, which the energy reads
             as a tuple, and not over cells.
+        method: the name of the module's method behind the energy, for messages.
 
     Attributes:
         reads: the names of what the energy reads of the module, each with the index of a component or None.
+
+    Raises:
+        TypeError: if the energy is not a 0-d tensor.
+        TracingError: if it cannot be traced.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class ModuleEnergy(PointwiseEnergy):
         *,
         given: Sequence[float] = (),
         components: bool = False,
+        method: str = "energy",
     ) -> None:
         named = NamedTensors(module)
         weights, values = named.weights, named.values()
@@ -59,11 +67,16 @@ class ModuleEnergy(PointwiseEnergy):
             for (name, _, _), value in zip(parts, coefficients, strict=False):
                 own[name] += (value,)
             with named.substituted({name: v[0] if len(v) == 1 else v for name, v in own.items()}):
-                return energy(*coefficients[len(parts) :], *point)
+                value = energy(*coefficients[len(parts) :], *point)
+            check_shape(value, (), name=f"{type(module).__name__}.{method}", rule="one number per point")
+            return value
 
         like = [torch.empty(()), *examples][-1]
         others, point = ([like.new_tensor(x) for x in numbers] for numbers in (given, arguments))
         super().__init__(bound_energy, [*examples, *others], point, shared=len(weights))
+        if max(inputs_read(self._value), default=-1) < len(self.used):
+            name = f"{type(module).__name__}.{method}"
+            raise ValueError(f"{name} does not depend on its arguments, so that all its forces are zero.")
         self.reads = tuple(parts[index][:2] for index in self.used if index < len(parts))
 
     @classmethod
@@ -77,7 +90,7 @@ class ModuleEnergy(PointwiseEnergy):
         """
         settings = {name: value for name, value in vars(module).items() if not name.startswith("_")}
         dtypes = {parameter.dtype for parameter in module.parameters()}
-        key = (type(module), str(settings), str(dtypes))
+        key = (type(module), str(options), str(settings), str(dtypes))
         if type(module).__module__.split(".")[0] != __name__.split(".")[0]:
             return cls(module, energy, arguments, **options)
         if key not in _TRACED:

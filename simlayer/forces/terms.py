@@ -16,13 +16,13 @@ class Term(ABC):
 
     Attributes:
         of_velocities: whether it is a function of the velocities.
-        lagged: whether it is taken as it is at the start of the step in all but the velocities. A scheme that
-            averages forces over both ends of a step weighs it so that it acts for the whole step.
+        at_end: whether it acts as it is at the end for the whole step, in a scheme that averages other forces
+            over both ends. Contact would gain energy by such an average, and friction would ring.
         sets_scale: whether its gradient is one of the forces against which the residual is measured.
     """
 
     of_velocities: ClassVar[bool] = False
-    lagged: ClassVar[bool] = False
+    at_end: ClassVar[bool] = False
     sets_scale: ClassVar[bool] = False
 
     @property

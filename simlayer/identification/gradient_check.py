@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from simlayer.errors import GradientError
 from simlayer.identification.module import ObservedScenes, ParameterIdentification
+from simlayer.identification.unknowns import Unknown
 from simlayer.rollout.gradient_check import GradientReport, compare_gradients
 
 
@@ -24,16 +26,29 @@ class _TotalLoss(nn.Module):
 
 
 def fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> GradientReport:
-    """Compare the gradient of the total loss with respect to each unknown's stored value."""
+    """Compare the gradient of the total loss with respect to each unknown's physical value."""
     loss = _TotalLoss(model, scenes)
     places = {id(parameter): place for place, parameter in loss.named_parameters()}
     names = {unknown.name: places[id(unknown.parameter)] for unknown in model.unknowns}
-    tensors = {u.name: u.parameter.detach().clone().requires_grad_() for u in model.unknowns}
+    unknowns = {unknown.name: unknown for unknown in model.unknowns}
+    tensors = {name: unknown.value.clone().requires_grad_() for name, unknown in unknowns.items()}
 
     def evaluate(values: Mapping[str, Tensor]) -> Tensor:
-        return functional_call(loss, {names[name]: value for name, value in values.items()}, ())
+        stored = {names[name]: _stored(unknowns[name], value) for name, value in values.items()}
+        return functional_call(loss, stored, ())
 
     return compare_gradients(evaluate, tensors)
+
+
+def _stored(unknown: Unknown, value: Tensor) -> Tensor:
+    """Return the stored value of a physical one, with the gradient of that map."""
+    stored = unknown.quantity.encode(value.detach()).to(value)
+    if not value.requires_grad:
+        return stored
+    with torch.enable_grad():
+        at = stored.requires_grad_()
+        (slope,) = torch.autograd.grad(unknown.quantity.decode(at).sum(), at)
+    return at.detach() + (value - value.detach()) / slope
 
 
 def check_fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> None:

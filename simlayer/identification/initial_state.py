@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.state import State
@@ -32,6 +33,7 @@ class InitialState(PhysicalModule):
         velocities: Float[Tensor, "#N 3"] | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
         self.displacements = torch.zeros(1, 3) if displacements is None else displacements
         self.velocities = torch.zeros(1, 3) if velocities is None else velocities
         self.set_extents(vertices=len(mesh.vertices))

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from simlayer.errors import ObservationError
+from simlayer.quantities.arguments import checked_integers, checked_number, described
+from simlayer.quantities.checked_module import CheckedModule, Option
 
 
-class PositionLoss(nn.Module):
+def _checked_frames(name: str, value: Any) -> str | list[int]:
+    """Return which frames count: "all", "last", or a list of indices."""
+    if isinstance(value, str) and value in ("all", "last"):
+        return value
+    try:
+        return list(map(int, checked_integers(name, value).reshape(-1)))
+    except TypeError:
+        raise ValueError(
+            f"{name} must be 'all', 'last' or a list of indices, got {described(value)}."
+        ) from None
+
+
+class PositionLoss(CheckedModule):
     """Mean square distance between simulated and observed points, in units of `scale`.
 
     The mean runs over scenes, frames and points, so that it does not grow with the number of steps; points
@@ -22,22 +36,19 @@ class PositionLoss(nn.Module):
     Args:
         scale: the unit of length [m].
         frames: the frames that count: "all", "last", or a list of indices.
-
-    Raises:
-        ValueError: a scale that is not a positive length, or frames that are none of these.
-        ObservationError: when called with simulated and observed points of different shapes.
     """
+
+    scale = Option(checked_number, above=0.0, unit="m")
+    frames = Option(_checked_frames)
 
     def __init__(self, scale: float = 1.0, *, frames: str | Sequence[int] = "all") -> None:
         super().__init__()
-        if not 0 < scale < float("inf"):
-            raise ValueError(f"the scale of a loss must be a positive length, got {scale}.")
-        self.scale, self.frames = scale, _checked_frames(frames)
+        self.scale, self.frames = scale, frames
 
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
-        _check_shapes(simulated, observed)
+        _check_points(simulated, observed)
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
         # The difference is masked before it is squared: 0 times nan would be nan in the gradient.
@@ -57,29 +68,18 @@ class PositionLoss(nn.Module):
         return f"scale = {self.scale:.3g} m, frames = {self.frames!r}"
 
 
-def _checked_frames(frames: str | Sequence[int]) -> str | list[int]:
-    if isinstance(frames, str) and frames in ("all", "last"):
-        return frames
-    try:
-        indices = [] if isinstance(frames, str) else list(map(operator.index, frames))
-    except TypeError:
-        indices = []
-    if not indices:
-        raise ValueError(
-            f"frames must be 'all', 'last' or a list of at least one index, whole numbers from 0 (or from "
-            f"the end, below 0), got {frames!r}."
-        )
-    return indices
-
-
-def _check_shapes(simulated: Tensor, observed: Tensor) -> None:
-    """Refuse points that would be broadcast: each simulated point is compared with the observed one."""
-    if simulated.shape != observed.shape or simulated.ndim < 3 or simulated.shape[-1] != 3:
+def _check_points(simulated: Tensor, observed: Tensor) -> None:
+    """Check that each simulated point has its own observation, because others would be broadcast."""
+    for name, points in (("simulated", simulated), ("observed", observed)):
+        if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
+            raise ObservationError(
+                f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
+            )
+    if simulated.shape != observed.shape or simulated.shape[-1] != 3:
         raise ObservationError(
-            "simulated and observed must be points of the same shape, (scenes, frames, points, 3), got "
-            f"{tuple(simulated.shape)} simulated and {tuple(observed.shape)} observed. Give one initial "
-            "state per observed scene, one time per observed frame and one sensor per observed point, NaN "
-            "where a point was not observed; expand() what is shared."
+            "simulated and observed must be as many points (*batch, T, K, 3), got "
+            f"{tuple(simulated.shape)} and {tuple(observed.shape)}. Give one initial "
+            "state per scene, one sensor per point, and NaN where a point was not observed."
         )
 
 
@@ -89,7 +89,7 @@ def residual(simulated: Float[Tensor, "T K 3"], observed: Float[Tensor, "T K 3"]
     Raises:
         ObservationError: if the shapes differ.
     """
-    _check_shapes(simulated, observed)
+    _check_points(simulated, observed)
     squares = (simulated - observed).square().flatten(0, -2)
     directions = squares.nanmean(0).sqrt().tolist()
     return {"rms": float(squares.sum(-1).nanmean().sqrt()), **dict(zip("xyz", directions, strict=True))}

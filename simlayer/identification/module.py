@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from simlayer.errors import SimulationError
+from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import (
     check_gradients_finite,
+    format_value,
     select_unknowns,
+    summarize,
     warn_of_vanishing_gradients,
 )
+from simlayer.quantities.arguments import checked_integer, checked_parts, described
+from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
 
 
@@ -69,15 +73,21 @@ class ParameterIdentification(LightningModule):
         fields: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self.observed, self.loss = observed, loss
-        self.priors = nn.ModuleDict(dict(priors or {}))
-        self._optimizer, self._scheduler = optimizer, scheduler
+        self.observed = checked_instance("observed", observed, ObservedRollout)
+        self.loss = checked_instance("loss", loss, nn.Module, example="PositionLoss()")
+        self.priors = nn.ModuleDict(
+            {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
+        )
+        self._optimizer = checked_function("optimizer", optimizer)
+        self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
+        trainable = checked_names("trainable", [trainable] if isinstance(trainable, str) else trainable)
         self.candidates = observed.quantities_by_name()
-        for name, over in (fields or {}).items():
+        fields = {} if fields is None else checked_parts("fields", fields, str, "'cells'")
+        for name, over in fields.items():
             select_unknowns(self.candidates, [name])[0].expand(over)
         self.unknowns = list(dict.fromkeys(select_unknowns(self.candidates, trainable)))
         if not self.unknowns:
-            raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}.")
+            raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}, got none.")
         names = [str(prior.name) for prior in self.priors.values()]
         self._with_prior = select_unknowns(self.candidates, names)
         with torch.no_grad():
@@ -86,6 +96,7 @@ class ParameterIdentification(LightningModule):
         self.requires_grad_(False)
         for unknown in self.unknowns:
             unknown.parameter.requires_grad_(True)
+        self._first_guess = self.values()
 
     def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points that are observed in simulations from these initial states."""
@@ -100,13 +111,35 @@ class ParameterIdentification(LightningModule):
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
-    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
+    def _evaluate(self, batch: ObservedScenes) -> Tensor:
+        """Return the total loss; an error says how far the fit has come from the first guess."""
         self.observed.check_end()
-        return self.total_loss(batch)
+        try:
+            return self.total_loss(batch)
+        except SimulationError as error:
+            if moved := self._moved():
+                error.args = (
+                    f"the fit has run to {moved}, where the simulation fails: {error} If no body is like "
+                    "that, the observations cannot be followed for another reason: check how the body starts "
+                    "and when (initial, observation.release_time), its density, gravity, damping and fixed "
+                    "vertices, and the units of mesh and data. Else try a smaller learning rate.",
+                )
+            raise
+
+    def _moved(self) -> str:
+        """Format the unknowns that are no longer at the first guess."""
+        values, names = self.values(), self.short_names()
+        return ", ".join(
+            f"{names[name]} = {format_value(summarize(values[name]))} (from {format_value(summarize(first))})"
+            for name, first in self._first_guess.items()
+            if not torch.equal(values[name], first)
+        )
+
+    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
+        return self._evaluate(batch)
 
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        self.observed.check_end()
-        size, loss = len(batch.positions), self.total_loss(batch)
+        size, loss = len(batch.positions), self._evaluate(batch)
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
@@ -140,8 +173,28 @@ class ParameterIdentification(LightningModule):
 
 def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> DataLoader[ObservedScenes]:
     """Return a loader of all scenes at once, or of batches; several processes share them."""
+    _check_scenes(scenes)
     single = [ObservedScenes(*parts) for parts in zip(*scenes, strict=True)]
-    return DataLoader(single, batch_size=batch_size or len(single), collate_fn=_collate)  # type: ignore[arg-type]
+    size = len(single) if batch_size is None else checked_integer("batch_size", batch_size, least=1)
+    return DataLoader(single, batch_size=size, collate_fn=_collate)  # type: ignore[arg-type]
+
+
+def _check_scenes(scenes: ObservedScenes) -> None:
+    """Raise ObservationError unless all scenes have a state of one body, and observations of one shape."""
+    checked_instance("scenes", scenes, ObservedScenes)
+    for name, part in scenes._asdict().items():
+        axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
+        plain = isinstance(part, Tensor) and part.is_floating_point() and part.layout == torch.strided
+        if not plain or part.is_meta or part.ndim != axes or part.shape[-1] != 3 or not part.numel():
+            raise ObservationError(
+                f"{name} of scenes must be a tensor of shape {shape}, got {described(part)}."
+            )
+    shapes = [tuple(part.shape) for part in scenes]
+    if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
+        raise ObservationError(
+            f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
+            "must be as many of each, one state and its observations per scene."
+        )
 
 
 def _collate(scenes: Sequence[ObservedScenes]) -> ObservedScenes:

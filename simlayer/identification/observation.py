@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
+from simlayer.quantities.arguments import checked_integer, checked_numbers, described
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 from simlayer.rollout.rollout import RolloutModule
@@ -31,8 +33,7 @@ class ObservedRollout(PhysicalModule):
         frames: minimum number of frames of the rollout between two observations.
 
     Raises:
-        ObservationError: if the times are not finite or do not increase, if the rollout ends before the last,
-            or if `frames` is not a whole number from 1.
+        ObservationError: if the times do not increase, or the rollout ends before the last.
     """
 
     release_time = Quantity("s", scale=0.01)
@@ -49,14 +50,21 @@ class ObservedRollout(PhysicalModule):
         frames: int = 4,
     ) -> None:
         super().__init__()
-        _check_times(times)
-        if not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
-            raise ObservationError(f"frames must be a whole number, at least 1, got {frames!r}.")
+        checked_instance("rollout", rollout, RolloutModule)
+        checked_instance("sensors", sensors, nn.Module, example="Vertices()")
+        if initial is not None:
+            checked_instance("initial", initial, InitialState)
+        times = checked_numbers("times", times)
+        if times.ndim != 1 or not bool(times.isfinite().all() & (times.diff() > 0).all()):
+            raise ObservationError(
+                f"times must be finite and increase, and there must be at least one; got {times}."
+            )
+        frames = checked_integer("frames", frames, least=1)
         self.rollout, self.sensors, self.initial = rollout, sensors, initial
         self.release_time = release_time
         # Single precision cannot distinguish the frames of a clock that runs long, so times are relative.
         self.first = float(times[0])
-        relative = (times.double() - self.first).to(torch.get_default_dtype())
+        relative = (times - self.first).to(torch.get_default_dtype())
         self.register_buffer("since_first", relative, persistent=False)
         self.check_end()
         most = max_frame_steps(relative, rollout.step.dt, frames, left=self._time_left())
@@ -78,7 +86,19 @@ class ObservedRollout(PhysicalModule):
         """Return the points observed of a motion that begins at the release time."""
         interval = self.every * self.rollout.step.dt
         positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
-        return self.sensors(positions).movedim(0, -3)
+        points = self.sensors(positions)
+        if not isinstance(points, Tensor) or points.ndim != positions.ndim or points.dtype != positions.dtype:
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
+                f"(*batch, N, 3), {positions.dtype}; for {tuple(positions.shape)} they returned "
+                f"{described(points)}."
+            )
+        if points.shape[:-2] != positions.shape[:-2] or points.shape[-1] != 3:
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
+                f"{tuple(positions.shape)}, got shape {tuple(points.shape)}."
+            )
+        return points.movedim(0, -3)
 
     @property
     def times(self) -> Float[Tensor, "T"]:
@@ -112,15 +132,6 @@ class ObservedRollout(PhysicalModule):
             roots["initial"] = self.initial
         name = "release_time"
         return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
-
-
-def _check_times(times: Tensor) -> None:
-    if times.ndim != 1 or not len(times):
-        raise ObservationError(
-            f"times must be one row of at least one time, (T,), got shape {tuple(times.shape)}."
-        )
-    if not (times.isfinite().all() and (times.diff() > 0).all()):
-        raise ObservationError(f"times must be finite, and increase; got {times}.")
 
 
 def max_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_number, described
+from simlayer.quantities.checked_module import CheckedModule, Option
+from simlayer.quantities.objects import checked_instance
 
 
-class SmoothnessPrior(nn.Module):
+class SmoothnessPrior(CheckedModule):
     """Penalizes jumps of a field between neighbouring cells, a sharp edge no more than a gradual rise.
 
     weight * L/V * sum over faces of A (sqrt(jump² + sharpness²) - sharpness), with the face's area A, the
@@ -24,16 +27,15 @@ class SmoothnessPrior(nn.Module):
         sharpness: the jump of the stored value that counts as an edge; for a logarithm, a relative jump.
     """
 
+    weight = Option(checked_number, least=0.0)
+    sharpness = Option(checked_number, above=0.0)
     cells: Tensor
     areas: Tensor
 
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
-        if not (0 <= weight < float("inf") and 0 < sharpness < float("inf")):
-            raise ValueError(
-                "a smoothness prior needs finite weight >= 0 and sharpness > 0, "
-                f"got {weight} and {sharpness}."
-            )
+        checked_instance("mesh", mesh, Mesh)
+        checked_instance("name", name, str)
         self.name, self.weight, self.sharpness = name, weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
         a, b, c = mesh.vertices[triangles].unbind(1)
@@ -43,10 +45,11 @@ class SmoothnessPrior(nn.Module):
         self.register_buffer("areas", areas * volume ** (1 / 3) / volume, persistent=False)
 
     def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-        if field.shape != (int(self.cells.max()) + 1,):
+        count = int(self.cells.max()) + 1
+        if not isinstance(field, Tensor) or field.shape != (count,) or not field.is_floating_point():
             raise ValueError(
-                f"a smoothness prior needs one value per cell of {self.name}, got shape "
-                f"{tuple(field.shape)}; name it in fields: ++fields.{self.name}=cells."
+                f"a smoothness prior needs one value per cell of {self.name}, a field of shape ({count},), "
+                f"got {described(field)}; name it in fields: ++fields.{self.name}=cells."
             )
         jumps = field[self.cells[:, 0]] - field[self.cells[:, 1]]
         edges = (jumps.square() + self.sharpness**2).sqrt() - self.sharpness

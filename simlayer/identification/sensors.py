@@ -11,6 +11,8 @@ from simlayer.identification.point_location import cells_touching, cells_within,
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_integers, checked_number, checked_numbers, described
+from simlayer.quantities.objects import checked_instance
 
 
 class Vertices(nn.Module):
@@ -20,22 +22,28 @@ class Vertices(nn.Module):
         indices: indices of the vertices; all by default.
 
     Raises:
-        ObservationError: indices that are not a row of whole numbers from 0, or positions of fewer vertices.
+        ObservationError: indices below 0, or not below the number of vertices of the positions.
     """
 
     indices: Tensor | None
 
     def __init__(self, indices: Int[Tensor, "K"] | None = None) -> None:
         super().__init__()
-        self.num_vertices = 0 if indices is None else _count(indices)
+        if indices is not None:
+            indices = checked_integers("indices", indices)
+            if indices.ndim != 1 or bool((indices < 0).any()):
+                raise ObservationError(
+                    f"indices must be one index from 0 for each vertex, got {described(indices)}."
+                )
+        self.largest = -1 if indices is None else int(indices.max())
         self.register_buffer("indices", indices, persistent=False)
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
-        if positions.shape[-2] < self.num_vertices:
+        if self.largest >= positions.shape[-2]:
             raise ObservationError(
                 f"indices of observed vertices must be below the {positions.shape[-2]} vertices of the "
-                f"positions, got {self.num_vertices - 1}."
+                f"positions, got {self.largest}."
             )
         return positions if self.indices is None else positions.index_select(-2, self.indices)
 
@@ -57,7 +65,7 @@ class Markers(nn.Module):
 
     Raises:
         ObservationError: points outside the body, a radius that contains no cell, a number of stand-offs that
-            differs from that of points, numbers that are not finite, or positions of another mesh.
+            differs from that of points, or numbers that are not finite.
     """
 
     nodes: Tensor
@@ -75,6 +83,10 @@ class Markers(nn.Module):
         radius: float | None = None,
     ) -> None:
         super().__init__()
+        checked_instance("mesh", mesh, Mesh)
+        points = checked_numbers("points", points)
+        standoffs = None if standoffs is None else checked_numbers("standoffs", standoffs)
+        radius = None if radius is None else checked_number("radius", radius, above=0.0, unit="m")
         _check(points, standoffs)
         dtype, self.num_vertices = mesh.vertices.dtype, len(mesh.vertices)
         owners, weights = locate_points(mesh, points)
@@ -90,10 +102,9 @@ class Markers(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
-        if positions.shape[-2:] != (self.num_vertices, 3):
+        if not isinstance(positions, Tensor) or positions.shape[-2:] != (self.num_vertices, 3):
             raise ObservationError(
-                f"markers on a mesh of {self.num_vertices} vertices observe positions of shape "
-                f"(..., {self.num_vertices}, 3), got {tuple(positions.shape)}."
+                f"positions must be of shape (*batch, {self.num_vertices}, 3), got {described(positions)}."
             )
         nodes = positions[..., self.nodes, :]
         # Sums of absolute positions in float32 would lose the differences between them.
@@ -108,31 +119,13 @@ class Markers(nn.Module):
         return bases + torch.stack(turned, -1)
 
 
-def _count(indices: Int[Tensor, "K"]) -> int:
-    """Return the least number of vertices that a body with these has."""
-    if not isinstance(indices, Tensor) or indices.dtype not in (torch.int64, torch.int32):
-        found = f"dtype {indices.dtype}" if isinstance(indices, Tensor) else type(indices).__name__
-        raise ObservationError(
-            f"indices of observed vertices must be a tensor of whole numbers, got {found}; a mask gives them "
-            "as mask.nonzero().flatten()."
-        )
-    if indices.ndim != 1 or not len(indices) or int(indices.min()) < 0:
-        raise ObservationError(
-            "indices of observed vertices must be one row of at least one index from 0, got shape "
-            f"{tuple(indices.shape)}" + (f", least {int(indices.min())}." if indices.numel() else ".")
-        )
-    return int(indices.max()) + 1
-
-
 def _check(points: Tensor, standoffs: Tensor | None) -> None:
-    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise ObservationError(
-            f"points must be markers of 3 coordinates each, (K, 3), got shape {tuple(points.shape)}; for a "
-            "single marker, points[None]."
-        )
+    count = len(points) if points.ndim else 1
     for name, value in (("points", points), ("standoffs", standoffs)):
-        if value is not None and (value.shape != points.shape or not value.isfinite().all()):
+        if value is None:
+            continue
+        if value.shape != (count, 3) or not bool(value.isfinite().all()):
             raise ObservationError(
-                f"{name} must be finite, 3 coordinates for each of the {len(points)} markers, got shape "
+                f"{name} must be finite, 3 coordinates for each of the {count} markers, got shape "
                 f"{tuple(value.shape)}."
             )

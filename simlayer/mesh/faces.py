@@ -19,6 +19,23 @@ def _face_keys(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "MS"
     return row_keys(corners.flatten(0, 1), vertex_count)
 
 
+def shared_faces(
+    cells: Int[Tensor, "M C"], vertex_count: int
+) -> tuple[Int[Tensor, "M S"], Int[Tensor, "M S"]]:
+    """Return how many cells share each face of each cell, and how many more of them see it turning one way.
+
+    The first is 1 on the boundary, 2 inside, else the face is non-manifold. The second is 0 between two cells
+    on either side of a face; two cells on the same side overlap.
+    """
+    _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
+    corners = cell_faces(cells)[..., : element_of(cells).face_corners].flatten(0, 1)
+    lowest = corners.argmin(1, keepdim=True)
+    after, before = (corners.gather(1, (lowest + step) % corners.shape[1]) for step in (1, -1))
+    turns = torch.where(after < before, 1, -1).flatten()
+    excess = torch.zeros_like(counts).index_add(0, inverse, turns).abs()
+    return counts[inverse].view(len(cells), -1), excess[inverse].view(len(cells), -1)
+
+
 def face_owners(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tensor, "M S"]:
     """Return how many cells share each face of each cell: 1 on the boundary, 2 inside, else non-manifold."""
     _, inverse, counts = _face_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)

@@ -1,7 +1,7 @@
 """The rest shape of a body: vertices, cells, named sets of vertices and regions of cells."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
@@ -9,16 +9,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.errors import listed
 from simlayer.mesh.faces import boundary_and_owners, boundary_faces_and_owners
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.sharing import check_sharing
 from simlayer.mesh.validation import (
     INTEGERS,
     MeshError,
     SourceNumbering,
     check_arrays,
-    check_cells,
     check_element,
+    check_used,
+    check_values,
+    check_volumes,
 )
+from simlayer.quantities.arguments import checked_integers, checked_parts
+from simlayer.quantities.objects import checked_instance, checked_names
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
 _INFERRED: str = None  # type: ignore[assignment]
@@ -32,7 +38,9 @@ class Mesh:
     many, C, says which `element` they are: "tet4", "tet10", "hex8" or "hex20".
 
     Every cell has a positive volume, every vertex a cell, every face at most two; `MeshError` says which do
-    not. `file_vertices`, `file_index`, `file_cell_index` lead back to a file's order, and may be left out.
+    not. Vertices and cells are in the order of their file, without the nodes that no cell uses:
+    `file_vertices` are all of its nodes, `file_index` says which of them each vertex is, and `vertex_ids` and
+    `cell_ids` are the numbers that the file gives. All of these may be left out.
     """
 
     vertices: Float[Tensor, "N 3"]
@@ -44,19 +52,28 @@ class Mesh:
     region_names: tuple[str, ...] = ("body",)
     file_vertices: Float[Tensor, "N_file 3"] = _ABSENT
     file_index: Int[Tensor, "N"] = _ABSENT
-    file_cell_index: Int[Tensor, "M"] = _ABSENT
+    vertex_ids: Int[Tensor, "N"] = _ABSENT
+    cell_ids: Int[Tensor, "M"] = _ABSENT
     source: str = "mesh"
 
     def __post_init__(self) -> None:
+        checked_instance("source", self.source, str)
         check_arrays(self.vertices, self.cells, self.source)
         self._set("element", check_element(self.element, self.cells, self.source))
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))
         self._set("cells", self.cells.long())
         self._number()
-        numbering = SourceNumbering(self.source, self.file_index, self.file_cell_index)
-        check_cells(self.vertices, self.cells, numbering)
+        numbering = SourceNumbering(self.source, self.vertex_ids, self.cell_ids)
+        check_values(self.vertices, self.cells, numbering)
+        check_volumes(self.vertices, self.cells, numbering)
+        check_sharing(self.cells, len(self.vertices), numbering)
+        check_used(self.cells, numbering)
         self._set(
-            "vertex_sets", {name: self._vertex_set(name, set_) for name, set_ in self.vertex_sets.items()}
+            "vertex_sets",
+            {
+                name: self._vertex_set(name, set_)
+                for name, set_ in checked_parts("vertex_sets", self.vertex_sets, object, "'tip'").items()
+            },
         )
         self._check_regions()
 
@@ -64,28 +81,37 @@ class Mesh:
         object.__setattr__(self, name, value)
 
     def _number(self) -> None:
-        device = self.cells.device
-        lengths = {"cell_regions": len(self.cells), "file_index": len(self.vertices)}
-        for name, length in (lengths | {"file_cell_index": len(self.cells)}).items():
-            value = getattr(self, name)
-            if value is None:
-                value = torch.arange(length, device=device) * (name != "cell_regions")
-            if value.dtype not in INTEGERS or value.shape != (length,):
-                raise MeshError(
-                    f"{self.source}: {name} must be integers of shape ({length},), "
-                    f"got {value.dtype} of shape {tuple(value.shape)}."
-                )
-            self._set(name, value.long())
+        vertices, cells = (
+            torch.arange(len(x), device=self.cells.device) for x in (self.vertices, self.cells)
+        )
+        self._set_integers("cell_regions", torch.zeros_like(cells))
+        self._set_integers("file_index", vertices)
+        self._set_integers("vertex_ids", self.file_index)
+        self._set_integers("cell_ids", cells)
         if self.file_vertices is None:
             self._set("file_vertices", self.vertices)
         self._set("file_vertices", self.file_vertices.to(self.vertices.dtype))
-        for name, count in (("file_index", len(self.file_vertices)), ("file_cell_index", len(self.cells))):
-            rows = getattr(self, name)
-            if rows.min() < 0 or rows.max() >= count or len(rows.unique()) < len(rows):
-                raise MeshError(f"{self.source}: {name} must hold different rows in [0, {count}).")
+        rows, count = self.file_index, len(self.file_vertices)
+        if rows.min() < 0 or rows.max() >= count:
+            raise MeshError(f"{self.source}: file_index must hold different rows in [0, {count}).")
+        for name in ("file_index", "vertex_ids", "cell_ids"):
+            numbers, times = getattr(self, name).unique(return_counts=True)
+            if len(twice := numbers[times > 1]):
+                raise MeshError(f"{self.source}: {name} must differ, got {listed(twice.tolist())} twice.")
+
+    def _set_integers(self, name: str, default: Tensor) -> None:
+        value = default if getattr(self, name) is None else getattr(self, name)
+        value = checked_integers(name, value)
+        if value.shape != default.shape:
+            raise MeshError(
+                f"{self.source}: {name} must be integers of shape {tuple(default.shape)}, "
+                f"got {value.dtype} of shape {tuple(value.shape)}."
+            )
+        self._set(name, value.long())
 
     def _vertex_set(self, name: str, vertices: Tensor) -> Int[Tensor, "_"]:
-        if vertices.dtype not in INTEGERS or vertices.dim() != 1:
+        vertices = checked_integers(f"vertex set {name!r}", vertices)
+        if vertices.dim() != 1:
             raise MeshError(
                 f"{self.source}: vertex set {name!r} must hold vertex indices of shape (K,), got "
                 f"{vertices.dtype} of shape {tuple(vertices.shape)}; for a mask: mask.nonzero().flatten()."
@@ -99,7 +125,7 @@ class Mesh:
         return vertices.long().unique()
 
     def _check_regions(self) -> None:
-        names = tuple(self.region_names)
+        names = checked_names("region_names", self.region_names)
         self._set("region_names", names)
         if not names or len(set(names)) < len(names):
             raise MeshError(
@@ -136,13 +162,39 @@ class Mesh:
         """The lowest and highest coordinates [m]."""
         return torch.stack(self.vertices.aminmax(dim=0))
 
+    def vertices_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
+        """Return the vertices with these ids; raises MeshError if one is no vertex's."""
+        return self._with_ids(ids, self.vertex_ids, "vertex")
+
+    def cells_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
+        """Return the cells with these ids; raises MeshError if one is no cell's."""
+        return self._with_ids(ids, self.cell_ids, "cell")
+
+    def _with_ids(self, ids: Sequence[int] | Tensor, known: Tensor, kind: str) -> Tensor:
+        wanted = torch.as_tensor(ids, device=known.device)
+        if wanted.dtype not in INTEGERS or wanted.dim() != 1:
+            raise MeshError(
+                f"{self.source}: ids must be integers of shape (K,), got {wanted.dtype} of shape "
+                f"{tuple(wanted.shape)}."
+            )
+        ordered, order = known.sort()
+        places = torch.searchsorted(ordered, wanted.long()).clamp(max=len(known) - 1)
+        missing = wanted[ordered[places] != wanted]
+        if len(missing):
+            dropped = "; nodes that no cell uses were dropped" if kind == "vertex" else ""
+            raise MeshError(
+                f"{self.source}: no {kind} has the id {listed(missing.tolist())}; there are {len(known)} "
+                f"from {ordered[0]} to {ordered[-1]}{dropped}."
+            )
+        return order[places]
+
     def from_file_order(self, values: Tensor, dim: int = 0) -> Tensor:
-        """Return values at the file's vertices as values at the mesh's, along `dim`, without unused nodes."""
+        """Return values at the file's nodes as values at the vertices, along `dim`: without unused nodes."""
         self._check_length(values, dim, len(self.file_vertices))
         return values.index_select(dim, self.file_index.to(values.device))
 
     def to_file_order(self, values: Tensor, dim: int = 0, *, unused: Tensor | float = math.nan) -> Tensor:
-        """Return values at the mesh's vertices as values at the file's, along `dim`.
+        """Return values at the vertices as values at all nodes of the file, along `dim`.
 
         `unused` fills the nodes that no cell uses and is broadcast to the result, like `mesh.file_vertices`.
         """

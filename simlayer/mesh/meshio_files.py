@@ -10,7 +10,13 @@ import meshio
 import numpy as np
 from jaxtyping import Float, Int
 
+from simlayer.elements.types import ELEMENT_TYPES
+from simlayer.mesh.abaqus import read_abaqus
+from simlayer.mesh.gmsh_files import check_gmsh
+from simlayer.mesh.nastran_files import check_cards, check_counts
 from simlayer.mesh.validation import MeshError
+from simlayer.mesh.vtk_files import all_of_vtk, flatten_columns, turn_voxels
+from simlayer.mesh.xdmf_files import read_xdmf
 
 SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
 GOOD_FORMATS = (
@@ -20,14 +26,21 @@ SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism"
 
 # The elements that meshes are made of, as meshio calls them. meshio's order of nodes is VTK's in all formats.
 MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
+ELEMENTS = {name: element for element, name in MESHIO_NAMES.items()}
 INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
 
-TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp")
+# What has no volume may be missing: several points, a chain of lines, strips, polygons, pixels.
+VTK_SURFACES = {"2", "4", "6", "7", "8"}
+NASTRAN = (".bdf", ".fem", ".nas")
+TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp", *NASTRAN)
 
 
 def load(path: Path) -> meshio.Mesh:
     """Read a file through meshio; raises MeshError with everything that meshio had to say."""
     _check_path(path)
+    if path.suffix.lower() == ".inp":
+        return read_abaqus(path)
+    nastran = check_cards(path) if path.suffix.lower() in NASTRAN else None
     printed = StringIO()
     try:
         # meshio prints its reasons, then leaves the interpreter: both are caught. Text that ends too early is
@@ -35,30 +48,32 @@ def load(path: Path) -> meshio.Mesh:
         with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("error", "string or file could not be read to its end")
-            file = meshio.read(path)
+            file = _read(path)
+    except UserWarning:
+        raise  # Our own, where warnings are errors.
     except (Exception, SystemExit) as error:
         raise MeshError(_unreadable(path, printed.getvalue(), error)) from error
-    if said := " ".join(printed.getvalue().split()):
+    said = " ".join(printed.getvalue().split())
+    if set(re.findall(r"cannot handle \(type (\d+)\)", said)) - VTK_SURFACES:
+        raise MeshError(_unreadable(path, said, None))
+    if said:
         warnings.warn(f"{path}: meshio says: {said}", stacklevel=3)
-    if path.suffix.lower() == ".inp":
-        _forget_misplaced_sets(file, path)
+    if nastran:
+        check_counts(path, file, nastran)
     return file
 
 
-def _forget_misplaced_sets(file: meshio.Mesh, path: Path) -> None:
-    # meshio gives the n-th ELSET of the *ELEMENT lines to the n-th of these lines: wrong as soon as
-    # one of them has none, or two have the same.
-    lines = re.findall(r"^\*ELEMENT\b.*$", path.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE)
-    found = [re.search(r"ELSET\s*=\s*([^,\s]+)", line, re.IGNORECASE) for line in lines]
-    names = [match.group(1) for match in found if match]
-    if len(set(names)) < len(lines):
-        for name in set(names) & set(file.cell_sets):
-            del file.cell_sets[name]
-            warnings.warn(
-                f"{path}: ignored element set {name!r}: meshio reads ELSET= right only if every "
-                "*ELEMENT line has one of its own. Define it by *ELSET with element numbers.",
-                stacklevel=4,
-            )
+def _read(path: Path) -> meshio.Mesh:
+    suffix = path.suffix.lower()
+    if suffix in (".xdmf", ".xmf"):
+        return read_xdmf(path)
+    with path.open("rb") as stream:
+        is_xml = stream.read(100).lstrip().startswith(b"<")
+    with all_of_vtk():
+        file = meshio.read(path, file_format="vtu" if is_xml and suffix == ".vtk" else None)
+    turn_voxels(file)
+    flatten_columns(file)
+    return file
 
 
 def _check_path(path: Path) -> None:
@@ -75,20 +90,19 @@ def _check_path(path: Path) -> None:
             f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
         )
     content = path.read_bytes()
-    # Every section of a Gmsh file is closed; meshio takes what there is of one that is not.
-    if suffix == ".msh" and content.startswith(b"$") and not re.search(rb"\$End\w+\s*$", content[-64:]):
-        raise MeshError(f"{path} is cut short: its last line is no $End...; write or copy it again.")
+    if suffix == ".msh":
+        check_gmsh(content, path)
     if suffix in TEXT_FORMATS and b"\0" not in content and not content.endswith(b"\n"):
         # Cut inside its last number, such a file is still one that can be read.
         warnings.warn(f"{path} does not end with a line break: it may be cut short.", stacklevel=4)
-    if suffix == ".vtu" and content.count(b"<Piece") > 1:
+    if suffix in (".vtu", ".vtk") and content.count(b"<Piece") > 1:
         raise MeshError(
             f"{path} has several pieces, of which meshio keeps the last only; "
             "merge them (in ParaView: Merge Blocks)."
         )
 
 
-def _unreadable(path: Path, printed: str, error: BaseException) -> str:
+def _unreadable(path: Path, printed: str, error: BaseException | None) -> str:
     if path.suffix.lower() == ".msh" and b"np.float" in path.read_bytes():
         return (
             f"{path}: its data fields read 'np.float64(...)', which meshio writes into ASCII Gmsh files with "
@@ -99,10 +113,13 @@ def _unreadable(path: Path, printed: str, error: BaseException) -> str:
             f"{path}: some entities are in a physical group and others are not, which meshio cannot "
             "read. Save the groups only (Gmsh: Mesh.SaveAll = 0), or add all entities to groups."
         )
-    reason = " ".join(printed.split()) or f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{path} could not be read without the package {error.name}: pip install {error.name}."
+    kind = type(error).__name__
+    reason = " ".join(printed.split()) or (f"{kind}: {error}" if str(error) else f"{kind} without a reason")
     return (
-        f"{path} could not be read: {reason} Is it complete, and what its extension says? "
-        f"Formats known to work: {GOOD_FORMATS}."
+        f"{path} could not be read: {reason.rstrip('.')}. Is it complete, and what its extension says? "
+        f"If so, save it as .vtu or Gmsh .msh 4.1. Formats known to work: {GOOD_FORMATS}."
     )
 
 
@@ -134,4 +151,10 @@ def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
             f"{INCOMPLETE if 'hexahedron27' in others else ''}."
         )
     cells = [np.asarray(block.data) for block in file.cells if block.type == kinds[0]]
+    nodes = ELEMENT_TYPES[ELEMENTS[kinds[0]]].num_nodes
+    if wrong := [block.shape for block in cells if block.shape[1:] != (nodes,)]:
+        raise MeshError(
+            f"{path}: a {kinds[0]} has {nodes} nodes, got cells of shape {wrong[0]}. "
+            f"Save as one of: {GOOD_FORMATS}."
+        )
     return np.ascontiguousarray(np.concatenate(cells), dtype=np.int64)

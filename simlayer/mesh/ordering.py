@@ -34,6 +34,17 @@ def cell_order(cells: Int[Tensor, "M C"]) -> Int[Tensor, "M"]:
     return cells.amin(1).argsort(stable=True)
 
 
+def is_local(cells: Int[Tensor, "M C"], vertex_count: int) -> bool:
+    """Return whether the vertices of a cell, and those of successive cells, have numbers close together.
+
+    Close is within two layers of a cube with as many vertices, which good orders are.
+    """
+    layer = vertex_count ** (2 / 3)
+    lowest = cells.amin(1)
+    spread = (cells.amax(1) - lowest).double().mean()
+    return bool(spread <= 2 * layer and lowest.double().diff().abs().mean() <= layer)
+
+
 def inverse_order(order: Int[Tensor, "N"], count: int) -> Int[Tensor, "count"]:
     """Return the new index of each of `count` old ones, -1 for those that `order` leaves out."""
     inverse = torch.full((count,), -1, device=order.device)

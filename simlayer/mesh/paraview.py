@@ -9,11 +9,13 @@ from xml.sax.saxutils import escape, quoteattr
 import meshio
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import MESHIO_NAMES
+from simlayer.quantities.arguments import checked_numbers, checked_parts
+from simlayer.quantities.objects import checked_instance, checked_path
 
 
 def write_frames(
@@ -31,7 +33,14 @@ def write_frames(
     Where both fit, the first is meant. Everything is in the file's order; nodes that no cell uses stay in
     place, with NaN for fields.
     """
-    path = Path(path)
+    path = checked_path("path", path)
+    checked_instance("mesh", mesh, Mesh)
+    checked_instance("positions", positions, Tensor)
+    times = None if times is None else checked_numbers("times", times)
+    vertex_fields, cell_fields = (
+        {} if fields is None else checked_parts(name, fields, Tensor, "a tensor")
+        for name, fields in (("vertex_fields", vertex_fields), ("cell_fields", cell_fields))
+    )
     if path.suffix not in ("", ".pvd"):
         raise MeshError(
             f"{path}: write_frames writes a .pvd and a folder of .vtu files; name it {path.stem}.pvd."
@@ -39,17 +48,13 @@ def write_frames(
     path = path.with_suffix(".pvd")
     moments = _moments(times, positions, mesh)
     nodes = mesh.to_file_order(_plain(positions), 1, unused=mesh.file_vertices)
-    points = {
-        name: _vertex_frames(name, values, mesh, len(nodes)) for name, values in (vertex_fields or {}).items()
-    }
-    cells = {
-        name: _cell_frames(name, values, mesh, len(nodes)) for name, values in (cell_fields or {}).items()
-    }
+    points = {name: _vertex_frames(name, values, mesh, len(nodes)) for name, values in vertex_fields.items()}
+    cells = {name: _cell_frames(name, values, mesh, len(nodes)) for name, values in cell_fields.items()}
     folder = path.with_suffix("").with_name(f"{path.stem}_frames")
     folder.mkdir(parents=True, exist_ok=True)
     # Without its list, a series that a crash cuts short cannot be taken for the old one or a whole one.
     path.unlink(missing_ok=True)
-    corners = _file_cells(mesh).cpu().numpy()
+    corners = mesh.file_index[mesh.cells].cpu().numpy()
     names = [f"frame_{index:06d}.vtu" for index in range(len(nodes))]
     for index, name in enumerate(names):
         point_data = {_escaped(key): values[index] for key, values in points.items()}
@@ -102,7 +107,7 @@ def _vertex_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndar
 
 def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarray:
     values = _frames(name, values, (count, len(mesh.cells)))
-    return torch.empty_like(values).index_copy(1, mesh.file_cell_index.cpu(), values).numpy()
+    return values.numpy()
 
 
 def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
@@ -118,12 +123,6 @@ def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
             f"got {tuple(values.shape)}."
         )
     return values.flatten(2) if values.dim() > 3 else values
-
-
-def _file_cells(mesh: Mesh) -> Int[Tensor, "M C"]:
-    cells = torch.empty_like(mesh.cells)
-    cells[mesh.file_cell_index] = mesh.file_index[mesh.cells]
-    return cells
 
 
 def _escaped(name: str) -> str:

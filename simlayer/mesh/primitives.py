@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
-from numbers import Integral
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -15,16 +14,36 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.subdivision import cut
 from simlayer.mesh.validation import MeshError
+from simlayer.quantities.arguments import (
+    checked_integer,
+    checked_number,
+    checked_several,
+    described,
+)
+
+T = TypeVar("T")
+
+# Lengths whose volumes are numbers in single precision too [m], and boxes whose count is one of memory.
+_LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
+_BOXES = {"least": 1, "most": 1_000_000}
 
 
-def check_box(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> None:
-    """Check for three positive counts of boxes, three positive lengths and three finite coordinates."""
-    if len(cells) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in cells):
-        raise MeshError(f"cells must be three whole numbers of boxes, each at least 1, got {tuple(cells)}.")
-    if len(size) != 3 or not all(math.isfinite(length) and length > 0 for length in size):
-        raise MeshError(f"size must be three positive finite lengths in m, got {tuple(size)}.")
-    if len(origin) != 3 or not all(math.isfinite(coordinate) for coordinate in origin):
-        raise MeshError(f"origin must be three finite coordinates in m, got {tuple(origin)}.")
+def check_box(
+    cells: Sequence[int], size: Sequence[float], origin: Sequence[float]
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    """Return three positive counts of boxes, three positive lengths and three finite coordinates, checked."""
+    return (
+        _three("cells", cells, "whole numbers of boxes, each at least 1", checked_integer, **_BOXES),
+        _three("size", size, "positive finite lengths in m", checked_number, **_LENGTHS),
+        _three("origin", origin, "finite coordinates in m", checked_number),
+    )
+
+
+def _three(name: str, value: Any, what: str, check: Callable[..., T], **rules: float) -> tuple[T, ...]:
+    try:
+        return checked_several(name, value, 3, check, **rules)
+    except (TypeError, ValueError):
+        raise MeshError(f"{name} must be three {what}, got {described(value)}.") from None
 
 
 def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> Float[Tensor, "N 3"]:
@@ -71,8 +90,8 @@ def box_cells(
     element: str, cells: Sequence[int], points: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, "N_all 3"], Int[Tensor, "M C"]]:
     """Return vertices and cells of this element; any middles of edges come after the points."""
-    if element not in ELEMENT_TYPES:
-        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {element!r}.")
+    if not isinstance(element, str) or element not in ELEMENT_TYPES:
+        raise MeshError(f"element must be one of {tuple(ELEMENT_TYPES)}, got {described(element)}.")
     kind = ELEMENT_TYPES[element]
     linear = kuhn_tetrahedra(cells) if kind.is_simplex else hexahedra(cells)
     if kind.num_nodes == kind.num_corners:
@@ -103,7 +122,7 @@ def box_mesh(
     Each box is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". The vertex sets are the
     sides: x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come last.
     """
-    check_box(cells, size, origin)
+    cells, size, origin = check_box(cells, size, origin)
     points, corners = box_cells(element, cells, grid_points(cells, size, origin))
     return Mesh(points, corners, vertex_sets=box_sides(points), source="box")
 
@@ -126,14 +145,16 @@ def ball_mesh(
     Raises:
         MeshError: for a count, a radius, a center or an element that is none of these.
     """
-    if element not in _STRAIGHT:
+    if not isinstance(element, str) or element not in _STRAIGHT:
         raise MeshError(
-            f"element must be one of {_STRAIGHT}, got {element!r}; to_quadratic_elements(...) refines these."
+            f"element must be one of {_STRAIGHT}, got {described(element)}; "
+            "to_quadratic_elements(...) refines these."
         )
-    if not 0 < radius < math.inf:
-        raise MeshError(f"radius must be a positive finite length in m, got {radius}.")
-    if len(center) != 3 or not all(math.isfinite(coordinate) for coordinate in center):
-        raise MeshError(f"center must be three finite coordinates in m, got {tuple(center)}.")
+    try:
+        radius = checked_number("radius", radius, **_LENGTHS)
+    except (TypeError, ValueError):
+        raise MeshError(f"radius must be a positive finite length in m, got {described(radius)}.") from None
+    center = _three("center", center, "finite coordinates in m", checked_number)
     cube = box_mesh(cells=(cells,) * 3, size=(2.0, 2.0, 2.0), origin=(-1.0, -1.0, -1.0), element=element)
     vertices = radius * _rounded(cube.vertices.double()) + torch.tensor(center, dtype=torch.float64)
     return Mesh(vertices, cube.cells, source="ball_mesh")

@@ -1,9 +1,7 @@
 """Reading bodies from mesh files."""
 
-import math
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,48 +10,64 @@ from torch import Tensor
 
 from simlayer.elements.types import element_of
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.ids import file_ids
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import file_points, load, solids
-from simlayer.mesh.ordering import cell_order, inverse_order, vertex_order
-from simlayer.mesh.tags import cell_regions, vertex_sets
+from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
+from simlayer.mesh.sharing import check_sides
+from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
+from simlayer.quantities.arguments import checked_number, described
+from simlayer.quantities.objects import checked_path
 
 
-def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0) -> Mesh:
+def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float | None = None) -> Mesh:
     """Read a body from a file of tetrahedra or hexahedra: Gmsh, VTK, VTU, Medit, TetGen, Abaqus, XDMF.
 
     Cells are of one kind, linear or quadratic: tetra, tetra10, hexahedron or hexahedron20 in meshio's words.
 
-    `scale` turns the file's unit of length into m (1e-3 for mm). Names become vertex sets and regions, as
-    `simlayer.mesh.tags` lists. Inverted cells are turned and unused nodes dropped, with a warning. Vertices
-    and cells are renumbered for speed (`from_file_order`, `to_file_order`). Errors count from 0, in the
-    order of the file.
+    `scale` turns the file's unit of length into m (1e-3 for mm). Nodes within `merge` [m] of each other
+    become one, the first of them; pieces that no vertex joins are warned of. Names become vertex sets and
+    regions, as `simlayer.mesh.tags` lists. Vertices and cells are in the file's order. Inverted cells are
+    turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
+    node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
-    if not (math.isfinite(scale) and scale > 0):
-        raise MeshError(f"scale must be positive and finite (1e-3 for a file in mm), got {scale}.")
-    path = Path(path)
+    scale, path = _checked_scale(scale), checked_path("path", path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     cells = torch.from_numpy(solids(file, path))
-    numbering = SourceNumbering(str(path), torch.arange(len(nodes)), torch.arange(len(cells)))
+    node_ids, cell_ids = file_ids(file, len(nodes), len(cells))
+    numbering = SourceNumbering(str(path), node_ids, cell_ids)
     check_values(nodes, cells, numbering)
-    cells = _oriented(nodes, cells, numbering)
-    vertices = _used(nodes, cells, str(path))
-    vertices = vertices[vertex_order(inverse_order(vertices, len(nodes))[cells], len(vertices))]
-    new_index = inverse_order(vertices, len(nodes))
-    order = cell_order(new_index[cells])
-    regions, names = cell_regions(file)
+    kept = torch.arange(len(nodes)) if merge is None else merged_vertices(nodes, cells, merge, numbering)
+    cells = _oriented(nodes, kept[cells], numbering)
+    used = _used(kept, cells, numbering)
+    warn_of_pieces(nodes, cells, numbering)
+    vertex_of_node = torch.full((len(nodes),), -1).index_copy(0, used, torch.arange(len(used)))
+    groups = named_groups(file, path)
+    regions, names = cell_regions(file, groups)
     return Mesh(
-        nodes[vertices],
-        new_index[cells[order]],
-        vertex_sets=_renumbered(vertex_sets(file), new_index, str(path)),
-        cell_regions=torch.from_numpy(regions)[order],
+        nodes[used],
+        vertex_of_node[cells],
+        vertex_sets=_of_vertices(vertex_sets(file, groups), vertex_of_node[kept], str(path)),
+        cell_regions=torch.from_numpy(regions),
         region_names=names,
         file_vertices=nodes,
-        file_index=vertices,
-        file_cell_index=order,
+        file_index=used,
+        vertex_ids=node_ids[used],
+        cell_ids=cell_ids,
         source=str(path),
     )
+
+
+def _checked_scale(scale: float) -> float:
+    """Return the file's unit of length [m]; raises MeshError unless it is a length of a body."""
+    try:
+        return checked_number("scale", scale, least=1e-12, most=1e12)
+    except (TypeError, ValueError):
+        raise MeshError(
+            f"scale must be positive and finite (1e-3 for a file in mm), got {described(scale)}."
+        ) from None
 
 
 def _oriented(
@@ -63,35 +77,39 @@ def _oriented(
     if not inverted.any():
         return cells
     order = list(element_of(cells).inversion_order)
+    turned = torch.where(inverted[:, None], cells[:, order], cells)
+    check_sides(turned, len(nodes), numbering)
     warnings.warn(
         f"{numbering.source}: turned inverted cells, {offenders(inverted, numbering.cells)}, "
         f"by taking their nodes in the order {order}.",
         stacklevel=3,
     )
-    return torch.where(inverted[:, None], cells[:, order], cells)
+    return turned
 
 
-def _used(nodes: Float[Tensor, "N_file 3"], cells: Int[Tensor, "M C"], source: str) -> Int[Tensor, "N"]:
-    used = torch.zeros(len(nodes), dtype=torch.bool)
+def _used(
+    kept: Int[Tensor, "N_file"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
+) -> Int[Tensor, "N"]:
+    used = torch.zeros(len(kept), dtype=torch.bool)
     used[cells] = True
-    if not used.all():
-        dropped = offenders(~used, torch.arange(len(nodes)))
-        warnings.warn(f"{source}: dropped nodes that no cell uses, {dropped}.", stacklevel=3)
+    if not used[kept].all():
+        dropped = offenders(~used[kept], numbering.vertices)
+        warnings.warn(f"{numbering.source}: dropped nodes that no cell uses, {dropped}.", stacklevel=3)
     return used.nonzero().flatten()
 
 
-def _renumbered(
-    sets: dict[str, Int[np.ndarray, "_"]], new_index: Int[Tensor, "N_file"], source: str
+def _of_vertices(
+    sets: dict[str, Int[np.ndarray, "_"]], vertex_of_node: Int[Tensor, "N_file"], source: str
 ) -> dict[str, Int[Tensor, "_"]]:
-    renumbered = {}
+    found = {}
     for name, nodes in sets.items():
-        if len(nodes) and not (nodes[0] >= 0 and nodes[-1] < len(new_index)):
+        if len(nodes) and not (nodes[0] >= 0 and nodes[-1] < len(vertex_of_node)):
             raise MeshError(
-                f"{source}: vertex set {name!r} must hold node indices in [0, {len(new_index)}), "
+                f"{source}: vertex set {name!r} must hold node indices in [0, {len(vertex_of_node)}), "
                 f"got {nodes[0]} to {nodes[-1]}."
             )
-        vertices = new_index[torch.from_numpy(nodes)]
-        renumbered[name] = vertices[vertices >= 0]
-        if len(renumbered[name]) == 0:
+        vertices = vertex_of_node[torch.from_numpy(nodes)]
+        found[name] = vertices[vertices >= 0]
+        if len(found[name]) == 0:
             warnings.warn(f"{source}: vertex set {name!r} has no vertex of a cell.", stacklevel=3)
-    return renumbered
+    return found

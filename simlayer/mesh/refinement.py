@@ -9,6 +9,7 @@ from torch import Tensor
 from simlayer.elements.types import ELEMENT_TYPES, ElementType, element_of
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.subdivision import cut
+from simlayer.quantities.objects import checked_instance
 
 # Nodes of a quadratic tetrahedron: four cells at the corners, and the octahedron between them cut along the
 # line from the middle of edge 02 to that of edge 13.
@@ -25,6 +26,7 @@ def refine(mesh: Mesh) -> Mesh:
     The first N vertices are those of `mesh`. A vertex set gains the vertices on edges and faces whose corners
     it holds; regions are inherited.
     """
+    checked_instance("mesh", mesh, Mesh)
     element = element_of(mesh.cells)
     if element.is_simplex:
         corners = _nodes(ELEMENT_TYPES["tet10"])[torch.tensor(_TETRAHEDRA)]
@@ -42,6 +44,7 @@ def to_quadratic_elements(mesh: Mesh) -> Mesh:
     Raises:
         MeshError: if the cells are quadratic already.
     """
+    checked_instance("mesh", mesh, Mesh)
     if mesh.element not in _QUADRATIC:
         raise MeshError(f"{mesh.source}: cells must be one of {tuple(_QUADRATIC)}, got {mesh.element!r}.")
     return _cut(mesh, _nodes(ELEMENT_TYPES[_QUADRATIC[mesh.element]])[None], "quadratic")

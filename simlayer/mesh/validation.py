@@ -8,11 +8,9 @@ from torch import Tensor
 
 from simlayer.elements.types import BY_NODES, ELEMENT_TYPES, element_of
 from simlayer.errors import listed
-from simlayer.mesh.faces import face_owners
-from simlayer.mesh.geometry import jacobian_determinants, longest_edges, row_keys
+from simlayer.mesh.geometry import jacobian_determinants, longest_edges
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-_NUMBERS = {4: "four", 8: "eight", 10: "ten", 20: "twenty"}
 
 # The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
 # volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer
@@ -46,6 +44,11 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
             raise MeshError(
                 f"{source}: {name} must be a torch tensor, got {kind}; use torch.as_tensor({name})."
             )
+    if vertices.requires_grad:
+        raise MeshError(
+            f"{source}: vertices require grad, but a rest shape is a constant: no gradient would reach them. "
+            "Pass vertices.detach(); the positions of an initial state may require grad."
+        )
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise MeshError(
             f"{source}: vertices must be floating-point numbers of shape (N, 3) [m], "
@@ -66,22 +69,12 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
 def check_element(element: str | None, cells: Int[Tensor, "M C"], source: str) -> str:
     """Return the name of the element with this many nodes; raises MeshError if another one was named."""
     found = element_of(cells).name
-    if element not in (None, found):
+    if element is not None and (not isinstance(element, str) or element != found):
         raise MeshError(
             f"{source}: element must be {found!r} for cells of {cells.shape[1]} nodes, one of "
             f"{tuple(ELEMENT_TYPES)} in general, got {element!r}."
         )
     return found
-
-
-def check_cells(
-    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], numbering: SourceNumbering
-) -> None:
-    """Check positions, volumes, sharing and use of the vertices and cells."""
-    check_values(vertices, cells, numbering)
-    check_volumes(vertices, cells, numbering)
-    check_sharing(cells, len(vertices), numbering)
-    check_used(cells, numbering)
 
 
 def check_values(
@@ -145,45 +138,6 @@ def check_volumes(
             else f"{numbering.source}: det dX/dxi must be positive, got inverted cells, "
             f"{offenders(negative, numbering.cells)}. Take their nodes in the order "
             f"cells[:, {list(element.inversion_order)}] (read_mesh does so for files)."
-        )
-
-
-def check_sharing(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
-    """Check that no cell comes twice, no face is shared by more than two cells, no edge has two middles."""
-    _, inverse, counts = row_keys(cells, vertex_count).unique(return_inverse=True, return_counts=True)
-    repeated = counts[inverse] > 1
-    if repeated.any():
-        raise MeshError(
-            f"{numbering.source}: every cell must come once; the same {_NUMBERS[cells.shape[1]]} vertices "
-            f"make up cells {offenders(repeated, numbering.cells)}. Keep one of each (Gmsh's "
-            "format 2.2 repeats cells that are in several groups: save as 4.1)."
-        )
-    crowded = (face_owners(cells, vertex_count) > 2).any(1)
-    if crowded.any():
-        raise MeshError(
-            f"{numbering.source}: a face belongs to at most two cells; more than two share one in cells "
-            f"{offenders(crowded, numbering.cells)}. They overlap: remove them, or mesh the body again."
-        )
-    _check_middles(cells, vertex_count, numbering)
-
-
-def _check_middles(cells: Int[Tensor, "M C"], vertex_count: int, numbering: SourceNumbering) -> None:
-    """Check that cells sharing an edge share the vertex in its middle, or the body would come apart there."""
-    edges = cells[:, torch.tensor(element_of(cells).edges, device=cells.device)]
-    if edges.shape[-1] == 2:
-        return
-    middles = edges[..., 2].flatten()
-    _, edge = row_keys(edges[..., :2].flatten(0, 1), vertex_count).unique(return_inverse=True)
-    least = torch.full_like(middles, vertex_count).scatter_reduce(0, edge, middles, "amin")
-    owner = torch.full((vertex_count,), len(edge), device=cells.device).scatter_reduce(
-        0, middles, edge, "amin"
-    )
-    split = ((middles != least[edge]) | (owner[middles] != edge)).view(len(cells), -1).any(1)
-    if split.any():
-        raise MeshError(
-            f"{numbering.source}: every edge has a vertex of its own in the middle, common to all cells that "
-            f"share the edge; it is not so in cells {offenders(split, numbering.cells)}. Merge vertices that "
-            "coincide, or check that the nodes are in the order of VTK."
         )
 
 

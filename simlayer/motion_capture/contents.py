@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +21,29 @@ class Contents(NamedTuple):
     unit: str | None
 
 
-def select_markers(names: Sequence[str], markers: Sequence[str] | None, path: Path) -> tuple[str, ...]:
-    """Return the requested markers in their order, by default all names in the file."""
+def select_markers(
+    found: Sequence[str], markers: Sequence[str] | None, path: Path, labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the name in the file of each requested marker, in their order; by default of all.
+
+    Args:
+        found: the names in the file.
+        markers: the requested markers.
+        path: the file.
+        labels: the names that markers may have in the file; one without goes by its own.
+    """
+    renamed = {label: name for name, label in labels.items()}
+    places = {renamed.get(label, label): label for label in found}
+    if len(places) < len(found):
+        raise ObservationError(
+            f"{path}: labels= must leave its markers, {', '.join(found)}, different names."
+        )
     if markers is None:
-        return tuple(names)
-    if not markers or len(set(markers)) < len(markers) or not set(markers) <= set(names):
+        return places
+    if not markers or len(set(markers)) < len(markers) or not set(markers) <= set(places):
         got = ", ".join(markers) or "none"
-        raise ObservationError(f"{path}: markers must be different names of {', '.join(names)}; got {got}.")
-    return tuple(markers)
+        raise ObservationError(
+            f"{path}: markers must be different names of {', '.join(places)}; got {got}. Where the file has "
+            "other names for them, say so in labels= (data.labels)."
+        )
+    return {name: places[name] for name in markers}

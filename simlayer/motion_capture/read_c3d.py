@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from simlayer.errors import ObservationError
 from simlayer.motion_capture.contents import Contents, select_markers
 
 
-def read_c3d(path: Path, markers: Sequence[str] | None) -> Contents:
+def read_c3d(path: Path, markers: Sequence[str] | None, labels: Mapping[str, str]) -> Contents:
     """Return the markers, in the file's unit, and times from its frame rate that begin at 0."""
     try:
         import c3d
@@ -25,21 +25,22 @@ def read_c3d(path: Path, markers: Sequence[str] | None) -> Contents:
             warnings.filterwarnings("error", "reached end of file")
             reader = c3d.Reader(file)
             frames = [points[:, :4] for _, points, _ in reader.read_frames()]
-            labels, unit = (_strings(reader, name) for name in ("POINT:LABELS", "POINT:UNITS"))
+            own, unit = (_strings(reader, name) for name in ("POINT:LABELS", "POINT:UNITS"))
             rate, count = float(reader.point_rate), int(reader.point_used)
     # What c3d raises on a broken file depends on where it is broken: struct.error, AssertionError, ...
     except Exception as error:
         raise ObservationError(f"{path} could not be read as C3D: {error!r}.") from error
     if not count:
         raise ObservationError(f"{path} has no markers.")
-    found = [label or f"marker{k}" for k, label in enumerate(labels[:count])]
+    found = [label or f"marker{k}" for k, label in enumerate(own[:count])]
     found += [f"marker{k}" for k in range(len(found), count)]
-    names = select_markers(found, markers, path)
+    names = select_markers(found, markers, path, labels)
     samples = np.array(frames, dtype=np.float64).reshape(len(frames), count, 4)
     # The fourth number is the residual of a marker's reconstruction, negative where it was not observed.
     positions = np.where(samples[..., 3:] < 0, np.nan, samples[..., :3])
     times = np.arange(len(frames)) / rate if rate > 0 else None
-    return Contents(names, positions[:, [found.index(name) for name in names]], times, (*unit, None)[0])
+    chosen = [found.index(label) for label in names.values()]
+    return Contents(tuple(names), positions[:, chosen], times, (*unit, None)[0])
 
 
 def _strings(reader: object, name: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +20,24 @@ SECONDS = {"s": 1.0, "ms": 1e-3}
 Columns = dict[str, dict[str, int]]  # index of a column by marker and axis
 
 
-def read_csv(path: Path, markers: Sequence[str] | None) -> Contents:
+def read_csv(path: Path, markers: Sequence[str] | None, labels: Mapping[str, str]) -> Contents:
     """Return the markers, in the header's unit, and the times if there is a column of them."""
     header, lines = _lines(path)
     times = _times(header, lines, path)
     columns, units = _marker_columns(header, path)
-    names = select_markers(tuple(columns), markers, path)
-    for name in names:
+    names = select_markers(tuple(columns), markers, path, labels)
+    for name in names.values():
         if missing := [axis for axis in "xyz" if axis not in columns[name]]:
             raise ObservationError(
                 f"{path}: marker {name!r} has no column for {' and '.join(missing)}. If it is not a "
                 "marker, name the markers in markers=."
             )
-    indices = [columns[name][axis] for name in names for axis in "xyz"]
+    indices = [columns[name][axis] for name in names.values() for axis in "xyz"]
     if len({units[index] for index in indices}) > 1:
         examples = ", ".join({units[index]: repr(header[index]) for index in indices}.values())
         raise ObservationError(f"{path}: coordinates must be in one unit, got columns {examples}.")
     positions = _numbers(header, lines, indices, path).reshape(len(lines), len(names), 3)
-    return Contents(names, positions, times, units[indices[0]])
+    return Contents(tuple(names), positions, times, units[indices[0]])
 
 
 def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:

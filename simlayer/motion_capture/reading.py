@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from simlayer.motion_capture.contents import Contents
 from simlayer.motion_capture.read_c3d import read_c3d
 from simlayer.motion_capture.read_csv import read_csv
 from simlayer.motion_capture.recording import Recording
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.objects import checked_instance, checked_names, checked_path
 
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 READERS = {".csv": read_csv, ".c3d": read_c3d}
@@ -26,6 +28,7 @@ def read_recording(
     unit: str | None = None,
     frame_rate: float | None = None,
     markers: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Recording:
     """Read a recording from a CSV or C3D file.
 
@@ -39,15 +42,23 @@ def read_recording(
             that contradicts the file is an error.
         frame_rate: frames per second [Hz], only where the file has no times.
         markers: names of the markers to read, in this order; by default all.
+        labels: names of markers in the file, by the names that they get: `{"marker0": "Tip - 1"}`. A marker
+            whose label the file does not have goes by its own name.
 
     Raises:
         ObservationError: a file that is missing, empty, cut short or malformed; no markers, a marker without
             all of x, y and z or without a single observation; cells that are not numbers; times that do not
             increase; unknown units and names; the extra for C3D not installed.
     """
-    path = Path(path)
+    path = checked_path("path", path)
+    if unit is not None:
+        checked_instance("unit", unit, str)
+    if frame_rate is not None:
+        frame_rate = _checked_frame_rate(frame_rate)
+    if markers is not None:
+        markers = checked_names("markers", [markers] if isinstance(markers, str) else markers)
     _check_path(path)
-    contents = READERS[path.suffix.lower()](path, [markers] if isinstance(markers, str) else markers)
+    contents = READERS[path.suffix.lower()](path, markers, labels or {})
     if not len(contents.positions):
         raise ObservationError(f"{path} has no frames.")
     positions = torch.from_numpy(contents.positions * _length(contents, unit, path))
@@ -58,6 +69,14 @@ def read_recording(
             f"{path} has no observation of {', '.join(missing)}. Leave them out: name the others in markers=."
         )
     return recording
+
+
+def _checked_frame_rate(frame_rate: float) -> float:
+    """Return frames per second [Hz]; raises ObservationError unless they are positive and finite."""
+    try:
+        return checked_number("frame_rate", frame_rate, above=0.0, unit="Hz")
+    except ValueError:
+        raise ObservationError(f"frame_rate must be positive and finite [Hz], got {frame_rate}.") from None
 
 
 def _length(contents: Contents, unit: str | None, path: Path) -> float:
@@ -79,8 +98,6 @@ def _times(contents: Contents, frame_rate: float | None, path: Path) -> Float[Te
         return torch.as_tensor(contents.times)
     if contents.times is not None:
         raise ObservationError(f"{path} has times of its own; leave out frame_rate={frame_rate}.")
-    if not 0 < frame_rate < float("inf"):
-        raise ObservationError(f"frame_rate must be positive and finite [Hz], got {frame_rate}.")
     return torch.arange(len(contents.positions), dtype=torch.float64) / frame_rate
 
 

@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
+from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers
+from simlayer.quantities.objects import checked_instance, checked_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,22 +37,23 @@ class Recording:
     source: str = "recording"
 
     def __post_init__(self) -> None:
+        checked_instance("source", self.source, str)
+        try:
+            for name in ("times", "markers"):
+                object.__setattr__(self, name, checked_numbers(name, getattr(self, name)))
+            names = checked_names("names", self.names)
+        except ValueError as error:
+            raise ObservationError(f"{self.source}: {error}") from None
         if self.times.ndim != 1 or self.markers.shape != (len(self.times), *self.markers.shape[1:2], 3):
             raise ObservationError(
                 f"{self.source}: times and markers must be of shape (T,) and (T, K, 3), got "
                 f"{tuple(self.times.shape)} and {tuple(self.markers.shape)}."
             )
-        object.__setattr__(self, "times", self.times.double())
         markers = self.markers.to(torch.get_default_dtype())
         observed = ~markers.isnan().any(-1, keepdim=True)
         object.__setattr__(self, "markers", markers.where(observed, torch.nan))
-        names = tuple(self.names) or tuple(f"marker{k}" for k in range(markers.shape[1]))
+        names = names or tuple(f"marker{k}" for k in range(markers.shape[1]))
         object.__setattr__(self, "names", names)
-        if not self.markers.numel():
-            raise ObservationError(
-                f"{self.source}: a recording needs at least one frame and one marker, "
-                f"got {markers.shape[0]} and {markers.shape[1]}."
-            )
         if self.markers.isinf().any():
             raise ObservationError(f"{self.source}: positions must be finite, or NaN where missing, got inf.")
         if len(names) != markers.shape[1] or len(set(names)) < len(names):
@@ -77,6 +80,7 @@ class Recording:
 
     def window(self, first: int, last: int) -> Recording:
         """Return the frames `first` to `last - 1`, counted from 0; times are kept."""
+        first, last = checked_integer("first", first), checked_integer("last", last)
         if not 0 <= first < last <= len(self.times):
             raise ObservationError(
                 f"{self.source}: the frames of a window must satisfy 0 <= first < last <= {len(self.times)}, "
@@ -86,6 +90,7 @@ class Recording:
 
     def between(self, start: float, end: float) -> Recording:
         """Return the frames with start <= time < end [s]; times are kept."""
+        start, end = checked_number("start", start, unit="s"), checked_number("end", end, unit="s")
         inside = ((self.times >= start) & (self.times < end)).nonzero().flatten()
         if not len(inside):
             raise ObservationError(

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.motion_capture.recording import Recording
+from simlayer.quantities.arguments import checked_integer, checked_numbers, checked_several
+from simlayer.quantities.objects import checked_instance
 
 # Points whose second extent is less than this part of the first count as lying on a line.
 NARROWEST = 1e-3
@@ -49,6 +51,7 @@ class Registration:
         Markers are placed less exactly than they are recorded, and absolute positions would include the
         residuals. A marker that was not observed while held has no displacement, and is missing throughout.
         """
+        checked_instance("recording", recording, Recording)
         if recording.names != self.names:
             raise ObservationError(
                 f"{recording.source}: the markers must be those registered, {', '.join(self.names)}; "
@@ -73,13 +76,17 @@ def register(recording: Recording, reference: Float[Tensor, "K 3"], *, held: tup
         ObservationError: a reference of the wrong shape or not finite, frames outside the recording, fewer
             than three markers observed while held, or all of them on a line.
     """
+    checked_instance("recording", recording, Recording, example="read_recording(path)")
+    reference = checked_numbers("reference", reference)
+    first, last = checked_several("held", held, 2, checked_integer)
+    held = first, last
     if reference.shape != recording.markers.shape[1:] or not reference.isfinite().all():
         raise ObservationError(
             f"{recording.source}: reference must be finite positions of its {len(recording.names)} markers, "
             f"of shape ({len(recording.names)}, 3); got shape {tuple(reference.shape)}."
         )
     samples = recording.window(*held).markers.double()
-    means, reference = samples.nanmean(0), reference.double()
+    means = samples.nanmean(0)
     usable = ~means.isnan().any(-1)
     _check_usable(recording, usable.tolist())
     centre, target = means[usable].mean(0), reference[usable].mean(0)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from simlayer.errors import hint
+from simlayer.quantities.arguments import described
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 
@@ -71,6 +72,8 @@ class NamedTensors:
     """
 
     def __init__(self, root: nn.Module) -> None:
+        if not isinstance(root, nn.Module):
+            raise TypeError(f"root must be a module, got {described(root)}.")
         self.modules: dict[str, nn.Module] = dict(root.named_modules())
         self.physical: list[tuple[str, PhysicalModule]] = [
             (_prefix(path), module)
@@ -114,12 +117,17 @@ class NamedTensors:
         }
 
     def values(self) -> dict[str, Tensor]:
-        """Return the weights, quantities and derived quantities that the modules read now."""
-        return self.weights | {
+        """Return the weights, quantities and derived quantities that the modules read now.
+
+        None of a quantity is its parameter itself, which would change with what is assigned to it later.
+        """
+        found = {
             prefix + name: getattr(module, name)
             for prefix, module in self.physical
             for name in (*module.quantities(), *module.derived_names())
         }
+        own = {name: value.clone() for name, value in found.items() if isinstance(value, nn.Parameter)}
+        return self.weights | found | own
 
     def find(self, name: str) -> Match:
         """Return what a name stands for: a quantity by its physical or stored name, or a parameter.
@@ -188,6 +196,8 @@ def full_name(name: str, names: Collection[str]) -> str:
     Raises:
         KeyError: if there is none, with the nearest one, or if there are several, with all of them.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a quantity must be a text, got {described(name)}.")
     if name in names:
         return name
     ending = [full for full in names if full.endswith(f".{name}")]

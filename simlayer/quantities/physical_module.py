@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from simlayer.quantities.arguments import checked_integer
+from simlayer.quantities.checked_module import CheckedModule
 from simlayer.quantities.quantity import Quantity, check_own_axes, derived_quantity
 
+# So many numbers are listed; of more the range is shown.
+_FEW = 3
 
-class PhysicalModule(nn.Module):
+
+class PhysicalModule(CheckedModule):
     """A module with physical quantities.
 
     Attributes:
@@ -61,19 +66,24 @@ class PhysicalModule(nn.Module):
         Raises:
             ValueError: if the last axis of a quantity does not fit.
         """
+        extents = {name: checked_integer(name, extent, least=1) for name, extent in extents.items()}
         self._extents = extents | self._extents
         for quantity in self.quantities().values():
             check_own_axes(quantity, quantity.stored(self), self._extents, name=quantity.name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        declared = getattr(type(self), name, None)
-        if isinstance(declared, Quantity):  # before nn.Module takes the name for that of a parameter
-            declared.__set__(self, value)
-        else:
-            super().__setattr__(name, value)
-
     def extra_repr(self) -> str:
         return "\n".join(describe(self, quantity) for quantity in self.quantities().values())
+
+    def __repr__(self) -> str:
+        """Return the module's own lines, then those of the physical modules in it by their paths."""
+        lines = self.extra_repr().splitlines()
+        for path, part in self.named_modules():
+            if isinstance(part, PhysicalModule) and part is not self:
+                lines.append(f"{path}: {type(part).__name__}")
+                lines += [describe(part, q, prefix=f"{path}.") for q in part.quantities().values()]
+        return (
+            "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)" if lines else f"{type(self).__name__}()"
+        )
 
 
 def describe(module: PhysicalModule, quantity: Quantity, *, prefix: str = "") -> str:
@@ -81,7 +91,11 @@ def describe(module: PhysicalModule, quantity: Quantity, *, prefix: str = "") ->
     stored = quantity.stored(module)
     value: Tensor = quantity.decode(stored.detach())
     low, high = value.min().item(), value.max().item()
-    text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    if 1 < value.numel() <= _FEW:
+        text = f"({', '.join(f'{number:.6g}' for number in value.flatten().tolist())})"
+    else:
+        text = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
     storage = f", stored as {quantity.stored_name}" if quantity.stored_name != quantity.name else ""
     trained = ", trainable" if stored.requires_grad else ""
-    return f"{prefix}{quantity.name} = {text} {quantity.unit}, shape {tuple(value.shape)}{storage}{trained}"
+    return f"{prefix}{quantity.name} = {text}{unit}, shape {tuple(value.shape)}{storage}{trained}"

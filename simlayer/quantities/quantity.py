@@ -17,10 +17,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor, nn
+
+from simlayer.errors import first_index
+from simlayer.quantities.arguments import (
+    checked_choice,
+    checked_flag,
+    checked_number,
+    checked_numbers,
+    checked_several,
+    described,
+)
 
 Axis = Literal["uniform", "cells", "vertices", "components", "vertex vectors"]
 
@@ -47,6 +57,18 @@ class Quantity:
         bounds: tuple[float, float] | None = None,
         scale: float | None = None,
     ) -> None:
+        if not isinstance(unit, str):
+            raise TypeError(f"unit must be a text, such as 'Pa', got {described(unit)}.")
+        checked_choice("over", over, get_args(Axis))
+        if scale is not None:
+            scale = checked_number("scale", scale, above=0)
+        if bounds is not None:
+            low, high = checked_several("bounds", bounds, 2, checked_number)
+            bounds = (low, high)
+            if not low < high:
+                raise ValueError(f"bounds must be two finite numbers, the lower one first, got {bounds}.")
+        if sum((checked_flag("positive", positive), bounds is not None, scale is not None)) > 1:
+            raise ValueError("a quantity is positive, or has bounds, or a scale, but no two of these.")
         self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
         self.scale = scale
         self.name = self.stored_name = ""
@@ -67,6 +89,7 @@ class Quantity:
 
     def __set__(self, module: nn.Module, value: Any) -> None:
         stored = self.encode(value)
+        check_own_axes(self, stored, getattr(module, "extents", {}), name=self.name)
         current = module._parameters.get(self.stored_name)
         if current is None:
             stored = stored.to(torch.get_default_dtype())
@@ -74,6 +97,8 @@ class Quantity:
         else:
             # Optimizers and state dicts may refer to the parameter, so the object stays the same.
             current.data = stored.to(current)
+            with torch.no_grad():
+                current.copy_(current)  # counts as a modification, of which autograd warns backward
 
     def stored(self, module: nn.Module) -> Tensor:
         """Return the parameter in which a module stores this quantity, or what takes its place for a time."""
@@ -90,6 +115,7 @@ class Quantity:
         """Return the stored tensor, float64, of a physical value.
 
         Raises:
+            TypeError: if the value is neither a number nor an array of numbers, see `checked_numbers`.
             ValueError: if the value is outside the valid range, or requires grad.
         """
         if isinstance(value, Tensor) and value.requires_grad:
@@ -98,8 +124,9 @@ class Quantity:
                 f"per call instead: rollout(state, {{'<path>.{self.name}': ...}})."
             )
         # In double precision, so that a logarithm costs no more than its own rounding.
-        tensor = torch.as_tensor(value, dtype=torch.float64).clone()
+        tensor = checked_numbers(self.name, value)
         self.check(tensor, name=self.name)
+        _check_held(tensor, name=self.name)
         if self.positive:
             tensor = tensor.log()
         elif self.bounds:
@@ -120,16 +147,49 @@ class Quantity:
             return self.scale * stored
         return stored
 
-    def check(self, value: Tensor, *, name: str) -> None:
-        """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range."""
-        low, high = (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+    def value(self, stored: Tensor) -> Tensor:
+        """Return the physical value of a stored tensor as a tensor of its own."""
+        decoded = self.decode(stored)
+        return decoded.clone() if decoded is stored else decoded
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The two numbers between which every physical value lies."""
+        return (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+
+    def check(self, value: Tensor, *, name: str, first_step: int | None = None) -> None:
+        """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range.
+
+        With `first_step`, the first axis of the value is time, from the step with this index on.
+        """
+        low, high = self.range
         wrong = ~((value > low) & (value < high) & value.isfinite())
         if bool(wrong.any()):
-            first = value[wrong].flatten()[0].item()
+            index = first_index(wrong)
+            first, where = value[index].item(), place(index, self.own_axes, first_step)
             rule = f"lie in ({low:g}, {high:g})" if self.bounds else "be finite"
             if self.positive:
                 rule = "be positive and finite" if math.isinf(first) else "be positive"
-            raise ValueError(f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}.")
+            raise ValueError(
+                f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}{where}."
+            )
+
+
+def place(index: tuple[int, ...], own_axes: int, first_step: int | None = None) -> str:
+    """Return in words in which step and sample an entry of a value is, see `Quantity.check`."""
+    batch, step = index[: max(len(index) - own_axes, 0)], ""
+    if first_step is not None:
+        step, batch = f" in step {first_step + batch[0] + 1} of its control", batch[1:]
+    return step + (f" in sample {batch}" if batch else "")
+
+
+def _check_held(value: Tensor, *, name: str) -> None:
+    """Raise ValueError, naming `name`, if a finite value other than zero is none in the default dtype."""
+    held = value.to(torch.get_default_dtype())
+    lost = held.isinf() | (held == 0) & (value != 0)
+    if bool(lost.any()):
+        number = value[lost].flatten()[0].item()
+        raise ValueError(f"{name} is {number:g}, which {held.dtype} cannot hold: too large or too small.")
 
 
 class derived_quantity:  # noqa: N801 - used as a decorator, like property
@@ -150,6 +210,10 @@ class derived_quantity:  # noqa: N801 - used as a decorator, like property
         substitute = module.substitutes.get(self.name)
         return self.compute(module) if substitute is None else substitute
 
+    def __set__(self, module: Any, value: Any) -> None:
+        names = ", ".join(module.quantities()) or "other quantities"
+        raise AttributeError(f"{self.name} of {type(module).__name__} follows from {names}; assign these.")
+
 
 class derived_vectors(derived_quantity):  # noqa: N801
     """A derived quantity that is a vector at every vertex, `(*batch, N, 3)`."""
@@ -158,20 +222,24 @@ class derived_vectors(derived_quantity):  # noqa: N801
 
 
 def check_own_axes(quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str) -> None:
-    """Raise ValueError, naming `name`, if the trailing axes of `value` cannot be the quantity's own."""
-    shape, size = tuple(value.shape), extents.get(quantity.over, 1)
-    if quantity.over == "vertex vectors":
-        count = extents["vertices"]
-        fits = len(shape) >= 2 and shape[-1] == 3 and shape[-2] in (1, count)
-        rule = f"(*batch, {count}, 3) or (*batch, 1, 3)"
-    elif quantity.over == "components":
+    """Raise ValueError, naming `name`, if the trailing axes of `value` cannot be the quantity's own.
+
+    Any number of cells or vertices fits as long as `extents` does not tell how many there are.
+    """
+    shape, over = tuple(value.shape), quantity.over
+    if over == "vertex vectors":
+        count = extents.get("vertices")
+        fits = len(shape) >= 2 and shape[-1] == 3 and (count is None or shape[-2] in (1, count))
+        rule = f"(*batch, {count or 'N'}, 3) or (*batch, 1, 3)"
+    elif over == "components":
         fits = bool(shape) and shape[-1] == 3
         rule = "(*batch, 3)"
     else:
-        fits = not shape or shape[-1] in (1, size)
+        size = 1 if over == "uniform" else extents.get(over)
+        fits = not shape or size is None or shape[-1] in (1, size)
         rule = "(*batch, 1)"
         if size != 1:
-            rule += f" or (*batch, {size}) (one value for all, or over {quantity.over})"
+            rule += f" or (*batch, {size}) (one value for all, or over {over})"
     if not fits:
         hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
         raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")

@@ -11,9 +11,12 @@ from simlayer.quantities.physical_module import PhysicalModule
 
 
 def physical_values(named: NamedTensors, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the physical value of every quantity by full name: the given one, or the module's own."""
+    """Return the physical value of every quantity by full name: the given one, or the module's own.
+
+    None is a parameter itself, which would change with what is assigned to it later.
+    """
     return {
-        name: given[name] if name in given else entry.quantity.decode(named.parameters[entry.stored_name])
+        name: given[name] if name in given else entry.quantity.value(named.parameters[entry.stored_name])
         for name, entry in named.quantities.items()
     }
 

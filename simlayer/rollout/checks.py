@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from simlayer.errors import DivergenceError, SimulationError, first_index, listed
-from simlayer.rollout.contact_checks import check_contacts, penetration
+from simlayer.rollout.contact_checks import PenetrationSearch, check_contacts
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.unroll import Carry, advance_function
+from simlayer.rollout.value_checks import controlled_values
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.stability import check_stable, in_substeps
@@ -21,22 +23,36 @@ def check_time_step(step: Step, inputs: RolloutInputs) -> None:
     The rest shape's stiffness is bounded by a few operations per cell; only where that bound is exceeded are
     the elements' eigenvalues at the initial state computed.
     """
-    with inputs.applied():
-        if bool((step.stable_dts() >= step.dt).all()):
-            return
-        _check_finite(step, inputs)
-        state = on_state(unpack, inputs.state)
-        stable = step.stable_dts(state).expand(inputs.batch_shape)
-    check_stable(stable, dt=step.dt, substeps=step.substeps, given="for the quantities of this call")
+    if not step.explicit:
+        return
+    if inputs.timed:
+        doubtful = _short_of(step, inputs)
+    else:
+        with inputs.applied():
+            doubtful = [] if bool((step.stable_dts() >= step.dt).all()) else [0]
+    for index in doubtful:
+        if not is_finite(inputs.state):
+            raise _bad_start(inputs)
+        with inputs.applied(inputs.values_at(index)):
+            stable = _stable_dts(step, on_state(unpack, inputs.state)).expand(inputs.batch_shape)
+        given = f"for the controls of step {index + 1}" if inputs.timed else "for the quantities of this call"
+        check_stable(stable, dt=step.dt, substeps=step.substeps, given=given)
 
 
-def _check_finite(step: Step, inputs: RolloutInputs) -> None:
-    """Raise DivergenceError if the initial state, or ValueError if a quantity, is not finite."""
-    if not is_finite(inputs.state):
-        raise _bad_start(inputs)
-    for name in inputs.named.quantities:
-        if not bool(inputs.values[name].isfinite().all()):
-            raise ValueError(f"{name} is not finite, or its stored value is too large.")
+def _short_of(step: Step, inputs: RolloutInputs) -> list[int]:
+    """Return the step whose controls make the bound of the stable dt least, if dt is beyond that bound."""
+    least, found = step.dt, []
+    for first, values in controlled_values(inputs):
+        with inputs.named.substituted(inputs.unpacked(inputs.values) | values):
+            stable = step.stable_dts()
+        if stable.ndim <= len(inputs.batch_shape):  # no control matters
+            stable = stable[None]
+        worst = stable.flatten(1).amin(1) if stable.ndim > 1 else stable
+        if float(worst.min()) < least:
+            least, found = float(worst.min()), [first + int(worst.argmin())]
+        if stable.shape[0] == 1:
+            break
+    return found
 
 
 def is_finite(state: State) -> bool:
@@ -55,16 +71,17 @@ def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationErro
     """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
     state = inputs.state
     advance = advance_function(step, inputs, Carry(state), None)
+    search = PenetrationSearch(step, inputs)
     if not is_finite(state):
         return _bad_start(inputs)
     for index in range(num_steps):
         for _ in range(step.substeps):
-            if error := penetration(step, inputs, index, state):
+            if error := search.error_after(index, state):
                 return error
             before, state = state, advance(Carry(state), inputs.values_at(index), 1)[0].state
             if not is_finite(state):
                 return _divergence(step, inputs, index, before, state)
-    return penetration(step, inputs, num_steps, state) or DivergenceError(
+    return search.error_after(num_steps, state) or DivergenceError(
         "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
 
@@ -81,7 +98,7 @@ def _divergence(
     with inputs.applied(inputs.values_at(index)):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
-        stable = _stable_dt(step, state)
+        stable = float(_stable_dts(step, state).min())
     cause = (
         f"not finite: force {', '.join(map(repr, wrong))}"
         if wrong
@@ -101,12 +118,12 @@ def _divergence(
     )
 
 
-def _stable_dt(step: Step, state: State) -> float:
-    """Return the stable dt at this state, or at rest where the state is too far gone for eigenvalues."""
+def _stable_dts(step: Step, state: State) -> Tensor:
+    """Return the stable dts at this state, or at rest where there are no eigenvalues in this precision."""
     try:
-        return float(step.stable_dts(state).min())
+        return step.stable_dts(state)
     except torch.linalg.LinAlgError:
-        return float(step.stable_dts().min())
+        return step.stable_dts()
 
 
 def _where(state: State, inputs: RolloutInputs) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.contact.base import Contact
-from simlayer.errors import ContactWarning, PenetrationError, first_index, listed
+from simlayer.contact.penetration import move_apart, penetration_error, what_touches
+from simlayer.errors import ContactWarning, PenetrationError
 from simlayer.rollout.contact_record import ROUGH, TOO_FAST, ContactMeasure, approach_in_step, measure
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.stability import check_stable, in_substeps
+
+# How much stiffer a contact becomes at least that let a body in, and how far dt stays below the stable one.
+_HARDER, _STEADY = 2.0, 0.5
 
 
 def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[Tensor, ...]) -> bool:
@@ -55,51 +61,76 @@ def _check_pressed(step: Step, inputs: RolloutInputs, end: State, contact: Tenso
     check_stable(stable, dt=step.dt, substeps=step.substeps, given=given, remedy=remedy)
 
 
-def penetration(step: Step, inputs: RolloutInputs, after: int, state: State) -> PenetrationError | None:
-    """Return the error of the first contact that is not resolved after so many steps, if there is one."""
-    # After the last step, obstacles are where its controls put them.
-    with inputs.applied(inputs.values_at(min(after, len(inputs.changes) - 1))):
-        body = on_state(unpack, state)
-        for name, contact in step.contacts().items():
-            gaps, moves = approach_in_step(step, contact, body)
-            wrong = (gaps <= 0) | (moves > TOO_FAST)
-            if bool(wrong.any()):
-                sample = first_index(wrong.any(-1)) if wrong.ndim > 1 else ()
-                found = _Found(after, sample, wrong[sample], gaps[sample], moves[sample])
-                return _error(step, name, contact, found)
-    return None
+class PenetrationSearch:
+    """The search for the first contact of an explicit rollout that is not resolved, step by step.
+
+    Args:
+        step: the step.
+        inputs: what the rollout was given.
+    """
+
+    def __init__(self, step: Step, inputs: RolloutInputs) -> None:
+        self.step, self.inputs = step, inputs
+        # How much nearer a vertex came in one step so far, over the activation distance.
+        self.fastest = dict.fromkeys(step.contacts(), 0.0)
+
+    def error_after(self, after: int, state: State) -> PenetrationError | None:
+        """Return the error of the first contact that is not resolved after so many steps, if there is one."""
+        # After the last step, obstacles are where its controls put them.
+        with self.inputs.applied(self.inputs.values_at(min(after, len(self.inputs.changes) - 1))):
+            body = on_state(unpack, state)
+            for name, contact in self.step.contacts().items():
+                gaps, moves = approach_in_step(self.step, contact, body)
+                self.fastest[name] = max(self.fastest[name], float(moves.max()))
+                wrong = (gaps <= 0) | (moves > TOO_FAST)
+                if bool(wrong.any()):
+                    return self._error(name, contact, _Found(after, body, wrong, gaps, moves))
+        return None
+
+    def _error(self, name: str, contact: Contact, found: _Found) -> PenetrationError:
+        step, after, wrong = self.step, found.after, found.wrong
+        move, distances = float(found.moves[wrong].max()), found.gaps * contact.activation_distance
+        distance, dt, stiffness = float(distances[wrong].min()), None, None
+        what = (
+            "is too fast for its steps to stop before an obstacle" if distance > 0 else what_touches(distance)
+        )
+        if distance <= 0 and not after:
+            remedy = move_apart(contact, distance)
+        else:
+            speed = self.fastest[name] * contact.activation_distance * step.substeps / step.dt
+            dt, stiffness = _advice(step, contact, speed, found)
+            remedy = _remedy(step, contact, dt, stiffness)
+        when = f"after step {after} (t = {after * step.dt:g} s)" if after else "at the start"
+        return penetration_error(
+            name,
+            f"{what} {when}",
+            remedy,
+            wrong=wrong,
+            distances=distances,
+            numbers=f", v dt/activation_distance = {move:.3g}{in_substeps(step.substeps)}",
+            after=after,
+            approach=move,
+            dt=dt,
+            stiffness=stiffness,
+        )
 
 
 class _Found(NamedTuple):
-    """The vertices of a sample that are wrong, after how many steps, and all gaps and approaches, `(N,)`."""
+    """The body after so many steps, which vertices are wrong, all gaps and approaches over d̂."""
 
     after: int
-    sample: tuple[int, ...]
+    body: State
     wrong: Tensor
     gaps: Tensor
     moves: Tensor
 
 
-def _error(step: Step, name: str, contact: Contact, found: _Found) -> PenetrationError:
-    move, distance = float(found.moves[found.wrong].max()), float(found.gaps[found.wrong].min())
-    distance *= contact.activation_distance
-    dt, stiffness = advice(step, contact, move * contact.activation_distance * step.substeps / step.dt)
-    when = f"after step {found.after} (t = {found.after * step.dt:g} s)" if found.after else "at the start"
-    sample = f"sample {found.sample}, " if found.sample else ""
-    what = "inside an obstacle" if distance <= 0 else "too fast for its steps to stop before an obstacle"
-    vertices = tuple(found.wrong.nonzero().flatten().tolist())
-    return PenetrationError(
-        f"contact {name!r}: the body is {what} {when}; {sample}vertices {listed(vertices)}, distance "
-        f"{distance:.3g} m, v dt/activation_distance = {move:.3g}{in_substeps(step.substeps)}. Use "
-        f"dt <= {dt:.2g} and a stiffness >= {stiffness:.2g} Pa, or a larger activation distance.",
-        step=found.after,
-        sample=found.sample,
-        vertices=vertices,
-        distance=distance,
-        approach=move,
-        suggested_dt=dt,
-        suggested_stiffness=stiffness,
-    )
+def _remedy(step: Step, contact: Contact, dt: float, stiffness: float) -> str:
+    """Return what to change, in words: only what differs from the values in use."""
+    parts = [f"dt <= {dt:.2g}{in_substeps(step.substeps)}"] if dt < step.dt else []
+    if stiffness > float(contact.stiffness.max()):
+        parts.append(f"a stiffness >= {stiffness:.2g} Pa")
+    return f"Use {' and '.join(parts)}."
 
 
 class Advice(NamedTuple):
@@ -109,12 +140,33 @@ class Advice(NamedTuple):
     stiffness: float
 
 
-def advice(step: Step, contact: Contact, speed: float) -> Advice:
+def _advice(step: Step, contact: Contact, speed: float, found: _Found) -> Advice:
     """Return what would do for vertices that come nearer with a speed [m/s]; no softer than now."""
-    # As if half of the surface had to stop the whole body.
-    energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
     now = float(contact.stiffness.max())
-    stiffness = max(now, 1.05 * contact.stiffness_to_stop(energy))
+    # As if half of the surface had to stop the whole body, and each vertex itself, against what pushes it.
+    body_energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
+    work = contact.activation_distance * _push(step, found.body)
+    vertex_energies = (0.5 * step.vertex_masses * speed**2 + work) / contact.areas
+    energy = max(body_energy, float(vertex_energies.expand_as(found.wrong)[found.wrong].max()))
+    inside = bool((found.gaps[found.wrong] <= 0).any())
+    needed = max(_HARDER * now if inside else 0.0, contact.stiffness_to_stop(energy))
+    stiffness = _rounded(needed, up=True) if needed > now else now
     stable = float(step.stable_dts(contact=step.contact_squares() * (stiffness / now)).min())
     resolved = step.substeps * ROUGH * contact.activation_distance / speed if speed > 0 else torch.inf
-    return Advice(min(step.dt, 0.9 * stable, 0.9 * resolved), stiffness)
+    # A contact that is pressed farther than it is meant to be is stiffer than that.
+    dt = min(_STEADY * stable, 0.9 * resolved)
+    return Advice(min(step.dt, _rounded(dt, up=False)), stiffness)
+
+
+def _push(step: Step, body: State) -> Float[Tensor, "*batch N"]:
+    """Return how strongly vertices are pushed by all that is no contact [N]."""
+    contacts = step.contacts().values()
+    forces = [force(body) for force in step.forces.values() if force not in contacts]
+    weight = step.vertex_masses[..., None] * step.gravity[..., None, :]
+    return sum(forces, weight).square().sum(-1).sqrt()
+
+
+def _rounded(value: float, *, up: bool) -> float:
+    """Return a positive number rounded to two digits, up or down, as a message shows it."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{(math.ceil if up else math.floor)(value / unit) * unit:.1e}")

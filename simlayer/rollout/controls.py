@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
+from simlayer.quantities.arguments import checked_flag, checked_number, described
+from simlayer.quantities.objects import checked_instance
 
 
 def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
@@ -25,6 +27,7 @@ def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict
         ValueError: if the path has no step.
     """
     _check_path(path)
+    dt = checked_number("dt", dt, above=0.0, unit="s")
     return {"prescribed_velocities": path.diff(dim=0) / dt}
 
 
@@ -55,9 +58,15 @@ def obstacle_controls(
         ValueError: if the path has no step, or the rotations have another number of them.
     """
     _check_path(path)
+    dt = checked_number("dt", dt, above=0.0, unit="s")
+    checked_flag("explicit", explicit)
+    checked_instance("contact", contact, str)
     places = {"translation": path} | ({} if rotations is None else {"rotation": rotations})
     speeds = {"velocity": path.diff(dim=0) / dt}
     if rotations is not None:
+        _check_path(rotations, name="rotations")
+        if rotations.shape[-1] != 3:
+            raise ValueError(f"rotations must be of shape (T + 1, *batch, 3), got {tuple(rotations.shape)}.")
         if len(rotations) != len(path):
             raise ValueError(f"path has {len(path)} places, rotations has {len(rotations)}.")
         matrices = rotation_matrix(rotations)
@@ -67,6 +76,10 @@ def obstacle_controls(
     return {f"forces.{contact}.obstacle.{name}": control for name, control in controls.items()}
 
 
-def _check_path(path: Tensor) -> None:
+def _check_path(path: Tensor, *, name: str = "path") -> None:
+    if not isinstance(path, Tensor) or not path.is_floating_point():
+        raise TypeError(f"{name} must be a floating-point tensor of positions, got {described(path)}.")
+    if path.ndim < 2 or path.shape[-1] != 3:
+        raise ValueError(f"{name} must hold positions of 3 components, got shape {tuple(path.shape)}.")
     if len(path) < 2:
-        raise ValueError(f"path must hold the start and at least one step, got shape {tuple(path.shape)}.")
+        raise ValueError(f"{name} must hold the start and at least one step, got shape {tuple(path.shape)}.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arguments import checked_integer, checked_number, checked_numbers, described
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -84,21 +87,29 @@ def check_gradients(
     one, so that a wrong entry anywhere shows.
 
     Args:
-        rollout: the scene. Differences in single precision are coarse: use `rollout.double()` for proof.
+        rollout: the scene. It is left as it is: a copy of it computes in double precision, because
+            differences in single precision are coarse.
         state: the initial state.
-        loss: maps the final state to a scalar.
+        loss: maps the final state, in double precision, to a scalar.
         names: quantities of the rollout, given in `parameters`, in `controls`, or its own, by their physical
             or stored names; and "positions" and "velocities" for the initial state.
         parameters, controls: as for the rollout.
         steps: steps to try, relative to the value's root mean square (absolute where that is zero).
-        tolerance: relative difference to accept; by default 1e-6 in double and 2e-2 in single precision.
+        tolerance: relative difference to accept; by default 1e-6.
         seed: of the random directions.
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
     """
-    names = [names] if isinstance(names, str) else list(names)
-    named, parameters, controls = NamedTensors(rollout.step), parameters or {}, controls or {}
+    names = names_of_quantities("names", names)
+    if not names:
+        raise ValueError("names must hold at least one quantity to check, got none.")
+    checked_function("loss", loss)
+    rollout = copy.deepcopy(checked_instance("rollout", rollout, RolloutModule)).double()
+    state = state.to(torch.float64) if isinstance(state, State) else state
+    rollout.step.check_state(state)
+    parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
+    named = NamedTensors(rollout.step)
     given = {named.find(name).name: name for name in (*parameters, *controls)}
     # What to differentiate, by the name under which the rollout is given it.
     tensors = {}
@@ -121,6 +132,17 @@ def check_gradients(
     return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
 
 
+def _doubled(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.double() if isinstance(value, Tensor) else value for name, value in values.items()}
+
+
+def _checked_steps(steps: Sequence[float]) -> list[float]:
+    numbers = checked_numbers("steps", steps)
+    if numbers.ndim != 1 or not bool((numbers > 0).all() & numbers.isfinite().all()):
+        raise ValueError(f"steps must be a list of positive finite numbers, got {described(steps)}.")
+    return numbers.tolist()
+
+
 def compare_gradients(
     evaluate: Callable[[Mapping[str, Tensor]], Tensor],
     tensors: Mapping[str, Tensor],
@@ -133,7 +155,15 @@ def compare_gradients(
 
     Other arguments as for `check_gradients`.
     """
+    if tolerance is not None:
+        tolerance = checked_number("tolerance", tolerance, above=0.0)
+    steps, seed = _checked_steps(steps), checked_integer("seed", seed, least=0, most=2**63 - 1)
     value = evaluate(tensors)
+    if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
+        raise ValueError(
+            "loss must be a tensor of one number that is computed from the final state, with shape (), got "
+            f"{described(value)}."
+        )
     gradients = torch.autograd.grad(value, list(tensors.values()), allow_unused=True, materialize_grads=True)
     generator = torch.Generator().manual_seed(seed)
     accepted = tolerance or _TOLERANCE[value.dtype]

@@ -11,12 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arguments import described
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
+from simlayer.quantities.snapshot import Snapshot
 from simlayer.quantities.values import derived_values, physical_values, updated_values
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.state_checks import check_precision, check_tensor
 
 Named = Mapping[str, Tensor]
 
@@ -38,24 +41,27 @@ class RolloutInputs:
         values: everything that the step reads, by full name, packed.
         changes: for each step the values that differ from `values`; empty without controls.
         named: the tensors of the step, in whose place its modules read these values.
-        supplied: the physical values of quantities that the caller supplied by physical name, as given.
+        timed: the physical values of the quantities that are controls, with time first.
+        snapshot: what else the step is at the time of the call, its settings and parts.
     """
 
     state: State
     values: dict[str, Tensor]
     changes: list[dict[str, Tensor]]
     named: NamedTensors = field(repr=False)
-    supplied: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    snapshot: Snapshot = field(repr=False)
+    timed: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def applied(self, values: Named | None = None) -> AbstractContextManager[None]:
         """Return a context in which the modules read these packed values, by default those of step 0."""
-        return self.named.substituted(self._first if values is None else self._unpacked(values))
+        return self.named.substituted(self._first if values is None else self.unpacked(values))
 
     @cached_property
     def _first(self) -> dict[str, Tensor]:
-        return self._unpacked(self.values_at(0))
+        return self.unpacked(self.values_at(0))
 
-    def _unpacked(self, values: Named) -> dict[str, Tensor]:
+    def unpacked(self, values: Named) -> dict[str, Tensor]:
+        """Return packed values in the usual order of axes."""
         axes = self.named.own_axes
         return {n: unpack_value(value, axes[n]) if n in axes else value for n, value in values.items()}
 
@@ -74,11 +80,6 @@ class RolloutInputs:
         tensors += [value for change in self.changes[:1] for value in change.values()]
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
-    def check_ranges(self) -> None:
-        """Raise ValueError for a quantity supplied by its physical name that is outside its valid range."""
-        for name, value in self.supplied.items():
-            self.named.quantities[name].quantity.check(value.detach(), name=name)
-
 
 def read_inputs(
     step: Step, num_steps: int, state: State, parameters: Named | None, controls: Named | None
@@ -91,8 +92,9 @@ def read_inputs(
         ValueError: if a shape does not fit, or a quantity is given twice.
     """
     named = NamedTensors(step)
-    constant = _given(named, step, parameters or {})
-    timed = _given(named, step, controls or {})
+    check_precision(named, step.free.dtype)
+    constant = _given(named, step, _mapping("parameters", parameters))
+    timed = _given(named, step, _mapping("controls", controls))
     if twice := sorted(constant.keys() & timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
     slices = {name: _slices(control.name, control.value, num_steps) for name, control in timed.items()}
@@ -104,7 +106,7 @@ def read_inputs(
     physical = physical_values(named, constants)
     first = {**physical, **controls_at(0)} if slices else physical
     shapes = _batch_shapes(named, first, {name: given.name for name, given in (constant | timed).items()})
-    packed = _packed_state(step, state, shapes)
+    packed = _packed_state(state, shapes)
     weights = {name: constants.get(name, own) for name, own in named.weights.items()}
     # After the shapes have been checked, because what does not fit cannot be computed with.
     complete = physical | derived_values(named, physical)
@@ -115,17 +117,23 @@ def read_inputs(
         physical_now = {name: value for name, value in now.items() if name in named.quantities}
         change = _packed(updated_values(named, physical, physical_now), named.own_axes)
         changes.append(change | {name: value for name, value in now.items() if name in named.weights})
-    supplied = {
-        name: given.value
-        for name, given in (constant | timed).items()
-        if given.match.quantity and not given.match.is_stored
+    paths = {
+        n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity
     }
-    inputs = RolloutInputs(packed, values, changes, named, supplied)
+    inputs = RolloutInputs(packed, values, changes, named, Snapshot(step), paths)
     # What a step carries follows from the quantities of this call.
     with inputs.applied():
         unpacked = on_state(unpack, packed)
         started = step.start(unpacked)
     return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
+
+
+def _mapping(name: str, values: Named | None) -> Named:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must map names of quantities to tensors, got {described(values)}.")
+    return values
 
 
 def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:
@@ -135,7 +143,9 @@ def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:
         match = named.find(name)
         if match.name in found:
             raise ValueError(f"{match.name!r} is given twice, the second time as {name!r}; give it once.")
-        _check_tensor(name, tensor, step)
+        check_tensor(name, tensor, step.free)
+        if not tensor.numel():
+            raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}.")
         found[match.name] = _Given(name, match, tensor)
     return found
 
@@ -164,33 +174,12 @@ def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
     return control.unbind(0)
 
 
-def _check_tensor(name: str, tensor: Tensor, step: Step) -> None:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}.")
-    expected = step.free
-    if tensor.dtype != expected.dtype:
-        raise TypeError(
-            f"{name} is {tensor.dtype} but the rollout's buffers are {expected.dtype}; "
-            f"convert one: rollout.to({tensor.dtype}) or {name}.to({expected.dtype})."
-        )
-    if tensor.device != expected.device:
-        raise TypeError(
-            f"{name} is on {tensor.device} but the rollout is on {expected.device}; "
-            f"move one: rollout.to({str(tensor.device)!r}) or {name}.to({str(expected.device)!r})."
-        )
-
-
-def _packed_state(step: Step, state: State, shapes: Iterator[tuple[str, torch.Size]]) -> State:
-    for name, tensor in (("positions", state.positions), ("velocities", state.velocities)):
-        _check_tensor(name, tensor, step)
-        if tensor.shape[-2:] != (step.num_vertices, 3):
-            raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {step.num_vertices}, 3)."
-            )
+def _packed_state(state: State, shapes: Iterator[tuple[str, torch.Size]]) -> State:
     batches = [
         *shapes,
         ("positions", state.positions.shape[:-2]),
         ("velocities", state.velocities.shape[:-2]),
+        *((f"history[{k}]", past.shape[:-2]) for k, past in enumerate(state.history)),
     ]
     try:
         batch = torch.broadcast_shapes(*(shape for _, shape in batches))

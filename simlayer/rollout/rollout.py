@@ -9,14 +9,24 @@ from typing import Literal
 import torch
 from torch import nn
 
+from simlayer.quantities.arguments import (
+    checked_flag,
+    checked_integer,
+    checked_number,
+    described,
+)
+from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import names_of_quantities
 from simlayer.quantities.physical_module import describe
 from simlayer.rollout.checks import check_end, check_time_step
 from simlayer.rollout.compilation import compiler_missing
 from simlayer.rollout.contact_record import empty_record
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
+from simlayer.rollout.options import checked_checkpoint, checked_compiler
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
+from simlayer.rollout.value_checks import check_values
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -24,7 +34,7 @@ from simlayer.steps.base import Step
 COMPILE_FROM = 5_000_000
 
 
-class RolloutModule(nn.Module):
+class RolloutModule(CheckedModule):
     """Unrolls a step; differentiable in the state, in every quantity of the step, and in controls.
 
     Args:
@@ -41,6 +51,12 @@ class RolloutModule(nn.Module):
             that every contact was resolved.
     """
 
+    num_steps = Option(checked_integer, least=1)
+    checkpoint = Option(checked_checkpoint)
+    compiler = Option(checked_compiler)
+    memory_budget = Option(checked_number, least=0, unit="bytes")
+    validate = Option(checked_flag)
+
     def __init__(
         self,
         step: Step,
@@ -52,14 +68,8 @@ class RolloutModule(nn.Module):
         validate: bool = True,
     ) -> None:
         super().__init__()
-        if type(num_steps) is not int:
-            raise TypeError(f"num_steps must be an int, got {num_steps!r}.")
-        if num_steps < 1:
-            raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
-        if checkpoint not in ("auto", "sqrt", "none") and (type(checkpoint) is not int or checkpoint < 1):
-            raise ValueError(
-                f"checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got {checkpoint!r}."
-            )
+        if not isinstance(step, Step):
+            raise TypeError(f"step must be a Step, such as SymplecticEuler, got {described(step)}.")
         self.step, self.num_steps = step, num_steps
         self.checkpoint, self.memory_budget = checkpoint, memory_budget
         self.compiler = compile  # nn.Module has a method `compile`
@@ -98,8 +108,7 @@ class RolloutModule(nn.Module):
 
         Arguments and errors as for `forward`.
         """
-        if every < 1:
-            raise ValueError(f"every must be at least 1, got {every}.")
+        every = checked_integer("every", every, least=1, most=self.num_steps)
         _, frames = self._run(state, parameters, controls, every=every)
         history = zip(*(frame.history for frame in frames), strict=True)
         return State(
@@ -119,11 +128,17 @@ class RolloutModule(nn.Module):
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
+            ValueError: if a quantity is named twice.
         """
         own = dict(self.step.named_parameters())
-        listed = [name for each in names for name in ([each] if isinstance(each, str) else each)]
+        listed = [name for each in names for name in names_of_quantities("names", each)]
         named = NamedTensors(self.step)
-        chosen = [own[name] for name in dict.fromkeys(named.find(name).parameter for name in listed)]
+        places = [named.find(name).parameter for name in listed]
+        if twice := [name for name, place in zip(listed, places, strict=True) if places.count(place) > 1]:
+            raise ValueError(
+                f"the same quantity is named twice: {', '.join(map(repr, twice))}; name it once."
+            )
+        chosen = [own[place] for place in places]
         self.step.requires_grad_(False)
         for parameter in chosen:
             parameter.requires_grad_(True)
@@ -144,10 +159,11 @@ class RolloutModule(nn.Module):
     ) -> tuple[State, list[State]]:
         """Return the last state and the frames."""
         # Half precision has an error of order one in a deformation gradient.
+        self.step.check_state(state)
         with torch.autocast(state.positions.device.type, enabled=False):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             if self.validate:
-                inputs.check_ranges()
+                check_values(inputs)
                 check_time_step(self.step, inputs)
             with inputs.applied():
                 self.step.prepare(on_state(unpack, inputs.state))

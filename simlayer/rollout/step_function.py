@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
@@ -86,19 +87,29 @@ class RecomputedStep(StepFunction):
 
     A checkpoint drops tensors, but not the nodes of the graph: several hundred for an eager step, a megabyte
     with all that belongs to them, so that memory would still grow with the number of steps.
+
+    Args:
+        as_called: returns a context in which the function reads the settings that the call was made with.
+        function, names, num_outputs, differentiable: as for `StepFunction`.
     """
 
     def __init__(
-        self, function: Function, names: Sequence[str], num_outputs: int, differentiable: Sequence[bool]
+        self,
+        function: Function,
+        names: Sequence[str],
+        num_outputs: int,
+        differentiable: Sequence[bool],
+        as_called: Callable[[], AbstractContextManager[None]],
     ) -> None:
         super().__init__(names, num_outputs, differentiable, range(len(differentiable)))
-        self._function = function
+        self._function, self._as_called = function, as_called
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._function(*tensors)
 
     def vjp(self, *tensors: Tensor) -> Sequence[Tensor | None]:
-        return value_and_vjp(self._function, self.differentiable, *tensors)[self.num_outputs :]
+        with self._as_called():
+            return value_and_vjp(self._function, self.differentiable, *tensors)[self.num_outputs :]
 
 
 def value_and_vjp(

@@ -17,6 +17,7 @@ from simlayer.rollout.contact_record import record_contacts
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, pack, unpack
 from simlayer.rollout.memory import trim
+from simlayer.rollout.obstacle_moves import check_obstacle_moves
 from simlayer.rollout.step_function import RecomputedStep, StepFunction, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -87,7 +88,7 @@ def advance_function(
         key = (*names, step.dt, step.substeps, *map(weakref.ref, step.modules()))
         step_function = compiled_step(step, key, function, names, example, differentiable, backend)
     elif recompute:
-        step_function = RecomputedStep(function, names, count, differentiable)
+        step_function = RecomputedStep(function, names, count, differentiable, inputs.snapshot.restored)
 
     def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
         if step_function is None:
@@ -126,6 +127,12 @@ def unroll(
     def run(
         carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
     ) -> tuple[Carry, Values, list[State]]:
+        with inputs.snapshot.restored():  # settings that were assigned since the call
+            return run_as_called(carry, values, changes, first, last)
+
+    def run_as_called(
+        carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
+    ) -> tuple[Carry, Values, list[State]]:
         frames = []
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
@@ -133,6 +140,7 @@ def unroll(
             if changes:
                 values = {**values, **changes[begin - first]}
             try:
+                check_obstacle_moves(step, inputs, begin, carry.state)
                 carry, values = advance(carry, values, (end - begin) * step.substeps)
             except SimulationError as error:
                 error.locate(begin + error.steps_before // step.substeps + 1, step.dt)

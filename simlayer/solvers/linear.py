@@ -14,6 +14,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
+from simlayer.quantities.arguments import checked_integer
 from simlayer.solvers.block_matrix import BlockMatrix
 from simlayer.solvers.conjugate_gradients import Product
 
@@ -35,6 +36,12 @@ class LinearSolver(ABC):
 
     max_iterations: int
     patience: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "max_iterations", checked_integer("max_iterations", self.max_iterations, least=1)
+        )
+        object.__setattr__(self, "patience", checked_integer("patience", self.patience, least=0))
 
     @abstractmethod
     def inverse(self, matrix: BlockMatrix) -> Product:

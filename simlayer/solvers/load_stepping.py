@@ -65,6 +65,8 @@ def minimize_by_load_steps(
     except ConvergenceError as error:
         direct = error
     gradient = problem.residual(start).gradient
+    if not bool(gradient.isfinite().all()):
+        raise direct
     positions, reached, step = start, 0.0, 0.5
     while reached < 1:
         goal = min(reached + step, 1.0)

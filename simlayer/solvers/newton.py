@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
+from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
@@ -19,6 +20,7 @@ _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against the residual, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
+_ENDLESS, _STUCK = "the energy falls without end", "no shorter step lowers the energy"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class NewtonSolver:
     tolerance: float | None = None
     max_iterations: int = 60
 
+    def __post_init__(self) -> None:
+        if self.tolerance is not None:
+            object.__setattr__(
+                self, "tolerance", checked_number("tolerance", self.tolerance, above=0.0, below=1.0)
+            )
+        object.__setattr__(
+            self, "max_iterations", checked_integer("max_iterations", self.max_iterations, least=1)
+        )
+
     def minimize(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
     ) -> Float[Tensor, "*batch N 3"]:
@@ -53,8 +64,11 @@ class NewtonSolver:
             history.append(_line(iteration, point.energy, error))
             small = error <= tolerance
             active = ~(still | small & polished)
-            if bool((lost := _lost(point.positions, start, problem.max_displacement)).any()):
-                raise _failure(problem, point, lost, history, "the energy falls without end")
+            lost = _lost(point.positions, start, problem.max_displacement)
+            broken = ~(error + point.scale + point.energy).isfinite()
+            if bool((lost | broken).any()):
+                why = "the energy or its gradient is not finite" if bool(broken.any()) else _ENDLESS
+                raise _failure(problem, point, broken if bool(broken.any()) else lost, history, why)
             if not bool(active.any()):
                 return point.positions
             if iteration == self.max_iterations:
@@ -69,10 +83,13 @@ class NewtonSolver:
             point, moved = _search(problem, point, direction)
             stuck = active & ~moved & ~still
             if bool((stuck & ~small).any()):
-                raise _failure(problem, point, stuck & ~small, history, "no shorter step lowers the energy")
+                singular = ~largest(direction).isfinite()
+                why = "its tangent is singular" if bool((stuck & singular).any()) else _STUCK
+                raise _failure(problem, point, stuck & ~small, history, why)
             # One more iteration after the tolerance is met, unless numbers of this precision have no better.
             polished = small | stuck
-        raise _failure(problem, point, active, history, f"after {self.max_iterations} iterations")
+        why = f"after {self.max_iterations} iterations, of which NewtonSolver(max_iterations=...) allows more"
+        raise _failure(problem, point, active, history, why)
 
     def _direction(
         self, problem: MinimizationProblem, point: _Point, linear: _Linear, *, again: bool

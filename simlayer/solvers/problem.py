@@ -25,6 +25,14 @@ class Tangent(NamedTuple):
         multiply, others = self.matrix.multiplication(), self.others
         return multiply if others is None else lambda vectors: multiply(vectors) + others(vectors)
 
+    def double(self) -> Tangent:
+        """Return the tangent in double precision, but for products that were not assembled."""
+        values, others = self.matrix.values, self.others
+        matrix = self.matrix._replace(values=values.double())
+        if others is None:
+            return Tangent(matrix, None)
+        return Tangent(matrix, lambda vectors: others(vectors.to(values)).double())
+
 
 class Residual(NamedTuple):
     """The gradient of a problem [N], zero for fixed components, and the size of the forces that balance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.solvers.problem import MinimizationProblem, flattened
@@ -25,7 +25,10 @@ def rigid_motions(positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*bat
 
 
 def zero_stiffness_modes(
-    problem: MinimizationProblem, positions: Float[Tensor, "*batch N 3"], free: Float[Tensor, "N 3"]
+    problem: MinimizationProblem,
+    positions: Float[Tensor, "*batch N 3"],
+    free: Float[Tensor, "N 3"],
+    vertices: Int[Tensor, "V"] | None = None,
 ) -> list[str]:
     """Return the names of the rigid-body modes that no stiffness resists at these positions.
 
@@ -33,8 +36,12 @@ def zero_stiffness_modes(
         problem: the problem whose tangent resists.
         positions: of each sample; the modes are those of the first sample that has any.
         free: which components are not fixed.
+        vertices: those that move, where it is a piece of the body only.
     """
-    motions, small = rigid_motions(flattened(positions)), _ROUNDING[positions.dtype]
+    places, small = flattened(positions), _ROUNDING[positions.dtype]
+    motions = rigid_motions(places)
+    if vertices is not None:
+        motions = torch.zeros_like(motions).index_copy(2, vertices, rigid_motions(places[:, vertices]))
     fixed = ((1 - free) * motions).flatten(-2)
     # Combinations of motions that move nothing that is fixed have no length there.
     lengths, combinations = torch.linalg.eigh(fixed @ fixed.mT)

@@ -16,6 +16,8 @@ class BackwardEuler(ImplicitStep):
     damping is the question. Arguments as for `ImplicitStep`.
     """
 
+    history_size = 0
+
     @property
     def scheme(self) -> Scheme:
         return Scheme(inertia=1 / self.h**2, rate=1 / self.h)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,15 +12,28 @@ from torch import Tensor, nn
 
 from simlayer.contact.base import Contact
 from simlayer.dissipation import Dissipation, StepContext
+from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
-from simlayer.mesh.selection import vertex_indices
+from simlayer.mesh.one_mesh import check_one_mesh
+from simlayer.mesh.selection import fixed_components
+from simlayer.quantities.arguments import (
+    checked_choice,
+    checked_integer,
+    checked_number,
+    checked_parts,
+)
+from simlayer.quantities.checked_module import Option
+from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.state import State
+from simlayer.steps.plausibility import warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.stability import half_stable_dt, stable_dts
+from simlayer.steps.state_checks import check_precision, check_state
 
 
 class Step(PhysicalModule, ABC):
@@ -40,14 +53,21 @@ class Step(PhysicalModule, ABC):
         prescribed_velocities: velocities of the fixed components [m/s], `(N, 3)` or `(1, 3)`.
         dissipation: dissipations by name, applied in this order after the forces.
         substeps: how many equal steps of dt/substeps make one.
+
+    Raises:
+        ValueError: if a value does not fit, or a part was made for another mesh.
     """
 
     derives_from = ("masses",)
     # Whether a step is one fixed sequence of operators, to be compiled as a whole and run again at will.
     explicit = True
+    # How many tensors of history it keeps; None: not known, and not checked.
+    history_size: ClassVar[int | None] = None
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
+    dt = Option(checked_number, above=0.0, unit="s")
+    substeps = Option(checked_integer, least=1)
     free: Tensor
 
     def __init__(
@@ -65,32 +85,39 @@ class Step(PhysicalModule, ABC):
         substeps: int = 1,
     ) -> None:
         super().__init__()
-        if dt != "auto" and (isinstance(dt, str) or not 0 < dt < float("inf")):
-            raise ValueError(f"dt must be a positive number of seconds, or 'auto', got {dt!r}.")
-        if substeps < 1:
-            raise ValueError(f"substeps must be at least 1, got {substeps}.")
         self.substeps = substeps
-        self.forces = nn.ModuleDict(dict(forces))
-        self.dissipation = nn.ModuleDict(dict(dissipation or {}))
-        parts: list[Force | Dissipation] = [*forces.values(), *(dissipation or {}).values()]
+        if isinstance(dt, str):
+            checked_choice("dt", dt, ("auto",))
+        else:
+            self.dt = dt
+        checked_instance("mesh", mesh, Mesh, example="that of box_mesh()")
+        forces = checked_parts("forces", forces, Force, "ElasticForce")
+        dissipation = checked_parts(
+            "dissipation", {} if dissipation is None else dissipation, Dissipation, "MassDamping"
+        )
+        masses = checked_parts("masses", {} if masses is None else masses, PointMass, "PointMass")
+        self.forces, self.dissipation = nn.ModuleDict(forces), nn.ModuleDict(dissipation)
+        self.masses = nn.ModuleDict(masses)
+        check_one_mesh(self, mesh)
+        parts: list[Force | Dissipation] = [*forces.values(), *dissipation.values()]
         for part in parts:
             part.connect(self.forces)
-        self.masses = nn.ModuleDict(dict(masses or {}))
         self.elements = FiniteElements(mesh)
         self.density, self.gravity = density, gravity
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
+        check_precision(NamedTensors(self), mesh.vertices.dtype)
         for module in self.modules():
             if isinstance(module, PhysicalModule):
                 module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
+        warn_of_units(mesh, dict(forces), self.density)
         # Components first in memory, like everything that a compiled step reads.
-        free = ~_mask(fixed, mesh)
+        free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
         if dt == "auto":
             with torch.no_grad():
-                dt = half_stable_dt(float(self.stable_dts(contact=self.contact_squares()).min()))
-        self.dt: float = dt
+                self.dt = half_stable_dt(float(self.stable_dts(contact=self.contact_squares()).min()))
 
     @property
     def h(self) -> float:
@@ -129,11 +156,35 @@ class Step(PhysicalModule, ABC):
         """Return the context of dissipations that act for dt [s]."""
         return StepContext(dt, self.inverse_masses)
 
+    def nodal_forces(
+        self, state: State, forces: Iterable[Force] | None = None
+    ) -> Iterator[Float[Tensor, "*batch N 3"]]:
+        """Yield the nodal forces [N] of some forces, of all by default."""
+        for force in map(self._force, self.forces) if forces is None else forces:
+            vectors = force(state)
+            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
+            yield vectors
+
+    def dissipated(
+        self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, *, without_term: bool = False
+    ) -> Float[Tensor, "*batch N 3"]:
+        """Return velocities after all dissipations acted for dt [s], or those only without a term."""
+        for dissipation in self.dissipation.values():
+            if not (without_term and dissipation.has_term):
+                velocities = dissipation(state, velocities, self.context(dt))
+                check_vectors(velocities, state.positions, name=f"{type(dissipation).__name__}.forward")
+        return velocities
+
     def start(self, state: State) -> State:
         """Return the state with the history that this step needs."""
         return state
 
+    def check_state(self, state: State) -> None:
+        """Raise TypeError or ValueError unless this step can start from a state."""
+        check_state(state, self.free, kind=type(self).__name__, history_size=self.history_size)
+
     def forward(self, state: State) -> State:
+        self.check_state(state)
         for _ in range(self.substeps):
             state = self.substep(state)
         return state
@@ -162,6 +213,7 @@ class Step(PhysicalModule, ABC):
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""
+        self.check_state(state)
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 
@@ -189,14 +241,3 @@ class Step(PhysicalModule, ABC):
 
     def extra_repr(self) -> str:
         return f"dt = {self.dt:g} s, substeps = {self.substeps}\n{super().extra_repr()}"
-
-
-def _mask(fixed: Tensor | str | None, mesh: Mesh) -> Tensor:
-    """Return which components are fixed, `(N, 3)`."""
-    mask = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
-    if isinstance(fixed, Tensor) and fixed.dtype == torch.bool and fixed.shape == mask.shape:
-        return fixed.cpu()
-    if fixed is not None:
-        components = f" or {tuple(mask.shape)}"
-        mask[vertex_indices(mesh, fixed, name="fixed", alternative=components).cpu()] = True
-    return mask

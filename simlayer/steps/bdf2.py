@@ -16,6 +16,8 @@ class BDF2(ImplicitStep):
     start are those of constant acceleration. Arguments as for `ImplicitStep`.
     """
 
+    history_size = 2
+
     @property
     def scheme(self) -> Scheme:
         return Scheme(inertia=9 / (4 * self.h**2), rate=3 / (2 * self.h))
@@ -23,8 +25,8 @@ class BDF2(ImplicitStep):
     def start(self, state: State) -> State:
         if state.history:
             return state
-        h, friction = self.h, self.lagged_accelerations(state.positions, state.velocities)
-        acceleration = self.accelerations(state) + friction
+        h, at_end = self.h, self.end_accelerations(state.positions, state)
+        acceleration = self.accelerations(state) + at_end
         past = state.positions - h * state.velocities + 0.5 * h**2 * acceleration
         return state._replace(history=(past, state.velocities - h * acceleration))
 

@@ -11,14 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation import Dissipation
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, listed
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.pieces import piece_of_vertices
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.load_stepping import minimize_by_load_steps
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
 from simlayer.solvers.rigid_body_modes import zero_stiffness_modes
+from simlayer.solvers.soft_modes import soft_modes
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
 from simlayer.steps.incremental_potential import Scheme
@@ -36,9 +38,12 @@ class Equilibrium(ImplicitStep):
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
 
     Raises:
-        ConvergenceError: from a call, if there is no equilibrium near, or the body could move as a rigid one
-            without any force against it, so that there are many.
+        ConvergenceError: from a call, if there is no equilibrium near, or the body, or a piece of it, could
+            move as a rigid one without any force against it, so that there are many.
     """
+
+    history_size = 0
+    piece: Tensor
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class Equilibrium(ImplicitStep):
             newton=newton,
             solver=solver,
         )
+        self.register_buffer("piece", piece_of_vertices(mesh.cells, len(mesh.vertices)), persistent=False)
         x = mesh.vertices
         rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
         for kind, names in (("dissipation", list(self.dissipation)), ("forces", rates)):
@@ -83,7 +89,9 @@ class Equilibrium(ImplicitStep):
         try:
             positions = minimize_by_load_steps(self.newton, problem, start, self.solver)
         except ConvergenceError as error:
-            self._check_fixed(problem, start, error)
+            if bool(problem.residual(start).gradient.isfinite().all()):
+                self._check_fixed(problem, start, error)
+                _check_soft(problem, start, error)
             raise
         self._check_fixed(problem, positions, None)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
@@ -96,11 +104,18 @@ class Equilibrium(ImplicitStep):
         return positions
 
     def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
-        if motions := zero_stiffness_modes(problem, positions, self.free):
-            raise ConvergenceError(
-                f"nothing resists a rigid motion of the body: {', '.join(motions)}. Fix more of its "
-                "vertices (three that are not in a line), or add a force with a stiffness."
-            ) from error
+        count = int(self.piece.max()) + 1
+        parts = [(self.piece == number).nonzero().flatten() for number in range(count)] if count > 1 else []
+        for vertices in (*parts, None):
+            if motions := zero_stiffness_modes(problem, positions, self.free, vertices):
+                what = (
+                    "the body" if vertices is None else f"the piece with vertices {listed(vertices.tolist())}"
+                )
+                join = "" if vertices is None else ", join it to others (read_mesh(..., merge=...))"
+                raise ConvergenceError(
+                    f"nothing resists a rigid motion of {what}: {', '.join(motions)}. Fix more of its "
+                    f"vertices (three that are not in a line){join}, or add a force with a stiffness."
+                ) from error
 
     @property
     def scheme(self) -> Scheme:
@@ -109,3 +124,18 @@ class Equilibrium(ImplicitStep):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions = state.positions.detach()
         return positions, torch.zeros_like(positions), positions
+
+
+def _check_soft(problem: MinimizationProblem, positions: Tensor, error: ConvergenceError) -> None:
+    """Raise ConvergenceError if some deformations have no stiffness where the search began."""
+    samples = positions.shape[:-2]
+    index = int(torch.arange(samples.numel()).view(samples)[error.sample]) if samples else 0
+    if modes := soft_modes(problem.tangent(positions, projected=False).matrix, index):
+        raise ConvergenceError(
+            f"at least {len(modes)} motions of the body deform it without any energy, the first at vertices "
+            f"{listed(modes[0])}. Elements with quadrature='reduced' have such modes where the body is one "
+            "cell thick: take quadrature='full', or two cells. Or look there for parts without a stiffness, "
+            f"or joined at a vertex or edge only.\n{error}",
+            error.history,
+            sample=error.sample,
+        ) from error

@@ -14,7 +14,9 @@ from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
+from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
@@ -70,8 +72,13 @@ class ImplicitStep(Step, ABC):
         newton: NewtonSolver | None = None,
         solver: LinearSolver | Literal["auto"] = "auto",
     ) -> None:
-        if mass_matrix not in MASS_MATRICES:
-            raise ValueError(f"mass_matrix must be one of {list(MASS_MATRICES)}, got {mass_matrix!r}.")
+        checked_choice("mass_matrix", mass_matrix, MASS_MATRICES)
+        if newton is not None:
+            checked_instance("newton", newton, NewtonSolver)
+        if isinstance(solver, str):
+            checked_choice("solver", solver, ("auto",))
+        else:
+            checked_instance("solver", solver, LinearSolver, example="SparseDirect()")
         super().__init__(
             mesh,
             forces,
@@ -85,7 +92,7 @@ class ImplicitStep(Step, ABC):
             substeps=substeps,
         )
         self.consistent_mass = mass_matrix == "consistent"
-        self.newton = newton or NewtonSolver()
+        self.newton = NewtonSolver() if newton is None else newton
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [term.connectivity for term in terms]
@@ -114,7 +121,9 @@ class ImplicitStep(Step, ABC):
 
     def substep(self, state: State) -> State:
         # Half before and half after keeps the order of the step.
-        state = state._replace(velocities=self._dissipated(state, state.velocities))
+        state = state._replace(
+            velocities=self.dissipated(state, state.velocities, self.h / 2, without_term=True)
+        )
         data = self._data(state)
         values = NamedTensors(self).values()
         solve = ImplicitSolve(
@@ -122,7 +131,8 @@ class ImplicitStep(Step, ABC):
         )
         positions = solve(*data, *values.values())
         velocities = data.velocities(positions, self.scheme.rate)
-        velocities = self._dissipated(state._replace(positions=positions), velocities)
+        end = state._replace(positions=positions)
+        velocities = self.dissipated(end, velocities, self.h / 2, without_term=True)
         velocities = torch.addcmul(self.fixed_velocities, self.free, velocities)
         return State(positions, velocities, self.history(state, data, positions))
 
@@ -156,29 +166,25 @@ class ImplicitStep(Step, ABC):
         ]
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations of the free components [m/s²], by all but lagged terms."""
-        total = sum((force(state) for force in self.forces.values()), torch.zeros_like(state.positions))
+        """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
+        x = state.positions
+        forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.term(x, x).at_end)]
+        total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
 
-    def lagged_accelerations(self, positions: Tensor, velocities: Tensor) -> Float[Tensor, "*batch N 3"]:
-        """Return the accelerations [m/s²] by lagged terms, with these positions at the start of the step."""
-        terms = [term for term in self.terms(*[positions] * 3) if term.lagged]
-        total = sum((term.gradient(velocities) for term in terms), torch.zeros_like(velocities))
+    def end_accelerations(self, start: Tensor, end: State) -> Float[Tensor, "*batch N 3"]:
+        """Return the accelerations [m/s²] by terms `at_end`, given the positions at the start of the step."""
+        total = torch.zeros_like(end.positions)
+        for term in self.terms(*[start] * 3):
+            if term.at_end:
+                total = total + term.gradient(end.velocities if term.of_velocities else end.positions)
         return -accelerations(self, total, consistent=self.consistent_mass)
 
     def _data(self, state: State) -> StepData:
         target, drift, predicted = self.free_motion(state)
         fixed = state.positions + self.h * self.fixed_velocities
-        constant = torch.zeros_like(state.positions)
-        for force in self.forces.values():
-            if not force.has_term:
-                constant = constant + force(state)
+        forces = [force for force in map(self._force, self.forces) if not force.has_term]
+        constant = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         return StepData(target, drift, predicted, fixed, constant, state.positions)
-
-    def _dissipated(self, state: State, velocities: Tensor) -> Tensor:
-        for dissipation in self.dissipation.values():
-            if not dissipation.has_term:
-                velocities = dissipation(state, velocities, self.context(self.h / 2))
-        return velocities

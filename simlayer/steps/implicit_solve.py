@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from simlayer.autodiff.implicit_function import ImplicitFunction
-from simlayer.errors import ConvergenceError, PenetrationError, first_index
+from simlayer.errors import ConvergenceError, first_index
 from simlayer.quantities.named import NamedTensors
-from simlayer.solvers.conjugate_gradients import conjugate_gradients
+from simlayer.quantities.snapshot import Snapshot
+from simlayer.solvers.conjugate_gradients import Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, flattened
 from simlayer.steps.base import Step
+from simlayer.steps.contact_checks import check_start, check_way
 from simlayer.steps.incremental_potential import IncrementalPotential, StepData
 
-# The residual of the adjoint system that is small enough, relative to its right-hand side.
+# The residual of the adjoint system that is small enough, relative to its right-hand side, by the precision
+# of the products: those with an assembled matrix are in double precision.
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
+
+
+# What the data of a step are to a user, in the order of `StepData`.
+_READ = (
+    "the position or velocity of a vertex",
+    "the velocity of a vertex",
+    "the position or velocity of a vertex",
+    "the prescribed position of a vertex",
+    "the sum of the forces without a term",
+    "the position of a vertex",
+)
 
 
 class ImplicitSolve(ImplicitFunction):
@@ -42,48 +58,99 @@ class ImplicitSolve(ImplicitFunction):
         solver: LinearSolver,
     ) -> None:
         self.step, self.problem, self.minimize, self.solver = step, problem, minimize, solver
-        # Bound again whenever something is computed: in backward the modules have other values, or none.
-        self.names, self.named = names, NamedTensors(step)
+        # Bound again whenever something is computed: in backward the modules have other values, or none, and
+        # the step may have other settings.
+        self.names, self.named, self.snapshot = names, NamedTensors(step), Snapshot(step)
 
     def find(self, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
             data = problem.data
+            self._check_finite(inputs)
             guesses = [_with_fixed(x, self.step.free, data.fixed) for x in (data.start, data.predicted)]
-            _check_start(self.step, guesses[0])
-            return self.minimize(problem, _better(problem, *guesses))
+            check_start(self.step, guesses[0])
+            found = self.minimize(problem, _better(problem, *guesses))
+            check_way(self.step, data.start, found, is_motion=problem.scheme.inertia > 0)
+            return found
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        free = self.step.free
         with self._problem(inputs) as problem:
-            fixed = problem.data.fixed
+            free, fixed = self.step.free, problem.data.fixed
             gradient = problem.residual(_with_fixed(positions, free, fixed)).gradient
             return gradient + (1 - free) * (positions - fixed)
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
+            _refuse("the gradient that comes in from what follows an implicit step", right, axes=2)
             tangent, solver = problem.tangent(positions, projected=False), self.solver
+            tolerance = _ADJOINT[right.dtype if tangent.others else torch.float64]
+            # In double precision, because a single one cannot represent what a slender body needs.
+            tangent = tangent.double()
             found = conjugate_gradients(
                 tangent.multiplication(),
-                flattened(right),
+                flattened(right).double(),
                 solver.inverse(tangent.matrix),
-                tolerance=_ADJOINT[right.dtype],
+                tolerance=tolerance,
                 max_iterations=solver.max_iterations,
             )
-        if not bool((found.residual <= 10 * _ADJOINT[right.dtype]).all()):
-            raise ConvergenceError(
-                "the linear system of backward was not solved: residual "
-                f"{float(found.residual.max()):.1e} after {found.iterations} iterations of "
-                + type(solver).__name__
-                + (", its matrix is not positive definite" if bool(found.indefinite.any()) else "")
-                + ". Try another solver, or check that the state is a stable one."
-            )
-        return found.vectors.view_as(right)
+        if bool((wrong := ~(found.residual <= 10 * tolerance)).any()):
+            raise _unsolved(found, wrong.view(right.shape[:-2]), solver)
+        return found.vectors.view_as(right).to(right)
+
+    def _check_finite(self, inputs: Sequence[Tensor]) -> None:
+        """Raise ConvergenceError, with its name, if anything that the step reads is not finite."""
+        # All at once: the largest component is not finite if any is not.
+        if bool(get_total_norm(inputs, norm_type=math.inf).isfinite()):
+            return
+        count, quantities = len(StepData._fields), self.named.quantities
+        values = dict(zip(self.names, inputs[count:], strict=True))
+        # Quantities first: what is derived from them is not to blame.
+        for name in sorted(values, key=lambda name: name not in quantities):
+            _refuse(name, values[name], axes=self.named.own_axes.get(name, values[name].ndim))
+        for name, tensor in zip(_READ, inputs[:count], strict=True):
+            _refuse(name, tensor, axes=2)
 
     @contextmanager
     def _problem(self, inputs: Sequence[Tensor]) -> Iterator[IncrementalPotential]:
         count = len(StepData._fields)
-        with self.named.substituted(dict(zip(self.names, inputs[count:], strict=True))):
+        values = dict(zip(self.names, inputs[count:], strict=True))
+        with self.snapshot.restored(), self.named.substituted(values):
             yield self.problem(StepData(*inputs[:count]))
+
+
+def _unsolved(found: Solution, wrong: Tensor, solver: LinearSolver) -> ConvergenceError:
+    """Return the error of a linear system of backward that was not solved in some samples."""
+    sample = first_index(wrong) if wrong.ndim else ()
+    flat = int(wrong.flatten().nonzero()[0])
+    if bool(found.indefinite[flat]):
+        why = (
+            "its matrix is not positive definite, so the state is no stable one (a body that buckles, or a "
+            "mode without stiffness) and has no gradient. Follow the stable branch, say with a small load "
+            "sideways"
+        )
+    elif found.iterations >= solver.max_iterations:
+        why = "it ran out of iterations. Give the step solver=SparseDirect(), or more max_iterations"
+    else:
+        why = "its matrix is too close to singular. Look for parts of the body that hardly anything holds"
+    return ConvergenceError(
+        f"the linear system of backward was not solved{f' in sample {sample}' if sample else ''}: residual "
+        f"{float(found.residual[flat]):.1e} after {found.iterations} iterations of "
+        f"{type(solver).__name__}; {why}.",
+        sample=sample,
+    )
+
+
+def _refuse(name: str, value: Tensor, *, axes: int) -> None:
+    """Raise ConvergenceError if a value with so many axes of its own is not finite."""
+    wrong = ~value.isfinite()
+    if bool(wrong.any()):
+        index = first_index(wrong)
+        sample = index[: max(value.ndim - axes, 0)]
+        raise ConvergenceError(
+            f"{name} is {float(value[index])} at the start of an implicit step"
+            f"{f', in sample {sample}' if sample else ''}, at index {index} of shape {tuple(value.shape)}. "
+            "Look at what it was given or computed from.",
+            sample=sample,
+        )
 
 
 def _with_fixed(positions: Tensor, free: Tensor, fixed: Tensor) -> Tensor:
@@ -96,23 +163,3 @@ def _better(problem: IncrementalPotential, first: Tensor, second: Tensor) -> Ten
     better = problem.value(second) < problem.value(first)
     better = better & (problem.feasible_fraction(first, second - first) >= 1)
     return torch.where(better[..., None, None], second, first)
-
-
-def _check_start(step: Step, positions: Tensor) -> None:
-    """Raise PenetrationError if a contact is penetrated where the search is to begin."""
-    for name, contact in step.contacts().items():
-        distances = contact.distances(positions)
-        inside = distances <= 0
-        if bool(inside.any()):
-            sample = first_index(inside)[:-1]
-            vertices = tuple(inside[sample].nonzero().flatten().tolist())
-            depth = -float(distances[sample].min())
-            raise PenetrationError(
-                f"contact {name!r}: the body is inside an obstacle before its step begins"
-                f"{f'; sample {sample}' if sample else ''}, {len(vertices)} vertices, the first "
-                f"{vertices[0]}, up to {depth:.3g} m deep. It starts there, or the obstacle or fixed "
-                "vertices move farther in one step than the two are apart: use a shorter dt.",
-                sample=sample,
-                vertices=vertices,
-                distance=-depth,
-            )

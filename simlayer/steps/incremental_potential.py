@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.errors import listed
 from simlayer.forces.terms import Term
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import Product
@@ -22,12 +23,12 @@ class Scheme(NamedTuple):
     Attributes:
         inertia: the factor of the masses [1/s²], zero in an equilibrium.
         rate: how fast the velocities at the end change with the positions there [1/s].
-        lagged_weight: the factor of lagged terms, for them to act as they are at the end for the whole step.
+        end_weight: the factor of terms that act as they are at the end for the whole step.
     """
 
     inertia: float
     rate: float
-    lagged_weight: float = 1.0
+    end_weight: float = 1.0
 
 
 class StepData(NamedTuple):
@@ -121,17 +122,23 @@ class IncrementalPotential(MinimizationProblem):
 
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         J = self.step.elements.deformation_gradient(positions).det()
-        return (
-            f"The smallest J = det F there is {float(J.min()):.3g}. Try a shorter dt, loads in several "
-            "steps, or a finer mesh where cells are inverted."
-        )
+        found = f"The smallest J = det F there is {float(J.min()):.3g}. "
+        inverted = (J.view(-1, J.shape[-1]) <= 0).any(0).nonzero().flatten().tolist()
+        gentler = "a shorter dt or more substeps" if self.scheme.inertia else "smaller loads"
+        if inverted:
+            return (
+                f"{found}Cells {listed(inverted)} are inverted: try {gentler}, a finer mesh there, or a "
+                "material that resists, like StableNeoHookean."
+            )
+        start = "" if self.scheme.inertia else " or another start, if there is an equilibrium near"
+        return f"{found}No cell is inverted: try {gentler}{start}."
 
     def _terms_at(self, positions: Tensor) -> Iterator[tuple[Term, Tensor, float, float]]:
         """Yield each term with its argument, its weight, and the derivative of its argument by x."""
         rate = self.scheme.rate
         velocities = self.data.velocities(positions, rate)
         for term in self.terms:
-            weight = self.scheme.lagged_weight if term.lagged else 1.0
+            weight = self.scheme.end_weight if term.at_end else 1.0
             yield (term, velocities, weight, rate) if term.of_velocities else (term, positions, weight, 1.0)
 
     def _unassembled(self, positions: Tensor) -> Product | None:

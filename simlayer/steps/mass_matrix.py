@@ -167,6 +167,11 @@ class _Accelerations(ImplicitFunction):
                 max_iterations=200,
             )
         if not bool((found.residual <= 100 * _TOLERANCE[right.dtype]).all()):
+            if not bool(right.isfinite().all()):
+                raise ConvergenceError(
+                    "the forces on the vertices, or the gradients by their accelerations, are not finite. "
+                    "Look at the state and the quantities that they are computed from."
+                )
             raise ConvergenceError(
                 "the consistent mass matrix could not be inverted: residual "
                 f"{float(found.residual.max()):.1e} after {found.iterations} iterations. Use "

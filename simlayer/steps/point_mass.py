@@ -29,10 +29,8 @@ class PointMass(PhysicalModule):
 
     def __init__(self, mesh: Mesh, vertices: Tensor | str, *, mass: float | Tensor) -> None:
         super().__init__()
-        self.mass = mass
+        self.mass, self.mesh = mass, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
-        if not len(chosen):
-            raise ValueError("vertices must hold at least one vertex, or the mass would hang on nothing.")
         shares = torch.zeros_like(mesh.vertices[:, 0])
         shares[chosen] = 1 / len(chosen)
         self.register_buffer("shares", shares, persistent=False)

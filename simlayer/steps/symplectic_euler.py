@@ -15,13 +15,14 @@ class SymplecticEuler(Step):
     Arguments as for `Step`.
     """
 
+    history_size = 0
+
     def substep(self, state: State) -> State:
         h = self.h
         # In fused operators, of which an uncompiled step should have few.
         velocities = torch.add(state.velocities, self.gravity[..., None, :], alpha=h)
-        for force in self.forces.values():
-            velocities = torch.addcmul(velocities, force(state), self.inverse_masses[..., None], value=h)
-        for dissipation in self.dissipation.values():
-            velocities = dissipation(state, velocities, self.context(h))
+        for forces in self.nodal_forces(state):
+            velocities = torch.addcmul(velocities, forces, self.inverse_masses[..., None], value=h)
+        velocities = self.dissipated(state, velocities, h)
         velocities = torch.addcmul(self.fixed_velocities, self.free, velocities)
         return State(torch.add(state.positions, velocities, alpha=h), velocities, state.history)

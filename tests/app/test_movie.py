@@ -30,7 +30,8 @@ def test_a_movie_and_pictures_draw_every_element(tmp_path, element):
     mesh = box_mesh(cells=(2, 1, 1), element=element)
     write_movie(tmp_path / "motion.mp4", mesh, motion(mesh))
     assert (tmp_path / "motion.mp4").read_bytes()[4:8] == b"ftyp"
-    field_picture(tmp_path / "field.png", mesh, {"E": 1 + torch.rand(len(mesh.cells))}, label="Pa")
+    field = 1 + torch.rand(len(mesh.cells))
+    field_picture(tmp_path / "field.png", mesh, {"E": field}, label="Pa", errors={"error": field - 1})
     assert (tmp_path / "field.png").stat().st_size > 10_000
     figure = body_picture({"found": 1.1 * mesh.vertices}, mesh.vertices, mesh.boundary)
     # Those that face the viewer: half of a box.

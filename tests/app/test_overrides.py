@@ -45,6 +45,23 @@ def test_overrides_reach_the_configuration():
         (["optimizer=adam,lbfgs"], "optimizer has several values, which needs a multirun: add -m."),
         (["material.youngs_modulus=1e5,2e5"], "material.youngs_modulus has several values"),
         (["seed=range(3)"], "seed has several values"),
+        (["step.density=abc"], "step.density must be a number, such as 1000.0, got 'abc'."),
+        (["seed=abc"], "seed must be a number, such as 0, got 'abc'."),
+        (["optimizer=adam", "optimizer.lr=abc"], "optimizer.lr must be a number, such as 0.05, got 'abc'."),
+        (["-m", "optimizer.lr=0.1,abc"], "optimizer.lr must be a number, such as 1.0, got 'abc'."),
+        (["material={youngs_modulus: abc}"], "material.youngs_modulus must be a number, such as 300000.0"),
+        (["step.gravity=down"], "step.gravity must be a list of numbers, such as [0.0, 0.0, -9.81], got"),
+        (["step.gravity=[0,0,down]"], "step.gravity must be a list of numbers"),
+        (["fields=cells"], "fields must be keys and values, {KEY: VALUE, ...}, got 'cells'."),
+        (["rollout.compile=maybe"], "rollout.compile must be true or false (it is false), got 'maybe'."),
+        (["mesh=3"], "mesh must be the name of an option, ball, box, cantilever, file, got 3."),
+        (["mesh.path={_target_: os.mkdir, path: x}"], "mesh.path._target_ can only be of simlayer., "),
+        (["data.path._target_=os.mkdir"], "data.path._target_"),
+        (["mesh._target_=os.mkdir"], "mesh._target_ can only be of simlayer., "),
+        (
+            ["experiment=damping", "data.path=take.csv"],
+            "set initial=at_rest, or",
+        ),
         (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder (looked from "),
         (["--config-dir=nowhere"], "--config-dir nowhere is not a folder (looked from "),
     ],
@@ -94,3 +111,37 @@ def test_nothing_of_a_composition_is_left_behind():
     with pytest.raises(ConfigError):
         composed("sed=1")
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_values_of_another_kind_that_make_sense_pass():
+    config = composed("step.dt=1e-4", "trainer.gradient_clip_val=null", "rollout.compile=auto")
+    assert (config.step.dt, config.rollout.compile) == (1e-4, "auto")
+    config = composed(
+        "initial=pulled_and_twisted", "initial.known.pull=[1,2]", "seed=${threads}", "holdout=null"
+    )
+    assert list(config.initial.known.pull) == [1, 2]
+
+
+def test_the_advice_for_a_field_works_as_it_is_printed():
+    with pytest.raises(ConfigError, match=r"add it with two plus signs: \+\+fields\.density=") as error:
+        composed("fields.density=cells")
+    key = str(error.value).rpartition(" ")[2].removesuffix("...")
+    assert composed(f"{key}cells").fields == {"density": "cells"}
+    with pytest.raises(ConfigError, match=r"two plus signs: \+\+fields="):
+        composed("fields={density: cells}")
+    assert composed("++fields={density: cells}").fields == {"density": "cells"}
+
+
+def test_nothing_of_the_demonstration_belongs_to_a_body_with_data_of_its_own():
+    config = composed("data.path=deformed.vtu", "trainable=[density]")
+    assert config.initial.known._target_.endswith("at_rest")
+    assert not config.dissipation
+    assert not config.data.truth
+    assert compose_arguments(["data.path=deformed.vtu"])[1][-2:] == [
+        "experiment=blank",
+        "data.path=deformed.vtu",
+    ]
+    kept = composed(
+        "experiment=damping", "data=marker_paths", "data.path=take.csv", "initial=pulled_and_twisted"
+    )
+    assert kept.initial.known._target_.endswith("pulled_and_twisted")

@@ -7,7 +7,7 @@ import torch
 from support.observed import NU, E, observed_beam
 from torch.optim import Adam
 
-from simlayer.app.report import format_table
+from simlayer.app.report import format_runs, format_table
 from simlayer.app.results import collect_results, write_results
 from simlayer.identification.history import History
 from simlayer.identification.losses import PositionLoss
@@ -25,9 +25,10 @@ def outcome(trainable, found, *, reference=None, fields=None):
     initial = model.values()
     history = History({name: torch.tensor(value) for name, value in (reference or {}).items()})
     history.rows = [{"epoch": k, "loss": loss, "values": {}} for k, loss in enumerate([2.0, 0.25, 0.5])]
+    history.best_loss = 0.25
     for unknown in model.unknowns:
         unknown.assign(found[unknown.name])
-    return collect_results(model, history, initial, loss=0.25, ended="converged", seconds=1.5)
+    return collect_results(model, history, initial, ended="converged", seconds=1.5)
 
 
 def test_results_hold_first_guess_find_reference_and_error_of_every_unknown():
@@ -78,7 +79,29 @@ def test_a_line_of_the_table_has_units_and_the_error_where_the_truth_is_known(
 def test_a_line_of_a_field_says_how_many_values_it_has():
     field = torch.full((18,), 2e5)
     text = format_table(outcome([E], {E: field}, reference={E: 1e5}, fields={E: "cells"}))
-    assert text == f"{E}: 100000 Pa -> 200000 Pa, mean of 18 (reference 100000 Pa, median error 100.00%)"
+    line, *regions = text.splitlines()
+    assert line == f"{E}: 100000 Pa -> 200000 Pa, mean of 18 (reference 100000 Pa, median error 100.00%)"
+    assert regions == ["  where it is 100000 (18 values): median error 100.0%, worst 100.0%"]
+
+
+def test_the_errors_of_a_field_are_told_by_region_of_the_truth():
+    truth = torch.where(torch.arange(18) < 3, 4e5, 1e5)
+    found = truth * torch.where(truth > 2e5, torch.tensor([1.2, 0.9, 0.5] * 6), 1.01)
+    results = outcome([E], {E: found}, reference={E: truth.tolist()}, fields={E: "cells"})
+    soft, stiff = results["parameters"][E]["regions"]
+    assert (soft["values"], stiff["values"]) == (15, 3)
+    assert (soft["median_error"], soft["worst_error"]) == (pytest.approx(0.01), pytest.approx(0.01))
+    assert (stiff["median_error"], stiff["worst_error"]) == (pytest.approx(0.2), pytest.approx(0.5))
+    assert "where it is 400000 (3 values): median error 20.0%, worst 50.0%" in format_table(results)
+
+
+def test_the_runs_of_a_multirun_are_a_table_of_what_differs():
+    found = outcome([E], {E: 2e5})
+    text = format_runs([(["a=1", "seed=0"], found), (["a=1", "seed=1"], "seed must not be 1.\nmore")])
+    head, first, second = text.splitlines()
+    assert head.split() == ["run", "overrides", "loss", "found"]
+    assert first.split(maxsplit=3) == ["0", "seed=0", "2.500e-01", "youngs_modulus = 200000"]
+    assert second.split(maxsplit=3) == ["1", "seed=1", "failed", "seed must not be 1."]
 
 
 def test_results_are_read_back_as_they_were_written(tmp_path):

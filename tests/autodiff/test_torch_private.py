@@ -32,7 +32,7 @@ def test_no_other_file_uses_private_names_of_torch(path):
     private = [
         name
         for name in torch_names(path)
-        if any(part.startswith("_") or part == "experimental" for part in name.split("."))
+        if any(re.match(r"_(?!_)|experimental$", part) for part in name.split("."))
     ]
     assert not private, f"{path.name} uses {private}; put them into autodiff/torch_private.py"
 

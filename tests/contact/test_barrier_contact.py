@@ -336,8 +336,12 @@ def test_a_body_that_starts_inside_is_refused_with_vertices_and_depth():
         ValueError, match=r"starts inside the obstacle: vertices \[0, 3, 6, 9, 12\] and 4 more, up to 0.1 m"
     ):
         build(floor(0.1))
-    with pytest.raises(ValueError, match=r"vertices \[\d+, .*up to 0 m deep"):
+
+
+def test_a_body_that_touches_exactly_is_told_to_leave_a_gap():
+    with pytest.raises(ValueError, match=r"touches .* exactly \(distance 0\) at vertices .* apart by 0.01 m"):
         build(floor(0.0))
+    build(floor(-0.01))
 
 
 def test_a_body_that_is_inside_altogether_asks_for_the_normal():
@@ -352,7 +356,7 @@ def test_another_start_than_the_rest_shape_is_checked_in_its_place():
         build(floor(0.1), start=torch.stack([start, start - 0.5]))
 
 
-@pytest.mark.parametrize("value", [0.3, 1.0, 1e-13, 0.0, -1.0, math.nan])
+@pytest.mark.parametrize("value", [0.3, 1.0, 1e-13])
 def test_an_activation_distance_of_another_scale_is_refused_with_those_that_fit(value):
     with pytest.raises(ValueError, match=r"activation_distance must be more than 2.2e-13 m.* at most 0.25 m"):
         build(floor(-0.1), activation_distance=value)
@@ -367,3 +371,17 @@ def test_in_single_precision_the_activation_distance_must_be_larger():
 def test_an_unknown_curve_is_refused():
     with pytest.raises(ValueError, match="curve must be one of"):
         build(floor(-0.1), curve="cubic")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
+def test_an_activation_distance_is_a_positive_number_when_made_and_when_assigned(value):
+    contact = BarrierContact(
+        box_mesh(cells=(1, 1, 1), origin=(0.0, 0.0, 0.1)),
+        HalfSpace(),
+        stiffness=1.0,
+        activation_distance=0.01,
+    )
+    with pytest.raises((TypeError, ValueError), match="activation_distance must be a positive"):
+        contact.activation_distance = value
+    with pytest.raises((TypeError, ValueError), match="activation_distance must be a positive"):
+        BarrierContact(box_mesh(cells=(1, 1, 1)), HalfSpace(), stiffness=1.0, activation_distance=value)

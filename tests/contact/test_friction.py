@@ -362,5 +362,5 @@ def test_an_equilibrium_refuses_friction_by_name():
 def test_values_that_are_not_positive_are_refused_by_name(value):
     with pytest.raises(ValueError, match="coefficient must be positive"):
         CoulombFriction("ground", coefficient=value)
-    with pytest.raises(ValueError, match="threshold_speed must be a positive number of m/s"):
+    with pytest.raises(ValueError, match="threshold_speed must be a positive finite number in m/s"):
         CoulombFriction("ground", coefficient=0.5, threshold_speed=value)

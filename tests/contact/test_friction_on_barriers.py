@@ -51,7 +51,7 @@ def rest():
     return box_mesh(cells=(1, 1, 1), size=SIZE).vertices
 
 
-@pytest.mark.parametrize(("kind", "dt"), [(SymplecticEuler, 1e-3), (BackwardEuler, 2e-3), (Newmark, 4e-3)])
+@pytest.mark.parametrize(("kind", "dt"), [(SymplecticEuler, 1e-3), (BackwardEuler, 2e-3), (Newmark, 2e-3)])
 def test_a_soft_block_on_a_floor_stops_where_coulomb_says(kind, dt):
     start = State(rest(), torch.tensor([1.0, 0.0, 0.0]).expand(8, 3))
     end = RolloutModule(scene(kind, dt, floor()), round(0.24 / dt), compile=False)(start)

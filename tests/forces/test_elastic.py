@@ -1,12 +1,13 @@
 """The contract of elastic forces, their stability bounds, regions, and what they refuse."""
 
+import numpy as np
 import pytest
 import torch
 from support.forces import NU, E, body, deformed, elastic, forces_of, largest
 from support.materials import MATERIALS, ROTATION_INVARIANT, deformations, matrix, rotations
 from torch.utils.checkpoint import checkpoint
 
-from simlayer import ElasticForce, LinearElastic, Material, Mesh, Quantity, StableNeoHookean, State
+from simlayer import ElasticForce, LinearElastic, Material, Mesh, Quantity, StableNeoHookean, State, box_mesh
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -341,3 +342,41 @@ def test_the_same_scene_in_other_units_has_the_same_forces():
     force = elastic("StableNeoHookean")
     scaled = ElasticForce(small, StableNeoHookean(E / 1e6, NU))
     assert torch.allclose(forces_of(scaled, 1000 * x), forces_of(force, x), rtol=0, atol=1e-10 * E * AREA)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [0, 0, 1, 1, 2, 2],
+        np.array([0, 0, 1, 1, 2, 2], dtype=np.uint8),
+        torch.tensor([0, 0, 1, 1, 2, 2]).int(),
+    ],
+)
+def test_regions_are_integers_of_any_type(regions):
+    force = ElasticForce(box_mesh(cells=(1, 1, 1)), StableNeoHookean(torch.ones(3), 0.3), regions=regions)
+    assert force.regions.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    "regions", [[0.0] * 6, ["a"] * 6, None, torch.zeros(6, dtype=torch.bool), [0] * 5, [-1] * 6]
+)
+def test_regions_that_are_none_are_refused_by_name(regions):
+    regions = torch.zeros(6) if regions is None else regions
+    with pytest.raises((TypeError, ValueError), match=r"^regions must"):
+        ElasticForce(box_mesh(cells=(1, 1, 1)), StableNeoHookean(1e5, 0.3), regions=regions)
+
+
+@pytest.mark.unchecked
+def test_a_material_without_a_quantity_is_refused_with_the_remedy():
+
+    class Constant(Material):
+        def energy_density(self, F):
+            return 1e5 * F.inner(F)
+
+    mesh = box_mesh(cells=(1, 1, 1))
+    with pytest.raises(ValueError, match=r"Constant has no quantities.*Quantity"):
+        ElasticForce(mesh, Constant())
+    with pytest.raises(TypeError, match="material must be a Material"):
+        ElasticForce(mesh, 1e5)

@@ -1,11 +1,13 @@
 """Derivatives that are traced from the energy of a potential."""
 
+import numpy as np
 import pytest
 import torch
 from support.forces import body, deformed, elastic, forces_of, largest
 from torch.utils.checkpoint import checkpoint
 
 from simlayer import Potential, Quantity, State
+from simlayer.errors import TracingError
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -191,3 +193,57 @@ def test_a_potential_that_was_first_asked_without_gradients_gives_them_later():
     with torch.inference_mode():
         inferred = forces_of(potential, x)
     assert torch.equal(inferred, forces_of(potential, x))
+
+
+class Written(Potential):
+    """Springs to the origin, with an energy as a user wrote it."""
+
+    stiffness = Quantity("N/m", positive=True)
+
+    def __init__(self, energy, stiffness=2.0):
+        super().__init__()
+        self.stiffness, self.function = stiffness, energy
+        self.register_buffer("ends", torch.tensor([0, 3]))
+
+    def energy(self, positions):
+        return self.function(self, positions)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    "energy",
+    [
+        lambda self, x: None,
+        lambda self, x: x.square().sum(),
+        lambda self, x: x.square().sum(-1),
+        # Samples that feel each other: the quantity's own axis meets that of the samples.
+        lambda self, x: self.stiffness * x.square().sum((-1, -2)),
+    ],
+    ids=["nothing", "one for all samples", "one per vertex", "one per pair of samples"],
+)
+def test_an_energy_that_is_not_one_per_sample_is_named(energy):
+    potential = Written(energy, torch.full((2, 1), 2.0))
+    with pytest.raises(TypeError, match=r"Written.energy must return one energy per sample.*\(2,\), got"):
+        potential(State.at_rest(torch.randn(2, 5, 3)))
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [
+        lambda self, x: x[..., self.ends[0], :].square().sum(-1),
+        lambda self, x: x.square().sum((-1, -2)) * x.max().item(),
+        lambda self, x: x.square().sum((-1, -2)) if x.max() > 0 else x.sum((-1, -2)),
+        lambda self, x: torch.as_tensor(np.asarray(x)).sum((-1, -2)),
+    ],
+    ids=["an index", "a number", "a branch", "NumPy"],
+)
+def test_an_energy_that_cannot_be_traced_is_named_with_the_line_in_the_users_file(energy):
+    with pytest.raises(TracingError, match=r"test_energy_derivatives.py, line \d+ \(`.*x.*`\)"):
+        Written(energy)(State.at_rest(torch.randn(5, 3)))
+
+
+def test_an_index_that_is_a_tensor_of_one_axis_is_traced():
+    potential = Written(lambda self, x: x[..., self.ends, :].square().sum((-1, -2)))
+    x = torch.randn(5, 3)
+    expected = torch.zeros(5, 3).index_copy(0, potential.ends, -2 * x[potential.ends])
+    assert torch.allclose(potential(State.at_rest(x)), expected)

@@ -41,9 +41,10 @@ def test_forces_turn_with_the_body(element):
 
 
 def test_the_stress_is_that_of_kelvin_and_voigt():
-    eta, zeta, F, dF = torch.rand(5), torch.rand(5), torch.randn(5, 3, 3), torch.randn(5, 3, 3)
-    dF.requires_grad_()
     viscosity, _, _ = made("viscous tet4")
+    count = viscosity.extents["cells"]
+    eta, zeta = torch.rand(count), torch.rand(count)
+    F, dF = torch.randn(count, 3, 3), torch.randn(count, 3, 3, requires_grad=True)
     viscosity.shear_viscosity, viscosity.bulk_viscosity = eta, zeta
     density = viscosity.dissipation_density(matrix(F), matrix(dF))
     (stress,) = torch.autograd.grad(density.sum(), dF)

@@ -153,3 +153,33 @@ def test_what_was_traced_once_for_a_material_is_right_for_others_of_its_class(ki
 def test_traced_energies_of_two_bodies_share_no_module():
     first, second = (traced_energy_density(NeoHookean(modulus, 0.3)) for modulus in (1.0, torch.rand(6) + 1))
     assert not {id(module) for module in first.modules()} & {id(module) for module in second.modules()}
+
+
+class Written(PhysicalModule):
+    """An energy as a user wrote it."""
+
+    stiffness = Quantity("N/m", over="cells", positive=True)
+
+    def __init__(self, energy):
+        super().__init__()
+        self.stiffness, self.energy = 2.0, energy
+
+
+@pytest.mark.parametrize(
+    ("energy", "got"),
+    [
+        (lambda x: None, "NoneType"),
+        (lambda x: 1.0, "float"),
+        (lambda x: torch.stack([x, x]), r"shape \(2,\)"),
+    ],
+)
+def test_an_energy_that_is_not_one_number_per_point_is_named(energy, got):
+    with pytest.raises(
+        TypeError, match=f"Written.energy_density must return one number per point.* got {got}"
+    ):
+        ModuleEnergy(Written(energy), energy, [0.3], method="energy_density")
+
+
+def test_an_energy_that_does_not_depend_on_its_arguments_is_named():
+    with pytest.raises(ValueError, match=r"Written.energy does not depend"):
+        ModuleEnergy(Written(None), lambda x: torch.tensor(1.0), [0.3])

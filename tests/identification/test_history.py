@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from support.observed import E, observed_beam, observed_scenes
 from torch.optim import Adam
 
-from simlayer.identification.history import History, relative_error
+from simlayer.identification.history import History, errors_by_region, relative_error
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification, scene_loader
 from simlayer.identification.unknowns import summarize
@@ -97,6 +97,28 @@ def test_a_resumed_fit_has_a_whole_history(tmp_path):
     assert [row["loss"] for row in resumed.rows] == pytest.approx(
         [row["loss"] for row in whole.rows], rel=1e-9
     )
+
+
+def test_the_best_values_are_those_of_the_lowest_loss_of_any_evaluation_also_after_resuming(tmp_path):
+    history = History()
+    model, trainer, _, _ = fit(epochs=8, history=history)
+    assert history.best_loss <= min(row["loss"] for row in history.rows)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    history.load_best(model)
+    best = model.values()
+    resumed = History()
+    model, _, start, _ = fit(epochs=8, history=resumed, resumed=tmp_path / "last.ckpt")
+    assert resumed.best_loss == history.best_loss < start
+    resumed.load_best(model)
+    assert all(torch.equal(model.values()[name], value) for name, value in best.items())
+
+
+def test_a_reference_of_many_values_is_divided_by_its_quartiles():
+    reference = torch.arange(1.0, 101.0)
+    regions = errors_by_region(reference * 1.1, reference)
+    assert [region["values"] for region in regions] == [25] * 4
+    assert regions[0]["reference"] == [1.0, 25.0]
+    assert regions[3]["worst_error"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from support.observed import DAMPING, DT, NU, E, beam_mesh, observed_beam, obser
 from torch import nn
 from torch.optim import LBFGS, Adam
 
-from simlayer.errors import GradientError
+from simlayer.errors import GradientError, SimulationError
 from simlayer.identification.gradient_check import check_fit_gradients, fit_gradients
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
@@ -178,6 +178,23 @@ def test_gradients_of_fields_under_a_prior_with_missing_points_are_the_central_d
     report = fit_gradients(model, scenes)
     assert report.passed, report
     assert [check.size for check in report.checks] == [18, 48]
+
+
+def test_gradients_are_shown_by_physical_values():
+    model, scenes = fitted([E, NU, "release_time"])
+    checks = {check.name: check for check in fit_gradients(model, scenes).checks}
+    assert checks[E].value == pytest.approx(float(model.values()[E]))
+    assert checks[NU].value == pytest.approx(float(model.values()[NU]))
+    model.total_loss(scenes).backward()
+    # E is stored as a logarithm.
+    assert checks[E].gradient * checks[E].value == pytest.approx(float(model.unknowns[0].parameter.grad))
+
+
+def test_a_fit_that_runs_away_says_how_far_it_has_come():
+    model, scenes = fitted([E])
+    model.unknowns[0].assign(1e12)
+    with pytest.raises(SimulationError, match=r"has run to youngs_modulus = 1e\+12 \(from .*how the body"):
+        model.training_step(scenes, 0)
 
 
 class CarelessLoss(PositionLoss):

@@ -144,17 +144,13 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
     assert parameter.grad.item() / 0.01 == pytest.approx(float(ends[0] - ends[1]) / (2 * h), rel=1e-6)
 
 
-@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("times", "options", "message"),
     [
-        ([], {}, "times must be one row of at least one time, (T,), got shape (0,)"),
-        (0.004, {}, "got shape ()"),
-        ([[0.004]], {}, "got shape (1, 1)"),
-        ([math.nan], {}, "times must be finite"),
-        ([0.004, math.inf], {}, "times must be finite"),
-        ([0.004, 0.004], {}, "times must be finite, and increase"),
-        ([0.004, 0.002], {}, "times must be finite, and increase"),
+        ([], {}, "times must hold at least one number"),
+        ([0.004, 0.004], {}, "times must be finite and increase"),
+        ([0.004, 0.002], {}, "times must be finite and increase"),
+        ([math.nan], {}, "times must be finite and increase"),
         (
             [0.0161],
             {},
@@ -165,14 +161,12 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
             {"release_time": -0.01},
             "0.026 s after the release, but the rollout ends at 0.016 s: simulate 14",
         ),
-        ([0.016], {"frames": 0}, "frames must be a whole number, at least 1, got 0"),
-        ([0.016], {"frames": 2.5}, "frames must be a whole number, at least 1, got 2.5"),
-        ([0.016], {"frames": True}, "frames must be a whole number, at least 1, got True"),
+        ([0.016], {"frames": 0}, "frames must be an int, at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_observed_says_why(times, options, message):
     rollout = RolloutModule(beam(dt=DT), 8, compile=False)
-    with pytest.raises(ObservationError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         ObservedRollout(rollout, Vertices(), torch.tensor(times), **options)
 
 

@@ -32,6 +32,11 @@ def test_a_mesh_without_a_file_is_in_its_own_order():
     assert torch.equal(mesh.from_file_order(values, -2), values)
 
 
+def test_vertices_that_require_a_gradient_are_refused():
+    with pytest.raises(MeshError, match="vertices require grad"):
+        Mesh(CORNERS.clone().requires_grad_(), CELLS)
+
+
 def test_vertices_take_the_default_dtype():
     assert Mesh(CORNERS.double(), CELLS).vertices.dtype == torch.get_default_dtype()
 
@@ -54,7 +59,10 @@ def test_vertex_sets_are_sorted_and_without_repetition():
         ({"cell_regions": torch.tensor([0, 1])}, "cell_regions must lie in [0, 1) for the regions ('body',)"),
         ({"cell_regions": torch.tensor([0])}, "cell_regions must be integers of shape (2,)"),
         ({"region_names": ("a", "a")}, "region_names must be different names"),
-        ({"file_index": torch.tensor([0, 1, 2, 3, 3])}, "file_index must hold different rows in [0, 5)"),
+        ({"file_index": torch.tensor([0, 1, 2, 3, 5])}, "file_index must hold different rows in [0, 5)"),
+        ({"file_index": torch.tensor([0, 1, 2, 3, 3])}, "file_index must differ, got [3] twice"),
+        ({"vertex_ids": torch.tensor([7, 1, 2, 3, 7])}, "vertex_ids must differ, got [7] twice"),
+        ({"cell_ids": torch.tensor([7])}, "cell_ids must be integers of shape (2,)"),
     ],
 )
 def test_wrong_names_and_maps_are_refused_with_their_values(options, message):

@@ -97,6 +97,12 @@ def test_files_that_are_not_there_or_not_meshes_say_so(tmp_path):
             read_mesh(tmp_path / name)
 
 
+def test_an_error_without_a_reason_says_what_to_do(tmp_path):
+    (tmp_path / "beam.xdmf").write_text("<Domain></Domain>\n")
+    with pytest.raises(MeshError, match=re.escape("save it as .vtu or Gmsh .msh 4.1")):
+        read_mesh(tmp_path / "beam.xdmf")
+
+
 def test_a_vtu_file_of_several_pieces_is_refused_not_cut_to_the_last(tmp_path):
     bare(shuffled()).write(tmp_path / "beam.vtu")
     text = (tmp_path / "beam.vtu").read_text()

@@ -1,4 +1,4 @@
-"""Reading mesh files: the body is the file's, turned, scaled and renumbered as it says."""
+"""Reading mesh files: the body is the file's, in its order, turned and scaled as it says."""
 
 import re
 from importlib.resources import files
@@ -14,6 +14,7 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import MeshError
 from simlayer.mesh.meshio_files import MESHIO_NAMES
 from simlayer.mesh.reading import read_mesh
+from simlayer.steps.symplectic_euler import SymplecticEuler
 
 
 def test_big_endian_numbers_of_vtk_files_are_read(tmp_path):
@@ -70,6 +71,52 @@ def test_nodes_without_a_tetrahedron_are_dropped_and_come_back_in_the_file_order
         mesh.to_file_order(torch.arange(54))
 
 
+def test_indices_from_the_file_select_the_same_vertices_of_the_mesh(tmp_path):
+    file = bare(shuffled())
+    file.write(tmp_path / "beam.vtu")
+    root = np.flatnonzero(file.points[:, 0] == 0)
+    mesh = read_mesh(tmp_path / "beam.vtu")
+    step = SymplecticEuler(mesh, {}, dt=1e-3, fixed=torch.from_numpy(root))
+    assert torch.equal(step.free[:, 0] == 0, mesh.vertices[:, 0] == 0)
+
+
+def test_ids_that_a_file_gives_are_kept_and_select_whatever_was_dropped(tmp_path):
+    file = bare(shuffled())
+    file.points = np.concatenate([[[9.0, 9, 9]], file.points])
+    file.cells[0].data += 1
+    file.point_data["GlobalNodeId"] = 1000 - 3 * np.arange(len(file.points))
+    file.cell_data["GlobalElementId"] = [5 + 2 * np.arange(120)]
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match=re.escape("dropped nodes that no cell uses, 1 of 55: [1000].")):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    ids = file.point_data["GlobalNodeId"]
+    root = mesh.vertices_with_ids(ids[file.points[:, 0] == 0].tolist())
+    assert torch.equal(root.sort().values, (mesh.vertices[:, 0] == 0).nonzero().flatten())
+    assert mesh.cells_with_ids(torch.tensor([9, 5])).tolist() == [2, 0]
+    with pytest.raises(
+        MeshError, match=re.escape("no vertex has the id [1000]; there are 54 from 838 to 997")
+    ):
+        mesh.vertices_with_ids([997, 1000])
+    with pytest.raises(MeshError, match=re.escape("no cell has the id [6, 244]")):
+        mesh.cells_with_ids([6, 5, 244])
+    file.cells[0].data[7, 1] = file.cells[0].data[7, 0]
+    file.write(tmp_path / "beam.vtu")
+    with pytest.raises(MeshError, match=re.escape("comes twice in cells 1 of 120: [19]")):
+        read_mesh(tmp_path / "beam.vtu")
+
+
+def test_without_ids_vertices_and_cells_go_by_their_places_in_the_file(tmp_path):
+    file = bare(shuffled())
+    file.points = np.concatenate([[[9.0, 9, 9]], file.points])
+    file.cells[0].data += 1
+    file.point_data["GlobalNodeId"] = np.zeros(len(file.points), dtype=int)  # no ids: all the same
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match="dropped nodes"):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    assert mesh.vertex_ids.tolist() == list(range(1, 55))
+    assert mesh.cell_ids.tolist() == list(range(120))
+
+
 def test_a_random_order_of_the_file_does_not_change_the_body(tmp_path):
     volumes = []
     for seed in (1, 2):
@@ -95,15 +142,14 @@ every_element = pytest.mark.parametrize("element", ELEMENTS)
 
 @every_element
 @pytest.mark.parametrize("name", ["b.vtu", "b.vtk", "b.msh", "b.xdmf", "b.inp"])
+@pytest.mark.filterwarnings("ignore:.*ends with the line of an element")
 def test_a_body_of_any_element_is_read_with_its_nodes_in_their_order(tmp_path, element, name):
     file = solid(element)
     file.write(tmp_path / name, file_format="gmsh" if name == "b.msh" else None)
     mesh = read_mesh(tmp_path / name)
     assert mesh.element == element
-    assert torch.equal(
-        mesh.file_index[mesh.cells], torch.from_numpy(file.cells[0].data)[mesh.file_cell_index]
-    )
-    assert torch.allclose(mesh.file_vertices, torch.from_numpy(file.points).float(), rtol=1e-6)
+    assert torch.equal(mesh.cells, torch.from_numpy(file.cells[0].data))
+    assert torch.allclose(mesh.vertices, torch.from_numpy(file.points).float(), rtol=1e-6)
 
 
 # Gmsh's own order of the middles of edges, from its manual ("Node ordering"), and its numbers of elements.
@@ -139,7 +185,7 @@ def test_inverted_cells_of_any_element_are_turned(tmp_path, element):
     file.write(tmp_path / "b.vtu")
     with pytest.warns(UserWarning, match=rf"turned inverted cells, 2 of {len(cells)}"):
         mesh = read_mesh(tmp_path / "b.vtu")
-    assert torch.equal(mesh.file_index[mesh.cells], torch.from_numpy(upright)[mesh.file_cell_index])
+    assert torch.equal(mesh.cells, torch.from_numpy(upright))
 
 
 def test_a_mixture_of_elements_is_refused_with_counts_and_a_remedy(tmp_path):

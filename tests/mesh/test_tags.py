@@ -61,7 +61,7 @@ def test_groups_without_a_name_are_named_by_kind_and_number(tmp_path):
         mesh = read_mesh(tmp_path / "beam.msh")
     assert at(mesh, "surface_2") == ends(file, 0.0)
     assert mesh.region_names == ("beam", "region_7")
-    assert torch.equal(mesh.cell_regions, (mesh.file_cell_index >= 50).long())
+    assert torch.equal(mesh.cell_regions, (mesh.cell_ids >= 50).long())
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -76,7 +76,7 @@ def test_arrays_called_set_and_region_name_vertices_and_cells_in_vtk_files(tmp_p
     file.write(tmp_path / name, file_format=kind, binary=binary)
     mesh = read_mesh(tmp_path / name)
     # Text has 11 digits at least, single precision 7.
-    assert np.allclose(mesh.vertices, file.points[mesh.file_index], rtol=1e-6, atol=1e-7)
+    assert np.allclose(mesh.vertices, file.points, rtol=1e-6, atol=1e-7)
     assert at(mesh, "clamped") == ends(file, 0.0)
     assert at(mesh, "tip") == ends(file, 0.5)
     assert mesh.region_names == ("region_5",)
@@ -106,7 +106,7 @@ def test_markers_of_tetgen_files_name_vertices_and_regions(tmp_path, name):
     assert_same_body(mesh, file)
     assert at(mesh, "point_4") == ends(file, 0.0)
     assert mesh.region_names == ("body", "region_1")
-    assert torch.equal(mesh.cell_regions, mesh.file_cell_index % 2)
+    assert torch.equal(mesh.cell_regions, torch.arange(120) % 2)
 
 
 def test_sets_of_abaqus_files_name_vertices_and_regions_the_smaller_one_first(tmp_path):
@@ -122,16 +122,7 @@ def test_sets_of_abaqus_files_name_vertices_and_regions_the_smaller_one_first(tm
     assert_same_body(mesh, file)
     assert at(mesh, "clamped") == ends(file, 0.0)
     assert mesh.region_names == ("all", "stiff")
-    assert torch.equal(mesh.cell_regions, (mesh.file_cell_index < 20).long())
-
-
-def test_element_sets_that_meshio_puts_on_the_wrong_elements_are_ignored_with_a_warning(tmp_path):
-    nodes = "*NODE\n1,0,0,0\n2,1,0,0\n3,0,1,0\n4,0,0,1\n5,1,1,1\n"
-    elements = "*ELEMENT, TYPE=C3D4\n1,1,2,3,4\n*ELEMENT, TYPE=C3D4, ELSET=second\n2,2,3,4,5\n"
-    (tmp_path / "two.inp").write_text(nodes + elements)
-    with pytest.warns(UserWarning, match="ignored element set 'second'"):
-        mesh = read_mesh(tmp_path / "two.inp")
-    assert mesh.region_names == ("body",)
+    assert torch.equal(mesh.cell_regions, (torch.arange(120) < 20).long())
 
 
 def test_numbers_that_are_no_names_are_ignored_with_a_warning(tmp_path):
@@ -140,6 +131,64 @@ def test_numbers_that_are_no_names_are_ignored_with_a_warning(tmp_path):
     file.write(tmp_path / "beam.vtu")
     with pytest.warns(UserWarning, match="'region' does not hold one whole number each"):
         assert read_mesh(tmp_path / "beam.vtu").region_names == ("body",)
+
+
+def test_groups_of_med_files_name_vertices_and_regions(tmp_path):
+    file = shuffled()
+    tetra, triangles = file.get_cells_type("tetra"), file.get_cells_type("triangle")
+    soft = np.arange(len(tetra)) < 20
+    left = (file.points[triangles][:, :, 0] == 0).all(1)
+    point_tags = (file.points[:, 0] == 0.5).astype(int) * 2
+    med = meshio.Mesh(
+        file.points,
+        {"tetra": tetra, "triangle": triangles},
+        point_data={"point_tags": point_tags},
+        cell_data={"cell_tags": [np.where(soft, -2, -1), np.where(left, -3, 0)]},
+    )
+    med.point_tags, med.cell_tags = {2: ["tip"]}, {-1: ["body"], -2: ["body", "soft"], -3: ["clamped"]}
+    med.write(tmp_path / "beam.med")
+    with pytest.warns(UserWarning, match="belong to several"):
+        mesh = read_mesh(tmp_path / "beam.med")
+    assert at(mesh, "tip") == ends(file, 0.5)
+    assert at(mesh, "clamped") == ends(file, 0.0)
+    assert mesh.region_names == ("body", "soft")
+    assert torch.equal(mesh.cell_regions, (torch.arange(120) < 20).long())
+
+
+def test_groups_that_gmsh_leaves_out_of_a_file_are_named(tmp_path):
+    file = shuffled()
+    file.cell_data["gmsh:physical"] = [np.zeros_like(tags) for tags in file.cell_data["gmsh:physical"]]
+    file.cell_data["gmsh:geometrical"] = [tags + 1 for tags in file.cell_data["gmsh:physical"]]
+    file.write(tmp_path / "beam.msh", file_format="gmsh22", binary=False)
+    with pytest.warns(
+        UserWarning, match=re.escape("in the groups ['beam', 'clamped', 'tip']") + ".*save as 4.1"
+    ):
+        mesh = read_mesh(tmp_path / "beam.msh")
+    assert mesh.region_names == ("body",)
+
+
+@pytest.mark.parametrize("key", ["MaterialIds", "MaterialIDs", "CellEntityIds"])
+def test_regions_of_other_programs_are_read_where_there_are_no_others(tmp_path, key):
+    file = bare(shuffled())
+    file.cell_data[key] = [np.arange(120) % 2 + 3]
+    file.write(tmp_path / "beam.vtu")
+    assert read_mesh(tmp_path / "beam.vtu").region_names == ("region_3", "region_4")
+    file.cell_data["region"] = [np.full(120, 9)]
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match=f"cell data '{key}' hold 2 different whole numbers"):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    assert mesh.region_names == ("region_9",)
+
+
+def test_whole_numbers_on_cells_that_name_nothing_are_warned_of(tmp_path):
+    file = bare(shuffled())
+    file.cell_data["Label"] = [np.arange(120) % 3]
+    file.cell_data["GlobalCellId"] = [np.arange(120)]
+    file.cell_data["stress"] = [np.arange(120) % 3.0]
+    file.write(tmp_path / "beam.vtu")
+    with pytest.warns(UserWarning, match="'Label' hold 3 different whole numbers; if they are regions"):
+        mesh = read_mesh(tmp_path / "beam.vtu")
+    assert mesh.region_names == ("body",)
 
 
 def test_a_vertex_set_away_from_the_tetrahedra_is_empty_and_said(tmp_path):

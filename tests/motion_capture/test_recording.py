@@ -192,6 +192,28 @@ def test_a_c3d_file_is_read_as_it_was_written(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:No analog data")
+def test_labels_name_markers_that_the_file_names_otherwise(tmp_path):
+    pytest.importorskip("c3d", reason="the extra simlayer[c3d] is not installed")
+    plain = swinging()
+    labels = {f"marker{k}": f"Tip - {k + 1}" for k in range(5)}
+    named = Recording(plain.times, plain.markers, tuple(labels.values()))
+    wanted = ["marker3", "marker0"]
+    for path in (
+        write_c3d(tmp_path / "named.c3d", named),
+        write_csv(tmp_path / "named.csv", named),
+        write_csv(tmp_path / "plain.csv", plain),  # A marker goes by its own name, too.
+    ):
+        recording = read_recording(path, markers=wanted, labels=labels)
+        assert recording.names == ("marker3", "marker0")
+        torch.testing.assert_close(recording.markers, plain.markers[:, [3, 0]], atol=1e-6, rtol=0)
+    assert read_recording(tmp_path / "named.csv", labels=labels).names == plain.names
+    with pytest.raises(ObservationError, match=r"must be different names of Tip - 1, .*data\.labels"):
+        read_recording(tmp_path / "named.csv", markers=wanted)
+    with pytest.raises(ObservationError, match="different names"):
+        read_recording(tmp_path / "named.csv", labels={"marker0": "Tip - 1", "Tip - 2": "Tip - 3"})
+
+
+@pytest.mark.filterwarnings("ignore:No analog data")
 def test_a_c3d_file_that_is_cut_short_anywhere_or_broken_is_refused(tmp_path):
     pytest.importorskip("c3d", reason="the extra simlayer[c3d] is not installed")
     content = write_c3d(tmp_path / "take.c3d", with_gaps()).read_bytes()
@@ -239,8 +261,13 @@ def test_an_interval_without_frames_is_refused():
 @pytest.mark.parametrize(
     ("times", "markers", "names", "message"),
     [
-        (torch.arange(0.0), torch.zeros(0, 2, 3), (), "at least one frame and one marker, got 0 and 2"),
-        (torch.arange(3.0), torch.zeros(3, 0, 3), (), "at least one frame and one marker, got 3 and 0"),
+        (torch.arange(0.0), torch.zeros(0, 2, 3), (), "times must hold at least one number, got shape (0,)"),
+        (
+            torch.arange(3.0),
+            torch.zeros(3, 0, 3),
+            (),
+            "markers must hold at least one number",
+        ),
         (torch.arange(3.0), torch.full((3, 2, 3), torch.inf), (), "must be finite, or NaN where missing"),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a", "a"), "2 markers need as many different names"),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a",), "2 markers need as many different names"),

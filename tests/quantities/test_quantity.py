@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from support.quantities import Spring
@@ -78,7 +79,7 @@ def test_any_stored_number_is_a_valid_value():
 
 def test_values_of_any_numeric_kind_are_taken_in_the_default_precision():
     torch.set_default_dtype(torch.float32)
-    for value in (3, 3.0, torch.tensor(3), torch.tensor(3.0, dtype=torch.float64)):
+    for value in (3, np.int8(3), torch.tensor(3, dtype=torch.int16), [3.0], np.array([9, 3])[::-1][:1]):
         spring = Spring(value)
         assert spring.log_stiffness.dtype == torch.float32
         # One rounding of the logarithm in single precision.
@@ -161,6 +162,39 @@ def test_an_invalid_value_is_refused_with_name_value_and_rule_and_changes_nothin
     assert all(torch.equal(parameter, before[key]) for key, parameter in spring.named_parameters())
 
 
+@pytest.mark.parametrize("value", ["2e5", None, {}, 1j, True, [1.0, None], torch.ones(2).to_sparse()])
+def test_what_is_no_number_is_refused_by_name_and_changes_nothing(value):
+    spring = Spring(4.0)
+    with pytest.raises((TypeError, ValueError), match=r"^stiffness must be .*got"):
+        spring.stiffness = value
+    assert spring.stiffness.item() == pytest.approx(4.0, rel=4 * EPS)
+
+
+def test_a_value_with_too_few_axes_is_refused_where_it_is_assigned():
+    with pytest.raises(ValueError, match=r"direction has shape \(\); its last axis is its own: expected"):
+        Spring(direction=9.81)
+    with pytest.raises(ValueError, match=r"fraction has shape \(5,\)"):
+        Spring().fraction = torch.full((5,), 0.1)
+    force = make_force()
+    with pytest.raises(ValueError, match=r"youngs_modulus has shape \(5,\)"):
+        force.material.youngs_modulus = torch.ones(5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"over": "cell"},
+        {"positive": "yes"},
+        {"bounds": (1.0, 0.0)},
+        {"scale": 0.0},
+        {"positive": True, "bounds": (0.0, 1.0)},
+    ],
+)
+def test_a_declaration_that_means_nothing_is_refused(options):
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+        Quantity("m", **options)
+
+
 def test_the_gradient_of_the_stored_value_is_the_chain_rule():
     spring = Spring(200.0, 0.3)
     spring.requires_grad_()
@@ -180,11 +214,11 @@ def test_the_class_gives_the_declaration_and_a_subclass_has_those_of_its_base():
 
 
 def test_a_printed_module_tells_name_value_unit_shape_and_what_is_trained():
-    spring = Spring(torch.tensor([100.0, 300.0]))
+    spring = Spring(torch.tensor([100.0, 200.0, 250.0, 300.0]))
     spring.logit_fraction.requires_grad_()
     text = repr(spring)
-    assert "stiffness = 100 to 300 N/m, shape (2,), stored as log_stiffness" in text
-    assert "fraction = 0.3 1, shape (), stored as logit_fraction, trainable" in text
+    assert "stiffness = 100 to 300 N/m, shape (4,), stored as log_stiffness" in text
+    assert "fraction = 0.3, shape (), stored as logit_fraction, trainable" in text
 
 
 # Shapes

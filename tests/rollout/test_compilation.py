@@ -170,7 +170,7 @@ class TestTraced:
         cells = (1, 2, 1)
         step = beam(cells)
         num_cells = 6 * cells[0] * cells[1] * cells[2]
-        compiled = RolloutModule(step, 2, compile="aot_eager")
+        compiled = RolloutModule(step, 2, compile="eager")
         eager = RolloutModule(step, 2, compile=False)
         for shape in ((), (num_cells,), (4, 1), (4, num_cells)):
             for trained in (False, True):
@@ -194,7 +194,7 @@ class TestTraced:
         step = beam((1, 1, 1))
         for num_steps in (2, 5):
             for modulus in (11.0, 11.5):
-                rollout = RolloutModule(step, num_steps, compile="aot_eager")
+                rollout = RolloutModule(step, num_steps, compile="eager")
                 rollout(moving((1, 1, 1)), {E_NAME: torch.tensor(modulus)})
                 rollout.trajectory(moving((1, 1, 1)), controls={E_NAME: torch.full((num_steps,), modulus)})
         assert len(made) == 1
@@ -203,7 +203,7 @@ class TestTraced:
         step = beam()
         controls = {"gravity": noise(6, 3, seed=1), E_NAME: 11.5 + 0.1 * noise(6, 2, M)}
         slopes = []
-        for compile in ("aot_eager", False):
+        for compile in ("eager", False):
             leaves = {name: control.clone().requires_grad_() for name, control in controls.items()}
             end = RolloutModule(step, 6, compile=compile, checkpoint=2)(moving(), controls=leaves)
             slopes.append(torch.autograd.grad(end.positions.square().sum(), list(leaves.values())))
@@ -213,7 +213,7 @@ class TestTraced:
         for names in ((E_NAME,), ("gravity", LOAD_NAME), ()):
             step = beam((1, 1, 1))
             ends = []
-            for compile in ("aot_eager", False):
+            for compile in ("eager", False):
                 leaves = {
                     n: dict(step.named_parameters())[n].detach().clone().requires_grad_() for n in names
                 }
@@ -231,7 +231,7 @@ class TestTraced:
             elastic = ElasticForce(mesh, MATERIALS["StableNeoHookean"](1e5, 0.4), deterministic=deterministic)
             step = SymplecticEuler(mesh, {"elastic": elastic}, dt=1e-3)
             modulus = (11.5 + 0.1 * noise(2, M)).requires_grad_()
-            end = RolloutModule(step, 3, compile="aot_eager")(moving(), {E_NAME: modulus})
+            end = RolloutModule(step, 3, compile="eager")(moving(), {E_NAME: modulus})
             ends.append((end.positions, *torch.autograd.grad(end.positions.square().sum(), modulus)))
         assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-15) for a, b in zip(*ends, strict=True))
 
@@ -243,11 +243,11 @@ class TestTraced:
             "forces.tether.log_stiffness": torch.tensor([[3.0], [4.0]]),
             "forces.wind.gain": torch.tensor(0.7),
         }
-        assert_like_eager(step, moving(), values, 1e-12, compile="aot_eager", checkpoint=2)
+        assert_like_eager(step, moving(), values, 1e-12, compile="eager", checkpoint=2)
 
     def test_a_force_that_is_added_after_a_run_acts(self):
         step = beam((1, 1, 1))
-        compiled = RolloutModule(step, 2, compile="aot_eager")
+        compiled = RolloutModule(step, 2, compile="eager")
         before = compiled(moving((1, 1, 1)))
         step.forces["push"] = Push()
         after = compiled(moving((1, 1, 1)))
@@ -257,7 +257,7 @@ class TestTraced:
 
     def test_a_force_that_is_replaced_after_a_run_acts(self):
         step = beam((1, 1, 1))
-        compiled = RolloutModule(step, 2, compile="aot_eager")
+        compiled = RolloutModule(step, 2, compile="eager")
         compiled(moving((1, 1, 1)))
         mesh = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1))
         step.forces["elastic"] = ElasticForce(mesh, MATERIALS["LinearElastic"](1e5, 0.4))
@@ -267,7 +267,7 @@ class TestTraced:
 
     def test_another_dt_and_other_substeps_take_effect(self):
         step = beam((1, 1, 1), dt=1e-3)
-        compiled = RolloutModule(step, 2, compile="aot_eager")
+        compiled = RolloutModule(step, 2, compile="eager")
         compiled(moving((1, 1, 1)))
         step.dt, step.substeps = 2e-3, 3
         eager = RolloutModule(step, 2, compile=False)(moving((1, 1, 1)))

@@ -76,9 +76,7 @@ def test_the_error_names_contact_step_sample_vertices_and_numbers():
     assert "contact 'contact': the body is too fast" in message
     assert "after step 4 (t = 0.0016 s); sample (1,), vertices [0, 2, 4, 6], distance 0.0014 m" in message
     assert "v dt/activation_distance = 0.4." in message
-    assert (
-        f"Use dt <= {error.suggested_dt:.2g} and a stiffness >= {error.suggested_stiffness:.2g} Pa" in message
-    )
+    assert message.endswith(f"Use dt <= {error.suggested_dt:.2g}."), "the stiffness in use would do"
 
 
 @pytest.mark.parametrize("kappa", [1e2, 1e5])
@@ -99,6 +97,7 @@ def test_a_contact_that_is_too_soft_is_an_error_and_not_a_passage(extended):
     assert 0 < error.approach < 0.1, "it was slowed down"
     assert error.suggested_stiffness > 1e3
     assert "the body is inside an obstacle after step" in str(error)
+    assert f"a stiffness >= {error.suggested_stiffness:.2g} Pa" in str(error)
 
 
 def test_a_last_state_inside_is_an_error_too():
@@ -117,7 +116,7 @@ def test_a_state_that_starts_inside_is_an_error():
 
 def test_failures_are_found_compiled_checkpointed_and_in_substeps():
     kappa = {KAPPA_NAME: torch.tensor(11.5, requires_grad=True)}
-    for options in ({"compile": "aot_eager"}, {"checkpoint": "sqrt", "compile": False}):
+    for options in ({"compile": "eager"}, {"checkpoint": "sqrt", "compile": False}):
         error = caught(RolloutModule(lone_vertices(kappa=1e5, dt=4e-4), 20, **options), thrown(1.0), kappa)
         assert (error.step, error.vertices) == (4, LOW)
     step = lone_vertices(kappa=1e5, dt=8e-4)

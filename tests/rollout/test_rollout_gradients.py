@@ -145,8 +145,8 @@ MODES: dict[str, Callable[[SymplecticEuler], Inputs]] = {
     "controls": as_controls,
     "batched": in_a_batch,
     "functional_call": through_functional_call,
-    "aot_eager": functools.partial(supplied, compile="aot_eager"),
-    "aot_eager, checkpoint sqrt": functools.partial(supplied, checkpoint="sqrt", compile="aot_eager"),
+    "traced": functools.partial(supplied, compile="eager"),
+    "traced, checkpoint sqrt": functools.partial(supplied, checkpoint="sqrt", compile="eager"),
 }
 
 
@@ -299,7 +299,7 @@ def test_second_derivatives_of_a_short_rollout_equal_differences_of_first_ones()
 
 def test_a_compiled_rollout_refuses_to_be_differentiated_twice():
     # Silence would be a second derivative without the rollout's part.
-    rollout = RolloutModule(scene("one value"), 2, checkpoint="none", compile="aot_eager")
+    rollout = RolloutModule(scene("one value"), 2, checkpoint="none", compile="eager")
     modulus = torch.tensor(11.5, requires_grad=True)
     end = loss(rollout(moving(), {E_NAME: modulus}))
 

@@ -1,5 +1,7 @@
 """Sparse matrices, linear solvers, Newton's method and derivatives of solutions."""
 
+import math
+
 import pytest
 import torch
 
@@ -174,3 +176,16 @@ def test_a_root_refuses_a_second_derivative():
     a = torch.randn(2, 3, requires_grad=True)
     with pytest.raises(RuntimeError, match="differentiated twice"):
         torch.autograd.grad(CubeRoot()(a, torch.zeros(3)).sum(), a, create_graph=True)
+
+
+@pytest.mark.parametrize("kind", [NewtonSolver, SparseDirect, ConjugateGradients])
+@pytest.mark.parametrize("value", [0, -3, True])
+def test_a_solver_refuses_a_number_of_iterations_that_is_none(kind, value):
+    with pytest.raises((TypeError, ValueError), match="max_iterations must be"):
+        kind(max_iterations=value)
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-6, 1.0, math.nan, math.inf])
+def test_a_tolerance_is_a_small_positive_number(value):
+    with pytest.raises((TypeError, ValueError), match="tolerance must be"):
+        NewtonSolver(tolerance=value)

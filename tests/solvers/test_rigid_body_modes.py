@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from simlayer import ConvergenceError, ElasticForce, Equilibrium, Potential, StableNeoHookean, State, box_mesh
+from simlayer import (
+    ConvergenceError,
+    ElasticForce,
+    Equilibrium,
+    Mesh,
+    Potential,
+    StableNeoHookean,
+    State,
+    box_mesh,
+)
 from simlayer.solvers.rigid_body_modes import rigid_motions
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
@@ -82,3 +91,19 @@ def test_the_first_sample_that_can_move_is_told_of(body):
     step = Equilibrium(mesh, {"elastic": elastic}, gravity=torch.zeros(2, 3))
     with pytest.raises(ConvergenceError, match="translation along x"):
         step(State.at_rest(mesh.vertices.expand(2, -1, -1)))
+
+
+def test_the_piece_that_nothing_holds_is_named(body):
+    mesh, _ = body
+    count = len(mesh.vertices)
+    vertices = torch.cat([mesh.vertices, mesh.vertices + torch.tensor([0.06, 0.0, 0.0])])
+    both = Mesh(vertices, torch.cat([mesh.cells, mesh.cells + count]))
+    elastic = ElasticForce(both, StableNeoHookean(2e4, 0.4))
+    clamped = vertices[:, 0] < 1e-9
+    with pytest.raises(
+        ConvergenceError, match=r"the piece with vertices \[12, 13, 14, 15, 16\] and 7 more: "
+    ) as error:
+        settled((both, elastic), fixed=clamped)
+    assert all(name in str(error.value) for name in ALL)
+    clamped[count:] = vertices[count:, 0] > 0.12 - 1e-9
+    assert bool(settled((both, elastic), fixed=clamped).positions.isfinite().all())

@@ -317,3 +317,9 @@ def test_a_rollout_of_implicit_steps_copies_and_pickles(mesh, elastic):
     expected = rollout(moving(mesh)).positions
     for twin in (copy.deepcopy(rollout), pickle.loads(pickle.dumps(rollout))):
         assert torch.equal(twin(moving(mesh)).positions, expected)
+
+
+@pytest.mark.parametrize("options", [{"newton": 3}, {"solver": "sparse"}, {"solver": SparseDirect}])
+def test_solvers_of_another_kind_are_refused(mesh, elastic, options):
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be a"):
+        beam(mesh, elastic, BackwardEuler, dt=0.01, **options)

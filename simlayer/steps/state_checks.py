@@ -1,0 +1,88 @@
+"""Checks of states and precisions where a step is made and called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simlayer.quantities.arguments import described
+from simlayer.quantities.named import NamedTensors
+from simlayer.state import State
+
+# Half precision has an error of order one in a deformation gradient.
+_PRECISIONS = (torch.float32, torch.float64)
+
+
+def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
+    """Raise TypeError unless a step has one precision, single or double, in quantities and its own buffers.
+
+    Args:
+        named: the tensors of a step.
+        dtype: the precision of its mesh.
+    """
+    if dtype not in _PRECISIONS:
+        raise TypeError(
+            f"a step computes in torch.float32 or torch.float64, not in {dtype}: build it under one of these "
+            "as torch's default, or convert it back by .float() or .double()."
+        )
+    tensors = {entry.name: named.parameters[entry.stored_name] for entry in named.quantities.values()}
+    package = __name__.partition(".")[0]
+    for name, buffer in named.buffers.items():
+        owner = type(named.modules[name.rpartition(".")[0]])
+        if buffer.is_floating_point() and owner.__module__.partition(".")[0] == package:
+            tensors[name] = buffer
+    for name, tensor in tensors.items():
+        if tensor.dtype != dtype:
+            part = ".".join(name.split(".")[:2])
+            raise TypeError(
+                f"{part} is {tensor.dtype} but the mesh of the step is {dtype}: it was made under another "
+                f"default dtype, or converted in place with another rollout; convert it by .to({dtype})."
+            )
+
+
+def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
+    """Raise TypeError unless this is a tensor of the dtype and on the device of a step's own."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {described(tensor)}.")
+    if tensor.dtype != like.dtype:
+        raise TypeError(
+            f"{name} is {tensor.dtype} but the rollout's buffers are {like.dtype}; "
+            f"convert one: rollout.to({tensor.dtype}) or {name}.to({like.dtype})."
+        )
+    if tensor.device != like.device:
+        raise TypeError(
+            f"{name} is on {tensor.device} but the rollout is on {like.device}; "
+            f"move one: rollout.to({str(tensor.device)!r}) or {name}.to({str(like.device)!r})."
+        )
+
+
+def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None) -> None:
+    """Raise TypeError or ValueError unless a step can start from this state.
+
+    Args:
+        state: what was given.
+        like: a tensor of the step, `(N, 3)`.
+        kind: the name of the step's class, for messages.
+        history_size: how many tensors of history the step keeps; None if that is not known.
+    """
+    if not isinstance(state, State):
+        raise TypeError(
+            f"state must be a State(positions, velocities), got {described(state)}; "
+            "State.at_rest(positions) has no velocities."
+        )
+    if not isinstance(state.history, tuple):
+        raise TypeError(f"history of the state must be a tuple of tensors, got {described(state.history)}.")
+    past = {f"history[{index}]": tensor for index, tensor in enumerate(state.history)}
+    for name, tensor in {"positions": state.positions, "velocities": state.velocities, **past}.items():
+        check_tensor(name, tensor, like)
+        if tensor.shape[-2:] != like.shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {len(like)}, 3).")
+        if not tensor.numel():
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}: the batch is empty.")
+    if history_size is not None and len(past) not in (0, history_size):
+        raise ValueError(
+            f"the state has a history of {len(past)} tensors from another kind of step, {kind} keeps "
+            f"{history_size}; start without it: State(state.positions, state.velocities)."
+        )

@@ -1,0 +1,40 @@
+"""All public names: the calls of each, or why there is none."""
+
+from fuzz import table_basics, table_bodies, table_fits, table_steps
+from fuzz.calls import Call
+
+CALLS: dict[str, Call] = {
+    call.name: call for table in (table_basics, table_bodies, table_steps, table_fits) for call in table.CALLS
+}
+
+_ERROR = "raised, and not made by a user"
+_HOLDER = "a tuple that holds what others compute; what it is given to looks into it"
+_TRACER = "a tool of the package's own classes, given functions that these write"
+WITHOUT_A_CALL = {
+    **dict.fromkeys(
+        [
+            "ContactWarning", "ConvergenceError", "DivergenceError", "MeshError", "ObservationError",
+            "PenetrationError", "SimulationError", "UnstableStepError",
+        ],
+        _ERROR,
+    ),
+    **dict.fromkeys(
+        [
+            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Matrix3", "QuadratureRule",
+            "ShapeFunctions", "StepContext",
+        ],
+        _HOLDER,
+    ),
+    **dict.fromkeys(["ForceReference", "ImplicitFunction", "PointwiseEnergy", "extended", "trace"], _TRACER),
+    **dict.fromkeys(
+        ["element_of", "polar_rotation", "rotation_matrix", "rotation_vector", "stretch_trace"],
+        "mathematics inside of a step, where nothing is looked at",
+    ),
+    **dict.fromkeys(["Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Term"], "an interface"),
+    "ELEMENT_TYPES": "data",
+    "ObservedScenes": "its parts are given to scene_loader",
+    "Registration": "made by register",
+    "State": "its parts are given to RolloutModule.forward",
+    "Step": "an interface; its arguments are those of SymplecticEuler",
+    "derived_quantity": "a decorator",
+}  # fmt: skip

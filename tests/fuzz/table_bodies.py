@@ -1,0 +1,296 @@
+"""Calls that make bodies, materials, forces and obstacles."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from fuzz import scenes
+from fuzz.calls import (
+    Argument,
+    Call,
+    anything,
+    at_vertices,
+    choice,
+    components,
+    count,
+    indices,
+    instance,
+    made,
+    over,
+    positive,
+    quantity,
+    selection,
+    shaped,
+    tensor,
+    text,
+    truth,
+    vectors,
+)
+from fuzz.kinds import File, Named, Numbers, Several
+from fuzz.scenes import CELLS, SETS, VERTICES
+
+import simlayer
+from simlayer import (
+    BarrierContact,
+    Box,
+    Capsule,
+    CoulombFriction,
+    Cylinder,
+    DistributedLoad,
+    ElasticForce,
+    HalfSpace,
+    KelvinVoigt,
+    MassDamping,
+    Material,
+    Mesh,
+    NodalLoad,
+    Obstacle,
+    PointMass,
+    RayleighDamping,
+    SmoothVelocityClamp,
+    Sphere,
+    StableNeoHookean,
+)
+
+FILES = ("exist", "folder", "file")
+a_mesh = instance(scenes.mesh, Mesh)
+any_selection = selection("x_min", SETS, VERTICES).called("vertex set")
+
+
+def three_lengths(*value: float, low: float = -float("inf")) -> Argument:
+    return Argument(Numbers(shaped((3,)), low), lambda: value)
+
+
+def _written(**arguments: Any) -> Any:
+    """Write frames to a folder of their own, and return how many files there are."""
+    with tempfile.TemporaryDirectory() as folder:
+        name = arguments.pop("path")
+        path = Path(folder) / name if isinstance(name, str) else name
+        simlayer.write_frames(path, **arguments)
+        return len(list(Path(folder).rglob("*")))
+
+
+def _fields(rows: int) -> Argument:
+    kind = Numbers(lambda s: (len(s) > 0 and s[0] == rows) or s[:2] == (2, rows), finite=False, form="tensor")
+    return Argument(Named(kind, free=True), lambda: {"heat": torch.arange(float(rows))}, ("heat", "field"))
+
+
+def _frames(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] > 0 and shape[1:] == (VERTICES, 3)
+
+
+MESHES = [
+    *made(
+        "Mesh",
+        Mesh,
+        # Other positions may be another body, but hardly those that are drawn here.
+        vertices=tensor(scenes.positions, shaped((VERTICES, 3))).called("vertex", "cells"),
+        cells=indices(lambda: scenes.mesh().cells.clone(), shaped((CELLS, 4)), 0, VERTICES - 1).called(
+            "cell"
+        ),
+        element=choice("tet4", None),
+        vertex_sets=Argument(
+            Named(
+                Numbers(lambda s: len(s) == 1, 0, VERTICES - 1, True, True, form="indices"), optional=False
+            ),
+            lambda: {"end": torch.tensor([0, 1])},
+            ("vertex set",),
+        ),
+        cell_regions=indices(lambda: torch.arange(CELLS) // 5, shaped((CELLS,)), 0, 1, words=(None,)),
+        region_names=Argument(Several(2), lambda: ("soft", "hard"), ("regions",)),
+        source=text("mesh"),
+    ),
+    *made(
+        "box_mesh",
+        simlayer.box_mesh,
+        cells=Argument(Numbers(shaped((3,)), 1, 1e4, True, True, form="counts"), lambda: (2, 1, 1)),
+        size=three_lengths(0.2, 0.1, 0.1, low=0.0),
+        origin=three_lengths(0.0, 0.1, 0.2),
+        element=choice("tet4", "tet10", "hex8", "hex20"),
+    ),
+    *made(
+        "ball_mesh",
+        simlayer.ball_mesh,
+        cells=count(2),
+        radius=positive(0.1),
+        center=three_lengths(0.0, 0.1, 0.2),
+        element=choice("tet4", "hex8"),
+    ),
+    *made("refine", simlayer.refine, mesh=a_mesh),
+    *made("to_quadratic_elements", simlayer.to_quadratic_elements, mesh=a_mesh),
+    *made(
+        "read_mesh",
+        simlayer.read_mesh,
+        path=Argument(File(lambda path: path == scenes.mesh_file()), scenes.mesh_file).called(*FILES),
+        scale=positive(0.1),
+    ),
+    *made(
+        "write_frames",
+        _written,
+        path=Argument(
+            File(lambda path: bool(path) and Path(path).suffix in ("", ".pvd")), lambda: "film.pvd"
+        ).called(*FILES),
+        mesh=a_mesh,
+        positions=tensor(lambda: torch.stack([scenes.positions()] * 2), _frames, finite=False),
+        times=tensor(lambda: torch.tensor([0.0, 0.1]), shaped((2,)), rising=True, words=(None,)),
+        vertex_fields=_fields(VERTICES),
+        cell_fields=_fields(CELLS),
+    ),
+]
+
+_MODULI = {
+    "youngs_modulus": quantity(1e5, anything, 0.0),
+    "poissons_ratio": quantity(0.3, anything, -1.0, 0.5),
+}
+_range = Argument(
+    Numbers(shaped((2,)), words=(None,), also=lambda pair: bool(0 < pair[0] < 1 < pair[1])),
+    lambda: (0.1, 5.0),
+)
+MATERIALS = [
+    *made(
+        "StableNeoHookean",
+        StableNeoHookean,
+        assigned="youngs_modulus poissons_ratio",
+        **_MODULI,
+        logarithm=truth(True),
+    ),
+    *made("NeoHookean", simlayer.NeoHookean, **_MODULI, range=_range),
+    *made("StVenantKirchhoff", simlayer.StVenantKirchhoff, **_MODULI),
+    *made("Corotated", simlayer.Corotated, **_MODULI),
+    *made("LinearElastic", simlayer.LinearElastic, **_MODULI),
+    *made(
+        "MooneyRivlin",
+        simlayer.MooneyRivlin,
+        assigned="c10",
+        c10=quantity(2e4, anything, 0.0),
+        c01=quantity(1e4, anything, 0.0),
+        bulk_modulus=quantity(1e5, anything, 0.0),
+        range=_range,
+    ),
+]
+
+_deterministic = truth(None, None)
+_quadrature = choice("full")
+_regions = indices(lambda: torch.arange(CELLS) // 5, shaped((CELLS,)), 0, 99, words=(None,))
+FORCES = [
+    *made(
+        "ElasticForce",
+        ElasticForce,
+        mesh=a_mesh,
+        material=instance(lambda: StableNeoHookean(1e5, 0.3), Material),
+        regions=_regions,
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+    *made(
+        "KelvinVoigt",
+        KelvinVoigt,
+        assigned="shear_viscosity",
+        mesh=a_mesh,
+        shear_viscosity=quantity(1.0, over(CELLS), 0.0),
+        bulk_viscosity=quantity(1.0, over(CELLS), 0.0, words=(None,)),
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+    *made(
+        "NodalLoad",
+        NodalLoad,
+        assigned="forces",
+        mesh=a_mesh,
+        forces=quantity(torch.ones(VERTICES, 3), at_vertices(VERTICES)),
+    ),
+    *made(
+        "DistributedLoad",
+        DistributedLoad,
+        assigned="force",
+        mesh=a_mesh,
+        vertices=any_selection,
+        force=components(0.0, 0.0, 1.0),
+        over=choice("faces", "edges"),
+    ),
+    *made(
+        "DistributedLoad.of_traction",
+        DistributedLoad.of_traction,
+        mesh=a_mesh,
+        vertices=any_selection,
+        # It becomes a force.
+        traction=components(0.0, 0.0, 1.0).called("force"),
+        over=choice("faces", "edges"),
+    ),
+    *made(
+        "RayleighDamping",
+        RayleighDamping,
+        assigned="coefficient",
+        force=text("elastic"),
+        coefficient=quantity(0.1, low=0.0),
+    ),
+    *made("MassDamping", MassDamping, assigned="coefficient", coefficient=quantity(0.1, low=0.0)),
+    *made("SmoothVelocityClamp", SmoothVelocityClamp, max_speed=quantity(0.1, low=0.0)),
+    *made(
+        "CoulombFriction",
+        CoulombFriction,
+        assigned="coefficient threshold_speed",
+        contact=text("contact").called("force"),
+        coefficient=quantity(0.1, low=0.0),
+        threshold_speed=positive(1e-3),
+    ),
+    *made(
+        "PointMass",
+        PointMass,
+        assigned="mass",
+        mesh=a_mesh,
+        vertices=any_selection,
+        mass=quantity(0.1, low=0.0),
+    ),
+]
+
+_center = components(0.0, 0.0, -1.0).called("translation")
+_rotation = components(0.0, 0.1, 0.2)
+OBSTACLES = [
+    *made(
+        "HalfSpace",
+        HalfSpace,
+        assigned="normal rotation",
+        point=components(0.0, 0.0, -1.0).called("translation"),
+        normal=Argument(
+            Numbers(vectors, also=lambda v: bool((v != 0).any(-1).all()), form="quantity"),
+            lambda: (0.0, 0.1, 1.0),
+        ),
+        rotation=_rotation,
+    ),
+    *made("Sphere", Sphere, assigned="radius", radius=quantity(0.5, low=0.0), center=_center),
+    *made("Box", Box, size=components(0.5, 0.4, 0.3, positive=True), center=_center, rotation=_rotation),
+    *made(
+        "Capsule",
+        Capsule,
+        radius=quantity(0.5, low=0.0),
+        height=quantity(0.5, low=0.0),
+        center=_center,
+        rotation=_rotation,
+    ),
+    *made(
+        "Cylinder",
+        Cylinder,
+        radius=quantity(0.5, low=0.0),
+        height=quantity(0.5, low=0.0),
+        center=_center,
+        rotation=_rotation,
+    ),
+    *made(
+        "BarrierContact",
+        BarrierContact,
+        assigned="stiffness activation_distance",
+        mesh=a_mesh,
+        obstacle=instance(HalfSpace, Obstacle),
+        stiffness=quantity(1e4, low=0.0),
+        activation_distance=positive(3e-3),
+        curve=choice("linear", "squared"),
+        extended=truth(False),
+        start=tensor(scenes.positions, at_vertices(VERTICES), words=(None,)),
+    ),
+]
+
+CALLS: list[Call] = [*MESHES, *MATERIALS, *FORCES, *OBSTACLES]
