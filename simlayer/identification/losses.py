@@ -49,16 +49,7 @@ class PositionLoss(CheckedModule):
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
-        for name, points in (("simulated", simulated), ("observed", observed)):
-            if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
-                raise ObservationError(
-                    f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
-                )
-        if simulated.shape != observed.shape or simulated.shape[-1] != 3:
-            raise ObservationError(
-                "simulated and observed must be as many points (*batch, T, K, 3), got "
-                f"{tuple(simulated.shape)} and {tuple(observed.shape)}."
-            )
+        _check_points(simulated, observed)
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
         # The difference is masked before it is squared: 0 times nan would be nan in the gradient.
@@ -78,8 +69,28 @@ class PositionLoss(CheckedModule):
         return f"scale = {self.scale:.3g} m, frames = {self.frames!r}"
 
 
+def _check_points(simulated: Tensor, observed: Tensor) -> None:
+    """Check that each simulated point has its own observation, because others would be broadcast."""
+    for name, points in (("simulated", simulated), ("observed", observed)):
+        if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
+            raise ObservationError(
+                f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
+            )
+    if simulated.shape != observed.shape or simulated.shape[-1] != 3:
+        raise ObservationError(
+            "simulated and observed must be as many points (*batch, T, K, 3), got "
+            f"{tuple(simulated.shape)} and {tuple(observed.shape)}. Give one initial "
+            "state per scene, one sensor per point, and NaN where a point was not observed."
+        )
+
+
 def residual(simulated: Float[Tensor, "T K 3"], observed: Float[Tensor, "T K 3"]) -> dict[str, float]:
-    """Return the root mean square distance [m] over all observed points, and that along each axis."""
+    """Return the root mean square distance [m] over all observed points, and that along each axis.
+
+    Raises:
+        ObservationError: if the shapes differ.
+    """
+    _check_points(simulated, observed)
     squares = (simulated - observed).square().flatten(0, -2)
     directions = squares.nanmean(0).sqrt().tolist()
     return {"rms": float(squares.sum(-1).nanmean().sqrt()), **dict(zip("xyz", directions, strict=True))}

@@ -21,6 +21,9 @@ class Vertices(nn.Module):
 
     Args:
         indices: indices of the vertices; all by default.
+
+    Raises:
+        ObservationError: indices below 0, or not below the number of vertices of the positions.
     """
 
     indices: Tensor | None
@@ -33,10 +36,16 @@ class Vertices(nn.Module):
                 raise ObservationError(
                     f"indices must be one index from 0 for each vertex, got {described(indices)}."
                 )
+        self.largest = -1 if indices is None else int(indices.max())
         self.register_buffer("indices", indices, persistent=False)
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
+        if self.largest >= positions.shape[-2]:
+            raise ObservationError(
+                f"indices of observed vertices must be below the {positions.shape[-2]} vertices of the "
+                f"positions, got {self.largest}."
+            )
         return positions if self.indices is None else positions.index_select(-2, self.indices)
 
 

@@ -1,11 +1,13 @@
 """The loss: of known distances a known number, and of what was not seen nothing."""
 
 import math
+import re
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
+from simlayer import ObservationError
 from simlayer.identification.losses import PositionLoss, format_residual, residual
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -85,6 +87,21 @@ def test_a_word_for_frames_is_all_or_last(frames):
         ValueError, match=f"frames must be 'all', 'last' or a list of indices, got {frames!r}"
     ):
         PositionLoss(frames=frames)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("frames", [[], [0.5], ["last"], [None], torch.tensor([0.5])])
+def test_frames_are_at_least_one_and_whole_numbers(frames):
+    with pytest.raises((ValueError, TypeError), match="frames must "):
+        PositionLoss(frames=frames)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("observed", [(2, 1, 3), (4, 3), (1, 2, 4, 3), (3, 2, 4, 3), (2, 4, 1), (2, 5, 3)])
+def test_points_of_other_shapes_are_not_broadcast(observed):
+    for compare in (PositionLoss(), PositionLoss(frames="last"), residual):
+        with pytest.raises(ObservationError, match=re.escape(str(observed))):
+            compare(torch.zeros(2, 4, 3), torch.zeros(observed))
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])

@@ -8,7 +8,7 @@ from support.materials import deformations, matrix, rotations
 from support.meshes import DEGREES, ELEMENTS, wavy
 from torch.autograd import gradcheck, gradgradcheck
 
-from simlayer import Mesh, box_mesh
+from simlayer import Mesh, ObservationError, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.identification.point_location import distances_to_triangles
 from simlayer.identification.sensors import Markers, Vertices
@@ -209,6 +209,23 @@ def test_a_point_just_outside_moves_with_the_nearest_cell(mesh):
 def test_markers_that_cannot_be_fixed_say_why(mesh, bases, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         Markers(mesh, torch.tensor(bases), **options)
+
+
+@pytest.mark.unchecked
+def test_positions_of_another_mesh_are_refused(mesh):
+    other = box_mesh(cells=(1, 1, 1)).vertices
+    with pytest.raises(ObservationError, match="below the 8 vertices of the positions, got 9"):
+        Vertices(torch.tensor([0, 9]))(other)
+    for positions in (other, torch.cat([mesh.vertices, other]), mesh.vertices[:, :2]):
+        with pytest.raises(ObservationError, match="positions must be of shape"):
+            Markers(mesh, points())(positions)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("point", [[0.1, 0.0, 0.0], [[0.1, 0.0]]])
+def test_a_single_point_without_its_row_is_refused_by_its_shape(mesh, point):
+    with pytest.raises(ObservationError, match=re.escape(f"got shape {tuple(torch.tensor(point).shape)}")):
+        Markers(mesh, torch.tensor(point))
 
 
 def test_the_dtype_follows_to_and_nothing_is_stored_in_checkpoints(mesh):
