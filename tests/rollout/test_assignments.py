@@ -77,11 +77,9 @@ def gradients(step, state, between=lambda: None, **options):
 @pytest.mark.parametrize(
     ("kind", "checkpoint"),
     [(SymplecticEuler, checkpoint) for checkpoint in ("none", "sqrt", 2, "auto")]
-    + [
-        (kind, checkpoint)
-        for kind in (BackwardEuler, Newmark, BDF2, Equilibrium)
-        for checkpoint in ("none", 2)
-    ],
+    + [(kind, "none") for kind in (BackwardEuler, Newmark, BDF2, Equilibrium)]
+    # Segments that are run again are the same code for all of them; one has a history.
+    + [(kind, 2) for kind in (BackwardEuler, BDF2)],
 )
 def test_what_is_assigned_after_a_call_does_not_change_its_gradient(kind, checkpoint):
     step, state = scene(kind)
