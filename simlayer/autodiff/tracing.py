@@ -65,8 +65,7 @@ def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
 class _Recorder(TorchDispatchMode):
     """Records every operator that runs, below autograd and the transforms of `torch.func`.
 
-    `make_fx` of torch records the same in five times the time, most of it for copies of the results'
-    metadata.
+    `make_fx` of torch records the same and takes several times as long, mostly for the metadata of results.
     """
 
     def __init__(self) -> None:

@@ -88,8 +88,7 @@ class BarrierContact(Contact):
         super().__init__()
         checked_instance("obstacle", obstacle, Obstacle)
         checked_flag("extended", extended)
-        if not isinstance(curve, str):
-            raise TypeError(f"curve must be a text, got {described(curve)}.")
+        checked_instance("curve", curve, str)
         self.obstacle, self.stiffness, self.activation_distance = obstacle, stiffness, activation_distance
         self.mesh, areas = mesh, lumped_areas(mesh)
         self.register_buffer("areas", areas, persistent=False)

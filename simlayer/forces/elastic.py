@@ -137,7 +137,7 @@ def _check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
     if not isinstance(material, Material):
         raise TypeError(f"material must be a Material, such as StableNeoHookean, got {described(material)}.")
-    if not any(True for _ in material.parameters()):
+    if not list(material.parameters()):
         kind = type(material).__name__
         raise ValueError(
             f"{kind} has no quantities: declare its constants, as in "

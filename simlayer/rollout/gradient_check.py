@@ -110,18 +110,7 @@ def check_gradients(
     state = state.to(torch.float64) if isinstance(state, State) else state
     rollout.step.check_state(state)
     parameters, controls = _doubled(parameters or {}), _doubled(controls or {})
-    named = NamedTensors(rollout.step)
-    given = {named.find(name).name: name for name in (*parameters, *controls)}
-    # What to differentiate, by the name under which the rollout is given it.
-    tensors = {}
-    for name in names:
-        if name in _INITIAL_STATE:
-            tensors[name] = getattr(state, name)
-        elif key := given.get(named.find(name).name):
-            tensors[key] = {**parameters, **controls}[key]
-        else:
-            tensors[name] = named.value(name)
-    tensors = {name: tensor.detach().clone().requires_grad_() for name, tensor in tensors.items()}
+    tensors = _leaves(NamedTensors(rollout.step), state, names, {**parameters, **controls})
 
     def evaluate(values: Mapping[str, Tensor]) -> Tensor:
         positions, velocities = (values.get(name, getattr(state, name)) for name in _INITIAL_STATE)
@@ -131,6 +120,22 @@ def check_gradients(
         return loss(rollout(start, {**parameters, **own}, timed))
 
     return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
+
+
+def _leaves(
+    named: NamedTensors, state: State, names: Sequence[str], given: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return what to differentiate by, under the names by which the rollout is given it."""
+    keys = {named.find(name).name: name for name in given}
+    tensors = {}
+    for name in names:
+        if name in _INITIAL_STATE:
+            tensors[name] = getattr(state, name)
+        elif key := keys.get(named.find(name).name):
+            tensors[key] = given[key]
+        else:
+            tensors[name] = named.value(name)
+    return {name: tensor.detach().clone().requires_grad_() for name, tensor in tensors.items()}
 
 
 def _doubled(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -127,26 +127,21 @@ def unroll(
     def run(
         carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
     ) -> tuple[Carry, Values, list[State]]:
-        with inputs.snapshot.restored():  # settings that were assigned since the call
-            return run_as_called(carry, values, changes, first, last)
-
-    def run_as_called(
-        carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
-    ) -> tuple[Carry, Values, list[State]]:
         frames = []
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
-        for begin, end in pairwise([first, *_ends(first, last, 1 if changes else every)]):
-            if changes:
-                values = {**values, **changes[begin - first]}
-            try:
-                check_obstacle_moves(step, inputs, begin, carry.state)
-                carry, values = advance(carry, values, (end - begin) * step.substeps)
-            except SimulationError as error:
-                error.locate(begin + error.steps_before // step.substeps + 1, step.dt)
-                raise
-            if every and end % every == 0:
-                frames.append(carry.state)
+        with inputs.snapshot.restored():  # without the settings that were assigned since the call
+            for begin, end in pairwise([first, *_ends(first, last, 1 if changes else every)]):
+                if changes:
+                    values = {**values, **changes[begin - first]}
+                try:
+                    check_obstacle_moves(step, inputs, begin, carry.state)
+                    carry, values = advance(carry, values, (end - begin) * step.substeps)
+                except SimulationError as error:
+                    error.locate(begin + error.steps_before // step.substeps + 1, step.dt)
+                    raise
+                if every and end % every == 0:
+                    frames.append(carry.state)
         return carry, values, frames
 
     values: Values = inputs.values_at(0)

@@ -106,7 +106,7 @@ class Step(PhysicalModule, ABC):
         for module in self.modules():
             if isinstance(module, PhysicalModule):
                 module.set_extents(cells=len(mesh.cells), vertices=len(mesh.vertices))
-        warn_of_units(mesh, dict(forces), self.density)
+        warn_of_units(mesh, forces, self.density)
         # Components first in memory, like everything that a compiled step reads.
         free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
