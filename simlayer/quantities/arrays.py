@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# What a simulation computes in: half precision has an error of order one in a deformation gradient.
+PRECISIONS = (torch.float32, torch.float64)
 # The most characters of a value that a message shows.
 _SHOWN = 60
 
@@ -61,6 +63,20 @@ def checked_integers(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor) or not is_integer(value.dtype) or value.layout != torch.strided:
         raise TypeError(f"{name} must be an array of integers, got {described(value)}.")
     return value.to(torch.int64, copy=True)
+
+
+def checked_floats(name: str, value: Any) -> Tensor:
+    """Return a tensor as it is, with its graph; raises TypeError unless it is of floats that can be read.
+
+    That is of single or double precision, dense, and not on the device "meta".
+    """
+    if not isinstance(value, Tensor) or value.dtype not in PRECISIONS:
+        raise TypeError(f"{name} must be a tensor of float32 or float64, got {described(value)}.")
+    if value.layout != torch.strided or value.is_nested or value.is_meta:
+        raise TypeError(
+            f"{name} must be a dense tensor with values, got one on {value.device}, {value.layout}."
+        )
+    return value
 
 
 def described(value: Any) -> str:
