@@ -150,13 +150,13 @@ def _forms(value: Any) -> Iterator[str]:
         yield from _kinds(value) if isinstance(value, Tensor) else ()
         single = [] if numbers is None else numbers.flatten()[:20].tolist()
     elif isinstance(value, Mapping):
-        yield from map(str, value)
+        yield from (form(name) for name in value for form in (str, repr))
         single = list(value.values())
         yield from (type(x).__name__ for x in single)
     else:
         single = list(_flat(value))
         yield from (type(x).__name__ for x in single if not isinstance(x, float | int))
-        yield from (str(x) for x in single if isinstance(x, str))
+        yield from (str(x) for x in single if isinstance(x, str | None))
     for number in single:
         yield from _forms_of_number(number)
 
