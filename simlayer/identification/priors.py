@@ -11,7 +11,7 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.checked_module import CheckedModule, Option
-from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.objects import checked_instance, checked_text
 
 
 class SmoothnessPrior(CheckedModule):
@@ -36,8 +36,8 @@ class SmoothnessPrior(CheckedModule):
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
         checked_instance("mesh", mesh, Mesh)
-        checked_instance("name", name, str)
-        self.name, self.weight, self.sharpness = name, weight, sharpness
+        self.name = checked_text("name", name)
+        self.weight, self.sharpness = weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
         a, b, c = mesh.vertices[triangles].unbind(1)
         areas = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2

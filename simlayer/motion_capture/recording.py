@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import checked_numbers
-from simlayer.quantities.objects import checked_instance, checked_names
+from simlayer.quantities.objects import checked_names, checked_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,7 +38,7 @@ class Recording:
     source: str = "recording"
 
     def __post_init__(self) -> None:
-        checked_instance("source", self.source, str)
+        checked_text("source", self.source)
         try:
             for name in ("times", "markers"):
                 object.__setattr__(self, name, checked_numbers(name, getattr(self, name)))

@@ -8,7 +8,7 @@ from torch import Tensor
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 from simlayer.quantities.arguments import checked_flag, checked_number
 from simlayer.quantities.arrays import checked_floats, described
-from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.objects import checked_text
 
 
 def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ def obstacle_controls(
     _check_path("path", path)
     dt = checked_number("dt", dt, above=0.0, unit="s")
     checked_flag("explicit", explicit)
-    checked_instance("contact", contact, str)
+    checked_text("contact", contact)
     places = {"translation": path} | ({} if rotations is None else {"rotation": rotations})
     speeds = {"velocity": path.diff(dim=0) / dt}
     if rotations is not None:

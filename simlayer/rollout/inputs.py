@@ -139,7 +139,7 @@ def _given(named: NamedTensors, step: Step, argument: str, values: Named | None)
         try:
             match = named.find(name)
             check_tensor(name, tensor, step.free)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise type(error)(f"{argument}: {error.args[0]}") from None
         if match.name in found:
             raise ValueError(f"{match.name!r} is given twice, the second time as {name!r}; give it once.")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simlayer.quantities.arrays import PRECISIONS, described
+from simlayer.quantities.arrays import PRECISIONS, check_plain, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
 
@@ -40,11 +40,9 @@ def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
 
 
 def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
-    """Raise TypeError unless this is a dense tensor of the dtype and on the device of a step's own."""
+    """Raise TypeError or ValueError unless this is a plain tensor of the dtype and device of a step's own."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor, got {described(tensor)}.")
-    if tensor.layout != torch.strided:
-        raise TypeError(f"{name} is of layout {tensor.layout}; make it dense: {name}.to_dense().")
     if tensor.dtype != like.dtype:
         raise TypeError(
             f"{name} is {tensor.dtype} but the rollout's buffers are {like.dtype}; "
@@ -55,6 +53,7 @@ def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
             f"{name} is on {tensor.device} but the rollout is on {like.device}; "
             f"move one: rollout.to({str(tensor.device)!r}) or {name}.to({str(like.device)!r})."
         )
+    check_plain(name, tensor)
 
 
 def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None) -> None:

@@ -190,7 +190,8 @@ class Named:
 
     Attributes:
         kind: of each value.
-        names: that are allowed; any text that a module can be named by, if None, or any text if `free`.
+        names: that are allowed; any text that a module can be named by, if None, or any but the empty one if
+            `free`.
     """
 
     kind: Kind
@@ -210,7 +211,8 @@ class Named:
     def _allows(self, name: str) -> bool:
         if self.names is not None:
             return name in self.names
-        return self.free or (bool(name) and "." not in name and not hasattr(torch.nn.ModuleDict, name))
+        module = "." not in name and not hasattr(torch.nn.ModuleDict, name)
+        return bool(name) and (self.free or module)
 
 
 def _hashable(value: Any) -> Any:

@@ -150,7 +150,7 @@ def _forms(value: Any) -> Iterator[str]:
         yield from _kinds(value) if isinstance(value, Tensor) else ()
         single = [] if numbers is None else numbers.flatten()[:20].tolist()
     elif isinstance(value, Mapping):
-        yield from (*map(str, value), *map(repr, value))
+        yield from (form(name) for name in value for form in (str, repr))
         single = list(value.values())
         yield from (type(x).__name__ for x in single)
     else:
