@@ -324,3 +324,11 @@ def test_a_rollout_of_implicit_steps_copies_and_pickles(mesh, elastic):
 def test_solvers_of_another_kind_are_refused(mesh, elastic, options):
     with pytest.raises((TypeError, ValueError), match=f"{next(iter(options))} must be "):
         beam(mesh, elastic, BackwardEuler, dt=0.01, **options)
+
+
+@pytest.mark.parametrize("kind", [BackwardEuler, Newmark, BDF2])
+@pytest.mark.parametrize("dt", [1e-18, 1e18])
+def test_the_shortest_and_the_longest_dt_have_a_scheme_of_finite_numbers(kind, dt):
+    step = kind(box_mesh(cells=(1, 1, 1)), {}, dt=dt)
+    inertia = torch.tensor([step.scheme.inertia, step.scheme.rate], dtype=torch.float32)
+    assert bool((inertia > 0).all() & inertia.isfinite().all())
