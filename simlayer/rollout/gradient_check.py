@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simlayer.quantities.arguments import checked_integer, checked_number
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.arrays import check_plain, checked_numbers, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 from simlayer.rollout.rollout import RolloutModule
@@ -171,6 +171,8 @@ def compare_gradients(
         tolerance = checked_number("tolerance", tolerance, above=0.0)
     steps, seed = _checked_steps(steps), checked_integer("seed", seed, least=0, most=2**63 - 1)
     value = evaluate(tensors)
+    if isinstance(value, Tensor):
+        check_plain("loss", value)
     if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
         raise ValueError(
             "loss must be a tensor of one number that is computed from the final state, with shape (), got "

@@ -150,6 +150,12 @@ def test_single_precision_is_compared_with_its_own_tolerance():
     assert not compared(torch.full((4,), 1.1), dtype=torch.float32).passed
 
 
+def test_a_loss_without_a_value_is_refused_by_name():
+    x = {"x": torch.ones(2, requires_grad=True)}
+    with pytest.raises(ValueError, match=r"loss must be a plain tensor of real numbers, got one .* 'meta'"):
+        compare_gradients(lambda values: values["x"].sum().to("meta"), x)
+
+
 def test_the_compared_tensors_are_not_changed():
     x = torch.ones(3, requires_grad=True)
     compare_gradients(lambda values: values["x"].square().sum(), {"x": x})
