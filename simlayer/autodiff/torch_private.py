@@ -29,6 +29,11 @@ def transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
+def modes_active() -> bool:
+    """Return whether a mode looks at every operator that runs, as a tracer does."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def modification_count(tensor: Tensor) -> int:
     """Return how many times a tensor was modified in place.
 

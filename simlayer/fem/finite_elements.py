@@ -14,15 +14,19 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
-from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels, GradientKernels, ShapeGradients
+from simlayer.fem.gradient_kernels import CompilerKernels, GradientKernels, ShapeGradients
 from simlayer.fem.locality import LocalOrder, local_order
 from simlayer.fem.lumping import lumped_volumes
 from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
+from simlayer.fem.sparse_kernels import SparseKernels
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.objects import checked_instance
+
+# How many numbers a processor keeps close at hand.
+_CACHED = 2**17
 
 
 class FiniteElements(nn.Module):
@@ -67,7 +71,7 @@ class FiniteElements(nn.Module):
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
-        self.kernels: GradientKernels = EagerKernels()
+        self.kernels: GradientKernels = SparseKernels()
         self.num_cells, self.nodes_per_cell = mesh.cells.shape
         gradients, weights = at_quadrature_points(mesh, quadrature_rule(mesh, quadrature))
         if len(weights) == 1:
@@ -144,16 +148,23 @@ class FiniteElements(nn.Module):
 
         The tangent has its axes of batch first, then that of quadrature points, if there are several.
         """
-        gradients = self._all_gradients()
-        weighted = self.weights[..., None, None] * gradients
-        if self.weights.ndim == 1:
-            gradients, weighted, tangent = gradients[None], weighted[None], tangent.unsqueeze(-4)
-        # H_ijkl G_bl, then the sum over points and j of G_aj with it, as two products of matrices per cell.
-        half = tangent.reshape(*tangent.shape[:-2], 27, 3) @ weighted.mT
-        half = half.unflatten(-2, (3, 3, 3)).movedim((-6, -3), (-5, -4))  # (*batch, M, Q, j, i, k, b)
-        left = gradients.permute(1, 2, 0, 3).flatten(2)  # (M, a, Q j)
-        whole = left @ half.flatten(-3).flatten(-3, -2)
-        return whole.unflatten(-1, (3, 3, self.nodes_per_cell)).transpose(-1, -2).flatten(-2).flatten(-3, -2)
+        points = self.weights.shape if self.weights.ndim == 2 else (1, self.num_cells)
+        gradients = self._all_gradients().reshape(*points, -1, 3)
+        weighted = self.weights.reshape(*points, 1, 1) * gradients
+        batch, (count, size) = tangent.shape[: -2 - self.weights.ndim], (points[0], self.nodes_per_cell)
+        tangent = tangent.reshape(-1, *points, 3, 3, 3, 3)
+        result = tangent.new_empty(len(tangent), self.num_cells, size, 3, size, 3)
+        # So few cells at a time that what is between the two products stays in the cache of a processor.
+        cells = max(1, _CACHED // (27 * count * size * len(tangent)))
+        for first in range(0, self.num_cells, cells):
+            part = slice(first, first + cells)
+            # H_ijkl G_bl, then the sum over points and j of G_aj with it, as two products of matrices per cell.
+            columns = tangent[:, :, part].permute(0, 2, 1, 4, 3, 5, 6).flatten(3, 5)  # (B, m, Q, j i k, l)
+            half = (columns @ weighted[:, part].permute(1, 0, 3, 2)).unflatten(3, (3, 3, 3)).transpose(-1, -2)
+            rows = gradients[:, part].permute(1, 2, 0, 3).flatten(2)  # (m, a, Q j)
+            whole = rows @ half.reshape(*half.shape[:2], 3 * count, -1)
+            result[:, part] = whole.unflatten(-1, (3, size, 3))
+        return result.reshape(*batch, self.num_cells, 3 * size, 3 * size)
 
     def largest_eigenvalue(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]

@@ -85,6 +85,14 @@ class ElasticForce(Potential):
             self.traced_density, self.elements, self._coefficients(state.positions), state.positions
         )
 
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        F, coefficients = self.elements.deformation_gradient(vectors), self._coefficients(vectors)
+        stress = self.traced_density.gradient(coefficients, F)
+        energy = self.elements.integrate(self.traced_density.value(coefficients, F))
+        return energy, -self.elements.forces(Matrix3(*stress))
+
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
