@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.autodiff.torch_private import transforms_active
+
 
 class ImplicitFunction(ABC):
     """Positions x that make a residual r(x, inputs) zero, where its derivative dr/dx is symmetric.
@@ -19,6 +21,11 @@ class ImplicitFunction(ABC):
     """
 
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
+        if transforms_active():
+            raise RuntimeError(
+                "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...): "
+                "use torch.autograd.grad, torch.autograd.functional.jacobian, or a batch in place of vmap."
+            )
         return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod

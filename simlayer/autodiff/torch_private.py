@@ -34,12 +34,23 @@ def modes_active() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0
 
 
+def is_mapped(tensor: Tensor) -> bool:
+    """Return whether `torch.func.vmap` hides an axis of a tensor, so that none of its numbers can be read."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
+
+
 def modification_count(tensor: Tensor) -> int:
     """Return how many times a tensor was modified in place.
 
-    Autograd checks the tensors that a node saves; this checks those that a node only refers to.
+    Autograd checks the tensors that a node saves; this checks those that a node only refers to. Tensors made
+    in inference mode are not counted.
     """
-    return tensor._version
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def writes_in_place(node: fx.Node) -> bool:

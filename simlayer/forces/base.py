@@ -21,9 +21,11 @@ class Force(PhysicalModule, ABC):
     Attributes:
         has_term: whether implicit steps solve for this force, by its `term`; otherwise they take it from the
             start of the step.
+        at_end: whether that term acts as it is at their end, see `Term`.
     """
 
     has_term: ClassVar[bool] = False
+    at_end: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from simlayer.autodiff.torch_private import transforms_active
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
@@ -21,6 +22,7 @@ from simlayer.rollout.contact_record import empty_record
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
+from simlayer.rollout.transforms import check_transforms
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
 from simlayer.rollout.value_checks import check_values
 from simlayer.state import State
@@ -158,6 +160,9 @@ class RolloutModule(CheckedModule):
         self.step.check_state(state)
         with torch.autocast(state.positions.device.type, enabled=False):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
+            check_transforms(
+                inputs, checkpoint=self.checkpoint, compiler=self.compiler, validate=self.validate
+            )
             if self.validate:
                 check_values(inputs)
                 check_time_step(self.step, inputs)
@@ -177,7 +182,7 @@ class RolloutModule(CheckedModule):
 
     def _backend(self, inputs: RolloutInputs) -> str | None:
         """Return the compiler backend to use, None for eager."""
-        if not self.step.explicit:
+        if not self.step.explicit or transforms_active():
             return None
         if self.compiler == "auto":
             work = (

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from simlayer.autodiff.torch_private import modification_count
 from simlayer.errors import SimulationError
+from simlayer.quantities.snapshot import modified_in_place
 
 # Maps tensors to tensors: those of the carry, then values in the order of their names, to those of the carry.
 Function = Callable[..., Sequence[Tensor]]
@@ -169,10 +170,7 @@ class _RepeatedSteps(torch.autograd.Function):
                 "RolloutModule(..., compile=False, checkpoint='none')."
             )
         if list(map(modification_count, ctx.shared)) != ctx.versions:
-            raise RuntimeError(
-                "a quantity or buffer of a rollout was modified in place between its forward and its "
-                "backward pass: call backward before the optimizer's step, or run forward again."
-            )
+            raise modified_in_place()
         function, saved = ctx.function, ctx.saved_tensors
         number, example = function.num_outputs, next(each for each in cotangents if each is not None)
         zeros = [example.new_zeros(shape) for shape in ctx.shapes]
