@@ -42,9 +42,9 @@ class FiniteElements(nn.Module):
             with 14 points per hex20 and 4 per tet10 where all edges are straight, else with 27 and 8.
             "reduced" has 8 points per hex20: half the error of a bent or nearly incompressible body, and six
             motions without stiffness of a cell that is alone, so it is not for bodies that are only one cell
-            thick in two directions. Per tet10 it has 4 points. It passes the patch test where edges are
-            straight; nodes that are moved by 1 % of an edge leave forces inside of 2e-4 of the outer ones
-            for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
+            thick in two directions, see `fem.hourglass`; steps warn of them. Per tet10 it has 4 points. It
+            passes the patch test where edges are straight; nodes that are moved by 1 % of an edge leave
+            forces inside of 2e-4 of the outer ones for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
         local: whether compiled forces may go through the cells in another order, see `fem.locality`.
 
     Attributes:
