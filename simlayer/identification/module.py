@@ -22,7 +22,7 @@ from simlayer.identification.unknowns import (
     warn_of_vanishing_gradients,
 )
 from simlayer.quantities.arguments import checked_integer, checked_parts
-from simlayer.quantities.arrays import described
+from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
 
@@ -181,15 +181,13 @@ def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> Da
 
 
 def _check_scenes(scenes: ObservedScenes) -> None:
-    """Raise ObservationError unless all scenes have a state of one body, and observations of one shape."""
+    """Raise an error unless all scenes have a state of one body, and observations of one shape."""
     checked_instance("scenes", scenes, ObservedScenes)
     for name, part in scenes._asdict().items():
         axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
-        plain = isinstance(part, Tensor) and part.is_floating_point() and part.layout == torch.strided
-        if not plain or part.is_meta or part.ndim != axes or part.shape[-1] != 3 or not part.numel():
-            raise ObservationError(
-                f"{name} of scenes must be a tensor of shape {shape}, got {described(part)}."
-            )
+        checked_floats(f"{name} of scenes", part)
+        if part.ndim != axes or part.shape[-1] != 3 or not part.numel():
+            raise ObservationError(f"{name} of scenes must be of shape {shape}, got {described(part)}.")
     shapes = [tuple(part.shape) for part in scenes]
     if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
         raise ObservationError(

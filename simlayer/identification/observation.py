@@ -86,6 +86,7 @@ class ObservedRollout(PhysicalModule):
     def observe(self, motion: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points observed of a motion that begins at the release time."""
         interval = self.every * self.rollout.step.dt
+        self._check_release()
         positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
         points = self.sensors(positions)
         if not isinstance(points, Tensor) or points.ndim != positions.ndim or points.dtype != positions.dtype:
@@ -106,8 +107,16 @@ class ObservedRollout(PhysicalModule):
         """The times of the observations by the observer's clock [s]."""
         return self.since_first.double() + self.first
 
+    def _check_release(self) -> None:
+        """Raise ObservationError unless there is one release time for all samples."""
+        if self.release_time.numel() != 1:
+            raise ObservationError(
+                f"release_time must be one number [s], got shape {tuple(self.release_time.shape)}."
+            )
+
     def _time_left(self) -> float:
         """Return the time between the last observation and the end of the rollout [s]."""
+        self._check_release()
         last = float(self.times[-1]) - float(self.release_time.detach())
         return self.rollout.num_steps * self.rollout.step.dt - last
 
@@ -115,11 +124,11 @@ class ObservedRollout(PhysicalModule):
         """Raise ObservationError if the rollout ends before the last observation."""
         left, end = self._time_left(), self.rollout.num_steps * self.rollout.step.dt
         if left < -1e-6 * end:
-            steps = int((end - left) / self.rollout.step.dt) + 1
+            steps, release = int((end - left) / self.rollout.step.dt) + 1, float(self.release_time.detach())
             raise ObservationError(
-                f"the last observation is {end - left:g} s after the release, but the rollout ends at "
-                f"{end:g} s: simulate {steps} steps (observation.margin makes room for a release that moves) "
-                "or leave out later observations."
+                f"the last observation is {end - left:g} s after the release (release_time = {release:g} s), "
+                f"but the rollout ends at {end:g} s: simulate {steps} steps (observation.margin makes room "
+                "for a release that moves) or leave out later observations."
             )
 
     def start(self, state: State) -> State:

@@ -25,7 +25,7 @@ from simlayer.mesh.validation import (
 )
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.arrays import checked_integers
-from simlayer.quantities.objects import checked_instance, checked_names
+from simlayer.quantities.objects import checked_names, checked_text
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
 _INFERRED: str = None  # type: ignore[assignment]
@@ -58,7 +58,7 @@ class Mesh:
     source: str = "mesh"
 
     def __post_init__(self) -> None:
-        checked_instance("source", self.source, str)
+        checked_text("source", self.source)
         check_arrays(self.vertices, self.cells, self.source)
         self._set("element", check_element(self.element, self.cells, self.source))
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))

@@ -93,7 +93,7 @@ def _length(contents: Contents, unit: str | None, path: Path) -> float:
 def _times(contents: Contents, frame_rate: float | None, path: Path) -> Float[Tensor, "T"]:
     """Return the times of the frames [s], from the file or from a frame rate."""
     if contents.times is None and frame_rate is None:
-        raise ObservationError(f"{path} has no times: give frame_rate= [Hz].")
+        raise ObservationError(f"{path} has no times: give frame_rate= [Hz], got None.")
     if frame_rate is None:
         return torch.as_tensor(contents.times)
     if contents.times is not None:

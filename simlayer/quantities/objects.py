@@ -32,6 +32,13 @@ def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...],
     return value
 
 
+def checked_text(name: str, value: Any) -> str:
+    """Return a text that is not empty; raises TypeError or ValueError, naming `name`, for anything else."""
+    if not checked_instance(name, value, str):
+        raise ValueError(f"{name} must be a text that is not empty, got {value!r}.")
+    return str(value)
+
+
 def checked_names(name: str, value: Any) -> tuple[str, ...]:
     """Return texts, from a sequence or set of them or the names of a mapping.
 

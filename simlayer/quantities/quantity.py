@@ -215,25 +215,29 @@ class derived_vectors(derived_quantity):  # noqa: N801
     own_axes = 2
 
 
-def check_own_axes(quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str) -> None:
+def check_own_axes(
+    quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str, steps: int | None = None
+) -> None:
     """Raise ValueError, naming `name`, if the trailing axes of `value` cannot be the quantity's own.
 
-    Any number of cells or vertices fits as long as `extents` does not tell how many there are.
+    Any number of cells or vertices fits as long as `extents` does not tell how many there are. With `steps`,
+    the first axis of the value is time.
     """
-    shape, over = tuple(value.shape), quantity.over
+    given, over = tuple(value.shape), quantity.over
+    shape, batch = (given, "*batch") if steps is None else (given[1:], f"{steps}, *batch")
     if over == "vertex vectors":
         count = extents.get("vertices")
         fits = len(shape) >= 2 and shape[-1] == 3 and (count is None or shape[-2] in (1, count))
-        rule = f"(*batch, {count or 'N'}, 3) or (*batch, 1, 3)"
+        rule = f"({batch}, {count or 'N'}, 3) or ({batch}, 1, 3)"
     elif over == "components":
         fits = bool(shape) and shape[-1] == 3
-        rule = "(*batch, 3)"
+        rule = f"({batch}, 3)"
     else:
         size = 1 if over == "uniform" else extents.get(over)
         fits = not shape or size is None or shape[-1] in (1, size)
-        rule = "(*batch, 1)"
+        rule = f"({batch}, 1)"
         if size != 1:
-            rule += f" or (*batch, {size}) (one value for all, or over {over})"
+            rule += f" or ({batch}, {size}) (one value for all, or over {over})"
     if not fits:
-        hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
-        raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")
+        hint = f"; one value per sample is shape {(*given, 1)}" if shape else ""
+        raise ValueError(f"{name} has shape {given}; its last axis is its own: expected {rule}{hint}.")

@@ -64,7 +64,13 @@ def check_gradients(
         start = State(positions, velocities, state.history)
         timed = {name: values.get(name, control) for name, control in controls.items()}
         own = {name: v for name, v in values.items() if name not in (*timed, *_INITIAL_STATE)}
-        return loss(rollout(start, {**parameters, **own}, timed))
+        end = rollout(start, {**parameters, **own}, timed)
+        try:
+            return loss(end)
+        except (TypeError, NotImplementedError) as error:
+            raise TypeError(
+                f"loss must map the final state to a number, got {described(loss)}, which raised: {error}"
+            ) from error
 
     return compare_gradients(evaluate, tensors, steps=steps, tolerance=tolerance, seed=seed)
 

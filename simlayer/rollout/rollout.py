@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from simlayer.autodiff.torch_private import transforms_active
+from simlayer.errors import SimulationError
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import names_of_quantities
 from simlayer.quantities.physical_module import describe
-from simlayer.rollout.checks import check_end, check_time_step
+from simlayer.rollout.checks import check_end, check_time_step, unlikely_state
 from simlayer.rollout.compilation import compiler_missing
 from simlayer.rollout.contact_record import empty_record
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
@@ -122,7 +123,7 @@ class RolloutModule(CheckedModule):
 
         Args:
             names: names of quantities as for `forward`, or lists of them. Their stored values are trained,
-                so that physical values stay in their ranges.
+                so that physical values stay in their ranges. Without any, nothing is trainable.
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
@@ -175,9 +176,13 @@ class RolloutModule(CheckedModule):
             if segment and backend is None:
                 advance = advance_function(self.step, inputs, start, None, recompute=True)
             options = {"segment": segment, "every": every}
-            end, frames = unroll(self.step, inputs, start, advance, self.num_steps, **options)
-            if self.validate:
-                check_end(self.step, self.num_steps, inputs, end)
+            try:
+                end, frames = unroll(self.step, inputs, start, advance, self.num_steps, **options)
+                if self.validate:
+                    check_end(self.step, self.num_steps, inputs, end)
+            except SimulationError as error:
+                error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
+                raise
         return on_state(unpack_result, end.state), [on_state(unpack_result, frame) for frame in frames]
 
     def _backend(self, inputs: RolloutInputs) -> str | None:

@@ -68,7 +68,7 @@ def _written(**arguments: Any) -> Any:
     """Write frames to a folder of their own, and return how many files there are."""
     with tempfile.TemporaryDirectory() as folder:
         name = arguments.pop("path")
-        path = Path(folder) / name if isinstance(name, str) else name
+        path = Path(folder) / name if name and isinstance(name, str) else name
         simlayer.write_frames(path, **arguments)
         return len(list(Path(folder).rglob("*")))
 
@@ -94,7 +94,10 @@ MESHES = [
         element=choice("tet4", None),
         vertex_sets=Argument(
             Named(
-                Numbers(lambda s: len(s) == 1, 0, VERTICES - 1, True, True, form="indices"), optional=False
+                # As they are called in files, dots and all.
+                Numbers(lambda s: len(s) == 1, 0, VERTICES - 1, True, True, form="indices"),
+                optional=False,
+                free=True,
             ),
             lambda: {"end": torch.tensor([0, 1])},
             ("vertex set",),

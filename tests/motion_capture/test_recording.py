@@ -253,7 +253,7 @@ def test_a_window_outside_the_recording_is_refused(first, last):
 
 def test_an_interval_without_frames_is_refused():
     with pytest.raises(
-        ObservationError, match=r"no frame lies in 1.0 <= time < 2.0 s; .* between 0 and 0.39"
+        ObservationError, match=r"no frame lies between start = 1 s and end = 2 s; .* between 0 and 0.39"
     ):
         with_gaps().between(1.0, 2.0)
 

@@ -7,11 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from simlayer.quantities.arguments import checked_choice, checked_flag, checked_integer, checked_number
-from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.arguments import (
+    checked_choice,
+    checked_flag,
+    checked_integer,
+    checked_number,
+    checked_parts,
+)
+from simlayer.quantities.arrays import checked_integers, checked_numbers
+from simlayer.state import State
 
 GRAD = torch.tensor(1.0, requires_grad=True)
-NO_NUMBER = ["1", None, {}, [1], 1j, True, torch.ones(2), np.ones(1), torch.tensor(True), GRAD, object(), max]
+NO_NUMBER = [
+    *("1", None, {}, [1], 1j, True, torch.ones(2), torch.ones(1, 1), np.ones(1), torch.tensor(True), GRAD),
+    *(object(), max),
+]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +77,26 @@ def test_what_is_no_whole_number_is_refused_by_name(value):
 def test_a_whole_number_out_of_range_is_refused_by_name(value):
     with pytest.raises(ValueError, match=f"substeps must be an int, at least 1 and at most 9, got {value}"):
         checked_integer("substeps", value, least=1, most=9)
+
+
+@pytest.mark.parametrize("value", [10**30, -(2**63) - 1])
+def test_a_whole_number_that_no_tensor_can_hold_is_refused_by_name(value):
+    assert checked_integer("substeps", 2**63 - 1) == 2**63 - 1
+    with pytest.raises(ValueError, match=f"substeps must be an int, and fit into 64 bits, got {value}"):
+        checked_integer("substeps", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("", "not empty"), ("a.b", "it has a dot"), ("keys", "attribute of that name")]
+)
+def test_a_name_that_no_module_can_have_is_refused(name, reason):
+    assert checked_parts("forces", {"elastic": torch.nn.Identity()}, torch.nn.Module, "Force").keys()
+    with pytest.raises(ValueError, match=reason):
+        checked_parts("forces", {name: torch.nn.Identity()}, torch.nn.Module, "Force")
+
+
+def test_names_of_what_is_no_module_may_have_dots():
+    assert checked_parts("vertex_sets", {"PART-1.keys": 1, "keys": 2}, object, "'tip'").keys()
 
 
 @pytest.mark.parametrize("value", ["ful", 1, None, torch.ones(2), True])
@@ -126,6 +156,7 @@ def test_numbers_may_be_nested():
     [
         *("1", b"1", None, {}, {"a": 1.0}, {1.0, 2.0}, 1j, [1j], True, [True], ["a"], [None], [1, "a"], max),
         *(np.array(["a"]), np.datetime64("2020-01-01"), np.ones(2, dtype=bool), iter([1.0]), [[1], {}]),
+        State(torch.ones(2, 3), torch.ones(2, 3)),
     ],
 )
 def test_what_is_no_array_of_numbers_is_refused_by_name(value):
@@ -145,6 +176,14 @@ def test_what_is_no_array_of_numbers_is_refused_by_name(value):
 def test_a_tensor_without_plain_real_values_is_refused_by_its_kind(value, kind):
     with pytest.raises(ValueError, match=f"^gravity must be a plain tensor of real numbers.*{kind}"):
         checked_numbers("gravity", value)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.arange(3).to_sparse(), torch.ones(3, device="meta", dtype=torch.int64)]
+)
+def test_integers_without_plain_values_are_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^cells must be a plain tensor.*(sparse|meta)"):
+        checked_integers("cells", value)
 
 
 @pytest.mark.parametrize("value", [[1, [2, 3]], [[1, 2], [3]], [torch.ones(2), torch.ones(3)]])
