@@ -64,14 +64,20 @@ class Assembly(nn.Module):
         connectivity: for each set of elements the vertices of each, `(M, C)`.
         free: which components may move: 1, or 0 for those fixed, whose rows and columns become those of the
             identity.
+        points: where the vertices are, which the order of an elimination is found by.
     """
 
     mask: Tensor
     fixed: Tensor
 
-    def __init__(self, connectivity: Sequence[Int[Tensor, "_ _"]], free: Float[Tensor, "N 3"]) -> None:
+    def __init__(
+        self,
+        connectivity: Sequence[Int[Tensor, "_ _"]],
+        free: Float[Tensor, "N 3"],
+        points: Float[Tensor, "N d"] | None = None,
+    ) -> None:
         super().__init__()
-        self.pattern, sets = SparsityPattern.of(connectivity, free)
+        self.pattern, sets = SparsityPattern.of(connectivity, free, points)
         columns = self.pattern.columns
         rows = torch.repeat_interleave(self.pattern.starts.diff())
         buffers = {

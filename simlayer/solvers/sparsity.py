@@ -22,6 +22,8 @@ class SparsityPattern(nn.Module):
         columns: of the K blocks, in the order of their rows, then columns, `(K,)`.
         diagonal: which block lies on the diagonal in each row, `(N,)`.
         free: which components may move, `(N, 3)`; the rows and columns of others are those of the identity.
+        points: where the vertices are, `(N, d)`, so that near ones are found without a search: any
+            configuration will do.
     """
 
     starts: Int[Tensor, "N+1"]
@@ -30,9 +32,13 @@ class SparsityPattern(nn.Module):
     free: Bool[Tensor, "N 3"]
 
     def __init__(
-        self, entries: Int[Tensor, "K"], diagonal: Int[Tensor, "N"], free: Float[Tensor, "N 3"]
+        self,
+        entries: Int[Tensor, "K"],
+        diagonal: Int[Tensor, "N"],
+        free: Float[Tensor, "N 3"],
+        points: Float[Tensor, "N d"] | None = None,
     ) -> None:
-        """Take blocks as row * N + column, ascending."""
+        """Take blocks as row * N + column, ascending, and points, by default on a line."""
         super().__init__()
         count = len(free)
         starts = torch.zeros(count + 1, dtype=torch.int64, device=free.device)
@@ -42,11 +48,16 @@ class SparsityPattern(nn.Module):
         self.register_buffer("columns", (entries % count).int(), persistent=False)
         self.register_buffer("diagonal", diagonal, persistent=False)
         self.register_buffer("free", free.bool(), persistent=False)
+        line = torch.arange(count)[:, None] if points is None else points.detach()
+        self.points = line.double().cpu().numpy()
         self._analyses: dict[object, Any] = {}
 
     @classmethod
     def of(
-        cls, connectivity: Sequence[Int[Tensor, "_ _"]], free: Tensor
+        cls,
+        connectivity: Sequence[Int[Tensor, "_ _"]],
+        free: Float[Tensor, "N 3"],
+        points: Float[Tensor, "N d"] | None = None,
     ) -> tuple[SparsityPattern, list[Tensor]]:
         """Return the pattern of sums of element blocks, and which block each pair of an element adds to.
 
@@ -54,6 +65,7 @@ class SparsityPattern(nn.Module):
             connectivity: for each set of elements the vertices of each, `(M, C)`; the pairs of a set are
                 M * C * C.
             free: which components may move, `(N, 3)`.
+            points: where the vertices are, `(N, d)`.
         """
         count = len(free)
         keys = [(cells[:, :, None] * count + cells[:, None, :]).flatten() for cells in connectivity]
@@ -61,7 +73,7 @@ class SparsityPattern(nn.Module):
         every = torch.arange(count, device=free.device) * (count + 1)
         entries, slots = torch.cat([*keys, every]).unique(return_inverse=True)
         *sets, diagonal = slots.split([*map(len, keys), count])
-        return cls(entries, diagonal, free), list(sets)
+        return cls(entries, diagonal, free, points), list(sets)
 
     def analysis(self, key: object, analyze: Callable[[SparsityPattern], T]) -> T:
         """Return what `analyze` returns of this pattern, computed at the first call with this key only."""

@@ -96,9 +96,11 @@ class ImplicitStep(Step, ABC):
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [term.connectivity for term in terms]
-        self.assembly = Assembly([cells for cells in sets if cells is not None], self.free)
+        self.assembly = Assembly(
+            [cells for cells in sets if cells is not None], self.free, points=mesh.vertices
+        )
         dynamic = self.scheme.inertia > 0
-        self.solver = solver_for(self.free.numel(), dynamic=dynamic) if solver == "auto" else solver
+        self.solver = solver_for(self.assembly.pattern, dynamic=dynamic) if solver == "auto" else solver
 
     @property
     @abstractmethod
