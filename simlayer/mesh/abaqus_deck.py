@@ -15,6 +15,11 @@ _UNREAD = (
     "NGEN", "NFILL", "NCOPY", "NMAP", "ELGEN", "ELCOPY", "SYSTEM", "IMPORT", "IMPERFECTION",
     "SYMMETRIC MODEL GENERATION",
 )  # fmt: skip
+# What joins nodes that stay two in the mesh.
+_JOINING = (
+    "TIE", "MPC", "EQUATION", "COUPLING", "KINEMATIC COUPLING", "RIGID BODY", "EMBEDDED ELEMENT",
+    "SHELL TO SOLID COUPLING",
+)  # fmt: skip
 _NESTED = ("PART", "INSTANCE", "ASSEMBLY", "STEP")
 
 # Stress, acoustic, thermal and coupled elements: the number of nodes says which shape.
@@ -45,12 +50,18 @@ class Deck:
             "ELSET": self._element_set,
             "PART": self._part,
             "INSTANCE": self._instance,
+            "SURFACE": self._surface,
             "SOLID SECTION": self._section,
         }
         for last in read_keywords(path):
             if last.name in _UNREAD:
                 raise last.line.error(
                     f"*{last.name} changes nodes or elements and is not read; write the mesh as it is then."
+                )
+            if last.name in _JOINING:
+                last.line.warn(
+                    f"*{last.name} is not read, and what it joins comes apart. Where nodes coincide, "
+                    "read_mesh(..., merge=) makes them one; else mesh the parts as one body."
                 )
             self._nest(last)
             if last.name in readers:
@@ -163,6 +174,25 @@ class Deck:
                 first, end, step = [*numbers, 1][:3]
                 fields = list(map(str, range(first, end + 1, step)))
             _add(sets, Members(name, line, fields, instance))
+
+    def _surface(self, keyword: Keyword) -> None:
+        name, kind = keyword.required("NAME"), keyword.parameters.get("TYPE", "ELEMENT").upper()
+        if "INTERNAL" in keyword.parameters:
+            return
+        entries = []
+        for line in keyword.data:
+            target, face = [*line.fields(), "", ""][:2]
+            readable = kind == "NODE" or re.fullmatch("S[1-6]|SPOS|SNEG", face.upper())
+            if kind not in ("ELEMENT", "NODE") or "COMBINE" in keyword.parameters or not readable:
+                line.warn(
+                    f"the surface {name} is left out: read are lists of nodes (TYPE=NODE) and of faces of "
+                    "elements, S1 to S6, SPOS or SNEG. Name its nodes by *NSET."
+                )
+                return
+            face = "" if kind == "NODE" else face.upper()
+            entries.append(Members(name, line, [target], of_elements=kind == "ELEMENT", face=face))
+        for entry in entries:
+            _add(self._scope.surfaces, entry)
 
     def _section(self, keyword: Keyword) -> None:
         self._scope.sections.add(keyword.required("ELSET").upper())
