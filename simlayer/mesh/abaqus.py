@@ -14,17 +14,11 @@ import meshio
 import numpy as np
 from jaxtyping import Float
 
-from simlayer.elements.types import BY_NODES
 from simlayer.mesh.abaqus_deck import Deck
+from simlayer.mesh.abaqus_elements import face_nodes
 from simlayer.mesh.abaqus_model import Element, Members, Scope
 
 ID = "abaqus:id"
-
-# The faces S1, S2, ... among those of an `ElementType`.
-_TETRAHEDRON, _HEXAHEDRON = (3, 2, 0, 1), (4, 5, 2, 1, 3, 0)
-_FACES: dict[str, tuple[int, ...]] = {
-    "tetra": _TETRAHEDRON, "tetra10": _TETRAHEDRON, "hexahedron": _HEXAHEDRON, "hexahedron20": _HEXAHEDRON,
-}  # fmt: skip
 
 
 def read_abaqus(path: Path) -> meshio.Mesh:
@@ -82,11 +76,11 @@ class _Assembly:
                 found = np.unique(self._members(scope, name, (), of_elements=False))
                 point_sets[self._name(scope, "node_sets", name)] = found
             for name, entries in scope.surfaces.items():
-                nodes = [node for entry in entries for node in self._entry(scope, entry, (), False)]
+                members = [node for entry in entries for node in self._entry(scope, entry, (), False)]
                 if (spelled := self._name(scope, "surfaces", name)) in point_sets:
                     entries[0].line.warn(f"the surface {spelled} is left out: a set of nodes has its name.")
                 else:
-                    point_sets[spelled] = np.unique(nodes)
+                    point_sets[spelled] = np.unique(members)
             for name in scope.element_sets:
                 if name in scope.internal and name not in scope.sections:
                     continue
@@ -150,7 +144,7 @@ class _Assembly:
     def _entry(self, scope: Scope, entry: Members, within: tuple[str, ...], of_elements: bool) -> list[int]:
         if entry.of_elements:
             cells = self._entry(scope, entry._replace(of_elements=False), (), True)
-            return [node for cell in cells for node in self._face(cell, entry)]
+            return [node for cell in cells for node in face_nodes(*self.connectivity[cell], entry)]
         kind = "element" if of_elements else "node"
         found, missing = list[int](), list[str]()
         for text in entry.fields:
@@ -172,16 +166,6 @@ class _Assembly:
                 stacklevel=8,
             )
         return found
-
-    def _face(self, index: int, entry: Members) -> list[int]:
-        """Return the nodes of a face of an element; of all of it, if no face is named or it is a shell."""
-        shape, nodes = self.connectivity[index]
-        if not entry.face.removeprefix("S").isdigit():
-            return nodes
-        faces = _FACES.get(shape, ())
-        if len(faces) < int(entry.face[1]):
-            raise entry.line.error(f"a {shape} has no face {entry.face} that is read.")
-        return [nodes[k] for k in BY_NODES[len(nodes)].faces[faces[int(entry.face[1]) - 1]]]
 
 
 def _places(scope: Scope) -> Float[np.ndarray, "_ 3"]:

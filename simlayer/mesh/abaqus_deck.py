@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simlayer.mesh.abaqus_elements import OTHERS, SOLIDS, nodes_of_solid
 from simlayer.mesh.abaqus_keywords import Keyword, Line, read_keywords
 from simlayer.mesh.abaqus_model import Element, Members, Scope, Sets
 
@@ -21,19 +22,6 @@ _JOINING = (
     "SHELL TO SOLID COUPLING",
 )  # fmt: skip
 _NESTED = ("PART", "INSTANCE", "ASSEMBLY", "STEP")
-
-# Stress, acoustic, thermal and coupled elements: the number of nodes says which shape.
-_SOLID = re.compile(r"[A-Z]*C3D(\d+)[A-Z]*")
-_SOLIDS = {
-    4: "tetra", 5: "pyramid", 6: "wedge", 8: "hexahedron", 10: "tetra10", 15: "wedge15", 20: "hexahedron20",
-    27: "hexahedron27",
-}  # fmt: skip
-# Shells, membranes, plane elements, beams, trusses, points and what connects nodes.
-_OTHER = re.compile(
-    r"(S\d|STRI|DS\d|CPS|CPE|CAX|CGAX|DC[12]D|DCAX|AC2D|ACAX|M3D|MAX|MGAX|SFM|R[23]D|[RSD]?SAX|RAX|F[23]D|"
-    r"T[23]D|B[23]\d|PIPE|ELBOW|FRAME|MASS|ROTARYI|HEATCAP|SPRING|DASHPOT|CONN|GAP|DCOUP|JOINT|ITT|ITS)[A-Z0-9]*"
-)
-_OTHERS = {1: "vertex", 2: "line", 3: "triangle", 4: "quad", 6: "triangle6", 8: "quad8", 9: "quad9"}
 
 
 class Deck:
@@ -126,20 +114,14 @@ class Deck:
 
     def _elements(self, keyword: Keyword) -> None:
         kind = keyword.required("TYPE").upper()
-        solid = _SOLID.fullmatch(kind)
-        count = int(solid[1]) if solid else 0
-        if (solid and count not in _SOLIDS) or not (solid or _OTHER.fullmatch(kind)):
-            raise keyword.line.error(
-                f"elements of type {kind} are not read: they are neither solids (C3D4, C3D10, C3D8, C3D20, "
-                "hybrid ones too) nor surfaces, lines or points. Remove them."
-            )
+        count = nodes_of_solid(kind, keyword.line)
         pending, numbers = list[str](), list[str]()
         for line in keyword.data:
             pending += line.fields()
             if len(pending) <= count:
                 continue
-            shape = _SOLIDS[count] if solid else _OTHERS.get(len(pending) - 1, "")
-            if not shape or (solid and len(pending) > count + 1):
+            shape = (SOLIDS if count else OTHERS).get(len(pending) - 1, "")
+            if not shape or (count and len(pending) > count + 1):
                 raise line.error(f"an element of type {kind} cannot have {len(pending) - 1} nodes.")
             number, element = line.integer(pending[0]), Element(shape, pending[1:], line)
             if self._scope.elements.setdefault(number, element).nodes != element.nodes:
