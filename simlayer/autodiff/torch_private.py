@@ -44,13 +44,15 @@ def is_mapped(tensor: Tensor) -> bool:
     return False
 
 
-def modification_count(tensor: Tensor) -> int:
-    """Return how many times a tensor was modified in place.
+def modification_counts(tensors: Sequence[Tensor]) -> list[int]:
+    """Return how many times each tensor was modified in place, nothing if one was made in inference mode.
 
-    Autograd checks the tensors that a node saves; this checks those that a node only refers to. Tensors made
-    in inference mode are not counted.
+    Autograd checks the tensors that a node saves; this checks those that a node only refers to.
     """
-    return 0 if tensor.is_inference() else tensor._version
+    try:
+        return [tensor._version for tensor in tensors]
+    except RuntimeError:
+        return []
 
 
 def writes_in_place(node: fx.Node) -> bool:

@@ -19,15 +19,12 @@ from simlayer.fem.locality import LocalOrder, local_order
 from simlayer.fem.lumping import lumped_volumes
 from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
 from simlayer.fem.sparse_kernels import SparseKernels
+from simlayer.fem.stiffness import largest_eigenvalue, rest_eigenvalue_bounds, stiffness_blocks
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.objects import checked_instance
-
-# How many numbers a processor keeps close at hand.
-_CACHED = 2**17
-
 
 class FiniteElements(nn.Module):
     """The cells of a mesh as finite elements.
@@ -148,23 +145,7 @@ class FiniteElements(nn.Module):
 
         The tangent has its axes of batch first, then that of quadrature points, if there are several.
         """
-        points = self.weights.shape if self.weights.ndim == 2 else (1, self.num_cells)
-        gradients = self._all_gradients().reshape(*points, -1, 3)
-        weighted = self.weights.reshape(*points, 1, 1) * gradients
-        batch, (count, size) = tangent.shape[: -2 - self.weights.ndim], (points[0], self.nodes_per_cell)
-        tangent = tangent.reshape(-1, *points, 3, 3, 3, 3)
-        result = tangent.new_empty(len(tangent), self.num_cells, size, 3, size, 3)
-        # So few cells at a time that what is between the two products stays in the cache of a processor.
-        cells = max(1, _CACHED // (27 * count * size * len(tangent)))
-        for first in range(0, self.num_cells, cells):
-            part = slice(first, first + cells)
-            # H_ijkl G_bl, then the sum over points and j of G_aj with it, as two products of matrices per cell.
-            columns = tangent[:, :, part].permute(0, 2, 1, 4, 3, 5, 6).flatten(3, 5)  # (B, m, Q, j i k, l)
-            half = (columns @ weighted[:, part].permute(1, 0, 3, 2)).unflatten(3, (3, 3, 3)).transpose(-1, -2)
-            rows = gradients[:, part].permute(1, 2, 0, 3).flatten(2)  # (m, a, Q j)
-            whole = rows @ half.reshape(*half.shape[:2], 3 * count, -1)
-            result[:, part] = whole.unflatten(-1, (3, size, 3))
-        return result.reshape(*batch, self.num_cells, 3 * size, 3 * size)
+        return stiffness_blocks(self._all_gradients(), self.weights, tangent)
 
     def largest_eigenvalue(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
@@ -173,17 +154,11 @@ class FiniteElements(nn.Module):
 
         That is, of W^-½ K W^-½, where W holds the lumped masses over their mean in the cell.
         """
-        scale = self._mass_ratios().rsqrt().repeat_interleave(3, -1)
-        blocks = self.stiffness_blocks(tangent)
-        return torch.linalg.eigvalsh(scale[:, :, None] * blocks * scale[:, None, :])[..., -1]
+        return largest_eigenvalue(self.stiffness_blocks(tangent), self._mass_ratios())
 
     def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
         """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""
-        gradients = self._all_gradients() / self._mass_ratios().sqrt()[..., None]
-        rows = (self.weights.sqrt()[..., None, None] * gradients).reshape(-1, *gradients.shape[-3:])
-        pressure = torch.einsum("qmcj,rmcj->mqr", rows, rows)
-        shear = torch.einsum("qmaj,qmbj->mab", rows, rows)
-        return torch.linalg.eigvalsh(pressure)[:, -1], torch.linalg.eigvalsh(shear)[:, -1]
+        return rest_eigenvalue_bounds(self._all_gradients(), self.weights, self._mass_ratios())
 
     def _all_gradients(self) -> Float[Tensor, "*points M C 3"]:
         """Shape gradients of all nodes [1/m]."""

@@ -18,7 +18,8 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arrays import checked_integers, described
+from simlayer.quantities.arrays import checked_integers
+from simlayer.quantities.objects import checked_instance
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
@@ -143,8 +144,7 @@ class ElasticForce(Potential):
 
 def _check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
-    if not isinstance(material, Material):
-        raise TypeError(f"material must be a Material, such as StableNeoHookean, got {described(material)}.")
+    checked_instance("material", material, Material, example="StableNeoHookean(1e5, 0.45)")
     if not list(material.parameters()):
         kind = type(material).__name__
         raise ValueError(

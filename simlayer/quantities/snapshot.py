@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from simlayer.autodiff.torch_private import modification_count
+from simlayer.autodiff.torch_private import modification_counts
 
 # What torch keeps in every module, hooks and registries; buffers and children are kept by themselves.
 _TORCH = vars(nn.Module()).keys() - {"training"}
@@ -32,7 +32,7 @@ class Snapshot:
             self._attributes.append((own, kept))
             self._children += [(place, place.copy()) for place in (module._buffers, module._modules)]
             self._buffers += [b for b in module._buffers.values() if b is not None]
-        self._versions = list(map(modification_count, self._buffers))
+        self._versions = modification_counts(self._buffers)
 
     @contextmanager
     def restored(self) -> Iterator[None]:
@@ -41,7 +41,7 @@ class Snapshot:
         Raises:
             RuntimeError: if a buffer was modified in place since.
         """
-        if list(map(modification_count, self._buffers)) != self._versions:
+        if modification_counts(self._buffers) != self._versions:
             raise modified_in_place()
         attributes = [
             (place, {name: place.get(name, _MISSING) for name in kept}, kept)

@@ -12,10 +12,9 @@ from torch import nn
 from simlayer.autodiff.torch_private import transforms_active
 from simlayer.errors import SimulationError
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
-from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.objects import names_of_quantities
+from simlayer.quantities.objects import checked_instance, names_of_quantities
 from simlayer.quantities.physical_module import describe
 from simlayer.rollout.checks import check_end, check_time_step, unlikely_state
 from simlayer.rollout.compilation import compiler_missing
@@ -67,8 +66,7 @@ class RolloutModule(CheckedModule):
         validate: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(step, Step):
-            raise TypeError(f"step must be a Step, such as SymplecticEuler, got {described(step)}.")
+        checked_instance("step", step, Step, example="SymplecticEuler(...)")
         self.step, self.num_steps = step, num_steps
         self.checkpoint, self.memory_budget = checkpoint, memory_budget
         self.compiler = compile  # nn.Module has a method `compile`
