@@ -38,7 +38,7 @@ class History(Callback):
         TypeError, ValueError: if the reference does not map names to numbers.
     """
 
-    def __init__(self, reference: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, reference: Mapping[str, Tensor | float] | None = None) -> None:
         reference = {} if reference is None else checked_parts("reference", reference, object, "a tensor")
         self.reference = {
             name: checked_numbers(f"reference[{name!r}]", value) for name, value in reference.items()

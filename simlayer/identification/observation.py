@@ -126,8 +126,8 @@ class ObservedRollout(PhysicalModule):
         if left < -1e-6 * end:
             steps, release = int((end - left) / self.rollout.step.dt) + 1, float(self.release_time.detach())
             raise ObservationError(
-                f"the last observation is {end - left:g} s after the release (release_time = {release:g} s), "
-                f"but the rollout ends at {end:g} s: simulate {steps} steps (observation.margin makes room "
+                f"the last observation is {end - left:g} s after the release_time of {release:g} s, but "
+                f"the rollout ends at {end:g} s: simulate {steps} steps (observation.margin makes room "
                 "for a release that moves) or leave out later observations."
             )
 

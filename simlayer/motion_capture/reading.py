@@ -56,7 +56,8 @@ def read_recording(
     if frame_rate is not None:
         frame_rate = _checked_frame_rate(frame_rate)
     if markers is not None:
-        markers = checked_names("markers", [markers] if isinstance(markers, str) else markers)
+        listed = [markers] if isinstance(markers, str) else markers
+        markers = checked_names("markers", listed, ordered=True)
     _check_path(path)
     contents = READERS[path.suffix.lower()](path, markers, labels or {})
     if not len(contents.positions):

@@ -42,7 +42,7 @@ class Recording:
         try:
             for name in ("times", "markers"):
                 object.__setattr__(self, name, checked_numbers(name, getattr(self, name)))
-            names = checked_names("names", self.names)
+            names = checked_names("names", self.names, ordered=True)
         except ValueError as error:
             raise ObservationError(f"{self.source}: {error}") from None
         if self.times.ndim != 1 or self.markers.shape != (len(self.times), *self.markers.shape[1:2], 3):

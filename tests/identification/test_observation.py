@@ -154,12 +154,13 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
         (
             [0.0161],
             {},
-            "the last observation is 0.0161 s after the release, but the rollout ends at 0.016 s: simulate 9",
+            "the last observation is 0.0161 s after the release_time of 0 s, but the rollout ends at "
+            "0.016 s: simulate 9",
         ),
         (
             [0.016],
             {"release_time": -0.01},
-            "0.026 s after the release, but the rollout ends at 0.016 s: simulate 14",
+            "0.026 s after the release_time of -0.01 s, but the rollout ends at 0.016 s: simulate 14",
         ),
         ([0.016], {"frames": 0}, "frames must be an int, at least 1, got 0"),
     ],
@@ -176,3 +177,14 @@ def test_the_number_of_steps_that_an_error_asks_for_is_enough():
             observed_beam(times=torch.tensor([last]))
         steps = int(re.search(r"simulate (\d+) steps", str(error.value)).group(1))
         assert observed_beam(steps, times=torch.tensor([last])).rollout.num_steps >= math.floor(last / DT)
+
+
+@pytest.mark.unchecked
+def test_a_release_time_of_several_samples_is_refused_when_made_and_when_assigned():
+    message = re.escape("release_time must be one number [s], got shape (2, 1)")
+    with pytest.raises(ObservationError, match=message):
+        observed_beam(release_time=torch.zeros(2, 1))
+    observed = observed_beam()
+    observed.release_time = torch.zeros(2, 1)
+    with pytest.raises(ObservationError, match=message):
+        observed(moving())

@@ -14,7 +14,7 @@ from simlayer.quantities.arguments import (
     checked_number,
     checked_parts,
 )
-from simlayer.quantities.arrays import checked_integers, checked_numbers
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers
 from simlayer.state import State
 
 GRAD = torch.tensor(1.0, requires_grad=True)
@@ -203,3 +203,22 @@ def test_what_a_masked_array_hides_is_no_number():
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_of_floats_is_returned_as_it_is(dtype):
+    value = torch.ones(2, 3, dtype=dtype, requires_grad=True)
+    assert checked_floats("positions", value) is value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(torch.ones(3, dtype=t) for t in (torch.float16, torch.bfloat16, torch.int64, torch.bool)),
+        *(torch.ones(3, dtype=torch.complex64), torch.ones(3).to_sparse(), torch.ones(3, device="meta")),
+        *([1.0], 1.0, np.ones(3), None),
+    ],
+)
+def test_what_is_no_plain_tensor_of_floats_is_refused_by_name(value):
+    with pytest.raises((TypeError, ValueError), match=r"^positions must be a .*tensor of .*, got "):
+        checked_floats("positions", value)

@@ -275,6 +275,16 @@ def test_one_value_per_sample_in_place_of_one_per_cell_is_answered_with_the_righ
         check_own_axes(CELLS, torch.ones(5), EXTENTS, name="q")
 
 
+@pytest.mark.parametrize(("shape", "fits"), [((4, 3), True), ((4, 2, 3), True), ((3,), False), ((4,), False)])
+def test_a_control_has_an_axis_of_time_before_its_own(shape, fits):
+    if fits:
+        check_own_axes(COMPONENTS, torch.ones(shape), EXTENTS, name="q", steps=4)
+        return
+    message = rf"q has shape \({shape[0]},\); .* expected \(4, \*batch, 3\)"
+    with pytest.raises(ValueError, match=message):
+        check_own_axes(COMPONENTS, torch.ones(shape), EXTENTS, name="q", steps=4)
+
+
 def test_a_material_of_another_mesh_is_refused():
     mesh = box_mesh(cells=(1, 1, 1))
     with pytest.raises(ValueError, match=r"youngs_modulus has shape \(5,\)"):

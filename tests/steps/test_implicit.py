@@ -351,3 +351,11 @@ def test_the_value_and_residual_in_one_pass_are_those_by_themselves(mesh, elasti
     for together, alone in zip(residual, problem.residual(x), strict=True):
         # The forces cancel to a ten-thousandth.
         torch.testing.assert_close(together, alone, rtol=0, atol=1e-10 * float(alone.abs().max()))
+
+
+@pytest.mark.parametrize("kind", [BackwardEuler, Newmark, BDF2])
+@pytest.mark.parametrize("dt", [1e-18, 1e18])
+def test_the_shortest_and_the_longest_dt_have_a_scheme_of_finite_numbers(kind, dt):
+    step = kind(box_mesh(cells=(1, 1, 1)), {}, dt=dt)
+    inertia = torch.tensor([step.scheme.inertia, step.scheme.rate], dtype=torch.float32)
+    assert bool((inertia > 0).all() & inertia.isfinite().all())
