@@ -34,6 +34,16 @@ def modes_active() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0
 
 
+def forward_mode_alone() -> bool:
+    """Return whether all active transforms of `torch.func` are one of forward mode, and `vmap`s around it.
+
+    Without any, `torch.autograd.forward_ad` may still be in use.
+    """
+    kinds = [interpreter.key() for interpreter in torch._C._functorch.get_interpreter_stack() or ()]
+    transform = torch._C._functorch.TransformType
+    return not kinds or (kinds[-1] == transform.Jvp and all(k == transform.Vmap for k in kinds[:-1]))
+
+
 def is_mapped(tensor: Tensor) -> bool:
     """Return whether `torch.func.vmap` hides an axis of a tensor, so that none of its numbers can be read."""
     functorch = torch._C._functorch

@@ -26,6 +26,7 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.objects import checked_instance
 
+
 class FiniteElements(nn.Module):
     """The cells of a mesh as finite elements.
 
