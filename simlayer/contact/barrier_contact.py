@@ -13,7 +13,7 @@ from simlayer.contact.base import Contact, ContactState
 from simlayer.contact.continuous_collision import Passage, conservative_advancement, passage
 from simlayer.contact.gap import ContactGap, components, vectors_of
 from simlayer.contact.obstacle import Obstacle
-from simlayer.contact.placement import check_placement
+from simlayer.contact.placement import check_placement, over_samples
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
@@ -92,6 +92,7 @@ class BarrierContact(Contact):
                 raise ValueError(
                     f"start must be positions (*batch, {len(mesh.vertices)}, 3), got {described(start)}."
                 )
+        positions = over_samples(positions, obstacle)
         with torch.no_grad():
             check_placement(positions, self.distances(positions), self.activation_distance)
 
@@ -137,7 +138,8 @@ class BarrierContact(Contact):
         return self._gaps(state.positions).stiffness(self.barrier, self.activation_distance).movedim(0, -1)
 
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        return torch.where(self.areas > 0, self._gaps(positions).distance.movedim(0, -1), torch.inf)
+        found = self.distance.value(self._coefficients(positions), _components(positions))
+        return torch.where(self.areas > 0, found.movedim(0, -1), torch.inf)
 
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
         gap = self._gaps(state.positions)

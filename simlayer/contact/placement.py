@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from simlayer.contact.penetration import move_apart, what_touches
 from simlayer.errors import listed
+from simlayer.quantities.named import NamedTensors
 
 # An activation distance of more than this part of the body's size would hold it up in the air.
 _LARGEST = 0.25
 # The least activation distance is ten times this many roundings of positions.
 _ROUNDINGS = 100
+
+
+def over_samples(positions: Float[Tensor, "*batch N 3"], obstacle: nn.Module) -> Float[Tensor, "*_ N 3"]:
+    """Return positions expanded over the samples that the quantities of an obstacle have values for."""
+    shapes = [
+        entry.quantity.stored(entry.module).shape[: -entry.quantity.own_axes]
+        for entry in NamedTensors(obstacle).quantities.values()
+    ]
+    return positions.expand(*torch.broadcast_shapes(positions.shape[:-2], *shapes), *positions.shape[-2:])
 
 
 def check_placement(

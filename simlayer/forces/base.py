@@ -29,7 +29,10 @@ class Force(PhysicalModule, ABC):
 
     @abstractmethod
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the nodal forces [N]."""
+        """Return the nodal forces [N].
+
+        One vector may be that of all vertices or samples, by axes that are missing or of length 1.
+        """
 
     def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
         """Return what this force adds to the incremental potential of an implicit step.

@@ -170,10 +170,12 @@ def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:
     if regions is None:
         return None
     found = checked_integers("regions", regions)
-    if found.shape != (len(mesh.cells),) or int(found.min()) < 0:
-        minimum = f" with minimum {int(found.min())}" if found.numel() else ""
+    # Tags of a file are no indices: most regions would be of no cell.
+    most = max(len(mesh.cells), len(mesh.region_names)) - 1
+    if found.shape != (len(mesh.cells),) or int(found.min()) < 0 or int(found.max()) > most:
+        ends = f" from {int(found.min())} to {int(found.max())}" if found.numel() else ""
         raise ValueError(
-            f"regions must hold one index from 0 for each of the {len(mesh.cells)} cells, "
-            f"got shape {tuple(found.shape)}{minimum}."
+            f"regions must hold one index from 0 to {most} for each of the {len(mesh.cells)} cells, "
+            f"got shape {tuple(found.shape)}{ends}."
         )
     return found

@@ -10,7 +10,7 @@ from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
 from simlayer.quantities.arguments import checked_integer
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.arrays import check_plain, checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
@@ -99,6 +99,11 @@ class ObservedRollout(PhysicalModule):
             raise ObservationError(
                 f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
                 f"{tuple(positions.shape)}, got shape {tuple(points.shape)}."
+            )
+        check_plain(f"points of sensors ({type(self.sensors).__name__})", points)
+        if not bool(points.isfinite().all()):
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return finite points, got NaN or infinity."
             )
         return points.movedim(0, -3)
 

@@ -126,7 +126,7 @@ class Mesh:
         return vertices.long().unique()
 
     def _check_regions(self) -> None:
-        names = checked_names("region_names", self.region_names)
+        names = checked_names("region_names", self.region_names, ordered=True)
         self._set("region_names", names)
         if not names or len(set(names)) < len(names):
             raise MeshError(

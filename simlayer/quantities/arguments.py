@@ -112,7 +112,7 @@ def checked_several(
     if not isinstance(value, (Sequence, np.ndarray, Tensor)) or isinstance(value, (str, bytes)):
         raise TypeError(f"{what}, got {described(value)}.")
     parts = value if isinstance(value, Sequence) else list(value) if value.ndim else [value]
-    if len(parts) != count:
+    if len(parts) != count or getattr(value, "ndim", 1) > 1:
         raise ValueError(f"{what}, got {described(value)}.")
     return tuple(check(f"{name}[{index}]", part, **rules) for index, part in enumerate(parts))
 

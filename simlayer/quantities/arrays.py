@@ -85,17 +85,21 @@ def checked_floats(name: str, value: Any) -> Tensor:
 
 def check_plain(name: str, tensor: Tensor) -> None:
     """Raise ValueError, naming `name`, unless a tensor holds real numbers, each at its own place."""
-    kind = (
+    kind = "boolean" if tensor.dtype == torch.bool else oddity(tensor)
+    if kind:
+        raise ValueError(f"{name} must be a plain tensor of real numbers, got one that is {kind}.")
+
+
+def oddity(tensor: Tensor) -> str | None:
+    """Return why a tensor does not hold plain numbers, None if it does; nothing of it is read."""
+    return (
         "nested" if tensor.is_nested
         else "sparse" if tensor.layout != torch.strided
         else "quantized" if tensor.is_quantized
         else "complex" if tensor.is_complex()
-        else "boolean" if tensor.dtype == torch.bool
         else "on the device 'meta', without values" if tensor.is_meta
         else None
     )  # fmt: skip
-    if kind:
-        raise ValueError(f"{name} must be a plain tensor of real numbers, got one that is {kind}.")
 
 
 def is_record(value: Any) -> bool:

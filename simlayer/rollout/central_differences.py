@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from simlayer.quantities.arguments import checked_integer, checked_number
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.arrays import check_plain, checked_numbers, described
 
 # Relative differences that central differences reach on a rollout of ordinary conditioning.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-2}
@@ -87,6 +87,8 @@ def compare_gradients(
         tolerance = checked_number("tolerance", tolerance, above=0.0)
     steps, seed = _checked_steps(steps), checked_integer("seed", seed, least=0, most=2**63 - 1)
     value = evaluate(tensors)
+    if isinstance(value, Tensor):
+        check_plain("loss", value)
     if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
         raise ValueError(
             "loss must be a tensor of one number that is computed from the final state, with shape (), got "

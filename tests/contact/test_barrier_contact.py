@@ -322,6 +322,18 @@ def test_turning_body_and_obstacle_together_turns_the_forces():
     assert torch.allclose(found, forces @ R.mT, rtol=0, atol=1e-11 * largest(forces))
 
 
+def test_quantities_of_several_samples_may_be_given_to_the_constructor():
+    mesh = box_mesh(cells=(2, 2, 2))
+    radii = torch.tensor([[0.2], [0.3]])
+    contact = build(Sphere(radii, (0.5, 0.5, -0.305)), mesh, stiffness=torch.tensor([[1e4], [2e4]]))
+    positions = mesh.vertices.expand(2, -1, -1)
+    forces = contact(State.at_rest(positions))
+    assert (forces[0] == 0).all()
+    assert (forces[1] != 0).any()
+    with pytest.raises(ValueError, match="starts inside the obstacle"):
+        build(Sphere(radii, (0.5, 0.5, -0.295)), mesh)
+
+
 def floor(height: float, normal: float = 1.0) -> Obstacle:
     return HalfSpace((0.0, 0.0, height), (0.0, 0.0, normal))
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.observed import DT, observed_beam
 from support.scenes import beam, moving
+from torch import nn
 from torch.autograd import gradcheck
 
 from simlayer import ObservationError, RolloutModule, State
@@ -169,6 +170,36 @@ def test_what_cannot_be_observed_says_why(times, options, message):
     rollout = RolloutModule(beam(dt=DT), 8, compile=False)
     with pytest.raises(ValueError, match=re.escape(message)):
         ObservedRollout(rollout, Vertices(), torch.tensor(times), **options)
+
+
+class Returning(nn.Module):
+    """Sensors that return points in a way of their own."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, positions):
+        return self.change(positions[..., :2, :].clone())
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda points: points.to_sparse(),
+            "sensors (Returning) must be a plain tensor of real numbers",
+        ),
+        (lambda points: points.to("meta"), "got one that is on the device 'meta'"),
+        (lambda points: points / 0, "sensors (Returning) must return finite points, got NaN or infinity"),
+    ],
+)
+def test_points_that_are_no_finite_numbers_are_refused_by_the_name_of_the_sensors(change, message):
+    observed = observed_beam(times=DT * torch.arange(1, 3))
+    observed.sensors = Returning(change)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        observed(moving((3, 1, 1), 2))
 
 
 def test_the_number_of_steps_that_an_error_asks_for_is_enough():

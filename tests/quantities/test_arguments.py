@@ -13,6 +13,7 @@ from simlayer.quantities.arguments import (
     checked_integer,
     checked_number,
     checked_parts,
+    checked_several,
 )
 from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers
 from simlayer.state import State
@@ -84,6 +85,13 @@ def test_a_whole_number_that_no_tensor_can_hold_is_refused_by_name(value):
     assert checked_integer("substeps", 2**63 - 1) == 2**63 - 1
     with pytest.raises(ValueError, match=f"substeps must be an int, and fit into 64 bits, got {value}"):
         checked_integer("substeps", value)
+
+
+@pytest.mark.parametrize("value", [[0.0], np.zeros((2, 1)), torch.zeros(2, 1)])
+def test_several_numbers_have_one_axis_of_their_count(value):
+    assert checked_several("bounds", torch.tensor([0.0, 1.0]), 2, checked_number) == (0.0, 1.0)
+    with pytest.raises(ValueError, match=r"^bounds must be 2 values, got"):
+        checked_several("bounds", value, 2, checked_number)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,14 @@
 
 import pytest
 
-from simlayer.quantities.objects import checked_text
+from simlayer.quantities.objects import checked_names, checked_text
+
+
+def test_names_whose_order_matters_are_no_set():
+    assert set(checked_names("names", {"a", "b"})) == {"a", "b"}
+    assert checked_names("names", ["b", "a"], ordered=True) == ("b", "a")
+    with pytest.raises(TypeError, match=r"^names must be in order, as in a list, got .*set"):
+        checked_names("names", {"a", "b"}, ordered=True)
 
 
 def test_a_text_that_is_empty_is_refused_by_name():

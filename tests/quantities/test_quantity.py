@@ -188,6 +188,7 @@ def test_a_value_with_too_few_axes_is_refused_where_it_is_assigned():
         {"bounds": (1.0, 0.0)},
         {"scale": 0.0},
         {"positive": True, "bounds": (0.0, 1.0)},
+        {"nonzero": True, "over": "cells"},
     ],
 )
 def test_a_declaration_that_means_nothing_is_refused(options):
@@ -255,8 +256,8 @@ def test_a_last_axis_that_is_the_quantitys_own_is_accepted(quantity, shape):
     [
         (UNIFORM, (5,), r"\(\*batch, 1\)"),
         (UNIFORM, (5, 6), r"\(\*batch, 1\)"),
-        (CELLS, (5,), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
-        (CELLS, (6, 5), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
+        (CELLS, (5,), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over 6 cells\)"),
+        (CELLS, (6, 5), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over 6 cells\)"),
         (COMPONENTS, (), r"\(\*batch, 3\)"),
         (COMPONENTS, (1,), r"\(\*batch, 3\)"),
         (VECTORS, (3,), r"\(\*batch, 8, 3\) or \(\*batch, 1, 3\)"),

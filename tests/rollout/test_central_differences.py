@@ -65,3 +65,9 @@ def test_the_compared_tensors_are_not_changed():
     compare_gradients(lambda values: values["x"].square().sum(), {"x": x})
     assert torch.equal(x, torch.ones(3))
     assert x.grad is None
+
+
+def test_a_loss_without_a_value_is_refused_by_name():
+    x = {"x": torch.ones(2, requires_grad=True)}
+    with pytest.raises(ValueError, match=r"loss must be a plain tensor of real numbers, got one .* 'meta'"):
+        compare_gradients(lambda values: values["x"].sum().to("meta"), x)
