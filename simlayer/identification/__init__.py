@@ -1,16 +1,20 @@
 """Identification: fitting quantities of a rollout to observations of a body, on Lightning."""
 
+from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
 from simlayer.identification.initial_state import InitialState
-from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
+from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
+from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
+from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Markers, Vertices
 
 __all__ = [
+    "GaussNewton",
     "History",
     "InitialState",
+    "LeastSquaresLoss",
     "Markers",
     "ObservedRollout",
     "ObservedScenes",
