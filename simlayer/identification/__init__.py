@@ -2,6 +2,7 @@
 
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
+from simlayer.identification.identify import IdentificationProblem, Identified, identify
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
 from simlayer.identification.module import ParameterIdentification
@@ -13,6 +14,8 @@ from simlayer.identification.sensors import Markers, Vertices
 __all__ = [
     "GaussNewton",
     "History",
+    "IdentificationProblem",
+    "Identified",
     "InitialState",
     "LeastSquaresLoss",
     "Markers",
@@ -22,5 +25,6 @@ __all__ = [
     "PositionLoss",
     "SmoothnessPrior",
     "Vertices",
+    "identify",
     "scene_loader",
 ]

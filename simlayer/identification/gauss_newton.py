@@ -71,6 +71,11 @@ class GaussNewton(Optimizer):
         return bool(self._state.get("converged"))
 
     @property
+    def loss(self) -> float:
+        """The loss at the last accepted step."""
+        return float(self._state["loss"])
+
+    @property
     def may_retreat(self) -> bool:
         """Whether an evaluation that fails can be answered by a shorter step."""
         return bool(self._state) and self._state["radius"] > 0.01 * self.trust_radius
@@ -89,7 +94,7 @@ class GaussNewton(Optimizer):
             evaluate()
             if self._judge(step):
                 break
-        return float(state["loss"])
+        return self.loss
 
     @property
     def _state(self) -> dict[str, Any]:

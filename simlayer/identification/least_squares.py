@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from simlayer.identification.jacobian import parameter_jacobian
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.normal_equations import NormalEquations
+from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
 from simlayer.state import State
@@ -22,23 +23,24 @@ class LeastSquares:
     """The residuals of some scenes as a function of the stored values of the unknowns.
 
     Attributes:
-        simulate: returns the points that are observed in simulations from initial states.
+        observed: the simulation and its sensors.
         loss: what is made of their distance to the observed points.
         unknowns: the quantities, whose stored values are the P parameters, one after the other.
     """
 
-    simulate: Callable[[State], Float[Tensor, "*batch T K 3"]]
+    observed: ObservedRollout
     loss: LeastSquaresLoss
     unknowns: Sequence[Unknown]
 
     def residuals(self, scenes: ObservedScenes) -> Float[Tensor, "B F K 3"]:
         """Return the residuals at the present values, zero where a point was not observed."""
-        return self.loss.residuals(self.simulate(State(scenes.positions, scenes.velocities)), scenes.observed)
+        return self.loss.residuals(self.observed(State(scenes.positions, scenes.velocities)), scenes.observed)
 
     def linearized(
         self, scenes: ObservedScenes
     ) -> tuple[Float[Tensor, "B F K 3"], Float[Tensor, "B F K 3 P"]]:
         """Return the residuals, and their Jacobian with respect to the stored values."""
+        self.observed.check_end()
         parameters = {unknown.name: unknown.parameter for unknown in self.unknowns}
         value, columns = parameter_jacobian(lambda: self.residuals(scenes), parameters)
         return value, torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,18 +12,18 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
-from simlayer.errors import ObservationError, SimulationError
+from simlayer.errors import SimulationError
+from simlayer.identification.first_guess import FirstGuess
 from simlayer.identification.gauss_newton import MOST_UNKNOWNS, GaussNewton
 from simlayer.identification.least_squares import LeastSquares
+from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
-from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import (
     check_gradients_finite,
-    format_value,
     select_unknowns,
-    summarize,
+    short_names,
     warn_of_vanishing_gradients,
 )
 from simlayer.quantities.arguments import checked_parts
@@ -100,8 +99,8 @@ class ParameterIdentification(LightningModule):
         self.requires_grad_(False)
         for unknown in self.unknowns:
             unknown.parameter.requires_grad_(True)
-        self._first_guess = self.values()
-        self._gauss_newton: GaussNewton | None = None
+        self._first_guess = FirstGuess(self.unknowns)
+        self._gauss_newton: LinearizedFit | None = None
 
     def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points that are observed in simulations from these initial states."""
@@ -116,61 +115,30 @@ class ParameterIdentification(LightningModule):
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Add to an error of the simulation how far the fit has come from the first guess."""
-        try:
-            yield
-        except SimulationError as error:
-            if moved := self._moved():
-                error.args = (
-                    f"the fit has run to {moved}, where the simulation fails: {error} If no body is like "
-                    "that, the observations cannot be followed for another reason: check how the body starts "
-                    "and when (initial, observation.release_time), its density, gravity, damping and fixed "
-                    "vertices, and the units of mesh and data. Else try a smaller learning rate.",
-                )
-            raise
-
-    def _moved(self) -> str:
-        """Format the unknowns that are no longer at the first guess."""
-        values, names = self.values(), self.short_names()
-        return ", ".join(
-            f"{names[name]} = {format_value(summarize(values[name]))} (from {format_value(summarize(first))})"
-            for name, first in self._first_guess.items()
-            if not torch.equal(values[name], first)
-        )
-
     def _evaluate(self, batch: ObservedScenes) -> Tensor:
         """Return the total loss."""
-        with self._explained():
+        with self._first_guess.explained():
             self.observed.check_end()
             return self.total_loss(batch)
 
     def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
         if self._gauss_newton is None:
             return self._evaluate(batch)
-        self._gauss_newton.equations = self._linearize(batch, self._gauss_newton)
-        return self._gauss_newton.equations.as_loss(unknown.parameter for unknown in self.unknowns)
+        return self._gauss_newton.evaluate(batch, partial(self.trainer.strategy.reduce, reduce_op="sum"))
 
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        size, loss = len(batch.positions), self._evaluate(batch)
+        known = None if self._gauss_newton is None else self._gauss_newton.known_loss(batch)
+        loss = self._evaluate(batch) if known is None else known
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
-        self.log("loss", loss, batch_size=size, sync_dist=True, logger=False)
+        self.log("loss", loss, batch_size=len(batch.positions), sync_dist=True, logger=False)
 
-    def _linearize(self, batch: ObservedScenes, optimizer: GaussNewton) -> NormalEquations:
-        """Return the normal equations of all processes; a step that leads too far has an infinite loss."""
-        problem = self.least_squares()
-        try:
-            with self._explained():
-                self.observed.check_end()
-                equations = problem.normal_equations(batch)
-        except (SimulationError, ObservationError):
-            if not optimizer.may_retreat:
-                raise
-            equations = NormalEquations.failed(problem.size, self.device)
-        return equations.over_processes(partial(self.trainer.strategy.reduce, reduce_op="sum"))
+    @property
+    def few_squares(self) -> bool:
+        """Whether the loss is a sum of squares, without priors, of few unknown numbers."""
+        few = sum(unknown.parameter.numel() for unknown in self.unknowns) <= MOST_UNKNOWNS
+        return few and isinstance(self.loss, LeastSquaresLoss) and not self.priors
 
     def least_squares(self) -> LeastSquares:
         """Return the fit as a problem of least squares.
@@ -183,7 +151,7 @@ class ParameterIdentification(LightningModule):
             raise ValueError(
                 f"{name} is no sum of squares, which Gauss-Newton needs; use L-BFGS (optimizer=lbfgs)."
             )
-        return LeastSquares(self, self.loss, self.unknowns)
+        return LeastSquares(self.observed, self.loss, self.unknowns)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)
@@ -195,10 +163,10 @@ class ParameterIdentification(LightningModule):
 
     def configure_optimizers(self) -> Any:
         parameters = [unknown.parameter for unknown in self.unknowns]
-        few = sum(parameter.numel() for parameter in parameters) <= MOST_UNKNOWNS
-        squares = isinstance(self.loss, LeastSquaresLoss) and not self.priors
-        optimizer = (self._optimizer or (GaussNewton if few and squares else lbfgs))(parameters)
-        self._gauss_newton = optimizer if isinstance(optimizer, GaussNewton) else None
+        optimizer = (self._optimizer or (GaussNewton if self.few_squares else lbfgs))(parameters)
+        self._gauss_newton = None
+        if isinstance(optimizer, GaussNewton):
+            self._gauss_newton = LinearizedFit(self.least_squares(), optimizer, self._first_guess)
         if self._scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
@@ -206,7 +174,6 @@ class ParameterIdentification(LightningModule):
     def on_train_start(self) -> None:
         if self._gauss_newton is None:
             return
-        self.least_squares()  # Refuses what is none.
         batches, accumulated = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         if not batches == accumulated == 1:
             raise ValueError(
@@ -215,7 +182,7 @@ class ParameterIdentification(LightningModule):
             )
 
     def on_train_epoch_end(self) -> None:
-        if self._gauss_newton is not None and self._gauss_newton.converged:
+        if self._gauss_newton is not None and self._gauss_newton.optimizer.converged:
             self.trainer.should_stop = True
 
     def values(self) -> dict[str, Tensor]:
@@ -224,7 +191,4 @@ class ParameterIdentification(LightningModule):
 
     def short_names(self) -> dict[str, str]:
         """Return the last word of each unknown's name, or the full name where two have the same last word."""
-        words = [unknown.name.rpartition(".")[2] for unknown in self.unknowns]
-        return {
-            u.name: w if words.count(w) == 1 else u.name for u, w in zip(self.unknowns, words, strict=True)
-        }
+        return short_names(self.unknowns)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -30,7 +30,7 @@ class NormalEquations(NamedTuple):
 
     @staticmethod
     def of(
-        residuals: Float[Tensor, "R"], jacobian: Float[Tensor, "R P"], number: Float[Tensor, ""]
+        residuals: Float[Tensor, "R"], jacobian: Float[Tensor, "R P"], number: Int[Tensor, ""]
     ) -> NormalEquations:
         r, J, n = residuals.double(), jacobian.double(), number.double()
         return NormalEquations(r @ r / n, 2 * J.T @ r / n, 2 * J.T @ J / n, n)

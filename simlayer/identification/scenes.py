@@ -31,14 +31,14 @@ class ObservedScenes(NamedTuple):
 
 def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> DataLoader[ObservedScenes]:
     """Return a loader of all scenes at once, or of batches; several processes share them."""
-    _check_scenes(scenes)
+    checked_scenes(scenes)
     single = [ObservedScenes(*parts) for parts in zip(*scenes, strict=True)]
     size = len(single) if batch_size is None else checked_integer("batch_size", batch_size, least=1)
     return DataLoader(single, batch_size=size, collate_fn=_collate)  # type: ignore[arg-type]
 
 
-def _check_scenes(scenes: ObservedScenes) -> None:
-    """Raise ObservationError unless all scenes have a state of one body, and observations of one shape."""
+def checked_scenes(scenes: ObservedScenes) -> ObservedScenes:
+    """Return scenes; raise ObservationError unless they are of one body, and observations of one shape."""
     checked_instance("scenes", scenes, ObservedScenes)
     for name, part in scenes._asdict().items():
         axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
@@ -53,6 +53,7 @@ def _check_scenes(scenes: ObservedScenes) -> None:
             f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
             "must be as many of each, one state and its observations per scene."
         )
+    return scenes
 
 
 def _collate(scenes: Sequence[ObservedScenes]) -> ObservedScenes:
