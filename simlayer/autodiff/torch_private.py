@@ -29,6 +29,16 @@ def transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
+def forward_mode_alone() -> bool:
+    """Return whether all active transforms of `torch.func` are one of forward mode, and `vmap`s around it.
+
+    Without any, `torch.autograd.forward_ad` may still be in use.
+    """
+    kinds = [interpreter.key() for interpreter in torch._C._functorch.get_interpreter_stack() or ()]
+    transform = torch._C._functorch.TransformType
+    return not kinds or (kinds[-1] == transform.Jvp and all(k == transform.Vmap for k in kinds[:-1]))
+
+
 def modification_count(tensor: Tensor) -> int:
     """Return how many times a tensor was modified in place.
 

@@ -131,28 +131,28 @@ def accelerations(
     """Return the accelerations of the free components under forces, while the others rest [m/s²]."""
     if not consistent:
         return step.free * forces * step.inverse_masses[..., None]
-    solve = _Accelerations(step.elements, step.free, step.inverse_masses.detach())
-    return solve(forces, step.density, step.attached_masses())
+    solve = _Accelerations(step.elements, step.free)
+    return solve(forces, step.density, step.attached_masses(), step.inverse_masses)
 
 
 class _Accelerations(ImplicitFunction):
     """The solution of M a = f in the free components, by conjugate gradients scaled by lumped masses."""
 
-    def __init__(self, elements: FiniteElements, free: Tensor, inverse_masses: Tensor) -> None:
-        self.elements, self.free, self.inverse_masses = elements, free, inverse_masses
+    def __init__(self, elements: FiniteElements, free: Tensor) -> None:
+        self.elements, self.free = elements, free
 
     def find(self, *inputs: Tensor) -> Tensor:
         forces = inputs[0]
         return self.solve(forces, self.free * forces, *inputs)
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        forces, density, carried = inputs
+        forces, density, carried, _ = inputs
         excess = self._product(density, carried, self.free * positions) - forces
         return self.free * excess + (1 - self.free) * positions
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
-        _, density, carried = inputs
-        batch, free, inverse = right.shape, self.free, self.inverse_masses[..., None]
+        _, density, carried, inverse_masses = inputs
+        batch, free, inverse = right.shape, self.free, inverse_masses[..., None]
 
         def multiply(vectors: Tensor) -> Tensor:
             x = vectors.view(batch)
