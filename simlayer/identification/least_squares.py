@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.identification.jacobian import parameter_jacobian
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
+from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.state import State
 
 
