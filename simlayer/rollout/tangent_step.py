@@ -18,7 +18,7 @@ from simlayer.rollout.step_function import Function
 from simlayer.steps.base import Step
 
 # How many directions share one compiled function: more compile for longer, fewer repeat the step more often.
-TOGETHER = 2
+TOGETHER, TOGETHER_EAGERLY = 2, 8
 
 _TRACED: WeakKeyDictionary[Step, dict[Hashable, TangentStep]] = WeakKeyDictionary()
 
@@ -148,7 +148,7 @@ def tangent_step(
     backend: str | None,
 ) -> TangentStep:
     """Return a step with its derivatives, traced and compiled at the first request for these shapes."""
-    together = min(directions, TOGETHER)
+    together = min(directions, TOGETHER if backend else TOGETHER_EAGERLY)
     traced = _TRACED.setdefault(step, {})
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(active), together, backend, torch.get_num_threads())
