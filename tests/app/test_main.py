@@ -129,7 +129,8 @@ OPTIMIZERS = {
     # The loss of the second epoch is worse than that of the first, so that the best is not the last.
     "adam": ["optimizer=adam", "optimizer.lr=1", "scheduler=cosine", "scheduler.T_max=4"],
     # It does not stop early here, so that both parts have epochs to run.
-    "lbfgs": ["optimizer.max_iter=1", "callbacks.stop.stopping_threshold=0"],
+    "gauss_newton": ["callbacks.stop.stopping_threshold=0"],
+    "lbfgs": ["optimizer=lbfgs", "optimizer.max_iter=1", "callbacks.stop.stopping_threshold=0"],
 }
 
 
@@ -189,7 +190,7 @@ def test_two_processes_find_what_one_finds(folder):
 
 def test_a_multirun_is_one_folder_and_as_many_results_and_leaves_torchs_settings_as_they_were(capsys):
     before = torch.get_num_threads(), torch.get_default_dtype()
-    settings = [*SHORT, "dtype=float32", "threads=2", "trainer.max_epochs=1", "optimizer.max_iter=1"]
+    settings = [*SHORT, "dtype=float32", "threads=2", "trainer.max_epochs=1"]
     main([*SMALL, "-m", "material.youngs_modulus=2e5,3e5", *settings])
     assert (torch.get_num_threads(), torch.get_default_dtype()) == before
     (sweep,) = Path("outputs/sweeps").iterdir()
@@ -234,7 +235,7 @@ def test_a_body_and_a_target_of_ones_own(folder, capsys):
     own = meshio.Mesh(mesh.vertices.double().numpy(), blocks, cell_data=data, field_data=names)
     own.write("my.msh", file_format="gmsh22", binary=False)
     options = ["mesh.path=my.msh", "mesh.scale=0.001", "logger=csv", "material=linear"]
-    main([*options, "run_name=twin", "trainer.max_epochs=1", "optimizer.max_iter=1"])
+    main([*options, "run_name=twin", "trainer.max_epochs=1"])
     frames = re.findall(r'file="([^"]+)"', Path("outputs/twin/motion.pvd").read_text())
     # What the run before found is the target now.
     deformed = Path("outputs/twin") / frames[-1]
@@ -280,7 +281,7 @@ def test_checked_gradients_fit_nothing_and_write_nothing(capsys):
         (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist"),
         (["trainer.max_epochs=many"], "trainer.max_epochs must be a number"),
         (["material.poissons_ratio=0.7"], "poissons_ratio must lie in (-1, 0.5), got 0.7"),
-        (["trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping"),
+        (["trainer.gradient_clip_val=1"], "Gauss-Newton and gradient clipping"),
         (["dtype=float16"], "dtype must be float32 or float64"),
         (["trainable=[density]"], "no truth for density"),
         (["trainer.devices=2", "optimizer=adam"], "cannot be shared equally by 2 processes"),
@@ -328,7 +329,7 @@ def test_a_recording_whose_clock_runs_long_begins_at_its_first_frame_or_is_refus
     rows = [f"{t},0.1,0.015,{0.015 - 20 * (t - times[0]) ** 2}" for t in times]
     (tmp_path / "take.csv").write_text("\n".join(["time_s,tip_x_m,tip_y_m,tip_z_m", *rows]))
     options = ["data=marker_paths", "data.path=take.csv", "data.points={tip: [0.1, 0.015, 0.015]}"]
-    options += ["run_name=test", f"trainable=[{E}]", "trainer.max_epochs=1", "optimizer.max_iter=1"]
+    options += ["run_name=test", f"trainable=[{E}]", "trainer.max_epochs=1"]
     message = failure(*options, "observation.release_time=0")
     assert "steps of" in message
     assert "clock that shows 1000" in message
@@ -347,5 +348,5 @@ def test_the_script_at_the_top_is_the_same_program_and_prints_its_help(monkeypat
     with contextlib.suppress(SystemExit):
         runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
     out = capsys.readouterr().out
-    for word in ("EXPERIMENTS", "data.path=", "optimizer: adam, adamw, lbfgs, sgd", "run_name=foo"):
+    for word in ("EXPERIMENTS", "data.path=", "optimizer: adam, adamw, auto, gauss_newton,", "run_name=foo"):
         assert word in out
