@@ -27,7 +27,8 @@ class ImplicitFunction(ABC):
             return call_with_tangents(functools.partial(_found, self), inputs)[0]
         if not forward_mode_alone():
             raise RuntimeError(
-                "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...) but those of forward mode: "
+                "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...) "
+                "unless it is jvp or jacfwd: "
                 "use torch.autograd.grad, torch.autograd.functional.jacobian, or a batch in place of vmap."
             )
         return _ImplicitNode.apply(self, *inputs)

@@ -1,4 +1,4 @@
-"""The discrete gradient and its adjoint as products with sparse matrices: the fastest way without a compiler."""
+"""The discrete gradient and its adjoint as sparse matrices: the fastest way without a compiler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST = 2**23
 
 
 class _Matrices(NamedTuple):
-    """The gradient as a matrix, rows by column of F, then point, then cell; its transpose; what they are of."""
+    """The gradient, with rows by column of F, point and cell; its transpose; what both are made of."""
 
     gradient: Tensor
     transpose: Tensor

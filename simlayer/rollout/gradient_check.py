@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from simlayer.quantities.arrays import described
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 from simlayer.rollout.central_differences import GradientReport, compare_gradients
