@@ -118,7 +118,7 @@ class ContactWarning(UserWarning):
 
 
 class ImplausibleWarning(UserWarning):
-    """A value that is valid and unlikely; the message says which, and which unit or shape is meant."""
+    """What is valid and unlikely to be meant; the message says what it is, and what to take instead."""
 
 
 class GradientError(SimulationError):

@@ -12,9 +12,9 @@ from torch import Tensor
 from simlayer.errors import listed
 from simlayer.mesh.faces import boundary_and_owners, boundary_faces_and_owners
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.id_lookup import rows_of_ids
 from simlayer.mesh.sharing import check_sharing
 from simlayer.mesh.validation import (
-    INTEGERS,
     MeshError,
     SourceNumbering,
     check_arrays,
@@ -165,29 +165,11 @@ class Mesh:
 
     def vertices_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
         """Return the vertices with these ids; raises MeshError if one is no vertex's."""
-        return self._with_ids(ids, self.vertex_ids, "vertex")
+        return rows_of_ids(ids, self.vertex_ids, "vertex", self.source)
 
     def cells_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
         """Return the cells with these ids; raises MeshError if one is no cell's."""
-        return self._with_ids(ids, self.cell_ids, "cell")
-
-    def _with_ids(self, ids: Sequence[int] | Tensor, known: Tensor, kind: str) -> Tensor:
-        wanted = torch.as_tensor(ids, device=known.device)
-        if wanted.dtype not in INTEGERS or wanted.dim() != 1:
-            raise MeshError(
-                f"{self.source}: ids must be integers of shape (K,), got {wanted.dtype} of shape "
-                f"{tuple(wanted.shape)}."
-            )
-        ordered, order = known.sort()
-        places = torch.searchsorted(ordered, wanted.long()).clamp(max=len(known) - 1)
-        missing = wanted[ordered[places] != wanted]
-        if len(missing):
-            dropped = "; nodes that no cell uses were dropped" if kind == "vertex" else ""
-            raise MeshError(
-                f"{self.source}: no {kind} has the id {listed(missing.tolist())}; there are {len(known)} "
-                f"from {ordered[0]} to {ordered[-1]}{dropped}."
-            )
-        return order[places]
+        return rows_of_ids(ids, self.cell_ids, "cell", self.source)
 
     def from_file_order(self, values: Tensor, dim: int = 0) -> Tensor:
         """Return values at the file's nodes as values at the vertices, along `dim`: without unused nodes."""

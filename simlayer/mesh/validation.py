@@ -1,6 +1,6 @@
 """Checks of a mesh; each error names the vertices or cells, and the remedy."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,9 @@ from simlayer.mesh.geometry import jacobian_determinants, longest_edges
 from simlayer.quantities.arrays import oddity
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+# Lengths whose volumes are numbers in single precision too [m].
+LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
 
 # The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
 # volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -73,6 +73,21 @@ class RolloutInputs:
     def batch_shape(self) -> torch.Size:
         """The shape of the batch, empty without one."""
         return self.state.positions.shape[2:]
+
+    def tensors(self) -> list[Tensor]:
+        """Return the state, the values, the changes of all steps and the controls, one after another."""
+        changed = (value for change in self.changes for value in change.values())
+        state = (*self.state[:2], *self.state.history)
+        return [*state, *self.values.values(), *changed, *self.timed.values()]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> RolloutInputs:
+        """Return inputs like these with other tensors, in the order of `tensors()`."""
+        given = iter(tensors)
+        state = on_state(lambda _: next(given), self.state)
+        values = {name: next(given) for name in self.values}
+        changes = [{name: next(given) for name in change} for change in self.changes]
+        timed = {name: next(given) for name in self.timed}
+        return replace(self, state=state, values=values, changes=changes, timed=timed)
 
     def needs_gradient(self) -> bool:
         """Return whether anything that the rollout reads requires grad, with gradients enabled."""

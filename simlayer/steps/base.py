@@ -25,7 +25,7 @@ from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
-from simlayer.steps.plausibility import warn_of_units
+from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
@@ -111,6 +111,7 @@ class Step(PhysicalModule, ABC):
         # Components first in memory, like everything that a compiled step reads.
         free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
+        warn_of_hourglass_modes(forces, self.free)
         if dt == "auto":
             with torch.no_grad():
                 self.dt = half_stable_dt(float(self.stable_dts(contact=self.contact_squares()).min()))

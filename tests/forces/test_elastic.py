@@ -384,5 +384,5 @@ def test_a_material_without_a_quantity_is_refused_with_the_remedy():
     mesh = box_mesh(cells=(1, 1, 1))
     with pytest.raises(ValueError, match=r"Constant has no quantities.*Quantity"):
         ElasticForce(mesh, Constant())
-    with pytest.raises(TypeError, match="material must be a Material"):
+    with pytest.raises(TypeError, match="material must be of class Material"):
         ElasticForce(mesh, 1e5)

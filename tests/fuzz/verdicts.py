@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import math
+import re
 import signal
 import warnings
 from collections import Counter
@@ -118,8 +119,10 @@ def _is_raised_by_package(traceback: TracebackType | None) -> bool:
 
 def _names(call: Call, text: str, given: Mapping[str, Any]) -> bool:
     """Whether a text names one of the arguments, and shows its value, its shape or its type."""
+    # Of several values a message may show the wrong one alone, by its index.
     return any(
-        any(word in text for word in (name, *call.arguments[name].names)) and _is_shown(text, value)
+        re.search(rf"\b{name}\[\d+\] must be .*\bgot ", text)
+        or (any(word in text for word in (name, *call.arguments[name].names)) and _is_shown(text, value))
         for name, value in given.items()
     )
 

@@ -11,7 +11,8 @@ from torch.optim import Adam
 
 from simlayer.identification.history import History, errors_by_region, relative_error
 from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ParameterIdentification, scene_loader
+from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.scenes import scene_loader
 from simlayer.identification.unknowns import summarize
 
 pytestmark = [

@@ -13,9 +13,10 @@ from torch.optim import LBFGS, Adam
 from simlayer.errors import GradientError, SimulationError
 from simlayer.identification.gradient_check import check_fit_gradients, fit_gradients
 from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
+from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
+from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Vertices
 from simlayer.state import State
 
