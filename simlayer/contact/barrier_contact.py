@@ -138,7 +138,7 @@ class BarrierContact(Contact):
         return self._gaps(state.positions).stiffness(self.barrier, self.activation_distance).movedim(0, -1)
 
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        found = self.distance.value(self._coefficients(positions), _components(positions))
+        found = self.distance.value(self._coefficients(positions), components(positions))
         return torch.where(self.areas > 0, found.movedim(0, -1), torch.inf)
 
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
