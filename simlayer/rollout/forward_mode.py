@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,8 +111,10 @@ def advance_with_tangents(
     active = [index < width for index in range(number)] + [name in moved for name in names]
     if step.explicit:
         example = [*start.tensors(), *(now[name] for name in names)]
-        options = {"width": width, "directions": tangents.count, "backend": backend}
-        repeat = tangent_step(step, step_key(step, names), function, example, active, **options).repeat
+        key = step_key(step, names)
+        repeat = tangent_step(
+            step, key, function, example, active, width=width, directions=tangents.count, backend=backend
+        ).repeat
     else:
         repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
 
@@ -143,7 +146,11 @@ def _repeat(
 
 
 def value_and_tangents(
-    function: Function, active: Sequence[bool], width: int, tensors: Sequence[Tensor], tangents: Sequence[Tensor]
+    function: Function,
+    active: Sequence[bool],
+    width: int,
+    tensors: Sequence[Tensor],
+    tangents: Sequence[Tensor],
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Return the results of a function, and of the first of them the derivatives along P directions.
 
@@ -163,9 +170,10 @@ def value_and_tangents(
         results = tuple(function(*arguments))
         return results[:width], results[width:]
 
-    def along(*directions: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+    def along(*directions: Tensor) -> Any:
         own = tuple(tensors[index] for index in places)
         return torch.func.jvp(of_active, own, directions, has_aux=True)
 
-    moving, changes, fixed = torch.func.vmap(along, out_dims=(None, 0, None))(*tangents)
+    axes: Any = (None, 0, None)
+    moving, changes, fixed = torch.func.vmap(along, out_dims=axes)(*tangents)
     return (*moving, *fixed), changes
