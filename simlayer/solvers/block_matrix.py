@@ -84,16 +84,26 @@ class Assembly(nn.Module):
             "mask": free[rows][:, :, None] * free[columns][:, None, :],
             "fixed": torch.diag_embed(1 - free),
         }
-        for name, buffer in (buffers | {f"slots_{k}": part for k, part in enumerate(sets)}).items():
+        places = [_entry_places(part, cells.shape[1]) for part, cells in zip(sets, connectivity, strict=True)]
+        for name, buffer in (buffers | {f"places_{k}": part for k, part in enumerate(places)}).items():
             self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, blocks: Sequence[Float[Tensor, "B _ _ _"]], samples: int) -> BlockMatrix:
         """Return the sum of blocks, one tensor for each set of elements, for each of B samples."""
-        values = self.mask.new_zeros((samples, len(self.pattern.columns), 3, 3))
+        values = self.mask.new_zeros((samples, self.mask.numel()))
         for index, part in enumerate(blocks):
-            nodes = part.shape[-1] // 3
-            pairs = part.unflatten(-1, (nodes, 3)).unflatten(-3, (nodes, 3)).transpose(-2, -3)
-            values.index_add_(1, getattr(self, f"slots_{index}"), pairs.reshape(samples, -1, 3, 3))
+            places = getattr(self, f"places_{index}")
+            # One axis at a time: with more, index_add_ takes several times as long.
+            for sample, entries in zip(values, part, strict=True):
+                sample.index_add_(0, places, entries.reshape(-1))
+        values = values.view(samples, *self.mask.shape)
         values *= self.mask
-        values.index_add_(1, self.pattern.diagonal, self.fixed.expand(samples, *self.fixed.shape))
+        values[:, self.pattern.diagonal] += self.fixed
         return BlockMatrix(values, self.pattern)
+
+
+def _entry_places(slots: Int[Tensor, "P"], size: int) -> Int[Tensor, "E"]:
+    """Return where the entries of element matrices go, given the 3x3 block of each pair of its vertices."""
+    pairs = slots.view(-1, size, 1, size, 1)
+    row, column = torch.arange(3, device=slots.device)[:, None, None], torch.arange(3, device=slots.device)
+    return (9 * pairs + 3 * row + column).flatten().int()
