@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.autodiff.forward_mode import along_directions
+from simlayer.autodiff.forward_mode import along_directions, call_with_tangents, carries_tangents
 
 
 class ImplicitFunction(ABC):
@@ -22,6 +22,8 @@ class ImplicitFunction(ABC):
     """
 
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
+        if carries_tangents(inputs):
+            return call_with_tangents(functools.partial(_found, self), inputs)[0]
         return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod
@@ -66,17 +68,34 @@ class _ImplicitNode(torch.autograd.Function):
         return None, *(next(found) if n else None for n in needed)
 
     @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], function: ImplicitFunction, *inputs: Tensor
+    ) -> tuple[Tensor, int]:
+        samples = (
+            [x if axis is None else x.select(axis, k) for x, axis in zip(inputs, in_dims[1:], strict=True)]
+            for k in range(info.batch_size)
+        )
+        return torch.stack([_ImplicitNode.apply(function, *sample) for sample in samples]), 0
+
+    @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensor:
         positions, *inputs = ctx.saved_tensors
-        run = functools.partial(_change, ctx.function)
+        run = functools.partial(_at_solution, ctx.function)
         along = [None, *(d if d is None else d[None] for d in directions)]
         return along_directions(run, [positions, *inputs], along)[1][0][0]
 
 
-def _change(
-    function: ImplicitFunction, tensors: Sequence[Tensor], directions: Sequence[Tensor | None]
+def _found(
+    function: ImplicitFunction, inputs: Sequence[Tensor], directions: Sequence[Tensor | None]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Return the solution, and its derivatives along directions of the inputs."""
+    return _at_solution(function, [function.find(*inputs), *inputs], [None, *directions])
+
+
+def _at_solution(
+    function: ImplicitFunction, tensors: Sequence[Tensor], directions: Sequence[Tensor | None]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return the same for a solution that is known, the first of the tensors."""
     positions, *inputs = tensors
     right = _residual_changes(function, positions, inputs, directions[1:])
     return (positions.clone(),), (-function.solve(positions, right, *inputs),)
