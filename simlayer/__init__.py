@@ -63,6 +63,7 @@ from simlayer.rollout import (
     GradientReport,
     RolloutModule,
     check_gradients,
+    parameter_jacobian,
     motion_controls,
     obstacle_controls,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "derived_quantity",
     "motion_controls",
     "obstacle_controls",
+    "parameter_jacobian",
     "read_mesh",
     "refine",
     "to_quadratic_elements",

@@ -5,6 +5,7 @@ README.md in this folder follows one call from `RolloutModule.forward` to its gr
 
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import GradientCheck, GradientReport, check_gradients
+from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.rollout.rollout import RolloutModule
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "check_gradients",
     "motion_controls",
     "obstacle_controls",
+    "parameter_jacobian",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from weakref import WeakKeyDictionary
@@ -17,8 +18,9 @@ from simlayer.rollout.compilation import compile_graph
 from simlayer.rollout.step_function import Function
 from simlayer.steps.base import Step
 
-# How many directions share one compiled function: more compile for longer, fewer repeat the step more often.
-TOGETHER, TOGETHER_EAGERLY = 2, 8
+# How many directions share a graph, compiled and as it is: more take longer to compile or trace, fewer repeat
+# the step more often.
+TOGETHER, TOGETHER_EAGERLY = 2, 4
 
 _TRACED: WeakKeyDictionary[Step, dict[Hashable, TangentStep]] = WeakKeyDictionary()
 
@@ -148,7 +150,8 @@ def tangent_step(
     backend: str | None,
 ) -> TangentStep:
     """Return a step with its derivatives, traced and compiled at the first request for these shapes."""
-    together = min(directions, TOGETHER if backend else TOGETHER_EAGERLY)
+    most = TOGETHER if backend else TOGETHER_EAGERLY
+    together = math.ceil(directions / math.ceil(directions / most))
     traced = _TRACED.setdefault(step, {})
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(active), together, backend, torch.get_num_threads())
