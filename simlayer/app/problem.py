@@ -60,8 +60,8 @@ def build_problem(config: DictConfig) -> FitProblem:
             "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
     loss = build(config.loss)(scale=_motion(scene, scenes))
-    for observed in scenes.observed:
-        if not bool(loss(observed.nan_to_num(), observed).isfinite()):
+    for points in scenes.observed:
+        if not bool(loss(points.nan_to_num(), points).isfinite()):
             raise ObservationError(
                 f"no point was observed in the frames that count, {loss.frames!r}: there is nothing to fit."
             )
