@@ -1,12 +1,16 @@
-"""The check that a body starts outside an obstacle, at a plausible scale."""
+"""Checks that a body starts outside an obstacle, and that the two are of a plausible scale."""
 
 from __future__ import annotations
+
+import math
+import warnings
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.errors import listed
+from simlayer.errors import ImplausibleWarning, listed
+from simlayer.mesh.mesh import Mesh
 
 # An activation distance of more than this part of the body's size would hold it up in the air.
 _LARGEST = 0.25
@@ -49,6 +53,22 @@ def check_placement(
         f"Move them apart by more than that; contact begins at {activation_distance:g} m. If the body starts "
         "elsewhere than in its rest shape, give its positions as start=."
     )
+
+
+def warn_of_gaps(mesh: Mesh, width: float) -> None:
+    """Warn with ImplausibleWarning if an obstacle of this width [m] passes between a surface's vertices."""
+    if width == math.inf:
+        return
+    corners = mesh.vertices[mesh.boundary]
+    gap = float((corners - corners.roll(1, 1)).norm(dim=-1).max())
+    if width < gap:
+        warnings.warn(
+            f"the obstacle is {width:.3g} m wide, and vertices of the surface are up to {gap:.3g} m apart: "
+            "contact acts on vertices, and between them the obstacle passes into the body. Refine the mesh "
+            "(simlayer.refine) where they touch.",
+            ImplausibleWarning,
+            stacklevel=4,  # of a construction
+        )
 
 
 def _check_scale(positions: Tensor, activation_distance: float) -> None:

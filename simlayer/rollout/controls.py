@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.errors import first_index
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 from simlayer.quantities.arguments import checked_flag, checked_number
 from simlayer.quantities.arrays import described
@@ -25,7 +26,7 @@ def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict
         dt: duration of a step [s].
 
     Raises:
-        ValueError: if the path has no step.
+        ValueError: if the path has no step, or is not finite.
     """
     _check_path(path)
     dt = checked_number("dt", dt, above=0.0, unit="s")
@@ -56,7 +57,7 @@ def obstacle_controls(
         contact: name of the contact among the forces.
 
     Raises:
-        ValueError: if the path has no step, or the rotations have another number of them.
+        ValueError: if a path has no step or is not finite, or the rotations have another number of them.
     """
     _check_path(path)
     dt = checked_number("dt", dt, above=0.0, unit="s")
@@ -84,3 +85,7 @@ def _check_path(path: Tensor, *, name: str = "path") -> None:
         raise ValueError(f"{name} must hold positions of 3 components, got shape {tuple(path.shape)}.")
     if len(path) < 2:
         raise ValueError(f"{name} must hold the start and at least one step, got shape {tuple(path.shape)}.")
+    wrong = ~path.detach().isfinite()
+    if bool(wrong.any()):
+        index = first_index(wrong)
+        raise ValueError(f"{name} must be finite, got {float(path[index].detach())} at index {index}.")

@@ -58,6 +58,15 @@ def test_a_path_without_a_step_is_refused():
         motion_controls(torch.zeros(1, 16, 3), 1e-3)
 
 
+def test_a_path_that_is_not_finite_is_refused_by_its_place():
+    given = torch.zeros(3, 16, 3)
+    given[2, 5, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"path must be finite, got nan at index \(2, 5, 1\)"):
+        motion_controls(given, 1e-3)
+    with pytest.raises(ValueError, match=r"rotations must be finite, got nan at index \(2, 5, 1\)"):
+        obstacle_controls(torch.zeros(3, 16, 3), 1e-3, explicit=True, rotations=given)
+
+
 def test_an_obstacle_follows_a_path_as_each_kind_of_step_looks_for_it():
     places = torch.randn(5, 3)
     explicit, implicit = (obstacle_controls(places, 0.1, explicit=e) for e in (True, False))
