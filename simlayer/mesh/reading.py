@@ -10,12 +10,9 @@ from torch import Tensor
 
 from simlayer.elements.types import element_of
 from simlayer.mesh.geometry import signed_volumes
-from simlayer.mesh.ids import file_ids
 from simlayer.mesh.mesh import Mesh, MeshError
-from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
-from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import SourceNumbering, check_values, offenders
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.arrays import described
@@ -33,6 +30,11 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
     turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
     node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
+    # Imported here because meshio would be a quarter of the time that `import simlayer` takes beyond torch.
+    from simlayer.mesh.ids import file_ids
+    from simlayer.mesh.meshio_files import file_points, load, solids
+    from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
+
     scale, path = _checked_scale(scale), checked_path("path", path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
