@@ -57,25 +57,28 @@ def _values(config: DictConfig) -> Iterator[str]:
 
 
 def _optimizer(config: DictConfig) -> Iterator[str]:
-    if not str(config.optimizer.get("_target_")).endswith("LBFGS"):
+    target = str(config.optimizer.get("_target_", ""))
+    quasi_newton = target.endswith("LBFGS") or (not target and bool(config.fields or config.priors))
+    if not quasi_newton and target and not target.endswith("GaussNewton"):
         return
+    name = "L-BFGS" if quasi_newton else "Gauss-Newton"
     if config.trainer.gradient_clip_val is not None:
         yield (
-            "L-BFGS and gradient clipping: clipped gradients mislead the line search; set "
+            f"{name} and gradient clipping: it chooses its own step lengths, from whole gradients; set "
             "trainer.gradient_clip_val=null or optimizer=adam."
         )
     if config.trainer.accumulate_grad_batches != 1:
         yield (
-            "L-BFGS and accumulated gradients: each evaluation would use only some of the scenes; set "
+            f"{name} and accumulated gradients: each evaluation would use only some of the scenes; set "
             "trainer.accumulate_grad_batches=1 or optimizer=adam."
         )
-    if num_processes(config) > 1:
+    if quasi_newton and num_processes(config) > 1:
         yield (
             "L-BFGS in several processes: each would search along a line of its own; set trainer.devices=1 "
             "or optimizer=adam."
         )
     if config.scheduler:
-        yield "L-BFGS chooses its own step lengths; set scheduler=none or optimizer=adam."
+        yield f"{name} chooses its own step lengths; set scheduler=none or optimizer=adam."
 
 
 def num_processes(config: DictConfig) -> int:

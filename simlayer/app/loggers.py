@@ -109,8 +109,8 @@ class WandbReport(Callback):
         if run is None:
             return
         for name, row in results["parameters"].items():
-            for key in ("initial", "found", "reference", "relative_error"):
-                if row[key] is not None:
+            for key in ("initial", "found", "standard_error", "reference", "relative_error"):
+                if row.get(key) is not None:
                     run.summary[f"{key}/{name}"] = row[key]
         artifact = wandb.Artifact(f"results-{run.id}", type="results")
         for path in sorted(folder.iterdir()):

@@ -11,18 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simlayer.app.corner_picture import corner_picture
 from simlayer.app.movie import write_movie
 from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.report import format_regions
-from simlayer.app.results import write_results
+from simlayer.app.results import add_uncertainty, write_results
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
+from simlayer.identification.uncertainty import Uncertainty, assess, parameter_names
 from simlayer.identification.unknowns import assigned
 from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
 
 FRAMES = 40
+
+# Parameters in the picture of their uncertainty, at most.
+DRAWN = 8
 
 
 @torch.no_grad()
@@ -40,6 +45,10 @@ def write_outputs(
         bodies = {"first guess": model(start)[0]}
     bodies["found"] = model(start)[0]
     results = {**results, "residual": residual(bodies["found"], scenes.observed[0])}
+    if model.few_squares:
+        uncertainty = assess(model.least_squares(), scenes)
+        results = add_uncertainty(results, model, uncertainty)
+        _draw_uncertainty(folder, problem, uncertainty)
     figure = data.picture(scene.mesh, scene.observed.times, scenes.observed[0], bodies)
     figure.savefig(folder / "found_over_target.png", dpi=150)
     if problem.holdout is not None:
@@ -68,6 +77,33 @@ def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> No
     references = {labels[name]: float(value.mean()) for name, value in history.reference.items()}
     losses = [row["loss"] for row in history.rows]
     convergence_picture(folder / "convergence.png", losses, series, references)
+
+
+def _draw_uncertainty(folder: Path, problem: FitProblem, uncertainty: Uncertainty) -> None:
+    """Draw the ellipses of the parameters that are determined, of the first few where there are many."""
+    chosen = uncertainty.determined.nonzero().flatten()[:DRAWN]
+    if len(chosen) < 2 or not bool((uncertainty.covariance.diagonal()[chosen] > 0).all()):
+        return
+    unknowns, reference = problem.model.unknowns, problem.reference
+    labels = parameter_names(
+        unknowns, {u.name: f"{problem.model.short_names()[u.name]} [{u.unit}]" for u in unknowns}
+    )
+    true = [
+        number
+        for u in unknowns
+        for number in (
+            reference[u.name].expand(u.value.shape).flatten().tolist()
+            if u.name in reference
+            else [None] * u.value.numel()
+        )
+    ]
+    corner_picture(
+        folder / "uncertainty.png",
+        [labels[k] for k in chosen],
+        uncertainty.values[chosen],
+        uncertainty.covariance[chosen][:, chosen],
+        [true[k] for k in chosen],
+    )
 
 
 def _draw_fields(

@@ -14,7 +14,8 @@ from simlayer.app.data import Data
 from simlayer.app.holdout import HoldOut, build_holdout
 from simlayer.app.scene import Scene, build_scene, observe_scene
 from simlayer.errors import ConfigError, ObservationError
-from simlayer.identification.module import ObservedScenes, ParameterIdentification
+from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.scenes import ObservedScenes
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def build_problem(config: DictConfig) -> FitProblem:
         scene.observed,
         trainable=config.trainable,
         loss=loss,
-        optimizer=build(config.optimizer),
+        optimizer=build(config.optimizer) or None,
         priors={name: prior(scene.mesh) for name, prior in build(config.priors).items()},
         scheduler=build(config.scheduler) or None,
         fields=flatten(config.fields),

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from simlayer.app.problem import FitProblem
 from simlayer.identification.losses import format_residual
+from simlayer.identification.measured_values import EXACT, format_measured
 from simlayer.identification.unknowns import format_unknown, format_value
 
 
@@ -74,8 +75,12 @@ def _within(name: str, key: str) -> bool:
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """Format one line per parameter, initial -> found (reference, error), then the residuals."""
-    lines = [_format_parameter(name, row) for name, row in results["parameters"].items()]
+    """Format what is not determined, a line per parameter, initial -> found (reference, error), residuals."""
+    uncertainty = results.get("uncertainty", {"undetermined": ()})
+    lines = [f"NOT DETERMINED: {sentence}" for sentence in uncertainty["undetermined"]]
+    lines += [_format_parameter(name, row) for name, row in results["parameters"].items()]
+    if "observed_numbers" in uncertainty:
+        lines.append(_format_errors(uncertainty))
     if "residual" in results:
         lines.append(f"Residual of the fit: {format_residual(results['residual'])}")
     if "holdout" in results:
@@ -90,7 +95,7 @@ def format_table(results: Mapping[str, Any]) -> str:
 def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] not in ("", "1") else ""
     many = f", mean of {row['values']}" if "values" in row else ""
-    text = f"{name}: {format_value(row['initial'])}{unit} -> {format_value(row['found'])}{unit}{many}"
+    text = f"{name}: {format_value(row['initial'])}{unit} -> {_format_found(row, unit)}{many}"
     if row["reference"] is None:
         return text
     reference = f"reference {format_value(row['reference'])}{unit}"
@@ -98,6 +103,31 @@ def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
         reference += f", {'median error' if many else 'error'} {row['relative_error']:.2%}"
     lines = [f"{text} ({reference})", *(f"  where it is {line}" for line in format_regions(row))]
     return "\n".join(lines)
+
+
+def _format_errors(uncertainty: Mapping[str, Any]) -> str:
+    numbers, effective = uncertainty["observed_numbers"], uncertainty["effective_numbers"]
+    if not uncertainty["correlated_in_time"]:
+        return (
+            f"Standard errors (±): as if the residuals of the {numbers:,} observed numbers were independent."
+        )
+    return (
+        f"Standard errors (±): residuals are correlated in time, so that the {numbers:,} observed numbers "
+        f"tell as much as {effective:,.0f} independent ones."
+    )
+
+
+def _format_found(row: Mapping[str, Any], unit: str) -> str:
+    if not row.get("determined", True):
+        return f"not determined (stopped at {format_value(row['stopped'])}{unit})"
+    found, errors = row["found"], row.get("standard_error")
+    if errors is None:
+        return f"{format_value(found)}{unit}"
+    if isinstance(found, float):
+        exact = not errors > EXACT * abs(found)
+        return f"{format_value(found)}{unit}" if exact else format_measured(found, errors, row["unit"])
+    parts = (format_measured(*pair, "") for pair in zip(found, errors, strict=True))
+    return f"({', '.join(parts)}){unit}"
 
 
 def format_regions(row: Mapping[str, Any]) -> list[str]:
@@ -121,7 +151,7 @@ def format_runs(runs: Sequence[tuple[Sequence[str], Mapping[str, Any] | str]]) -
             rows.append((str(number), " ".join(overrides), "failed", results.partition("\n")[0]))
             continue
         found = ", ".join(
-            f"{name.rpartition('.')[2]} = {format_value(row['found'])}"
+            f"{name.rpartition('.')[2]} = {_format_found(row, '')}"
             for name, row in results.get("parameters", {}).items()
         )
         loss = f"{results['loss']['found']:.3e}" if "loss" in results else "-"

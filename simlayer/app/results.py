@@ -13,6 +13,8 @@ from simlayer.app.run_folder import write_whole
 from simlayer.errors import ConfigError
 from simlayer.identification.history import History, errors_by_region, relative_error
 from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.uncertainty import Uncertainty
+from simlayer.identification.undetermined import describe_undetermined
 from simlayer.identification.unknowns import FEW, summarize
 
 CONVERGED = "converged"
@@ -44,6 +46,38 @@ def collect_results(
     losses = {"initial": history.rows[0]["loss"], "found": history.best_loss}
     fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
     return {"parameters": parameters, "loss": losses, **fit}
+
+
+def add_uncertainty(
+    results: Mapping[str, Any], model: ParameterIdentification, uncertainty: Uncertainty
+) -> dict[str, Any]:
+    """Return the results with standard errors, correlations and what is not determined.
+
+    A parameter that is not determined has no value that was found, but one at which the fit `stopped`. That
+    of a field has the median of its standard errors.
+    """
+    rows, start = {}, 0
+    for unknown in model.unknowns:
+        own = slice(start, start := start + unknown.parameter.numel())
+        errors = uncertainty.standard_errors[own]
+        rows[unknown.name] = row = dict(results["parameters"][unknown.name])
+        row["determined"] = bool(uncertainty.determined[own].all())
+        if not row["determined"]:
+            row |= {"found": None, "stopped": row["found"], "relative_error": None}
+        elif bool(errors.isfinite().all()):  # There are none without more observed numbers than parameters.
+            row["standard_error"] = summarize(errors) if len(errors) <= FEW else float(errors.median())
+    return {
+        **results,
+        "parameters": rows,
+        "uncertainty": {
+            "names": uncertainty.names,
+            "correlation": uncertainty.correlation.nan_to_num().tolist(),
+            "observed_numbers": uncertainty.linear.numbers,
+            "effective_numbers": uncertainty.effective_numbers,
+            "correlated_in_time": uncertainty.linear.correlated,
+            "undetermined": describe_undetermined(uncertainty, model.unknowns),
+        },
+    }
 
 
 def read_converged(folder: Path) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from simlayer.app.results import CONVERGED, collect_results, read_converged, wri
 from simlayer.app.run_folder import locked, record_config
 from simlayer.identification.gradient_check import check_fit_gradients
 from simlayer.identification.history import History
-from simlayer.identification.module import scene_loader
+from simlayer.identification.scenes import scene_loader
 
 
 def run(

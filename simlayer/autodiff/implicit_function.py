@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from simlayer.autodiff.forward_mode import along_directions, call_with_tangents, carries_tangents
+from simlayer.autodiff.torch_private import forward_mode_alone
 
 
 class ImplicitFunction(ABC):
@@ -19,6 +23,14 @@ class ImplicitFunction(ABC):
     """
 
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
+        if carries_tangents(inputs):
+            return call_with_tangents(functools.partial(_found, self), inputs)[0]
+        if not forward_mode_alone():
+            raise RuntimeError(
+                "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...) "
+                "unless it is jvp or jacfwd: "
+                "use torch.autograd.grad, torch.autograd.functional.jacobian, or a batch in place of vmap."
+            )
         return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod
@@ -31,7 +43,10 @@ class ImplicitFunction(ABC):
 
     @abstractmethod
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
-        """Return the solution y of (dr/dx) y = right; raises ConvergenceError."""
+        """Return the solution y of (dr/dx) y = right; raises ConvergenceError.
+
+        There may be several right-hand sides, on an axis before those of the positions.
+        """
 
 
 class _ImplicitNode(torch.autograd.Function):
@@ -60,27 +75,59 @@ class _ImplicitNode(torch.autograd.Function):
         return None, *(next(found) if n else None for n in needed)
 
     @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], function: ImplicitFunction, *inputs: Tensor
+    ) -> tuple[Tensor, int]:
+        samples = (
+            [x if axis is None else x.select(axis, k) for x, axis in zip(inputs, in_dims[1:], strict=True)]
+            for k in range(info.batch_size)
+        )
+        return torch.stack([_ImplicitNode.apply(function, *sample) for sample in samples]), 0
+
+    @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensor:
         positions, *inputs = ctx.saved_tensors
-        change = _residual_change(ctx.function, positions, inputs, directions)
-        return -ctx.function.solve(positions, change, *inputs)
+        run = functools.partial(_at_solution, ctx.function)
+        along = [None, *(d if d is None else d[None] for d in directions)]
+        return along_directions(run, [positions, *inputs], along)[1][0][0]
 
 
-def _residual_change(
+def _found(
+    function: ImplicitFunction, inputs: Sequence[Tensor], directions: Sequence[Tensor | None]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return the solution, and its derivatives along directions of the inputs."""
+    return _at_solution(function, [function.find(*inputs), *inputs], [None, *directions])
+
+
+def _at_solution(
+    function: ImplicitFunction, tensors: Sequence[Tensor], directions: Sequence[Tensor | None]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return the same for a solution that is known, the first of the tensors."""
+    positions, *inputs = tensors
+    right = _residual_changes(function, positions, inputs, directions[1:])
+    return (positions.clone(),), (-function.solve(positions, right, *inputs),)
+
+
+def _residual_changes(
     function: ImplicitFunction,
     positions: Tensor,
     inputs: Sequence[Tensor],
     directions: Sequence[Tensor | None],
 ) -> Tensor:
-    """Return the derivative of the residual along directions, from that of a vector-Jacobian product."""
+    """Return the derivatives of the residual along directions, from those of a vector-Jacobian product."""
     pairs = [(k, d) for k, d in enumerate(directions) if d is not None]
     with torch.enable_grad():
         inputs = [x.detach().requires_grad_(d is not None) for x, d in zip(inputs, directions, strict=True)]
         residual = function.residual(positions.detach(), *inputs)
         weight = torch.zeros_like(residual, requires_grad=True)
-        wanted = [inputs[k] for k, _ in pairs]
         pulled = torch.autograd.grad(
-            residual, wanted, weight, create_graph=True, allow_unused=True, materialize_grads=True
+            residual, [inputs[k] for k, _ in pairs], weight, create_graph=True, allow_unused=True
         )
-        total = sum(((g * d).sum() for g, (_, d) in zip(pulled, pairs, strict=True)), weight.sum() * 0)
-        return torch.autograd.grad(total, weight)[0].detach()
+        read = [(g, d) for g, (_, d) in zip(pulled, pairs, strict=True) if g is not None and g.requires_grad]
+        if not read:
+            return torch.zeros_like(residual).expand(len(pairs[0][1]), *residual.shape)
+        changes = [
+            torch.autograd.grad([g for g, _ in read], weight, along, retain_graph=True)[0]
+            for along in zip(*(d for _, d in read), strict=True)
+        ]
+    return torch.stack(changes)

@@ -55,6 +55,18 @@ def simplify(module: fx.GraphModule) -> None:
     module.recompile()
 
 
+def merge_repeated(module: fx.GraphModule) -> None:
+    """Compute once what a graph without operators in place computes several times."""
+    seen: dict[Hashable, fx.Node] = {}
+    for node in module.graph.nodes:
+        if node.op == "call_function":
+            first = seen.setdefault((node.target, str(node.args), str(node.kwargs)), node)
+            if first is not node:
+                node.replace_all_uses_with(first)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+
+
 def _takes(value: Any, user: fx.Node) -> bool:
     """Whether a node can have this argument: numbers are for arithmetic only."""
     return isinstance(value, fx.Node) or user.target in _OPERATORS or user.target in _OPERATORS.values()

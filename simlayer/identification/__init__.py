@@ -1,16 +1,23 @@
 """Identification: fitting quantities of a rollout to observations of a body, on Lightning."""
 
+from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
+from simlayer.identification.identify import IdentificationProblem, Identified, identify
 from simlayer.identification.initial_state import InitialState
-from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
+from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
+from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
+from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Markers, Vertices
 
 __all__ = [
+    "GaussNewton",
     "History",
+    "IdentificationProblem",
+    "Identified",
     "InitialState",
+    "LeastSquaresLoss",
     "Markers",
     "ObservedRollout",
     "ObservedScenes",
@@ -18,5 +25,6 @@ __all__ = [
     "PositionLoss",
     "SmoothnessPrior",
     "Vertices",
+    "identify",
     "scene_loader",
 ]

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from simlayer.errors import GradientError
-from simlayer.identification.module import ObservedScenes, ParameterIdentification
+from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
-from simlayer.rollout.gradient_check import GradientReport, compare_gradients
+from simlayer.rollout.central_differences import GradientReport, compare_gradients
 
 
 class _TotalLoss(nn.Module):

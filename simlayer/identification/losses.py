@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import checked_integers, described
+from simlayer.quantities.arrays import checked_floats, checked_integers, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 
@@ -27,7 +28,26 @@ def _checked_frames(name: str, value: Any) -> str | list[int]:
         ) from None
 
 
-class PositionLoss(CheckedModule):
+class LeastSquaresLoss(CheckedModule, ABC):
+    """The sum of the squares of residuals, over the number of observed points."""
+
+    @abstractmethod
+    def residuals(
+        self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
+    ) -> Float[Tensor, "*batch F K 3"]:
+        """Return the residuals of the F frames that count, zero where a point was not observed (NaN)."""
+
+    @abstractmethod
+    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
+        """Return which points of the frames that count were observed."""
+
+    def forward(
+        self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
+    ) -> Float[Tensor, ""]:
+        return self.residuals(simulated, observed).square().sum() / self.present(observed).sum()
+
+
+class PositionLoss(LeastSquaresLoss):
     """Mean square distance between simulated and observed points, in units of `scale`.
 
     The mean runs over scenes, frames and points, so that it does not grow with the number of steps; points
@@ -46,15 +66,17 @@ class PositionLoss(CheckedModule):
         super().__init__()
         self.scale, self.frames = scale, frames
 
-    def forward(
+    def residuals(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, "*batch F K 3"]:
         _check_points(simulated, observed)
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
-        # The difference is masked before it is squared: 0 times nan would be nan in the gradient.
-        difference = torch.where(present, simulated - observed.nan_to_num(), 0.0)
-        return difference.square().sum() / (present.sum() * self.scale**2)
+        # Masked before anything is computed with it: 0 times nan would be nan in the gradient.
+        return torch.where(present, simulated - observed.nan_to_num(), 0.0) / self.scale
+
+    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
+        return ~self._selected(observed).isnan().any(-1)
 
     def _selected(self, points: Tensor) -> Tensor:
         if self.frames == "all":
@@ -72,10 +94,8 @@ class PositionLoss(CheckedModule):
 def _check_points(simulated: Tensor, observed: Tensor) -> None:
     """Check that each simulated point has its own observation, because others would be broadcast."""
     for name, points in (("simulated", simulated), ("observed", observed)):
-        if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
-            raise ObservationError(
-                f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
-            )
+        if checked_floats(name, points).ndim < 3:
+            raise ObservationError(f"{name} must be points (*batch, T, K, 3), got {described(points)}.")
     if simulated.shape != observed.shape or simulated.shape[-1] != 3:
         raise ObservationError(
             "simulated and observed must be as many points (*batch, T, K, 3), got "

@@ -1,43 +1,44 @@
-"""The Lightning module that fits quantities of a rollout to observations, and its data."""
+"""The Lightning module that fits quantities of a rollout to observations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.optim import LBFGS, Optimizer
 
-from simlayer.errors import ObservationError, SimulationError
+from simlayer.errors import SimulationError
+from simlayer.identification.first_guess import FirstGuess
+from simlayer.identification.gauss_newton import MOST_UNKNOWNS, GaussNewton
+from simlayer.identification.least_squares import LeastSquares
+from simlayer.identification.linearized_fit import LinearizedFit
+from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import (
     check_gradients_finite,
-    format_value,
     select_unknowns,
-    summarize,
+    short_names,
     warn_of_vanishing_gradients,
 )
-from simlayer.quantities.arguments import checked_integer, checked_parts
-from simlayer.quantities.arrays import described
+from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
 
-
-class ObservedScenes(NamedTuple):
-    """A batch of scenes: the known initial state of each, and what was observed of it.
-
-    Attributes:
-        positions, velocities: initial state, `(B, N, 3)`.
-        observed: positions of observed points, `(B, T, K, 3)` [m]; NaN where a point was not observed.
-    """
-
-    positions: Float[Tensor, "B N 3"]
-    velocities: Float[Tensor, "B N 3"]
-    observed: Float[Tensor, "B T K 3"]
+# For many unknowns and a smooth loss.
+lbfgs = partial(
+    LBFGS,
+    max_iter=4,
+    history_size=20,
+    tolerance_grad=1e-9,
+    tolerance_change=1e-12,
+    line_search_fn="strong_wolfe",
+)
 
 
 class ParameterIdentification(LightningModule):
@@ -52,7 +53,8 @@ class ParameterIdentification(LightningModule):
             `forces.elastic.material.youngs_modulus` or just `youngs_modulus`, or `initial.velocities`,
             `release_time`.
         loss: maps simulated and observed points to a number.
-        optimizer: called with the parameters, returns their optimizer.
+        optimizer: called with the parameters, returns their optimizer; by default `GaussNewton` where the
+            loss is a sum of squares, without priors, of at most 30 unknown numbers, and L-BFGS elsewhere.
         priors: added to the loss; each has the `name` of the quantity whose stored value it is called with.
         scheduler: called with the optimizer, returns its learning rate scheduler, stepped once per epoch.
         fields: names of quantities that get a value per cell (or region, or vertex).
@@ -68,7 +70,7 @@ class ParameterIdentification(LightningModule):
         *,
         trainable: Iterable[str],
         loss: nn.Module,
-        optimizer: Callable[[list[Tensor]], Optimizer],
+        optimizer: Callable[[list[Tensor]], Optimizer] | None = None,
         priors: Mapping[str, nn.Module] | None = None,
         scheduler: Callable[[Optimizer], Any] | None = None,
         fields: Mapping[str, str] | None = None,
@@ -79,7 +81,7 @@ class ParameterIdentification(LightningModule):
         self.priors = nn.ModuleDict(
             {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
         )
-        self._optimizer = checked_function("optimizer", optimizer)
+        self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
         self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
         trainable = checked_names("trainable", [trainable] if isinstance(trainable, str) else trainable)
         self.candidates = observed.quantities_by_name()
@@ -97,7 +99,8 @@ class ParameterIdentification(LightningModule):
         self.requires_grad_(False)
         for unknown in self.unknowns:
             unknown.parameter.requires_grad_(True)
-        self._first_guess = self.values()
+        self._first_guess = FirstGuess(self.unknowns)
+        self._gauss_newton: LinearizedFit | None = None
 
     def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points that are observed in simulations from these initial states."""
@@ -113,38 +116,42 @@ class ParameterIdentification(LightningModule):
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
     def _evaluate(self, batch: ObservedScenes) -> Tensor:
-        """Return the total loss; an error says how far the fit has come from the first guess."""
-        self.observed.check_end()
-        try:
+        """Return the total loss."""
+        with self._first_guess.explained():
+            self.observed.check_end()
             return self.total_loss(batch)
-        except SimulationError as error:
-            if moved := self._moved():
-                error.args = (
-                    f"the fit has run to {moved}, where the simulation fails: {error} If no body is like "
-                    "that, the observations cannot be followed for another reason: check how the body starts "
-                    "and when (initial, observation.release_time), its density, gravity, damping and fixed "
-                    "vertices, and the units of mesh and data. Else try a smaller learning rate.",
-                )
-            raise
-
-    def _moved(self) -> str:
-        """Format the unknowns that are no longer at the first guess."""
-        values, names = self.values(), self.short_names()
-        return ", ".join(
-            f"{names[name]} = {format_value(summarize(values[name]))} (from {format_value(summarize(first))})"
-            for name, first in self._first_guess.items()
-            if not torch.equal(values[name], first)
-        )
 
     def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
-        return self._evaluate(batch)
+        if self._gauss_newton is None:
+            return self._evaluate(batch)
+        return self._gauss_newton.evaluate(batch, partial(self.trainer.strategy.reduce, reduce_op="sum"))
 
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        size, loss = len(batch.positions), self._evaluate(batch)
+        known = None if self._gauss_newton is None else self._gauss_newton.known_loss(batch)
+        loss = self._evaluate(batch) if known is None else known
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
-        self.log("loss", loss, batch_size=size, sync_dist=True, logger=False)
+        self.log("loss", loss, batch_size=len(batch.positions), sync_dist=True, logger=False)
+
+    @property
+    def few_squares(self) -> bool:
+        """Whether the loss is a sum of squares, without priors, of few unknown numbers."""
+        few = sum(unknown.parameter.numel() for unknown in self.unknowns) <= MOST_UNKNOWNS
+        return few and isinstance(self.loss, LeastSquaresLoss) and not self.priors
+
+    def least_squares(self) -> LeastSquares:
+        """Return the fit as a problem of least squares.
+
+        Raises:
+            ValueError: if the loss is not a `LeastSquaresLoss`, or there are priors.
+        """
+        if not isinstance(self.loss, LeastSquaresLoss) or self.priors:
+            name = type(self.loss).__name__ + (" with priors" if self.priors else "")
+            raise ValueError(
+                f"{name} is no sum of squares, which Gauss-Newton needs; use L-BFGS (optimizer=lbfgs)."
+            )
+        return LeastSquares(self.observed, self.loss, self.unknowns)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)
@@ -155,10 +162,28 @@ class ParameterIdentification(LightningModule):
         self.log("test_loss", self.total_loss(batch), batch_size=len(batch.positions), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer([unknown.parameter for unknown in self.unknowns])
+        parameters = [unknown.parameter for unknown in self.unknowns]
+        optimizer = (self._optimizer or (GaussNewton if self.few_squares else lbfgs))(parameters)
+        self._gauss_newton = None
+        if isinstance(optimizer, GaussNewton):
+            self._gauss_newton = LinearizedFit(self.least_squares(), optimizer, self._first_guess)
         if self._scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
+
+    def on_train_start(self) -> None:
+        if self._gauss_newton is None:
+            return
+        batches, accumulated = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        if not batches == accumulated == 1:
+            raise ValueError(
+                "Gauss-Newton compares evaluations of the same scenes: give all scenes in one batch, and "
+                f"leave accumulate_grad_batches at 1; got {batches} batches and {accumulated}."
+            )
+
+    def on_train_epoch_end(self) -> None:
+        if self._gauss_newton is not None and self._gauss_newton.optimizer.converged:
+            self.trainer.should_stop = True
 
     def values(self) -> dict[str, Tensor]:
         """Return the present physical values of the unknowns by name, in SI units."""
@@ -166,37 +191,4 @@ class ParameterIdentification(LightningModule):
 
     def short_names(self) -> dict[str, str]:
         """Return the last word of each unknown's name, or the full name where two have the same last word."""
-        words = [unknown.name.rpartition(".")[2] for unknown in self.unknowns]
-        return {
-            u.name: w if words.count(w) == 1 else u.name for u, w in zip(self.unknowns, words, strict=True)
-        }
-
-
-def scene_loader(scenes: ObservedScenes, *, batch_size: int | None = None) -> DataLoader[ObservedScenes]:
-    """Return a loader of all scenes at once, or of batches; several processes share them."""
-    _check_scenes(scenes)
-    single = [ObservedScenes(*parts) for parts in zip(*scenes, strict=True)]
-    size = len(single) if batch_size is None else checked_integer("batch_size", batch_size, least=1)
-    return DataLoader(single, batch_size=size, collate_fn=_collate)  # type: ignore[arg-type]
-
-
-def _check_scenes(scenes: ObservedScenes) -> None:
-    """Raise ObservationError unless all scenes have a state of one body, and observations of one shape."""
-    checked_instance("scenes", scenes, ObservedScenes)
-    for name, part in scenes._asdict().items():
-        axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
-        plain = isinstance(part, Tensor) and part.is_floating_point() and part.layout == torch.strided
-        if not plain or part.is_meta or part.ndim != axes or part.shape[-1] != 3 or not part.numel():
-            raise ObservationError(
-                f"{name} of scenes must be a tensor of shape {shape}, got {described(part)}."
-            )
-    shapes = [tuple(part.shape) for part in scenes]
-    if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
-        raise ObservationError(
-            f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
-            "must be as many of each, one state and its observations per scene."
-        )
-
-
-def _collate(scenes: Sequence[ObservedScenes]) -> ObservedScenes:
-    return ObservedScenes(*(torch.stack(parts) for parts in zip(*scenes, strict=True)))
+        return short_names(self.unknowns)

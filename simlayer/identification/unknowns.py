@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +101,12 @@ def select_unknowns(candidates: Mapping[str, Unknown], names: Iterable[str]) -> 
         KeyError: if a name matches none, with the nearest one, or if it is the end of several.
     """
     return [candidates[full_name(name, candidates)] for name in names]
+
+
+def short_names(unknowns: Sequence[Unknown]) -> dict[str, str]:
+    """Return the last word of each unknown's name, or the full name where two have the same last word."""
+    words = [unknown.name.rpartition(".")[2] for unknown in unknowns]
+    return {u.name: w if words.count(w) == 1 else u.name for u, w in zip(unknowns, words, strict=True)}
 
 
 @contextmanager

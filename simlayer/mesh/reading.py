@@ -13,9 +13,8 @@ from simlayer.mesh.geometry import signed_volumes
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
-from simlayer.mesh.validation import SourceNumbering, check_values, offenders
+from simlayer.mesh.validation import LENGTHS, SourceNumbering, check_values, offenders
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_path
 
 
@@ -35,7 +34,8 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
     from simlayer.mesh.meshio_files import file_points, load, solids
     from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 
-    scale, path = _checked_scale(scale), checked_path("path", path)
+    scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
+    path = checked_path("path", path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     cells = torch.from_numpy(solids(file, path))
@@ -61,16 +61,6 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
         cell_ids=cell_ids,
         source=str(path),
     )
-
-
-def _checked_scale(scale: float) -> float:
-    """Return the file's unit of length [m]; raises MeshError unless it is a length of a body."""
-    try:
-        return checked_number("scale", scale, least=1e-12, most=1e12)
-    except (TypeError, ValueError):
-        raise MeshError(
-            f"scale must be positive and finite (1e-3 for a file in mm), got {described(scale)}."
-        ) from None
 
 
 def _oriented(

@@ -66,13 +66,13 @@ class CompiledStep(StepFunction):
         forward, backward = graph, None
         if cotangents:
             forward, backward = split(graph, len(example), len(outputs), keep=is_sum)
-        self._run = _compile(forward, example, backend)
+        self._run = compile_graph(forward, example, backend)
         with torch.no_grad():
             results = self._run(*example)
         # Compiled functions do not look at the layout of what they are given: the next step is given this.
         assert all(output.is_contiguous() for output in results[: len(outputs)]), "a state in another layout"
         if backward:
-            self._vjp = _compile(backward, [*example, *results[len(outputs) :], *cotangents], backend)
+            self._vjp = compile_graph(backward, [*example, *results[len(outputs) :], *cotangents], backend)
 
     def run(self, *tensors: Tensor) -> Sequence[Tensor]:
         return self._run(*tensors)
@@ -102,7 +102,8 @@ def _of_read(graph: fx.GraphModule, read: Sequence[int], arguments: Sequence[Ten
     return function
 
 
-def _compile(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
+def compile_graph(graph: fx.GraphModule, example: Sequence[Tensor], backend: str) -> Function:
+    """Return a traced function of these tensors, the state first, compiled by a backend of torch."""
     if backend != "inductor":
         return compile_with_backend(backend, graph, example)
     compute_permuted_outputs(graph)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -74,6 +74,21 @@ class RolloutInputs:
         """The shape of the batch, empty without one."""
         return self.state.positions.shape[2:]
 
+    def tensors(self) -> list[Tensor]:
+        """Return the state, the values, the changes of all steps and the controls, one after another."""
+        changed = (value for change in self.changes for value in change.values())
+        state = (*self.state[:2], *self.state.history)
+        return [*state, *self.values.values(), *changed, *self.timed.values()]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> RolloutInputs:
+        """Return inputs like these with other tensors, in the order of `tensors()`."""
+        given = iter(tensors)
+        state = on_state(lambda _: next(given), self.state)
+        values = {name: next(given) for name in self.values}
+        changes = [{name: next(given) for name in change} for change in self.changes]
+        timed = {name: next(given) for name in self.timed}
+        return replace(self, state=state, values=values, changes=changes, timed=timed)
+
     def needs_gradient(self) -> bool:
         """Return whether anything that the rollout reads requires grad, with gradients enabled."""
         tensors = [*self.state[:2], *self.state.history, *self.values.values()]
@@ -93,11 +108,11 @@ def read_inputs(
     """
     named = NamedTensors(step)
     check_precision(named, step.free.dtype)
-    constant = _given(named, step, _mapping("parameters", parameters))
-    timed = _given(named, step, _mapping("controls", controls))
+    constant = _given(named, step, "parameters", parameters)
+    timed = _given(named, step, "controls", controls)
     if twice := sorted(constant.keys() & timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
-    slices = {name: _slices(control.name, control.value, num_steps) for name, control in timed.items()}
+    slices = {name: _slices(named, control, num_steps) for name, control in timed.items()}
 
     def controls_at(index: int) -> dict[str, Tensor]:
         return {name: timed[name].match.physical(parts[index]) for name, parts in slices.items()}
@@ -128,22 +143,21 @@ def read_inputs(
     return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
 
 
-def _mapping(name: str, values: Named | None) -> Named:
+def _given(named: NamedTensors, step: Step, argument: str, values: Named | None) -> dict[str, _Given]:
+    """Return the given values by the full physical names that they stand for."""
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise TypeError(f"{name} must map names of quantities to tensors, got {described(values)}.")
-    return values
-
-
-def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:
-    """Return the given values by the full physical names that they stand for."""
+        raise TypeError(f"{argument} must map names of quantities to tensors, got {described(values)}.")
     found: dict[str, _Given] = {}
     for name, tensor in values.items():
-        match = named.find(name)
+        try:
+            match = named.find(name)
+            check_tensor(name, tensor, step.free)
+        except (KeyError, TypeError, ValueError) as error:
+            raise type(error)(f"{argument}: {error.args[0]}") from None
         if match.name in found:
             raise ValueError(f"{match.name!r} is given twice, the second time as {name!r}; give it once.")
-        check_tensor(name, tensor, step.free)
         if not tensor.numel():
             raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}.")
         found[match.name] = _Given(name, match, tensor)
@@ -165,13 +179,17 @@ def _batch_shapes(
             yield label, value.shape[: value.ndim - axes]
 
 
-def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
-    if control.ndim == 0 or len(control) != num_steps:
+def _slices(named: NamedTensors, control: _Given, num_steps: int) -> tuple[Tensor, ...]:
+    value = control.value
+    if value.ndim == 0 or len(value) != num_steps:
         raise ValueError(
-            f"control {name!r} has shape {tuple(control.shape)}; its first axis is time: {num_steps} steps."
+            f"control {control.name!r} has shape {tuple(value.shape)}; its first axis is time: {num_steps} "
+            "steps."
         )
+    if entry := named.quantities.get(control.match.name):
+        check_own_axes(entry.quantity, value, entry.module.extents, name=control.name, steps=num_steps)
     # Once for all steps: taking control[t] at each step would make backward quadratic in their number.
-    return control.unbind(0)
+    return value.unbind(0)
 
 
 def _packed_state(state: State, shapes: Iterator[tuple[str, torch.Size]]) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, pack, unpack
 from simlayer.rollout.memory import trim
 from simlayer.rollout.obstacle_moves import check_obstacle_moves
-from simlayer.rollout.step_function import RecomputedStep, StepFunction, repeated
+from simlayer.rollout.step_function import Function, RecomputedStep, StepFunction, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -33,13 +33,15 @@ class Carry(NamedTuple):
         state: the state, packed.
         record: the worst of its contacts so far, see `contact_record`; empty where none is recorded. No
             gradient flows through it.
+        tangents: in forward mode the derivatives of the state's tensors along P directions, `(P, ...)` each.
     """
 
     state: State
     record: tuple[Tensor, ...] = ()
+    tangents: tuple[Tensor, ...] = ()
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Return its tensors one after another."""
+        """Return its tensors one after another, without tangents."""
         return self.state.positions, self.state.velocities, *self.state.history, *self.record
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> Carry:
@@ -52,6 +54,23 @@ Values = Mapping[str, Tensor]
 # Maps a carry and the values that steps read to the carry after a number of substeps, and the values for
 # those after them.
 Advance = Callable[[Carry, Values, int], tuple[Carry, Values]]
+
+
+def substep_function(step: Step, inputs: RolloutInputs, start: Carry) -> Function:
+    """Return a substep as a function of tensors: those of a carry like `start`, then the values of `inputs`."""
+    names, count = tuple(inputs.values), len(start.tensors())
+
+    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
+        carry = start.with_tensors(tensors[:count])
+        # Through views, so that what one step adds to a gradient is summed before it is added: in the same
+        # order, to the last bit, whether or not the step is a part of a single node of the graph.
+        values = [v.view_as(v) if v.requires_grad else v for v in tensors[count:]]
+        with inputs.applied(dict(zip(names, values, strict=True))):
+            state = on_state(unpack, carry.state)
+            record = record_contacts(step, state, carry.record)
+            return Carry(on_state(pack, step.substep(state)), record).tensors()
+
+    return function
 
 
 def advance_function(
@@ -67,17 +86,7 @@ def advance_function(
         recompute: eager, with backward keeping the inputs of each substep only.
     """
     names, count = tuple(inputs.values), len(start.tensors())
-
-    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        carry = start.with_tensors(tensors[:count])
-        # Through views, so that what one step adds to a gradient is summed before it is added: in the same
-        # order, to the last bit, whether or not the step is a part of a single node of the graph.
-        values = [v.view_as(v) if v.requires_grad else v for v in tensors[count:]]
-        with inputs.applied(dict(zip(names, values, strict=True))):
-            state = on_state(unpack, carry.state)
-            record = record_contacts(step, state, carry.record)
-            return Carry(on_state(pack, step.substep(state)), record).tensors()
-
+    function = substep_function(step, inputs, start)
     example = [*start.tensors(), *inputs.values_at(0).values()]
     # The state is differentiable from the second step on whenever anything is.
     needed = [True] * (count - len(start.record)) + [False] * len(start.record)
@@ -85,8 +94,9 @@ def advance_function(
     differentiable = needed if inputs.needs_gradient() else [False] * len(needed)
     step_function: StepFunction | None = None
     if backend is not None:
-        key = (*names, step.dt, step.substeps, *map(weakref.ref, step.modules()))
-        step_function = compiled_step(step, key, function, names, example, differentiable, backend)
+        step_function = compiled_step(
+            step, step_key(step, names), function, names, example, differentiable, backend
+        )
     elif recompute:
         step_function = RecomputedStep(function, names, count, differentiable, inputs.snapshot.restored)
 
@@ -103,6 +113,11 @@ def advance_function(
     return advance
 
 
+def step_key(step: Step, names: Sequence[str]) -> Hashable:
+    """Return what a step's function depends on, other than its arguments."""
+    return (*names, step.dt, step.substeps, *map(weakref.ref, step.modules()))
+
+
 def unroll(
     step: Step,
     inputs: RolloutInputs,
@@ -112,8 +127,8 @@ def unroll(
     *,
     segment: int | None,
     every: int | None,
-) -> tuple[Carry, list[State]]:
-    """Return the carry at the end, and the packed states at t = 0 and after every `every`-th step.
+) -> tuple[Carry, list[Carry]]:
+    """Return the carry at the end, and those at t = 0 and after every `every`-th step.
 
     With `segment`, backward keeps the carry before every so many steps and runs them again.
     """
@@ -126,7 +141,7 @@ def unroll(
     # those of whatever call comes between forward and backward.
     def run(
         carry: Carry, values: Values, changes: Sequence[Values], first: int, last: int
-    ) -> tuple[Carry, Values, list[State]]:
+    ) -> tuple[Carry, Values, list[Carry]]:
         frames = []
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
@@ -141,11 +156,11 @@ def unroll(
                     error.locate(begin + error.steps_before // step.substeps + 1, step.dt)
                     raise
                 if every and end % every == 0:
-                    frames.append(carry.state)
+                    frames.append(carry)
         return carry, values, frames
 
     values: Values = inputs.values_at(0)
-    carry, frames = start, [start.state] if every else []
+    carry, frames = start, [start] if every else []
     length = segment or num_steps
     for first in range(0, num_steps, length):
         last = min(first + length, num_steps)

@@ -85,16 +85,20 @@ class ImplicitSolve(ImplicitFunction):
             tolerance = _ADJOINT[right.dtype if tangent.others else torch.float64]
             # In double precision, because a single one cannot represent what a slender body needs.
             tangent = tangent.double()
-            found = conjugate_gradients(
-                tangent.multiplication(),
-                flattened(right).double(),
-                solver.inverse(tangent.matrix),
-                tolerance=tolerance,
-                max_iterations=solver.max_iterations,
-            )
-        if bool((wrong := ~(found.residual <= 10 * tolerance)).any()):
-            raise _unsolved(found, wrong.view(right.shape[:-2]), solver)
-        return found.vectors.view_as(right).to(right)
+            multiply, inverse = tangent.multiplication(), solver.inverse(tangent.matrix)
+            solutions = []
+            for each in right.double().view(-1, *positions.shape):
+                found = conjugate_gradients(
+                    multiply,
+                    flattened(each),
+                    inverse,
+                    tolerance=tolerance,
+                    max_iterations=solver.max_iterations,
+                )
+                if bool((wrong := ~(found.residual <= 10 * tolerance)).any()):
+                    raise _unsolved(found, wrong.view(positions.shape[:-2]), solver)
+                solutions.append(found.vectors)
+        return torch.stack(solutions).view_as(right).to(right)
 
     def _check_finite(self, inputs: Sequence[Tensor]) -> None:
         """Raise ConvergenceError, with its name, if anything that the step reads is not finite."""

@@ -100,6 +100,12 @@ class Inertia(Term):
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         return self.factor * self.mass.product(vectors - self.target)
 
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        gradient = self.gradient(vectors)
+        return 0.5 * (gradient * (vectors - self.target)).sum((-1, -2)), gradient
+
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*#batch M D D"]:
@@ -131,28 +137,28 @@ def accelerations(
     """Return the accelerations of the free components under forces, while the others rest [m/s²]."""
     if not consistent:
         return step.free * forces * step.inverse_masses[..., None]
-    solve = _Accelerations(step.elements, step.free, step.inverse_masses.detach())
-    return solve(forces, step.density, step.attached_masses())
+    solve = _Accelerations(step.elements, step.free)
+    return solve(forces, step.density, step.attached_masses(), step.inverse_masses)
 
 
 class _Accelerations(ImplicitFunction):
     """The solution of M a = f in the free components, by conjugate gradients scaled by lumped masses."""
 
-    def __init__(self, elements: FiniteElements, free: Tensor, inverse_masses: Tensor) -> None:
-        self.elements, self.free, self.inverse_masses = elements, free, inverse_masses
+    def __init__(self, elements: FiniteElements, free: Tensor) -> None:
+        self.elements, self.free = elements, free
 
     def find(self, *inputs: Tensor) -> Tensor:
         forces = inputs[0]
         return self.solve(forces, self.free * forces, *inputs)
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        forces, density, carried = inputs
+        forces, density, carried, _ = inputs
         excess = self._product(density, carried, self.free * positions) - forces
         return self.free * excess + (1 - self.free) * positions
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
-        _, density, carried = inputs
-        batch, free, inverse = right.shape, self.free, self.inverse_masses[..., None]
+        _, density, carried, inverse_masses = inputs
+        batch, free, inverse = right.shape, self.free, inverse_masses[..., None]
 
         def multiply(vectors: Tensor) -> Tensor:
             x = vectors.view(batch)

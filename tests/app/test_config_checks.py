@@ -48,6 +48,10 @@ def test_every_experiment_can_be_run(experiment):
         ([LBFGS, "trainer=ddp_cpu"], "L-BFGS in several processes: "),
         ([LBFGS, "+trainer.num_nodes=2"], "L-BFGS in several processes: "),
         ([LBFGS, "scheduler=cosine"], "L-BFGS chooses its own step lengths; set scheduler=none"),
+        (["trainer.gradient_clip_val=1"], "Gauss-Newton and gradient clipping: "),
+        (["trainer.accumulate_grad_batches=2"], "Gauss-Newton and accumulated gradients: "),
+        (["scheduler=cosine"], "Gauss-Newton chooses its own step lengths; set scheduler=none"),
+        (["++fields.youngs_modulus=cells", "trainer=ddp_cpu"], "L-BFGS in several processes: "),
         (["mesh.path=nowhere.msh"], "mesh.path: nowhere.msh does not exist (looked from "),
         (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist (looked from "),
         (
@@ -73,6 +77,7 @@ def test_what_l_bfgs_cannot_do_other_optimizers_can():
     overrides = ["trainer=ddp_cpu", "trainer.gradient_clip_val=1", "scheduler=cosine"]
     check_config(composed("optimizer=adam", *overrides), multirun=False)
     check_config(composed("optimizer=adam", "trainer.accumulate_grad_batches=2"), multirun=True)
+    check_config(composed("optimizer=gauss_newton", "trainer=ddp_cpu"), multirun=False)
 
 
 def test_a_multirun_cannot_start_processes_that_start_it_again():
@@ -88,4 +93,4 @@ def test_everything_that_is_wrong_is_said_at_once():
     with pytest.raises(ConfigError) as error:
         check_config(composed("threads=0", "duration=-1", "trainer.gradient_clip_val=1"), multirun=False)
     lines = str(error.value).splitlines()
-    assert [line.split()[0] for line in lines] == ["threads", "duration", "L-BFGS"]
+    assert [line.split()[0] for line in lines] == ["threads", "duration", "Gauss-Newton"]

@@ -100,7 +100,7 @@ SHORT = {
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs(experiment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = [*SHORT[experiment], "optimizer.max_iter=1", "rollout.compile=false", "debug=short"]
+    options = [*SHORT[experiment], "rollout.compile=false", "debug=short"]
     options += ["material=linear", "trainer.max_epochs=1"]
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # no movies
     if experiment == "blank":

@@ -21,7 +21,7 @@ SMALL = [
     *("duration=0.005", "run_name=test", "trainer.max_epochs=4", "callbacks.stop.stopping_threshold=0"),
 ]
 ADAM = ["optimizer=adam", "optimizer.lr=0.3"]
-LBFGS = ["optimizer.max_iter=3"]
+LBFGS = ["optimizer=lbfgs", "optimizer.max_iter=3"]
 
 KILLED_WHILE_IT_WRITES_THE_THIRD_CHECKPOINT = """
 import os, signal, sys

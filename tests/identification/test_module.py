@@ -13,9 +13,10 @@ from torch.optim import LBFGS, Adam
 from simlayer.errors import GradientError, SimulationError
 from simlayer.identification.gradient_check import check_fit_gradients, fit_gradients
 from simlayer.identification.losses import PositionLoss
-from simlayer.identification.module import ObservedScenes, ParameterIdentification, scene_loader
+from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
+from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Vertices
 from simlayer.state import State
 
@@ -293,6 +294,14 @@ def test_a_loader_gives_all_scenes_at_once_or_in_batches_of_their_order():
     batches = list(scene_loader(scenes, batch_size=2))
     assert [len(batch.positions) for batch in batches] == [2, 1]
     assert torch.equal(batches[1].observed, scenes.observed[2:])
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("part", ObservedScenes._fields)
+def test_scenes_in_half_precision_are_refused_by_name(part):
+    _, scenes = fitted([E])
+    with pytest.raises(TypeError, match=f"{part} of scenes must be a tensor of float32 or float64"):
+        scene_loader(scenes._replace(**{part: getattr(scenes, part).half()}))
 
 
 def test_a_gradient_that_is_not_zero_is_not_warned_of():

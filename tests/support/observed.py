@@ -5,8 +5,8 @@ from support.scenes import beam, moving
 
 from simlayer import RolloutModule, box_mesh
 from simlayer.identification.initial_state import InitialState
-from simlayer.identification.module import ObservedScenes
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.sensors import Vertices
 from simlayer.identification.unknowns import assigned
 

@@ -1,0 +1,48 @@
+"""The first guess of a fit, from which its errors tell how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from simlayer.errors import SimulationError
+from simlayer.identification.unknowns import Unknown, format_value, short_names, summarize
+
+
+class FirstGuess:
+    """The values of some unknowns before a fit.
+
+    Args:
+        unknowns: the unknowns, at their first guess.
+    """
+
+    def __init__(self, unknowns: Sequence[Unknown]) -> None:
+        self._unknowns = unknowns
+        self._values = [unknown.value.clone() for unknown in unknowns]
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add to an error of the simulation how far the fit has come from the first guess."""
+        try:
+            yield
+        except SimulationError as error:
+            if moved := self._moved():
+                error.args = (
+                    f"the fit has run to {moved}, where the simulation fails: {error} If no body is like "
+                    "that, the observations cannot be followed for another reason: check how the body starts "
+                    "and when (initial, observation.release_time), its density, gravity, damping and fixed "
+                    "vertices, and the units of mesh and data. Else try a smaller learning rate.",
+                )
+            raise
+
+    def _moved(self) -> str:
+        """Format the unknowns that are no longer at the first guess."""
+        names = short_names(self._unknowns)
+        return ", ".join(
+            f"{names[unknown.name]} = {format_value(summarize(unknown.value))} (from "
+            f"{format_value(summarize(first))})"
+            for unknown, first in zip(self._unknowns, self._values, strict=True)
+            if not torch.equal(unknown.value.cpu(), first.cpu())
+        )

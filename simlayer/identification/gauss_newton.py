@@ -1,0 +1,156 @@
+"""Gauss-Newton with a trust region, as an optimizer of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+from torch.optim import Optimizer
+
+from simlayer.identification.normal_equations import NormalEquations
+from simlayer.identification.trust_region import trust_region_step
+from simlayer.quantities.arguments import checked_integer, checked_number
+
+# Above this many unknown numbers a quasi-Newton method needs less time and memory.
+MOST_UNKNOWNS = 30
+
+# Fractions of the predicted reduction: a step is taken above the first; below the second the radius
+# shrinks, above the third it grows (Nocedal and Wright 2006, algorithm 4.1).
+TAKEN, POOR, GOOD = 1e-4, 0.25, 0.75
+
+# A step that should reduce the loss by less than this share, and does not, meets the simulation's own errors.
+ACCURACY = 1e-6
+
+
+class GaussNewton(Optimizer):
+    """Minimizes a sum of squares by linearizing its residuals: Levenberg and Marquardt's method.
+
+    Each step goes to the minimum of the linearized problem within a trust radius, which grows and shrinks
+    with the quality of that prediction (Moré 1978; Nocedal and Wright 2006, section 10.3). Lengths are
+    those of stored values, whose ranges are unbounded: for logarithms, relative changes. `step` makes one
+    accepted step, and none once converged. What it keeps is part of its `state_dict`.
+
+    Each call of the closure has to assign `equations`, as `ParameterIdentification` does.
+
+    Args:
+        params: the parameters, one group.
+        trust_radius: the greatest length of the first step.
+        tolerance: converged when the next step would be shorter than this, or would reduce the loss by less
+            than this share.
+        max_trials: how many steps are tried before `step` returns without one that is accepted.
+
+    Attributes:
+        equations: the normal equations at the values of the last evaluation.
+    """
+
+    equations: NormalEquations
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        trust_radius: float = 1.0,
+        tolerance: float = 1e-9,
+        max_trials: int = 10,
+    ) -> None:
+        self.trust_radius = checked_number("trust_radius", trust_radius, above=0.0)
+        self.tolerance = checked_number("tolerance", tolerance, above=0.0)
+        self.max_trials = checked_integer("max_trials", max_trials, least=1)
+        super().__init__(params, {})
+        if len(self.param_groups) > 1:
+            raise ValueError(f"GaussNewton takes one group of parameters, got {len(self.param_groups)}.")
+        self._parameters: list[Tensor] = self.param_groups[0]["params"]
+
+    @property
+    def converged(self) -> bool:
+        """Whether no step is left to make."""
+        return bool(self._state.get("converged"))
+
+    @property
+    def loss(self) -> float:
+        """The loss at the last accepted step."""
+        return float(self._state["loss"])
+
+    @property
+    def may_retreat(self) -> bool:
+        """Whether an evaluation that fails can be answered by a shorter step."""
+        return bool(self._state) and self._state["radius"] > 0.01 * self.trust_radius
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any]) -> float:  # type: ignore[override]
+        """Make one step that reduces the loss, unless there is none; return the loss."""
+        evaluate, state = torch.enable_grad()(closure), self._state
+        if state.get("at") != self._values().tolist():
+            evaluate()
+            state |= self._accepted() | {"radius": self.trust_radius}
+            state["converged"] = self._negligible(self._next())
+        for _ in range(0 if state["converged"] else self.max_trials):
+            step = self._next()
+            self._assign(torch.tensor(state["at"], dtype=torch.float64) + step)
+            evaluate()
+            if self._judge(step):
+                break
+        return self.loss
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        # Plain numbers: torch casts tensors of a state to the precision of the parameters.
+        return self.state[self._parameters[0]]
+
+    def _values(self) -> Float[Tensor, "P"]:
+        return parameters_to_vector(self._parameters).double().cpu()
+
+    def _assign(self, values: Float[Tensor, "P"]) -> None:
+        parts = values.split([parameter.numel() for parameter in self._parameters])
+        for parameter, part in zip(self._parameters, parts, strict=True):
+            parameter.copy_(part.reshape(parameter.shape))
+
+    def _accepted(self) -> dict[str, Any]:
+        """Return the last evaluation as the place from which steps are made."""
+        loss, gradient, curvature = (part.tolist() for part in self.equations[:3])
+        return {"at": self._values().tolist(), "loss": loss, "gradient": gradient, "curvature": curvature}
+
+    def _expansion(self) -> tuple[Tensor, Tensor]:
+        gradient, curvature = (self._state[name] for name in ("gradient", "curvature"))
+        return torch.tensor(gradient, dtype=torch.float64), torch.tensor(curvature, dtype=torch.float64)
+
+    def _next(self) -> Float[Tensor, "P"]:
+        """Return the step to try."""
+        gradient, curvature = self._expansion()
+        # Jacobians lose a third of the digits in long rollouts; their squares have twice the error.
+        tolerance = max(self._epsilon ** (4 / 3), 4e-15)
+        return trust_region_step(gradient, curvature, self._state["radius"], rank_tolerance=tolerance)
+
+    def _reduction(self, step: Float[Tensor, "P"]) -> float:
+        """Return by how much a step reduces the linearized sum of squares."""
+        gradient, curvature = self._expansion()
+        return -float(gradient @ step + 0.5 * step @ curvature @ step)
+
+    def _negligible(self, step: Float[Tensor, "P"]) -> bool:
+        tolerance = max(self.tolerance, 10 * self._epsilon)
+        return float(step.norm()) <= tolerance or self._reduction(step) <= tolerance * self._state["loss"]
+
+    def _judge(self, step: Float[Tensor, "P"]) -> bool:
+        """Accept or reject the last evaluation, and return whether that ends the search for a step."""
+        state, length = self._state, float(step.norm())
+        quality = (state["loss"] - float(self.equations.loss)) / self._reduction(step)
+        # A simulation that failed has an infinite loss.
+        if not quality >= POOR:
+            state["radius"] = length / 4
+        elif quality > GOOD and length > 0.99 * state["radius"]:
+            state["radius"] *= 2
+        if quality > TAKEN:
+            state |= self._accepted()
+        else:
+            self._assign(torch.tensor(state["at"], dtype=torch.float64))
+            state["converged"] = self._reduction(step) <= ACCURACY * state["loss"]
+        state["converged"] = state["converged"] or self._negligible(self._next())
+        return state["converged"] or quality > TAKEN
+
+    @property
+    def _epsilon(self) -> float:
+        return max(torch.finfo(parameter.dtype).eps for parameter in self._parameters)

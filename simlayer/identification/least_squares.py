@@ -1,0 +1,57 @@
+"""A fit as a problem of least squares: residuals, their Jacobian, and the normal equations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.identification.losses import LeastSquaresLoss
+from simlayer.identification.normal_equations import NormalEquations
+from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.unknowns import Unknown
+from simlayer.rollout.parameter_jacobian import parameter_jacobian
+from simlayer.state import State
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The residuals of some scenes as a function of the stored values of the unknowns.
+
+    Attributes:
+        observed: the simulation and its sensors.
+        loss: what is made of their distance to the observed points.
+        unknowns: the quantities, whose stored values are the P parameters, one after the other.
+    """
+
+    observed: ObservedRollout
+    loss: LeastSquaresLoss
+    unknowns: Sequence[Unknown]
+
+    def residuals(self, scenes: ObservedScenes) -> Float[Tensor, "B F K 3"]:
+        """Return the residuals at the present values, zero where a point was not observed."""
+        return self.loss.residuals(self.observed(State(scenes.positions, scenes.velocities)), scenes.observed)
+
+    def linearized(
+        self, scenes: ObservedScenes
+    ) -> tuple[Float[Tensor, "B F K 3"], Float[Tensor, "B F K 3 P"]]:
+        """Return the residuals, and their Jacobian with respect to the stored values."""
+        self.observed.check_end()
+        parameters = {unknown.name: unknown.parameter for unknown in self.unknowns}
+        value, columns = parameter_jacobian(lambda: self.residuals(scenes), parameters)
+        return value, torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
+
+    def normal_equations(self, scenes: ObservedScenes) -> NormalEquations:
+        """Return the expansion of the loss of some scenes about the present values."""
+        value, jacobian = self.linearized(scenes)
+        count = self.loss.present(scenes.observed).sum()
+        return NormalEquations.of(value.flatten(), jacobian.flatten(0, -2), count)
+
+    @property
+    def size(self) -> int:
+        """The number P of unknown numbers."""
+        return sum(unknown.parameter.numel() for unknown in self.unknowns)

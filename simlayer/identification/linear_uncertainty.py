@@ -1,0 +1,74 @@
+"""The uncertainty of linear least squares: covariance, and the directions that are not determined."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simlayer.identification.time_correlation import LEAST_FRAMES, gradient_covariance
+
+
+class LinearUncertainty(NamedTuple):
+    """The uncertainty of P parameters in units in which a change by one is large.
+
+    Attributes:
+        covariance: of the parameters, over the determined directions alone.
+        independent: the same if all residuals were independent of each other.
+        undetermined: unit vectors along which the standard error is more than one, or the residuals do not
+            change but for rounding.
+        numbers: how many residuals there are.
+        noise: their standard deviation; NaN if there are no more of them than determined directions.
+        correlated: whether `covariance` accounts for correlation in time.
+    """
+
+    covariance: Float[Tensor, "P P"]
+    independent: Float[Tensor, "P P"]
+    undetermined: Float[Tensor, "U P"]
+    numbers: int
+    noise: float
+    correlated: bool
+
+
+def linear_uncertainty(
+    residuals: Float[Tensor, "B F C"],
+    jacobian: Float[Tensor, "B F C P"],
+    present: Bool[Tensor, "B F C"],
+    *,
+    epsilon: float,
+) -> LinearUncertainty:
+    """Return the uncertainty of the parameters that minimize the sum of the squares of residuals.
+
+    The covariance is (JᵀJ)⁻¹ S (JᵀJ)⁻¹ with S that of Jᵀ r: `gradient_covariance` for each series of at
+    least 30 frames, else s² JᵀJ with independent residuals of the variance s², the sum of squares over the
+    degrees of freedom.
+
+    Args:
+        residuals: of C coordinates in F frames of B series; zero where nothing was observed.
+        jacobian: their derivatives.
+        present: where something was observed.
+        epsilon: relative rounding error of the residuals; that of their derivatives is taken to be its
+            two-thirds power.
+    """
+    rows = jacobian[present]
+    numbers, size = rows.shape
+    _, lengths, directions = torch.linalg.svd(
+        torch.cat([rows, rows.new_zeros(size, size)]), full_matrices=False
+    )
+    visible = lengths > epsilon ** (2 / 3) * lengths[0].clamp(min=1e-300)
+    freedom = numbers - int(visible.sum())
+    noise = math.sqrt(float(residuals.square().sum()) / freedom) if freedom > 0 else math.nan
+    known = visible & ~(noise > lengths)
+    inverse = (directions[known].T / lengths[known].square()) @ directions[known]
+    independent = noise**2 * inverse
+    correlated = residuals.shape[1] >= LEAST_FRAMES and freedom > 0
+    covariance = independent
+    if correlated:
+        spread = torch.zeros_like(inverse)
+        for series in zip(residuals, jacobian, present, strict=True):
+            spread += gradient_covariance(*series) * (numbers / freedom)
+        covariance = inverse @ spread @ inverse
+    return LinearUncertainty(covariance, independent, directions[~known], numbers, noise, correlated)

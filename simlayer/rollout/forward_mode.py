@@ -1,0 +1,159 @@
+"""Rollouts in forward mode: derivatives along directions that travel with the state.
+
+However many steps there are, a rollout then keeps one state and its derivatives: there is no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from simlayer.autodiff.forward_mode import call_with_tangents, carries_tangents
+from simlayer.rollout.inputs import RolloutInputs
+from simlayer.rollout.step_function import Function, repeated
+from simlayer.rollout.tangent_step import tangent_step
+from simlayer.rollout.unroll import Advance, Carry, Values, step_key, substep_function
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+
+class Tangents:
+    """The derivatives of tensors along P directions, `(P, ...)` each, by the tensors that they belong to.
+
+    Args:
+        tensors: that are kept for as long as this is used.
+        tangents: of each, None for zero.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], tangents: Sequence[Tensor | None]) -> None:
+        self._tangents = {
+            id(tensor): tangent
+            for tensor, tangent in zip(tensors, tangents, strict=True)
+            if tangent is not None
+        }
+        self.count = len(next(iter(self._tangents.values())))
+
+    def has(self, tensor: Tensor) -> bool:
+        """Return whether a tensor has derivatives that are not all known to be zero."""
+        return id(tensor) in self._tangents
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """Return the derivatives of a tensor."""
+        found = self._tangents.get(id(tensor))
+        return torch.zeros_like(tensor).expand(self.count, *tensor.shape) if found is None else found
+
+    def of_state(self, state: State) -> tuple[Tensor, ...]:
+        """Return the derivatives of the tensors of a state."""
+        return tuple(map(self.of, (*state[:2], *state.history)))
+
+
+def in_forward_mode(inputs: RolloutInputs) -> bool:
+    """Return whether a rollout with these inputs is differentiated in forward mode, and in no other."""
+    return carries_tangents(inputs.tensors())
+
+
+def run_in_forward_mode(
+    run: Callable[[RolloutInputs, Tangents], list[Carry]], inputs: RolloutInputs
+) -> list[Carry]:
+    """Return the carries that `run` returns with tangents for plain inputs, as tensors in forward mode."""
+
+    def run_plainly(
+        primals: Sequence[Tensor], tangents: Sequence[Tensor | None]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        carries = run(inputs.with_tensors(primals), Tangents(primals, tangents))
+        count = 2 + len(inputs.state.history)
+        # What a node of a graph returns is neither one of its arguments nor returned twice.
+        results = [tensor.clone() for carry in carries for tensor in carry.tensors()[:count]]
+        return results, [tangent.clone() for carry in carries for tangent in carry.tangents]
+
+    results = call_with_tangents(run_plainly, inputs.tensors())
+    width = 2 + len(inputs.state.history)
+    parts = (results[first : first + width] for first in range(0, len(results), width))
+    return [Carry(State(part[0], part[1], tuple(part[2:]))) for part in parts]
+
+
+def advance_with_tangents(
+    step: Step, inputs: RolloutInputs, start: Carry, tangents: Tangents, backend: str | None
+) -> Advance:
+    """Return a function that does substeps of a rollout with the derivatives along all directions.
+
+    Args:
+        step: the step.
+        inputs: what it reads, plain tensors.
+        start: the carry at the beginning, with its tangents.
+        tangents: the derivatives of what it reads.
+        backend: the compiler's, None for eager.
+    """
+    names, number, width = tuple(inputs.values), len(start.tensors()), len(start.tangents)
+    function = substep_function(step, inputs, start)
+    now = inputs.values_at(0)
+    moved = {n for values in (inputs.values, *inputs.changes) for n, v in values.items() if tangents.has(v)}
+    active = [index < width for index in range(number)] + [name in moved for name in names]
+    if step.explicit:
+        example = [*start.tensors(), *(now[name] for name in names)]
+        options = {"width": width, "directions": tangents.count, "backend": backend}
+        repeat = tangent_step(step, step_key(step, names), function, example, active, **options).repeat
+    else:
+        repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
+
+    def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
+        shared = [values[name] for name in names]
+        changes = [tangents.of(v) for v, is_active in zip(shared, active[number:], strict=True) if is_active]
+        tensors, along = repeat(carry.tensors(), carry.tangents, shared, changes, substeps)
+        return carry.with_tensors(tensors)._replace(tangents=tuple(along)), values
+
+    return advance
+
+
+def _repeat(
+    substep: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]],
+    carry: Sequence[Tensor],
+    tangents: Sequence[Tensor],
+    values: Sequence[Tensor],
+    changes: Sequence[Tensor],
+    count: int,
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Do what `TangentStep.repeat` does by a function that is not traced."""
+
+    def step(
+        now: tuple[Sequence[Tensor], Sequence[Tensor]],
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        return substep([*now[0], *values], [*now[1], *changes])
+
+    return repeated(step, (carry, tangents), count)
+
+
+def value_and_tangents(
+    function: Function,
+    active: Sequence[bool],
+    width: int,
+    tensors: Sequence[Tensor],
+    tangents: Sequence[Tensor],
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return the results of a function, and of the first of them the derivatives along P directions.
+
+    Args:
+        function: maps tensors to tensors.
+        active: which of its arguments depend on the directions.
+        width: how many results do.
+        tensors: the arguments.
+        tangents: the derivatives of the active arguments, `(P, ...)` each.
+    """
+    places = [index for index, is_active in enumerate(active) if is_active]
+
+    def of_active(*given: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        arguments = list(tensors)
+        for index, tensor in zip(places, given, strict=True):
+            arguments[index] = tensor
+        results = tuple(function(*arguments))
+        return results[:width], results[width:]
+
+    def along(*directions: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        own = tuple(tensors[index] for index in places)
+        return torch.func.jvp(of_active, own, directions, has_aux=True)
+
+    moving, changes, fixed = torch.func.vmap(along, out_dims=(None, 0, None))(*tangents)
+    return (*moving, *fixed), changes

@@ -1,0 +1,189 @@
+"""Fits from NumPy: what is found, how sure it is, and what the data do not determine."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import least_squares
+from support.observed import DAMPING, DT, NU, E, beam_mesh
+from support.scenes import beam, free_box, moving
+
+from simlayer import (
+    ElasticForce,
+    Equilibrium,
+    MassDamping,
+    NodalLoad,
+    RolloutModule,
+    StableNeoHookean,
+    State,
+    box_mesh,
+)
+from simlayer.errors import ConvergenceError, ObservationError
+from simlayer.identification.identify import IdentificationProblem, identify
+from simlayer.identification.sensors import Markers, Vertices
+
+pytestmark = pytest.mark.usefixtures("float64")
+STEPS, EVERY = 8, 2
+TIMES = [DT * k for k in range(EVERY, STEPS + 1, EVERY)]
+TRUTH = {E: 1.0e5, NU: 0.4, "density": 1000.0, DAMPING: 2.0}
+STORED = [name.replace("youngs", "log_youngs").replace("poissons", "logit_poissons") for name in (E, NU)]
+STORED += ["log_density", DAMPING.replace("coefficient", "log_coefficient")]
+
+
+def ringing():
+    """A clamped beam in motion, and its observed vertices at some times, without errors."""
+    rollout = RolloutModule(beam(dt=DT, substeps=1), STEPS, compile=False)
+    state = moving()
+    frames = rollout.trajectory(state, every=EVERY).positions[1:]
+    return rollout, state, frames.numpy()
+
+
+def noisy(data, noise, seed=0):
+    return data + noise * np.random.default_rng(seed).standard_normal(data.shape)
+
+
+def fit(rollout, data, unknowns, state, **options):
+    return identify(rollout, data, unknowns, state=state, observe=Vertices(), times=TIMES, **options)
+
+
+def guess(rollout, *, factor=1.5):
+    """A first guess that is far off in everything."""
+    material = rollout.step.forces["elastic"].material
+    material.youngs_modulus, material.poissons_ratio = 1e5 / factor, 0.3
+    rollout.step.density, rollout.step.dissipation["damping"].coefficient = 1000.0 * factor, 2.0 * factor
+
+
+def test_modulus_ratio_density_and_damping_of_a_beam_are_found_in_ten_steps():
+    rollout, state, data = ringing()
+    guess(rollout)
+    found = fit(rollout, data, list(TRUTH), state)
+    assert found.steps <= 10
+    assert found.values == pytest.approx(TRUTH, rel=1e-6)
+    assert found.undetermined == []
+    assert float(rollout.step.density) == pytest.approx(1000.0)
+
+
+def test_standard_errors_are_the_spread_of_fits_to_a_hundred_draws_of_noise():
+    rollout, state, data = ringing()
+    noise, generator = 2e-5, np.random.default_rng(0)
+    draws = torch.as_tensor(data) + noise * torch.as_tensor(generator.standard_normal((100, *data.shape)))
+    start = torch.stack([dict(rollout.step.named_parameters())[name].detach().squeeze() for name in STORED])
+    found = gauss_newton_by_sample(rollout, state, draws, start.expand(100, -1).clone())
+    spread = found.std(0)
+    errors = []
+    for draw in draws[:3]:
+        result = fit(rollout, draw.numpy(), list(TRUTH), state)
+        errors.append(torch.tensor(list(result.standard_errors.values())))
+    slopes = torch.tensor([1e5, 1.5 * (1.4 / 1.5) * (0.1 / 1.5), 1000.0, 2.0])
+    # The spread of 100 draws has an error of 7 %, and three estimates of the noise have one of 3 %.
+    torch.testing.assert_close(torch.stack(errors).mean(0), spread * slopes, rtol=0.2, atol=0)
+
+
+def gauss_newton_by_sample(rollout, state, draws, x, *, iterations=4, change=1e-5):
+    """Fit every draw on its own, in batches of simulations, with derivatives by differences."""
+
+    def simulated(x):
+        parameters = {name: x[:, [k]] for k, name in enumerate(STORED)}
+        with torch.no_grad():
+            frames = rollout.trajectory(state, parameters, every=EVERY).positions[1:]
+        return frames.movedim(0, 1).flatten(1)
+
+    for _ in range(iterations):
+        shifts = change * torch.eye(len(STORED))
+        columns = [(simulated(x + shift) - simulated(x - shift)) / (2 * change) for shift in shifts]
+        residuals = draws.flatten(1) - simulated(x)
+        x = x + torch.linalg.lstsq(torch.stack(columns, -1), residuals[..., None]).solution[..., 0]
+    return x
+
+
+def test_scipys_least_squares_finds_the_same_from_residuals_and_jacobian():
+    rollout, state, data = ringing()
+    data = noisy(data, 1e-4)
+    data[1, 3] = np.nan
+    options = {"state": state, "observe": Vertices(), "times": TIMES}
+    problem = IdentificationProblem(rollout, data, [E, DAMPING], **options)
+    assert problem.residuals(problem.start).shape == (data.size - 3,)
+    other = least_squares(problem.residuals, problem.start, problem.jacobian, xtol=1e-12, gtol=None)
+    problem.assign(problem.start)
+    found = problem.solve()
+    # Gauss-Newton ends at a small fraction of a standard error.
+    assert list(found.values.values()) == pytest.approx(np.exp(other.x).tolist(), rel=1e-5)
+    assert found.residuals.shape == (1, *data.shape)
+    assert not found.residuals[0, 1, 3].any()
+
+
+def test_the_jacobian_is_the_central_difference_of_the_residuals():
+    rollout, state, data = ringing()
+    names, seen = ["release_time", E, NU], data[:, 4:6]
+    # Between the frames, where the motion has a second derivative in time.
+    times = [time - 0.3 * DT for time in TIMES]
+    problem = IdentificationProblem(
+        rollout, seen, names, state=state, observe=lambda x: x[..., 4:6, :], times=times
+    )
+    x, change = problem.start, 1e-6 * np.eye(3)
+    differences = [(problem.residuals(x + h) - problem.residuals(x - h)) / 2e-6 for h in change]
+    np.testing.assert_allclose(problem.jacobian(x), np.stack(differences, -1), rtol=1e-6, atol=1e-9)
+
+
+def test_of_a_free_body_only_the_ratio_of_modulus_and_density_is_determined():
+    step = free_box((1, 1, 1), gravity=(0.0, 0.0, 0.0), dissipation={"damping": MassDamping(2.0)}, dt=DT)
+    rollout, state = RolloutModule(step, STEPS, compile=False), moving((1, 1, 1))
+    data = noisy(rollout.trajectory(state, every=EVERY).positions[1:].numpy(), 1e-5)
+    found = fit(rollout, data, [E, NU, "density"], state)
+    (sentence,) = found.undetermined
+    assert "youngs_modulus and density are not determined, only youngs_modulus / density" in sentence
+    assert "add a load or a mass that is known" in sentence
+    errors = found.standard_errors
+    assert errors[E] == errors["density"] == np.inf
+    assert errors[NU] < 0.01
+    lines = str(found).splitlines()
+    assert lines[0] == sentence
+    assert f"{E} = not determined" in lines
+    assert any(line.startswith(f"{NU} = 0.") and "±" in line for line in lines)
+
+
+def bent_beam(noise):
+    """A slender beam bent by a couple at its end, and where one marker on its axis is at rest."""
+    mesh = box_mesh(cells=(5, 1, 1), size=(0.5, 0.05, 0.05), element="hex20")
+    end = mesh.vertex_sets["x_max"]
+    forces = torch.zeros(len(mesh.vertices), 3)
+    forces[end, 0] = 2.0 * (mesh.vertices[end, 2] - 0.025) / 0.025
+    step = Equilibrium(
+        mesh,
+        {"elastic": ElasticForce(mesh, StableNeoHookean(1e6, 0.3)), "couple": NodalLoad(mesh, forces)},
+        fixed="x_min",
+        gravity=(0.0, 0.0, 0.0),
+    )
+    rollout, state = RolloutModule(step, 1, compile=False), State.at_rest(mesh.vertices)
+    marker = Markers(mesh, torch.tensor([[0.5, 0.025, 0.025]]))
+    with torch.no_grad():
+        seen = marker(rollout(state).positions)[None].numpy()
+    return rollout, state, marker, noisy(seen, noise)
+
+
+def test_poissons_ratio_of_a_beam_in_pure_bending_seen_at_one_marker_is_called_undetermined():
+    rollout, state, marker, data = bent_beam(noise=2e-5)
+    motion = np.abs(data - [[[0.5, 0.025, 0.025]]]).max()
+    assert motion > 5e-3
+    found = identify(rollout, data, [E, NU], state=state, observe=marker, times=[rollout.step.dt])
+    (sentence,) = found.undetermined
+    assert sentence.startswith("poissons_ratio is not determined")
+    assert "Observe other points" in sentence
+    assert found.values[E] == pytest.approx(1e6, rel=0.05)
+    assert found.standard_errors[E] < 0.05e6
+    assert found.standard_errors[NU] == np.inf
+
+
+def test_a_fit_that_needs_more_steps_says_so():
+    rollout, state, data = ringing()
+    guess(rollout)
+    with pytest.raises(ConvergenceError, match="has not converged in 1 steps"):
+        fit(rollout, data, list(TRUTH), state, max_steps=1)
+
+
+def test_data_that_do_not_fit_the_times_are_refused():
+    rollout, state, data = ringing()
+    with pytest.raises(ObservationError, match="as many points"):
+        fit(rollout, data[:-1], [E], state)
+    with pytest.raises(KeyError, match="youngs_modulus"):
+        fit(rollout, data, ["young_modulus"], state)
+    assert len(beam_mesh().vertices) == data.shape[1]
