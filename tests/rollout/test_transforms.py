@@ -45,7 +45,7 @@ def test_a_transform_that_cannot_work_is_refused_with_the_remedy(transform, opti
         transform(end)(MODULI if transform is vmap else MODULI[0])
 
 
-@pytest.mark.parametrize("transform", [grad, jacrev, jacfwd])
+@pytest.mark.parametrize("transform", [grad, jacrev])
 def test_an_implicit_step_refuses_transforms_with_the_remedy(transform):
     mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1))
     elastic = ElasticForce(mesh, StableNeoHookean(1e5, 0.4))
