@@ -1,0 +1,101 @@
+"""The directions in which Newton's method searches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
+from simlayer.solvers.linear import Inverse, LinearSolver
+from simlayer.solvers.problem import MinimizationProblem, Tangent, flattened, largest
+from simlayer.solvers.quasi_newton import InverseUpdates
+
+# A residual that falls by this factor in an iteration does so without another Hessian.
+_FAST = 0.25
+
+
+class Point(NamedTuple):
+    """A point of the search in each sample, with the problem there."""
+
+    positions: Tensor
+    energy: Tensor
+    gradient: Tensor
+    scale: Tensor
+
+
+class SearchDirections:
+    """The directions of one search: Newton's, and between them those of an updated inverse.
+
+    Computations are in double precision, because a single one cannot represent the step that a slender body
+    needs.
+    """
+
+    def __init__(self, problem: MinimizationProblem, solver: LinearSolver) -> None:
+        self.problem, self.solver = problem, solver
+        self.inverse: Inverse | None = None
+        self.solution: Product
+        self.updated: InverseUpdates | None = None
+        self.last: Point | None = None
+
+    def at(self, point: Point, active: Bool[Tensor, "*batch"]) -> Tensor:
+        """Return the direction at a point in each sample."""
+        last, self.last = self.last, point
+        right = -flattened(point.gradient).double()
+        if last is not None and self.updated and _converges(last, point, active):
+            move, change = point.positions - last.positions, point.gradient - last.gradient
+            self.updated.update(flattened(move).double(), flattened(change).double())
+            found = self.updated(right)
+        else:
+            found = self._newton(point, right)
+        return found.view_as(point.gradient).to(point.gradient)
+
+    def _newton(self, point: Point, right: Tensor) -> Tensor:
+        tangent = self.problem.tangent(point.positions, projected=False).double()
+        found = self._solve(tangent, right)
+        vectors, indefinite = found.vectors, found.indefinite
+        if bool(indefinite.any()):
+            tangent = self.problem.tangent(point.positions, projected=True).double()
+            convex = self._solve(tangent, right, afresh=True)
+            vectors = torch.where(indefinite[:, None, None], convex.vectors, vectors)
+        # An inverse that is not positive is none to go on with.
+        self.updated = None if bool(indefinite.any()) else InverseUpdates(self.solution)
+        return vectors
+
+    def _solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
+        """Solve with an older inverse while that is good enough."""
+        # As exact as the next iteration can make use of.
+        tolerance, most = 1e-6, self.solver.max_iterations
+        multiply = tangent.multiplication()
+        if self.inverse is not None and not afresh and self.solver.patience:
+            found = conjugate_gradients(
+                multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
+            )
+            if bool((found.residual <= 2 * tolerance).all()):
+                self.solution = self._by_conjugate_gradients(multiply)
+                return found
+        self.inverse = self.solver.inverse(tangent.matrix)
+        if self.inverse.exact and tangent.others is None:
+            self.solution = self.inverse
+            vectors = self.inverse(right)
+            return Solution(vectors, torch.zeros_like(vectors[:, 0, 0]), ~self.inverse.positive, 0)
+        self.solution = self._by_conjugate_gradients(multiply)
+        return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
+
+    def _by_conjugate_gradients(self, multiply: Product) -> Product:
+        """Return the map of right-hand sides to solutions of a system, with the inverse that there is now."""
+        inverse, most = self.inverse, self.solver.max_iterations
+        assert inverse is not None
+
+        def solve(right: Tensor) -> Tensor:
+            found = conjugate_gradients(multiply, right, inverse, tolerance=1e-6, max_iterations=most)
+            return found.vectors
+
+        return solve
+
+
+def _converges(last: Point, point: Point, active: Bool[Tensor, "*batch"]) -> bool:
+    """Return whether the last move reduced the residual enough for the next one to need no new Hessian."""
+    return bool((largest(point.gradient) <= _FAST * largest(last.gradient))[active].all())
