@@ -57,7 +57,7 @@ from simlayer.mesh import (
     to_quadratic_elements,
     write_frames,
 )
-from simlayer.quantities import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
 from simlayer.rollout import (
     GradientCheck,
     GradientReport,
@@ -65,6 +65,7 @@ from simlayer.rollout import (
     check_gradients,
     motion_controls,
     obstacle_controls,
+    parameter_jacobian,
 )
 from simlayer.solvers import ConjugateGradients, LinearSolver, NewtonSolver, SparseDirect
 from simlayer.state import State
@@ -136,9 +137,12 @@ __all__ = [
     "derived_quantity",
     "motion_controls",
     "obstacle_controls",
+    "parameter_jacobian",
     "read_mesh",
     "refine",
+    "to_physical",
     "to_quadratic_elements",
+    "to_stored",
     "write_frames",
 ]
 

@@ -75,9 +75,7 @@ class _ImplicitNode(torch.autograd.Function):
         return None, *(next(found) if n else None for n in needed)
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], function: ImplicitFunction, *inputs: Tensor
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: Any, function: ImplicitFunction, *inputs: Tensor) -> tuple[Tensor, int]:
         samples = (
             [x if axis is None else x.select(axis, k) for x, axis in zip(inputs, in_dims[1:], strict=True)]
             for k in range(info.batch_size)

@@ -6,6 +6,7 @@ README.md in this folder follows one call from `RolloutModule.forward` to its gr
 from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import check_gradients
+from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.rollout.rollout import RolloutModule
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "check_gradients",
     "motion_controls",
     "obstacle_controls",
+    "parameter_jacobian",
 ]

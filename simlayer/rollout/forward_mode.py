@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,19 +61,35 @@ def run_in_forward_mode(
 ) -> list[Carry]:
     """Return the carries that `run` returns with tangents for plain inputs, as tensors in forward mode."""
 
+    width = 2 + len(inputs.state.history)
+
     def run_plainly(
         primals: Sequence[Tensor], tangents: Sequence[Tensor | None]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        carries = run(inputs.with_tensors(primals), Tangents(primals, tangents))
-        count = 2 + len(inputs.state.history)
+        moving, place = _directions_that_matter(tangents)
+        carries = run(inputs.with_tensors(primals), Tangents(primals, moving))
         # What a node of a graph returns is neither one of its arguments nor returned twice.
-        results = [tensor.clone() for carry in carries for tensor in carry.tensors()[:count]]
-        return results, [tangent.clone() for carry in carries for tangent in carry.tangents]
+        results = [tensor.clone() for carry in carries for tensor in carry.tensors()[:width]]
+        return results, [place(tangent) for carry in carries for tangent in carry.tangents]
 
     results = call_with_tangents(run_plainly, inputs.tensors())
-    width = 2 + len(inputs.state.history)
     parts = (results[first : first + width] for first in range(0, len(results), width))
     return [Carry(State(part[0], part[1], tuple(part[2:]))) for part in parts]
+
+
+def _directions_that_matter(
+    tangents: Sequence[Tensor | None],
+) -> tuple[list[Tensor | None], Callable[[Tensor], Tensor]]:
+    """Return tangents along those directions only that change anything, and what adds the others, as zeros.
+
+    A time of release, say, or what an observation alone reads, does not change a rollout.
+    """
+    known = [tangent for tangent in tangents if tangent is not None]
+    count = len(known[0])
+    matters = torch.stack([tangent.reshape(count, -1).any(1) for tangent in known]).any(0)
+    indices = (matters if bool(matters.any()) else ~matters).nonzero().flatten()
+    chosen = [tangent if tangent is None else tangent[indices] for tangent in tangents]
+    return chosen, lambda found: found.new_zeros((count, *found.shape[1:])).index_copy(0, indices, found)
 
 
 def advance_with_tangents(
@@ -94,8 +111,10 @@ def advance_with_tangents(
     active = [index < width for index in range(number)] + [name in moved for name in names]
     if step.explicit:
         example = [*start.tensors(), *(now[name] for name in names)]
-        options = {"width": width, "directions": tangents.count, "backend": backend}
-        repeat = tangent_step(step, step_key(step, names), function, example, active, **options).repeat
+        key = step_key(step, names)
+        repeat = tangent_step(
+            step, key, function, example, active, width=width, directions=tangents.count, backend=backend
+        ).repeat
     else:
         repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
 
@@ -151,9 +170,10 @@ def value_and_tangents(
         results = tuple(function(*arguments))
         return results[:width], results[width:]
 
-    def along(*directions: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+    def along(*directions: Tensor) -> Any:
         own = tuple(tensors[index] for index in places)
         return torch.func.jvp(of_active, own, directions, has_aux=True)
 
-    moving, changes, fixed = torch.func.vmap(along, out_dims=(None, 0, None))(*tangents)
+    axes: Any = (None, 0, None)
+    moving, changes, fixed = torch.func.vmap(along, out_dims=axes)(*tangents)
     return (*moving, *fixed), changes

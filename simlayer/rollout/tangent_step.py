@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from weakref import WeakKeyDictionary
@@ -17,8 +18,9 @@ from simlayer.rollout.compilation import compile_graph
 from simlayer.rollout.step_function import Function
 from simlayer.steps.base import Step
 
-# How many directions share one compiled function: more compile for longer, fewer repeat the step more often.
-TOGETHER, TOGETHER_EAGERLY = 2, 8
+# How many directions share a graph, compiled and as it is: more take longer to compile or trace, fewer repeat
+# the step more often.
+TOGETHER, TOGETHER_EAGERLY = 2, 4
 
 _TRACED: WeakKeyDictionary[Step, dict[Hashable, TangentStep]] = WeakKeyDictionary()
 
@@ -80,7 +82,7 @@ class TangentStep:
             count: how many steps.
         """
         directions = len(tangents[0])
-        moving = [[t[k].contiguous() for t in tangents] for k in range(directions)]
+        moving: list[Sequence[Tensor]] = [[t[k].contiguous() for t in tangents] for k in range(directions)]
         fixed = [[change[k].contiguous() for change in changes] for k in range(directions)]
         # The last directions may be repeated to fill a group.
         groups = [
@@ -148,12 +150,14 @@ def tangent_step(
     backend: str | None,
 ) -> TangentStep:
     """Return a step with its derivatives, traced and compiled at the first request for these shapes."""
-    together = min(directions, TOGETHER if backend else TOGETHER_EAGERLY)
+    most = TOGETHER if backend else TOGETHER_EAGERLY
+    together = math.ceil(directions / math.ceil(directions / most))
     traced = _TRACED.setdefault(step, {})
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(active), together, backend, torch.get_num_threads())
     if key not in traced:
-        options = {"width": width, "together": together, "backend": backend}
         with laid_out_for_compiler(step) if backend else nullcontext():
-            traced[key] = TangentStep(function, example, active, **options)
+            traced[key] = TangentStep(
+                function, example, active, width=width, together=together, backend=backend
+            )
     return traced[key]

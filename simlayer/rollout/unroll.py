@@ -57,7 +57,7 @@ Advance = Callable[[Carry, Values, int], tuple[Carry, Values]]
 
 
 def substep_function(step: Step, inputs: RolloutInputs, start: Carry) -> Function:
-    """Return a substep as a function of tensors: those of a carry like `start`, then the values of `inputs`."""
+    """Return a substep as a function of the tensors of a carry like `start`, then the values of `inputs`."""
     names, count = tuple(inputs.values), len(start.tensors())
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:

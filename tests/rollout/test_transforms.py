@@ -1,4 +1,4 @@
-"""Transforms of `torch.func` work on eager rollouts of explicit steps, and are refused elsewhere."""
+"""Transforms of `torch.func`: forward mode on every rollout, the others on eager ones of explicit steps."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_a_transform_that_cannot_work_is_refused_with_the_remedy(transform, opti
 
 
 @pytest.mark.parametrize("transform", [grad, jacrev])
-def test_an_implicit_step_refuses_transforms_with_the_remedy(transform):
+def test_an_implicit_step_refuses_reverse_transforms_with_the_remedy(transform):
     mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1))
     elastic = ElasticForce(mesh, StableNeoHookean(1e5, 0.4))
     end = end_of(BackwardEuler(mesh, {"elastic": elastic}, dt=1e-3))
