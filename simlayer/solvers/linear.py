@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.sparse.linalg import SuperLU, splu
 from torch import Tensor
 
+from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer
 from simlayer.solvers.block_matrix import BlockMatrix
 from simlayer.solvers.conjugate_gradients import Product
@@ -37,9 +40,8 @@ class Inverse:
 
     Attributes:
         product: the products `(B, *columns, N, 3) -> (B, *columns, N, 3)` with it.
-        positive: false for samples whose matrix was found not to be positive definite. A product then is no
-            approximation but a scaled descent, of the sign by which conjugate gradients see it at once.
-        exact: whether they are the inverses, up to rounding, where they are positive.
+        positive: false for samples whose matrix was found not to be positive definite, if by rounding only.
+        exact: whether they are the inverses, up to rounding.
     """
 
     product: Product
@@ -110,8 +112,7 @@ class SparseDirect(LinearSolver):
 
     def inverse(self, matrix: BlockMatrix) -> Inverse:
         tree = matrix.pattern.analysis(FrontTree, FrontTree)
-        values = matrix.values.detach().double().cpu().numpy()
-        factors = [_factorized(tree, blocks) for blocks in values]
+        factors = [_factorized(tree, matrix, sample) for sample in range(len(matrix.values))]
 
         def product(vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
             right = vectors.detach().double().cpu().flatten(-2)
@@ -123,22 +124,32 @@ class SparseDirect(LinearSolver):
         return Inverse(product, torch.tensor(positive, device=matrix.values.device), exact=True)
 
 
-class _Descent:
-    """Stands for the factor of a matrix that is not positive definite."""
+class _IndefiniteFactor:
+    """Stands for the Cholesky factor of a matrix that has none: LU factors, made when they are asked for."""
 
-    def __init__(self, diagonal: Float[np.ndarray, "n"]) -> None:
-        size = np.abs(diagonal)[:, None]
-        self.scale = -1.0 / np.where(size > 0, size, 1.0)
+    def __init__(self, matrix: BlockMatrix, sample: int) -> None:
+        self.matrix, self.sample = matrix, sample
+
+    @cached_property
+    def _factors(self) -> SuperLU:
+        # For a symmetric matrix: an ordering of A + Aᵀ, and pivots from the diagonal.
+        options = {"SymmetricMode": True}
+        matrix = self.matrix.to_scipy(self.sample)
+        try:
+            return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+        except RuntimeError as error:
+            raise ConvergenceError(f"the tangent of sample {self.sample} has no inverse: {error}.") from error
 
     def solve(self, right: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
-        return self.scale * right
+        solution: np.ndarray = self._factors.solve(right)
+        return solution
 
 
-def _factorized(tree: FrontTree, blocks: Float[np.ndarray, "K 3 3"]) -> CholeskyFactor | _Descent:
+def _factorized(tree: FrontTree, matrix: BlockMatrix, sample: int) -> CholeskyFactor | _IndefiniteFactor:
     try:
-        return CholeskyFactor(tree, blocks)
+        return CholeskyFactor(tree, matrix.values[sample].detach().double().cpu().numpy())
     except NotPositiveDefiniteError:
-        return _Descent(blocks[tree.diagonal].diagonal(axis1=-2, axis2=-1).flatten())
+        return _IndefiniteFactor(matrix, sample)
 
 
 def solver_for(pattern: SparsityPattern, *, dynamic: bool) -> LinearSolver:

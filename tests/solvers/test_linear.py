@@ -50,7 +50,7 @@ def test_several_vectors_of_a_sample_are_solved_at_once(solver):
     torch.testing.assert_close(together[:, 1, 2], alone, rtol=0, atol=1e-12 * float(alone.abs().max()))
 
 
-def test_samples_that_are_not_positive_definite_are_marked_and_their_products_have_the_wrong_sign():
+def test_samples_that_are_not_positive_definite_are_marked_and_inverted_all_the_same():
     # So much less on the diagonal that sample 1 is negative along some direction, but not along all.
     matrix = assembly()([blocks(shifts=(1.0, -20.0))], 2)
     smallest, largest = torch.linalg.eigvalsh(torch.from_numpy(matrix.to_scipy(1).toarray()))[[0, -1]]
@@ -58,7 +58,8 @@ def test_samples_that_are_not_positive_definite_are_marked_and_their_products_ha
     inverse = SparseDirect().inverse(matrix)
     assert inverse.positive.tolist() == [True, False]
     right = torch.randn(2, len(MESH.vertices), 3)
-    assert ((inverse(right) * right).sum((-1, -2)) > 0).tolist() == [True, False]
+    # The second as exact as pivots from the diagonal allow.
+    torch.testing.assert_close(matrix.multiplication()(inverse(right)), right, rtol=0, atol=1e-6)
 
 
 def test_a_pattern_is_analysed_once_for_all_its_matrices_and_solvers(monkeypatch):

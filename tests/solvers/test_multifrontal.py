@@ -27,7 +27,7 @@ def tangent(element="tet4", *, poissons_ratio=0.3, cells=(6, 2, 2)):
     free[mesh.vertex_sets["z_max"], 2] = 0
     term = ElasticForce(mesh, NeoHookean(1e5, poissons_ratio)).term(mesh.vertices, mesh.vertices)
     blocks = term.hessian_blocks(mesh.vertices, projected=False)
-    return Assembly([mesh.cells], free, mesh.vertices)([blocks], 1)
+    return Assembly([mesh.cells], free, mesh.vertices)([blocks[None]], 1)
 
 
 def blocks_of(matrix):
@@ -60,7 +60,7 @@ def test_a_pattern_without_points_and_with_vertices_of_no_element_is_solved_too(
     root = torch.randn(40, 12, 12)
     blocks = root @ root.mT + torch.eye(12)
     matrix = Assembly([cells], free)([blocks[None]], 1)
-    matrix.values[0, matrix.pattern.diagonal] += torch.eye(3)
+    matrix.values[0, matrix.pattern.diagonal] += torch.diag_embed(free)
     dense = matrix.to_scipy(0).toarray()
     right = np.random.default_rng(0).standard_normal((99, 1))
     found = CholeskyFactor(FrontTree(matrix.pattern), blocks_of(matrix)).solve(right)
