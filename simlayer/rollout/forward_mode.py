@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from simlayer.autodiff.forward_mode import call_with_tangents, carries_tangents
+from simlayer.errors import TracingError
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.step_function import Function, repeated
 from simlayer.rollout.tangent_step import tangent_step
@@ -109,14 +110,18 @@ def advance_with_tangents(
     now = inputs.values_at(0)
     moved = {n for values in (inputs.values, *inputs.changes) for n, v in values.items() if tangents.has(v)}
     active = [index < width for index in range(number)] + [name in moved for name in names]
+    repeat: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]]
+    repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
     if step.explicit:
         example = [*start.tensors(), *(now[name] for name in names)]
         key = step_key(step, names)
-        repeat = tangent_step(
-            step, key, function, example, active, width=width, directions=tangents.count, backend=backend
-        ).repeat
-    else:
-        repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
+        try:
+            repeat = tangent_step(
+                step, key, function, example, active, width=width, directions=tangents.count, backend=backend
+            ).repeat
+        except TracingError:  # what a user wrote may do more than can be traced, where nothing is compiled
+            if backend is not None:
+                raise
 
     def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
         shared = [values[name] for name in names]

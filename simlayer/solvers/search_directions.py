@@ -45,8 +45,11 @@ class SearchDirections:
         last, self.last = self.last, point
         right = -flattened(point.gradient).double()
         if last is not None and self.updated and _converges(last, point, active):
-            move, change = point.positions - last.positions, point.gradient - last.gradient
-            self.updated.update(flattened(move).double(), flattened(change).double())
+            if (
+                point.gradient.dtype == torch.float64
+            ):  # in a single one, changes are mostly rounding in the end
+                move, change = point.positions - last.positions, point.gradient - last.gradient
+                self.updated.update(flattened(move), flattened(change))
             found = self.updated(right)
         else:
             found = self._newton(point, right)
@@ -79,8 +82,10 @@ class SearchDirections:
         self.inverse = self.solver.inverse(tangent.matrix)
         if self.inverse.exact and tangent.others is None:
             self.solution = self.inverse
-            vectors = self.inverse(right)
-            return Solution(vectors, torch.zeros_like(vectors[:, 0, 0]), ~self.inverse.positive, 0)
+            # What is found indefinite at first gets another direction.
+            positive = self.inverse.positive
+            vectors = self.inverse(right) if afresh or bool(positive.any()) else torch.zeros_like(right)
+            return Solution(vectors, torch.zeros_like(vectors[:, 0, 0]), ~positive, 0)
         self.solution = self._by_conjugate_gradients(multiply)
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 
