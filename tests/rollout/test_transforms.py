@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Transforms of `torch.func`: forward mode on every rollout, the others on eager ones of explicit steps."""
-=======
 """Transforms of `torch.func`: forward ones work on every rollout, others on eager explicit steps."""
->>>>>>> w_forward
 
 import pytest
 import torch
