@@ -75,10 +75,9 @@ class NewtonSolver:
             if iteration == self.max_iterations:
                 break
             direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
-            still = ~active & still | active & (
-                largest(direction) <= _STILL[start.dtype] * largest(point.positions)
-            )
-            point, moved = _search(problem, point, direction)
+            before = point
+            point, moved = _search(problem, before, direction)
+            still = ~active & still | active & _at_rounding(before, direction, point)
             stuck = active & ~moved & ~still
             if bool((stuck & ~small).any()):
                 singular = ~largest(direction).isfinite()
@@ -118,6 +117,16 @@ def _search(
             break
         length = torch.where(waiting, length / 2, length)
     return best, ~waiting
+
+
+def _at_rounding(before: Point, direction: Tensor, after: Point) -> Bool[Tensor, "*batch"]:
+    """Return in which samples the positions before are as good as their precision allows."""
+    smallest = _STILL[direction.dtype] * largest(before.positions)
+    slope = (before.gradient * direction).sum((-1, -2)).abs()
+    level = slope <= _ROUNDING[direction.dtype] * before.energy.abs()
+    # Where the energy is level, what Newton's step leaves of the gradient is rounding if no part of it helps.
+    idle = level & (largest(after.positions - before.positions) <= smallest)
+    return (largest(direction) <= smallest) | idle
 
 
 def _lost(positions: Tensor, start: Tensor, max_displacement: float) -> Bool[Tensor, "*batch"]:
