@@ -23,6 +23,7 @@ class LinearUncertainty(NamedTuple):
         numbers: how many residuals there are.
         noise: their standard deviation; NaN if there are no more of them than determined directions.
         correlated: whether `covariance` accounts for correlation in time.
+        step: the change of the parameters that would minimize the sum of squares; zero once converged.
     """
 
     covariance: Float[Tensor, "P P"]
@@ -31,6 +32,7 @@ class LinearUncertainty(NamedTuple):
     numbers: int
     noise: float
     correlated: bool
+    step: Float[Tensor, "P"]
 
 
 def linear_uncertainty(
@@ -71,4 +73,5 @@ def linear_uncertainty(
         for series in zip(residuals, jacobian, present, strict=True):
             spread += gradient_covariance(*series) * (numbers / freedom)
         covariance = inverse @ spread @ inverse
-    return LinearUncertainty(covariance, independent, directions[~known], numbers, noise, correlated)
+    step = -inverse @ (rows.T @ residuals[present])
+    return LinearUncertainty(covariance, independent, directions[~known], numbers, noise, correlated, step)

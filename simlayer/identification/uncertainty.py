@@ -15,6 +15,9 @@ from simlayer.identification.linear_uncertainty import LinearUncertainty, linear
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
 
+# A next step of more than this share of the unit of a parameter matters, and of its standard error.
+NOTICEABLE, LARGE = 1e-4, 0.1
+
 # With a larger share of its unit vector in undetermined directions a parameter is undetermined.
 LARGEST_SHARE = 0.1
 
@@ -57,6 +60,14 @@ class Uncertainty:
         """The correlation matrix of the values, over the determined directions alone."""
         scale = self.linear.covariance.diagonal().sqrt().clamp(min=1e-300) * self.units.sign()
         return self.linear.covariance / scale[:, None] / scale
+
+    @property
+    def next_step(self) -> float:
+        """The largest part of the next step of the fit, in standard errors; 0 once it has converged."""
+        steps, errors = self.linear.step.abs(), self.linear.covariance.diagonal().sqrt()
+        ratios = (steps / errors)[self.determined & (steps > NOTICEABLE)]
+        largest = float(ratios.max()) if len(ratios) else 0.0
+        return largest if largest > LARGE else 0.0
 
     @property
     def effective_numbers(self) -> float:
