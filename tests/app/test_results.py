@@ -88,7 +88,9 @@ def assessed(covariance, *, undetermined=(), correlated=False, step=(0.0, 0.0)):
     results = outcome([E, NU], {E: values[0], NU: values[1]}, reference={E: 1.6e5})
     covariance, directions = torch.tensor(covariance), torch.tensor(undetermined).reshape(-1, 2)
     step = torch.tensor(step)
-    linear = LinearUncertainty(covariance, covariance / 4, directions, 120, 1e-4, correlated, step)
+    linear = LinearUncertainty(
+        covariance, covariance / 4, directions, directions, 120, 1e-4, correlated, step
+    )
     uncertainty = Uncertainty((E, NU), torch.tensor(values), torch.tensor(values), linear)
     return add_uncertainty(results, model_of([E, NU]), uncertainty)
 
