@@ -57,15 +57,15 @@ from simlayer.mesh import (
     to_quadratic_elements,
     write_frames,
 )
-from simlayer.quantities import PhysicalModule, Quantity, derived_quantity
+from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
 from simlayer.rollout import (
     GradientCheck,
     GradientReport,
     RolloutModule,
     check_gradients,
-    parameter_jacobian,
     motion_controls,
     obstacle_controls,
+    parameter_jacobian,
 )
 from simlayer.solvers import ConjugateGradients, LinearSolver, NewtonSolver, SparseDirect
 from simlayer.state import State
@@ -140,7 +140,9 @@ __all__ = [
     "parameter_jacobian",
     "read_mesh",
     "refine",
+    "to_physical",
     "to_quadratic_elements",
+    "to_stored",
     "write_frames",
 ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -119,7 +118,7 @@ class ContactWarning(UserWarning):
 
 
 class ImplausibleWarning(UserWarning):
-    """A value that is valid and unlikely; the message says which, and which unit or shape is meant."""
+    """What is valid and unlikely to be meant; the message says what it is, and what to take instead."""
 
 
 class GradientError(SimulationError):
@@ -166,26 +165,3 @@ def listed(vertices: Sequence[int]) -> str:
 def first_index(mask: Tensor) -> tuple[int, ...]:
     """Return the index of the first true entry, by all axes."""
     return tuple(mask.nonzero()[0].tolist())
-
-
-def check_shape(value: Any, shape: tuple[int, ...], *, name: str, rule: str, hint: str = "") -> None:
-    """Raise TypeError, naming the method `name`, unless it returned a tensor of this shape."""
-    if not isinstance(value, Tensor) or value.shape != shape:
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(f"{name} must return {rule}, a tensor of shape {tuple(shape)}, got {got}.{hint}")
-
-
-def check_vectors(value: Any, like: Tensor, *, name: str) -> None:
-    """Raise TypeError, naming the method `name`, unless it returned vectors that add to those of a state.
-
-    Shapes only, so that it may be called inside a step.
-    """
-    # The common case, in a microsecond.
-    if isinstance(value, Tensor) and value.shape == like.shape:
-        return
-    shape = tuple(value.shape) if isinstance(value, Tensor) else ()
-    fits = len(shape) <= like.ndim and all(
-        a in (1, b) for a, b in zip(reversed(shape), reversed(like.shape), strict=False)
-    )
-    if not (fits and shape[-1:] == (3,)):
-        check_shape(value, like.shape, name=name, rule="a vector for every vertex")

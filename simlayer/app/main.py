@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 import sysconfig
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         raise _failure(error) from error
     runs: list[tuple[Sequence[str], Mapping[str, Any] | str]] = []
+    multirun, process = "--multirun" in arguments, os.getpid()
 
     def job(config: DictConfig) -> dict[str, Any] | None:
         results: dict[str, Any] | str | None = "interrupted"
@@ -58,7 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             results = run_job(config)
         except Exception as error:
             results = _message(error)
-            raise
+            # Hydra would end a multirun with one of its errors, in its own words. Launchers that start
+            # processes have no other way to learn of it.
+            if not multirun or os.getpid() != process:
+                raise
+            return None
         finally:
             runs.append((HydraConfig.get().overrides.task, results or {}))
         return results
@@ -72,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(Interrupted(signal.SIGINT).exit_code) from interruption
     finally:
         sys.argv = before
-        if "--multirun" in arguments and runs:
+        if multirun and runs:
             print(f"\n{format_runs(runs)}", flush=True)
+    if multirun and any(isinstance(results, str) for _, results in runs):
+        raise SystemExit(1)
 
 
 def run_job(config: DictConfig) -> dict[str, Any] | None:
@@ -85,14 +93,16 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
         check_config(config, multirun=multirun)
         given = [override.lstrip("+~").partition("=")[0] for override in job.overrides.task]
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None, given=given)
-    except USER_ERRORS as error:
-        own = _in_code_of_ones_own(error)
+    except Exception as error:
+        expected = isinstance(error, USER_ERRORS)
+        own = not expected or _in_code_of_ones_own(error)
+        if not (expected or multirun):
+            raise
         if own:
             traceback.print_exception(error)
-        elif multirun:
-            print(_failure(error), file=sys.stderr, flush=True)
         if multirun:
-            raise  # Hydra continues with the other runs, and reports this one again at the end.
+            print(_failure(error, f"run {job.job.num}: "), file=sys.stderr, flush=True)
+            raise
         raise SystemExit(1) if own else _failure(error) from error
     finally:
         # Hydra made it before anything was checked.
@@ -110,9 +120,9 @@ def _in_code_of_ones_own(error: BaseException) -> bool:
     return bool(own) and not own[-1].startswith(package)
 
 
-def _failure(error: Exception) -> SystemExit:
+def _failure(error: Exception, where: str = "") -> SystemExit:
     """Return what ends the program, with one line about what was wrong."""
-    return SystemExit(f"{Path(sys.argv[0]).name}: error: {_message(error)}")
+    return SystemExit(f"{Path(sys.argv[0]).name}: error: {where}{_message(error)}")
 
 
 def _message(error: BaseException) -> str:

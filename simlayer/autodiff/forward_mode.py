@@ -1,8 +1,8 @@
 """Forward mode through functions that carry their derivatives themselves.
 
-`torch.func.jvp`, `torch.func.jacfwd` and `torch.autograd.forward_ad` run a function operator by operator. What is
-compiled, or solved by iterations, is instead handed its arguments and their derivatives along all directions at
-once, as plain tensors.
+`torch.func.jvp`, `torch.func.jacfwd` and `torch.autograd.forward_ad` run a function operator by operator.
+What is compiled, or solved by iterations, is instead handed its arguments and their derivatives along all
+directions at once, as plain tensors.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from torch import Tensor
 
 from simlayer.autodiff.torch_private import forward_mode_alone
 
-# Maps arguments, and their derivatives along P directions `(P, ...)` with None for zero, to results and theirs.
+# Maps arguments, and their derivatives along P directions `(P, ...)`, None for zero, to results and theirs.
 WithTangents = Callable[
     [Sequence[Tensor], Sequence[Tensor | None]], tuple[Sequence[Tensor], Sequence[Tensor]]
 ]
 
 
 def carries_tangents(tensors: Sequence[Tensor]) -> bool:
-    """Return whether any tensor has a derivative in forward mode, and nothing else differentiates them too."""
+    """Return whether any tensor has a derivative in forward mode, and no other mode is in use."""
     if not forward_mode_alone() or (torch.is_grad_enabled() and any(t.requires_grad for t in tensors)):
         return False
     return any(_unpacked(tensor)[1] is not None for tensor in tensors)
 
 
 def call_with_tangents(run: WithTangents, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return the results of a function of tensors in forward mode, by one call of `run` for all directions."""
+    """Return the results of a function in forward mode, by one call of `run` for all directions."""
     primals, tangents = zip(*map(_unpacked, tensors), strict=True)
     results, changes = along_directions(run, primals, [t if t is None else t[None] for t in tangents])
     return tuple(
@@ -41,7 +41,7 @@ def call_with_tangents(run: WithTangents, tensors: Sequence[Tensor]) -> tuple[Te
 def along_directions(
     run: WithTangents, primals: Sequence[Tensor], tangents: Sequence[Tensor | None]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Return what `run` returns for plain tensors, where `torch.func.vmap` may run over further directions."""
+    """Return what `run` returns for plain tensors, with the directions that `torch.func.vmap` runs over."""
     active = tuple(tangent is not None for tangent in tangents)
     given = [tangent for tangent in tangents if tangent is not None]
     results = _Along.apply(run, active, *primals, *given)
@@ -68,9 +68,7 @@ class _Along(torch.autograd.Function):
         ctx.mark_non_differentiable(*output)
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], run: WithTangents, active: tuple[bool, ...], *tensors: Tensor
-    ) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
+    def vmap(info: Any, in_dims: Any, run: WithTangents, active: tuple[bool, ...], *tensors: Tensor) -> Any:
         axes, number, size = in_dims[2:], len(active), info.batch_size
         if any(axis is not None for axis in axes[:number]):
             return _one_by_one(run, active, axes, tensors, size)

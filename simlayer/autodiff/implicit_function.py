@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.autodiff.forward_mode import along_directions, call_with_tangents, carries_tangents
+from simlayer.autodiff.torch_private import forward_mode_alone
 
 
 class ImplicitFunction(ABC):
@@ -24,6 +25,12 @@ class ImplicitFunction(ABC):
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
         if carries_tangents(inputs):
             return call_with_tangents(functools.partial(_found, self), inputs)[0]
+        if not forward_mode_alone():
+            raise RuntimeError(
+                "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...) "
+                "unless it is jvp or jacfwd: "
+                "use torch.autograd.grad, torch.autograd.functional.jacobian, or a batch in place of vmap."
+            )
         return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod
@@ -68,9 +75,7 @@ class _ImplicitNode(torch.autograd.Function):
         return None, *(next(found) if n else None for n in needed)
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, ...], function: ImplicitFunction, *inputs: Tensor
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: Any, function: ImplicitFunction, *inputs: Tensor) -> tuple[Tensor, int]:
         samples = (
             [x if axis is None else x.select(axis, k) for x, axis in zip(inputs, in_dims[1:], strict=True)]
             for k in range(info.batch_size)

@@ -8,18 +8,18 @@ step would not: it fails inside a checkpoint, and its graph would be rebuilt at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from simlayer.autodiff.partition import split
 from simlayer.autodiff.scalar_derivatives import (
     Derivatives,
     directional_derivatives,
-    second_derivatives,
     simplified_graph,
     slopes,
 )
@@ -27,6 +27,9 @@ from simlayer.autodiff.tracing import inputs_read, trace
 
 # psi(coefficients, arguments) -> scalar
 Energy = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
+
+# At how many points second derivatives are computed at a time, so that they stay in a processor's cache.
+_CACHED = 1200
 
 
 class PointwiseEnergy(nn.Module):
@@ -69,9 +72,6 @@ class PointwiseEnergy(nn.Module):
         own, every = slice(count, None), slice(None)
         inputs = [*(coefficients[index] for index in self.used), *arguments]
         self._value = simplified_graph(value, *inputs)
-        # Traced at the first request: explicit steps make none.
-        self._hessian: fx.GraphModule | None = None
-        self._example = inputs
         self._hessian_product = simplified_graph(second(own, own), *inputs, *arguments)
         gradient, vjp = slopes(value, own), second(every, own)
         if self.shared:
@@ -132,18 +132,27 @@ class PointwiseEnergy(nn.Module):
 
         Coefficients and arguments have their `point_axes` axes of points first, then those of the batch.
         """
-        count = len(arguments)
-        if self._hessian is None:
-            self._hessian = simplified_graph(
-                second_derivatives(self._gradient, len(self.used)), *self._example
-            )
-        lower = self._everywhere(self._hessian, coefficients, arguments)
-        shape = torch.broadcast_shapes(arguments[0].shape, *(entry.shape for entry in lower))
-        indices = range(count)
-        entries = [lower[max(k, j) * (max(k, j) + 1) // 2 + min(k, j)] for k in indices for j in indices]
-        entries = [entry.expand(shape) for entry in entries]
-        stacked = torch.stack(entries, -1).unflatten(-1, (count, count))
-        return stacked.movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
+        # Column by column along the unit vectors, in one call: a graph of all entries would be three times as
+        # long, slow to trace and, on a small mesh, slow to run.
+        shape = torch.broadcast_shapes(*(t.shape for t in (*coefficients[self.shared :], *arguments)))
+        count, axis = len(arguments), point_axes - 1
+        result = arguments[0].new_empty(count, count, *shape)
+        units = torch.eye(count).to(result).view(count, count, *[1] * len(shape)).unbind(1)
+        length = shape[axis]
+        cells = max(1, _CACHED * length // max(1, math.prod(shape)))
+
+        def part(tensor: Tensor) -> Tensor:
+            along = axis - len(shape)
+            whole = tensor.ndim < -along or tensor.shape[along] == 1
+            return tensor if whole else tensor.narrow(along, first, min(cells, length - first))
+
+        for first in range(0, length, cells):
+            values = [*coefficients[: self.shared], *map(part, coefficients[self.shared :])]
+            columns = self.hessian_product(values, [*map(part, arguments)], units)
+            place = result.narrow(axis - len(shape), first, min(cells, length - first))
+            for row, column in zip(place, columns, strict=True):
+                row.copy_(column)
+        return result.movedim((0, 1), (-2, -1)).movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
 
     def _everywhere(
         self, graph: Callable[..., Any], coefficients: Sequence[Tensor], arguments: Sequence[Tensor]

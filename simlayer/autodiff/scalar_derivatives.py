@@ -48,19 +48,6 @@ def directional_derivatives(
     return derivatives
 
 
-def second_derivatives(gradient: Derivatives, count: int) -> Derivatives:
-    """Return the derivatives of a gradient by the inputs after `count`: the lower triangle, by rows."""
-
-    def derivatives(*tensors: Tensor) -> tuple[Tensor, ...]:
-        arguments = tensors[count:]
-        _, pull = torch.func.vjp(lambda *y: tuple(gradient(*tensors[:count], *y)), *arguments)[:2]
-        zero, one = torch.zeros_like(arguments[0]), torch.ones_like(arguments[0])
-        units = (tuple(one if j == k else zero for j in range(len(arguments))) for k in range(len(arguments)))
-        return tuple(entry for k, unit in enumerate(units) for entry in pull(unit)[: k + 1])
-
-    return derivatives
-
-
 def _replaced(tensors: tuple[Tensor, ...], where: slice, new: Sequence[Tensor]) -> list[Tensor]:
     replaced = list(tensors)
     replaced[where] = new

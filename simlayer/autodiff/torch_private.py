@@ -29,6 +29,11 @@ def transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
+def modes_active() -> bool:
+    """Return whether a mode looks at every operator that runs, as a tracer does."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def forward_mode_alone() -> bool:
     """Return whether all active transforms of `torch.func` are one of forward mode, and `vmap`s around it.
 
@@ -39,12 +44,25 @@ def forward_mode_alone() -> bool:
     return not kinds or (kinds[-1] == transform.Jvp and all(k == transform.Vmap for k in kinds[:-1]))
 
 
-def modification_count(tensor: Tensor) -> int:
-    """Return how many times a tensor was modified in place.
+def is_mapped(tensor: Tensor) -> bool:
+    """Return whether `torch.func.vmap` hides an axis of a tensor, so that none of its numbers can be read."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
+
+
+def modification_counts(tensors: Sequence[Tensor]) -> list[int]:
+    """Return how many times each tensor was modified in place, nothing if one was made in inference mode.
 
     Autograd checks the tensors that a node saves; this checks those that a node only refers to.
     """
-    return tensor._version
+    try:
+        return [tensor._version for tensor in tensors]
+    except RuntimeError:
+        return []
 
 
 def writes_in_place(node: fx.Node) -> bool:

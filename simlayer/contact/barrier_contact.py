@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +11,9 @@ from torch import Tensor
 from simlayer.contact.barrier import traced_barrier
 from simlayer.contact.base import Contact, ContactState
 from simlayer.contact.continuous_collision import Passage, conservative_advancement, passage
+from simlayer.contact.gap import ContactGap, components, vectors_of
 from simlayer.contact.obstacle import Obstacle
-from simlayer.contact.placement import check_placement
+from simlayer.contact.placement import check_placement, over_samples
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
@@ -30,22 +30,6 @@ from simlayer.state import State
 _PRESSED = 0.2
 # A generic point to trace a distance at, on no axis and no edge.
 _EXAMPLE = (0.31, 0.47, 0.73)
-
-
-class ContactGap(NamedTuple):
-    """The distances of vertices from an obstacle, and what the barrier needs with them.
-
-    Attributes:
-        distance: of each vertex [m], `(K, *batch)`.
-        normal: its gradient, three fields.
-        ratio: the distance in activation distances, 1 where a vertex cannot touch anything.
-        strength: the part of the surface of each vertex times the stiffness [N].
-    """
-
-    distance: Tensor
-    normal: tuple[Tensor, ...]
-    ratio: Tensor
-    strength: Tensor
 
 
 class BarrierContact(Contact):
@@ -108,6 +92,7 @@ class BarrierContact(Contact):
                 raise ValueError(
                     f"start must be positions (*batch, {len(mesh.vertices)}, 3), got {described(start)}."
                 )
+        positions = over_samples(positions, obstacle)
         with torch.no_grad():
             check_placement(positions, self.distances(positions), self.activation_distance)
 
@@ -117,15 +102,15 @@ class BarrierContact(Contact):
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
         gap = self._gaps(state.positions)
-        return _vectors(self._push(gap), gap.normal)
+        return vectors_of(gap.push(self.barrier), gap.normal)
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
-        gap, x, dx = self._gaps(positions), _components(positions), _components(direction)
+        gap, x, dx = self._gaps(positions), components(positions), components(direction)
         turning = self.distance.hessian_product(self._coefficients(positions), x, dx)
-        change = self._stiffness(gap) * dot(gap.normal, dx)
-        return _vectors(change, gap.normal) - _vectors(self._push(gap), turning)
+        change = gap.stiffness(self.barrier, self.activation_distance) * dot(gap.normal, dx)
+        return vectors_of(change, gap.normal) - vectors_of(gap.push(self.barrier), turning)
 
     @property
     def connectivity(self) -> Int[Tensor, "K 1"]:
@@ -136,9 +121,12 @@ class BarrierContact(Contact):
     ) -> Float[Tensor, "*batch K 3 3"]:
         x = positions[..., self.surface, :]
         gap = self._gaps(x, self.areas[self.surface])
-        curvature = self.distance.hessian(self._coefficients(x), _components(x), point_axes=1)
-        normal = _vectors(torch.ones_like(gap.ratio), gap.normal)
-        push, stiffness = (x.movedim(0, -1)[..., None, None] for x in (self._push(gap), self._stiffness(gap)))
+        curvature = self.distance.hessian(self._coefficients(x), components(x), point_axes=1)
+        normal = vectors_of(torch.ones_like(gap.ratio), gap.normal)
+        push, stiffness = (
+            x.movedim(0, -1)[..., None, None]
+            for x in (gap.push(self.barrier), gap.stiffness(self.barrier, self.activation_distance))
+        )
         blocks = stiffness * normal[..., :, None] * normal[..., None, :] - push * curvature
         return semidefinite_part(blocks) if projected else blocks
 
@@ -147,22 +135,23 @@ class BarrierContact(Contact):
             pressed = self.areas.new_tensor(_PRESSED)
             (slope,) = self.barrier.hessian_product([], [pressed], [torch.ones_like(pressed)])
             return self.areas * self.stiffness * slope / self.activation_distance
-        return self._stiffness(self._gaps(state.positions)).movedim(0, -1)
+        return self._gaps(state.positions).stiffness(self.barrier, self.activation_distance).movedim(0, -1)
 
     def distances(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N"]:
-        return torch.where(self.areas > 0, self._gaps(positions).distance.movedim(0, -1), torch.inf)
+        found = self.distance.value(self._coefficients(positions), components(positions))
+        return torch.where(self.areas > 0, found.movedim(0, -1), torch.inf)
 
     def approach(self, state: State) -> Float[Tensor, "*batch N"]:
         gap = self._gaps(state.positions)
         relative = self.obstacle.surface_velocities(state.positions) - state.velocities
-        return dot(gap.normal, _components(relative)).movedim(0, -1)
+        return dot(gap.normal, components(relative)).movedim(0, -1)
 
     def contact_state(self, positions: Float[Tensor, "*batch N 3"]) -> ContactState:
         gap = self._gaps(positions)
         touches = (gap.ratio < 1).to(positions.dtype)
         return ContactState(
-            self._push(gap).movedim(0, -1),
-            _vectors(touches, gap.normal),
+            gap.push(self.barrier).movedim(0, -1),
+            vectors_of(touches, gap.normal),
             touches.movedim(0, -1)[..., None] * self.obstacle.surface_velocities(positions),
         )
 
@@ -176,8 +165,8 @@ class BarrierContact(Contact):
         values = self._coefficients(start)
 
         def normals(points: Tensor) -> Tensor:
-            x = _components(points)
-            return _vectors(torch.ones_like(x[0]), self.distance.gradient(values, x))
+            x = components(points)
+            return vectors_of(torch.ones_like(x[0]), self.distance.gradient(values, x))
 
         first, last = (positions[..., self.surface, :] for positions in (start, end))
         distances = self._distances_of_points(start)
@@ -193,7 +182,7 @@ class BarrierContact(Contact):
 
     def _gaps(self, positions: Tensor, areas: Tensor | None = None) -> ContactGap:
         areas = over_batch(self.areas if areas is None else areas, positions.ndim - 2)
-        values, points = self._coefficients(positions), _components(positions)
+        values, points = self._coefficients(positions), components(positions)
         distance = self.distance.value(values, points)
         # Inside the body nothing touches, wherever the obstacle is.
         ratio = torch.where(areas > 0, distance / self.activation_distance, 1.0)
@@ -203,27 +192,7 @@ class BarrierContact(Contact):
     def _distances_of_points(self, positions: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the map of points to distances `(*batch, K)`, with the batch axes that positions have."""
         values = self._coefficients(positions)
-        return lambda points: self.distance.value(values, _components(points)).movedim(0, -1)
-
-    def _push(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
-        """Return the force on each vertex along its normal [N]."""
-        return -gap.strength * self.barrier.gradient([], [gap.ratio])[0]
-
-    def _stiffness(self, gap: ContactGap) -> Float[Tensor, "K *batch"]:
-        """Return minus the derivative of the push by the distance [N/m]."""
-        (slope,) = self.barrier.hessian_product([], [gap.ratio], [torch.ones_like(gap.ratio)])
-        return gap.strength * slope / self.activation_distance
+        return lambda points: self.distance.value(values, components(points)).movedim(0, -1)
 
     def _coefficients(self, positions: Tensor) -> list[Tensor]:
         return self.distance.coefficients(self.obstacle, positions.ndim - 2)
-
-
-def _components(vectors: Float[Tensor, "*batch K 3"]) -> tuple[Tensor, ...]:
-    """Return the components of vectors as three fields `(K, *batch)`."""
-    # In the order in which a rollout packs them, so that a gradient is never transposed.
-    return vectors.movedim((-1, -2), (0, 1)).unbind()
-
-
-def _vectors(scale: Float[Tensor, "K *batch"], direction: tuple[Tensor, ...]) -> Float[Tensor, "*batch K 3"]:
-    """Return the vectors of three fields, scaled."""
-    return torch.stack([scale * component for component in direction]).movedim((0, 1), (-1, -2))

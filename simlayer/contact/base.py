@@ -29,11 +29,7 @@ class ContactState(NamedTuple):
 
 
 class ContactForce(Force, ABC):
-    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to.
-
-    Attributes:
-        at_end: where implicit steps solve for it, it acts as it is at their end, see `Term`.
-    """
+    """A force by which a body is pressed against something that may rub: what `CoulombFriction` refers to."""
 
     at_end: ClassVar[bool] = True
 

@@ -6,7 +6,6 @@ import math
 
 from torch import Tensor
 
-from simlayer.contact.base import Contact
 from simlayer.errors import PenetrationError, first_index, listed
 
 
@@ -55,9 +54,9 @@ def what_touches(distance: float) -> str:
     return "touches an obstacle exactly" if distance == 0 else "is inside an obstacle"
 
 
-def move_apart(contact: Contact, distance: float) -> str:
+def move_apart(distance: float, activation_distance: float) -> str:
     """Return what to do about a body that begins at a distance that is not positive [m]."""
-    gap = contact.activation_distance
+    gap = activation_distance
     return (
         f"It begins there: move the two apart by {gap - distance:.2g} m, so that a gap of the activation "
         f"distance, {gap:g} m, is left between them; the barrier is infinite where they touch."

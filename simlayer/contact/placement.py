@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from simlayer.contact.penetration import move_apart, what_touches
 from simlayer.errors import listed
+from simlayer.quantities.named import NamedTensors
 
 # An activation distance of more than this part of the body's size would hold it up in the air.
 _LARGEST = 0.25
 # The least activation distance is ten times this many roundings of positions.
 _ROUNDINGS = 100
+
+
+def over_samples(positions: Float[Tensor, "*batch N 3"], obstacle: nn.Module) -> Float[Tensor, "*_ N 3"]:
+    """Return positions expanded over the samples that the quantities of an obstacle have values for."""
+    shapes = [
+        entry.quantity.stored(entry.module).shape[: -entry.quantity.own_axes]
+        for entry in NamedTensors(obstacle).quantities.values()
+    ]
+    return positions.expand(*torch.broadcast_shapes(positions.shape[:-2], *shapes), *positions.shape[-2:])
 
 
 def check_placement(
@@ -31,23 +42,17 @@ def check_placement(
     wrong = (deepest <= 0).nonzero().flatten().tolist()
     if not wrong:
         return
-    depth = 0.0 - float(deepest.min())
-    if depth == 0:
-        raise ValueError(
-            f"the body touches the obstacle exactly (distance 0) at vertices {listed(wrong)}, where the "
-            f"barrier is infinite. Leave a gap: move the two apart by {activation_distance:g} m, the "
-            "activation distance, or less, or give other positions as start=."
-        )
-    if len(wrong) == int(deepest.isfinite().sum()):
-        raise ValueError(
-            f"the whole body is inside the obstacle, up to {depth:.3g} m deep. Is the obstacle inside out "
-            "(the normal of a half-space points out of it), or in another place? If the body starts "
-            "elsewhere than in its rest shape, give its positions as start=."
-        )
+    distance = float(deepest.min())
+    whole = len(wrong) == int(deepest.isfinite().sum())
+    remedy = (
+        "Is the obstacle inside out (the normal of a half-space points out of it), or in another place?"
+        if whole
+        else move_apart(distance, activation_distance)
+    )
     raise ValueError(
-        f"the body starts inside the obstacle: vertices {listed(wrong)}, up to {depth:.3g} m deep. "
-        f"Move them apart by more than that; contact begins at {activation_distance:g} m. If the body starts "
-        "elsewhere than in its rest shape, give its positions as start=."
+        f"the {'whole ' if whole else ''}body {what_touches(distance)}; vertices {listed(wrong)}, distance "
+        f"{distance:.3g} m. {remedy} If it starts elsewhere than in its rest shape, give its positions as "
+        "start=."
     )
 
 

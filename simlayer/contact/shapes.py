@@ -24,7 +24,7 @@ class HalfSpace(Obstacle):
         ValueError: if the normal is zero.
     """
 
-    normal = Quantity("1", over="components")
+    normal = Quantity("1", over="components", nonzero=True)
 
     def __init__(
         self,
@@ -35,8 +35,6 @@ class HalfSpace(Obstacle):
     ) -> None:
         super().__init__(translation=point, rotation=rotation)
         self.normal = normal
-        if not bool((self.normal != 0).any(-1).all()):
-            raise ValueError(f"normal must not be zero, got {self.normal.tolist()}.")
 
     @derived_quantity
     def direction(self) -> Float[Tensor, "*batch 3"]:

@@ -14,10 +14,12 @@ from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
-from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels, GradientKernels, ShapeGradients
+from simlayer.fem.gradient_kernels import CompilerKernels, GradientKernels, ShapeGradients
 from simlayer.fem.locality import LocalOrder, local_order
 from simlayer.fem.lumping import lumped_volumes
 from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
+from simlayer.fem.sparse_kernels import SparseKernels
+from simlayer.fem.stiffness import largest_eigenvalue, rest_eigenvalue_bounds, stiffness_blocks
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
@@ -38,9 +40,9 @@ class FiniteElements(nn.Module):
             with 14 points per hex20 and 4 per tet10 where all edges are straight, else with 27 and 8.
             "reduced" has 8 points per hex20: half the error of a bent or nearly incompressible body, and six
             motions without stiffness of a cell that is alone, so it is not for bodies that are only one cell
-            thick in two directions. Per tet10 it has 4 points. It passes the patch test where edges are
-            straight; nodes that are moved by 1 % of an edge leave forces inside of 2e-4 of the outer ones
-            for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
+            thick in two directions, see `fem.hourglass`; steps warn of them. Per tet10 it has 4 points. It
+            passes the patch test where edges are straight; nodes that are moved by 1 % of an edge leave
+            forces inside of 2e-4 of the outer ones for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
         local: whether compiled forces may go through the cells in another order, see `fem.locality`.
 
     Attributes:
@@ -67,7 +69,7 @@ class FiniteElements(nn.Module):
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
-        self.kernels: GradientKernels = EagerKernels()
+        self.kernels: GradientKernels = SparseKernels()
         self.num_cells, self.nodes_per_cell = mesh.cells.shape
         gradients, weights = at_quadrature_points(mesh, quadrature_rule(mesh, quadrature))
         if len(weights) == 1:
@@ -144,16 +146,7 @@ class FiniteElements(nn.Module):
 
         The tangent has its axes of batch first, then that of quadrature points, if there are several.
         """
-        gradients = self._all_gradients()
-        weighted = self.weights[..., None, None] * gradients
-        if self.weights.ndim == 1:
-            gradients, weighted, tangent = gradients[None], weighted[None], tangent.unsqueeze(-4)
-        # H_ijkl G_bl, then the sum over points and j of G_aj with it, as two products of matrices per cell.
-        half = tangent.reshape(*tangent.shape[:-2], 27, 3) @ weighted.mT
-        half = half.unflatten(-2, (3, 3, 3)).movedim((-6, -3), (-5, -4))  # (*batch, M, Q, j, i, k, b)
-        left = gradients.permute(1, 2, 0, 3).flatten(2)  # (M, a, Q j)
-        whole = left @ half.flatten(-3).flatten(-3, -2)
-        return whole.unflatten(-1, (3, 3, self.nodes_per_cell)).transpose(-1, -2).flatten(-2).flatten(-3, -2)
+        return stiffness_blocks(self._all_gradients(), self.weights, tangent)
 
     def largest_eigenvalue(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
@@ -162,17 +155,11 @@ class FiniteElements(nn.Module):
 
         That is, of W^-½ K W^-½, where W holds the lumped masses over their mean in the cell.
         """
-        scale = self._mass_ratios().rsqrt().repeat_interleave(3, -1)
-        blocks = self.stiffness_blocks(tangent)
-        return torch.linalg.eigvalsh(scale[:, :, None] * blocks * scale[:, None, :])[..., -1]
+        return largest_eigenvalue(self.stiffness_blocks(tangent), self._mass_ratios())
 
     def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
         """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""
-        gradients = self._all_gradients() / self._mass_ratios().sqrt()[..., None]
-        rows = (self.weights.sqrt()[..., None, None] * gradients).reshape(-1, *gradients.shape[-3:])
-        pressure = torch.einsum("qmcj,rmcj->mqr", rows, rows)
-        shear = torch.einsum("qmaj,qmbj->mab", rows, rows)
-        return torch.linalg.eigvalsh(pressure)[:, -1], torch.linalg.eigvalsh(shear)[:, -1]
+        return rest_eigenvalue_bounds(self._all_gradients(), self.weights, self._mass_ratios())
 
     def _all_gradients(self) -> Float[Tensor, "*points M C 3"]:
         """Shape gradients of all nodes [1/m]."""

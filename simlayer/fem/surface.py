@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.elements.types import ELEMENT_TYPES, Facet
+from simlayer.errors import listed
 from simlayer.mesh.geometry import row_keys
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.quantities.objects import checked_instance
@@ -28,8 +29,8 @@ def facets_within(mesh: Mesh, vertices: Int[Tensor, "_"], kind: Kind) -> Int[Ten
     facets = facets[chosen[facets].all(1)]
     if not len(facets):
         raise MeshError(
-            f"{mesh.source}: none of the {kind} on the surface has all of its nodes among the "
-            f"{len(vertices)} vertices that were chosen."
+            f"{mesh.source}: none of the {kind} on the surface has all of its nodes among the chosen "
+            f"vertices, got {len(vertices)}: {listed(vertices.tolist())}."
         )
     return facets
 

@@ -21,13 +21,18 @@ class Force(PhysicalModule, ABC):
     Attributes:
         has_term: whether implicit steps solve for this force, by its `term`; otherwise they take it from the
             start of the step.
+        at_end: whether that term acts as it is at their end, see `Term`.
     """
 
     has_term: ClassVar[bool] = False
+    at_end: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        """Return the nodal forces [N]."""
+        """Return the nodal forces [N].
+
+        One vector may be that of all vertices or samples, by axes that are missing or of length 1.
+        """
 
     def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
         """Return what this force adds to the incremental potential of an implicit step.
@@ -109,9 +114,13 @@ class RatePotential(Force, ABC):
     The power that it takes out is `(gradient * velocities).sum()`: twice the potential where that is
     quadratic. In explicit steps it is a force like any other; implicit steps solve for it, with the positions
     predicted from the start of the step, which keeps their order.
+
+    Attributes:
+        quadratic: whether the potential is quadratic in the velocities, half the power that it takes out.
     """
 
     has_term: ClassVar[bool] = True
+    quadratic: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,6 +184,14 @@ class _RateTerm(Term):
 
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         return -self.potential(State(self.positions, vectors))
+
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        gradient = self.gradient(vectors)
+        if self.potential.quadratic:
+            return 0.5 * (gradient * vectors).sum((-1, -2)), gradient
+        return self.energy(vectors), gradient
 
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False

@@ -18,7 +18,8 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arrays import checked_integers, described
+from simlayer.quantities.arrays import checked_integers
+from simlayer.quantities.objects import checked_instance
 from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
@@ -85,6 +86,14 @@ class ElasticForce(Potential):
             self.traced_density, self.elements, self._coefficients(state.positions), state.positions
         )
 
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        F, coefficients = self.elements.deformation_gradient(vectors), self._coefficients(vectors)
+        stress = self.traced_density.gradient(coefficients, F)
+        energy = self.elements.integrate(self.traced_density.value(coefficients, F))
+        return energy, -self.elements.forces(Matrix3(*stress))
+
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
@@ -135,8 +144,7 @@ class ElasticForce(Potential):
 
 def _check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
-    if not isinstance(material, Material):
-        raise TypeError(f"material must be a Material, such as StableNeoHookean, got {described(material)}.")
+    checked_instance("material", material, Material, example="StableNeoHookean(1e5, 0.45)")
     if not list(material.parameters()):
         kind = type(material).__name__
         raise ValueError(
@@ -162,10 +170,12 @@ def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:
     if regions is None:
         return None
     found = checked_integers("regions", regions)
-    if found.shape != (len(mesh.cells),) or int(found.min()) < 0:
-        minimum = f" with minimum {int(found.min())}" if found.numel() else ""
+    # Tags of a file are no indices: most regions would be of no cell.
+    most = max(len(mesh.cells), len(mesh.region_names)) - 1
+    if found.shape != (len(mesh.cells),) or int(found.min()) < 0 or int(found.max()) > most:
+        ends = f" from {int(found.min())} to {int(found.max())}" if found.numel() else ""
         raise ValueError(
-            f"regions must hold one index from 0 for each of the {len(mesh.cells)} cells, "
-            f"got shape {tuple(found.shape)}{minimum}."
+            f"regions must hold one index from 0 to {most} for each of the {len(mesh.cells)} cells, "
+            f"got shape {tuple(found.shape)}{ends}."
         )
     return found

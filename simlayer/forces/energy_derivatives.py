@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, fx
 
 from simlayer.autodiff.tracing import trace
-from simlayer.errors import check_shape
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
+from simlayer.quantities.returned import check_returned
 
 Function = Callable[..., Tensor]
 
@@ -71,7 +71,7 @@ def _gradient(module: Any, *arguments: Tensor) -> Tensor:
     def total(x: Tensor) -> Tensor:
         energy = module.energy(*others, x)
         name = f"{type(module).__name__}.energy"
-        check_shape(energy, x.shape[:-2], name=name, rule="one energy per sample", hint=_SHAPE_HINT)
+        check_returned(energy, x.shape[:-2], x, name=name, rule="one energy per sample", hint=_SHAPE_HINT)
         return energy.sum()
 
     return torch.func.grad(total)(last)

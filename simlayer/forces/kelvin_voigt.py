@@ -36,6 +36,7 @@ class KelvinVoigt(RatePotential):
 
     shear_viscosity = Quantity("Pa s", over="cells", positive=True)
     bulk_viscosity = Quantity("Pa s", over="cells", positive=True)
+    quadratic = True
     rest_bounds: Tensor
 
     def __init__(

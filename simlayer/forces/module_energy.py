@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from simlayer.autodiff.pointwise import PointwiseEnergy
 from simlayer.autodiff.tracing import inputs_read
-from simlayer.errors import check_shape
 from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.returned import check_returned
 
 # Tracing takes seconds, copying what was traced takes milliseconds.
 _TRACED: dict[Hashable, ModuleEnergy] = {}
@@ -68,7 +68,8 @@ class ModuleEnergy(PointwiseEnergy):
                 own[name] += (value,)
             with named.substituted({name: v[0] if len(v) == 1 else v for name, v in own.items()}):
                 value = energy(*coefficients[len(parts) :], *point)
-            check_shape(value, (), name=f"{type(module).__name__}.{method}", rule="one number per point")
+            called = f"{type(module).__name__}.{method}"
+            check_returned(value, (), point[0], name=called, rule="one number per point")
             return value
 
         like = [torch.empty(()), *examples][-1]

@@ -23,6 +23,7 @@ class RayleighDamping(RatePotential):
         coefficient: beta [s], positive.
     """
 
+    quadratic = True
     coefficient = Quantity("s", positive=True)
 
     def __init__(self, force: str, *, coefficient: float | Tensor) -> None:

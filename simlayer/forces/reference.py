@@ -8,7 +8,7 @@ from torch import nn
 
 from simlayer.errors import hint
 from simlayer.forces.base import Force
-from simlayer.quantities.arrays import described
+from simlayer.quantities.objects import checked_text
 
 F = TypeVar("F", bound=Force)
 
@@ -27,9 +27,8 @@ class ForceReference(Generic[F]):
     """
 
     def __init__(self, name: str, kind: type[F], *, by: str, needs: str) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"{by} takes the name of a force, got {described(name)}.")
-        self.name, self.kind, self.by, self.needs = name, kind, by, needs
+        self.name = checked_text(f"the name of a force that {by} refers to", name)
+        self.kind, self.by, self.needs = kind, by, needs
         # The forces of every step that this is a part of.
         self._owners: list[nn.ModuleDict] = []
         self._copied = False

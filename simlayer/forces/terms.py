@@ -42,6 +42,12 @@ class Term(ABC):
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         """Return the derivative of the term by the vectors, minus the force [N]."""
 
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        """Return the term and its derivative, of which much may be computed once for both."""
+        return self.energy(vectors), self.gradient(vectors)
+
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*#batch M D D"]:

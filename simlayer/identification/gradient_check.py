@@ -12,7 +12,7 @@ from simlayer.errors import GradientError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
-from simlayer.rollout.gradient_check import GradientReport, compare_gradients
+from simlayer.rollout.central_differences import GradientReport, compare_gradients
 
 
 class _TotalLoss(nn.Module):

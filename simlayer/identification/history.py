@@ -13,6 +13,8 @@ from torch import Tensor
 
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW, summarize
+from simlayer.quantities.arguments import checked_parts
+from simlayer.quantities.arrays import checked_numbers
 
 # A reference of more values than this is divided by its quartiles.
 REGIONS = 8
@@ -26,15 +28,21 @@ class History(Callback):
     time, those after an epoch.
 
     Args:
-        reference: true physical values by name, where they are known.
+        reference: true physical values by full name, where they are known.
 
     Attributes:
         rows: one per epoch; the first is the first guess.
         best_loss: the lowest loss, infinite before the first evaluation.
+
+    Raises:
+        TypeError, ValueError: if the reference does not map names to numbers.
     """
 
-    def __init__(self, reference: Mapping[str, Tensor] | None = None) -> None:
-        self.reference = dict(reference or {})
+    def __init__(self, reference: Mapping[str, Tensor | float] | None = None) -> None:
+        reference = {} if reference is None else checked_parts("reference", reference, object, "a tensor")
+        self.reference = {
+            name: checked_numbers(f"reference[{name!r}]", value) for name, value in reference.items()
+        }
         self.rows: list[dict[str, Any]] = []
         self.best_loss = math.inf
         self._best: dict[str, Tensor] = {}  # stored values by name

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import checked_integers, checked_numbers, described
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 
@@ -112,10 +112,8 @@ class PositionLoss(LeastSquaresLoss):
 def _check_points(simulated: Tensor, observed: Tensor) -> None:
     """Check that each simulated point has its own observation, because others would be broadcast."""
     for name, points in (("simulated", simulated), ("observed", observed)):
-        if not isinstance(points, Tensor) or not points.is_floating_point() or points.ndim < 3:
-            raise ObservationError(
-                f"{name} must be floating-point points (*batch, T, K, 3), got {described(points)}."
-            )
+        if checked_floats(name, points).ndim < 3:
+            raise ObservationError(f"{name} must be points (*batch, T, K, 3), got {described(points)}.")
     if simulated.shape != observed.shape or simulated.shape[-1] != 3:
         raise ObservationError(
             "simulated and observed must be as many points (*batch, T, K, 3), got "

@@ -10,7 +10,7 @@ from simlayer.errors import ObservationError
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
 from simlayer.quantities.arguments import checked_integer
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.arrays import check_plain, checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
@@ -91,6 +91,7 @@ class ObservedRollout(PhysicalModule):
             every: the steps from one to the next, by default as in `motion`.
         """
         interval = (self.every if every is None else every) * self.rollout.step.dt
+        self._check_release()
         positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
         points = self.sensors(positions)
         if not isinstance(points, Tensor) or points.ndim != positions.ndim or points.dtype != positions.dtype:
@@ -104,6 +105,11 @@ class ObservedRollout(PhysicalModule):
                 f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "
                 f"{tuple(positions.shape)}, got shape {tuple(points.shape)}."
             )
+        check_plain(f"points of sensors ({type(self.sensors).__name__})", points)
+        if not bool(points.isfinite().all()):
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) must return finite points, got NaN or infinity."
+            )
         return points.movedim(0, -3)
 
     @property
@@ -111,8 +117,16 @@ class ObservedRollout(PhysicalModule):
         """The times of the observations by the observer's clock [s]."""
         return self.since_first.double() + self.first
 
+    def _check_release(self) -> None:
+        """Raise ObservationError unless there is one release time for all samples."""
+        if self.release_time.numel() != 1:
+            raise ObservationError(
+                f"release_time must be one number [s], got shape {tuple(self.release_time.shape)}."
+            )
+
     def _time_left(self) -> float:
         """Return the time between the last observation and the end of the rollout [s]."""
+        self._check_release()
         last = float(self.times[-1]) - float(self.release_time.detach())
         return self.rollout.num_steps * self.rollout.step.dt - last
 
@@ -120,11 +134,11 @@ class ObservedRollout(PhysicalModule):
         """Raise ObservationError if the rollout ends before the last observation."""
         left, end = self._time_left(), self.rollout.num_steps * self.rollout.step.dt
         if left < -1e-6 * end:
-            steps = int((end - left) / self.rollout.step.dt) + 1
+            steps, release = int((end - left) / self.rollout.step.dt) + 1, float(self.release_time.detach())
             raise ObservationError(
-                f"the last observation is {end - left:g} s after the release, but the rollout ends at "
-                f"{end:g} s: simulate {steps} steps (observation.margin makes room for a release that moves) "
-                "or leave out later observations."
+                f"the last observation is {end - left:g} s after the release_time of {release:g} s, but "
+                f"the rollout ends at {end:g} s: simulate {steps} steps (observation.margin makes room "
+                "for a release that moves) or leave out later observations."
             )
 
     def start(self, state: State) -> State:

@@ -9,9 +9,9 @@ from torch import Tensor
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import described
+from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.checked_module import CheckedModule, Option
-from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.objects import checked_instance, checked_text
 
 
 class SmoothnessPrior(CheckedModule):
@@ -36,8 +36,8 @@ class SmoothnessPrior(CheckedModule):
     def __init__(self, mesh: Mesh, name: str, *, weight: float, sharpness: float = 0.1) -> None:
         super().__init__()
         checked_instance("mesh", mesh, Mesh)
-        checked_instance("name", name, str)
-        self.name, self.weight, self.sharpness = name, weight, sharpness
+        self.name = checked_text("name", name)
+        self.weight, self.sharpness = weight, sharpness
         cells, triangles = interior_faces(mesh.cells, len(mesh.vertices))
         a, b, c = mesh.vertices[triangles].unbind(1)
         areas = torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
@@ -47,7 +47,7 @@ class SmoothnessPrior(CheckedModule):
 
     def forward(self, field: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         count = int(self.cells.max()) + 1
-        if not isinstance(field, Tensor) or field.shape != (count,) or not field.is_floating_point():
+        if checked_floats("field", field).shape != (count,):
             raise ValueError(
                 f"a smoothness prior needs one value per cell of {self.name}, a field of shape ({count},), "
                 f"got {described(field)}; name it in fields: ++fields.{self.name}=cells."

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_integer
-from simlayer.quantities.arrays import described
+from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.objects import checked_instance
 
 
@@ -42,11 +42,9 @@ def checked_scenes(scenes: ObservedScenes) -> ObservedScenes:
     checked_instance("scenes", scenes, ObservedScenes)
     for name, part in scenes._asdict().items():
         axes, shape = (4, "(B, T, K, 3)") if name == "observed" else (3, "(B, N, 3)")
-        plain = isinstance(part, Tensor) and part.is_floating_point() and part.layout == torch.strided
-        if not plain or part.is_meta or part.ndim != axes or part.shape[-1] != 3 or not part.numel():
-            raise ObservationError(
-                f"{name} of scenes must be a tensor of shape {shape}, got {described(part)}."
-            )
+        checked_floats(f"{name} of scenes", part)
+        if part.ndim != axes or part.shape[-1] != 3 or not part.numel():
+            raise ObservationError(f"{name} of scenes must be of shape {shape}, got {described(part)}.")
     shapes = [tuple(part.shape) for part in scenes]
     if shapes[0] != shapes[1] or shapes[0][0] != shapes[2][0]:
         raise ObservationError(

@@ -12,7 +12,7 @@ from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import checked_integers, checked_numbers, described
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 
 
@@ -32,9 +32,9 @@ class Vertices(nn.Module):
         super().__init__()
         if indices is not None:
             indices = checked_integers("indices", indices)
-            if indices.ndim != 1 or bool((indices < 0).any()):
+            if indices.ndim != 1 or not len(indices) or bool((indices < 0).any()):
                 raise ObservationError(
-                    f"indices must be one index from 0 for each vertex, got {described(indices)}."
+                    f"indices must be at least one index, each from 0, got {described(indices)}."
                 )
         self.largest = -1 if indices is None else int(indices.max())
         self.register_buffer("indices", indices, persistent=False)
@@ -103,7 +103,7 @@ class Markers(nn.Module):
 
     def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
         """Return the observed points [m]."""
-        if not isinstance(positions, Tensor) or positions.shape[-2:] != (self.num_vertices, 3):
+        if checked_floats("positions", positions).shape[-2:] != (self.num_vertices, 3):
             raise ObservationError(
                 f"positions must be of shape (*batch, {self.num_vertices}, 3), got {described(positions)}."
             )

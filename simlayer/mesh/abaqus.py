@@ -1,7 +1,8 @@
 """Abaqus decks as meshes: all instances in their places, with the sets of parts and of the assembly.
 
-*NODE, *ELEMENT, *NSET, *ELSET, *PART, *INSTANCE, *ASSEMBLY and *INCLUDE are read; loads and materials
-are not. What makes or moves nodes by a rule (*NGEN, *SYSTEM, ...) is refused, by file and line.
+*NODE, *ELEMENT, *NSET, *ELSET, *SURFACE, *PART, *INSTANCE, *ASSEMBLY and *INCLUDE are read. Loads and
+materials are not, nor what joins nodes (*TIE, ...), of which a warning tells. What makes or moves nodes by a
+rule (*NGEN, *SYSTEM, ...) is refused, by file and line.
 """
 
 import math
@@ -14,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from simlayer.mesh.abaqus_deck import Deck
-from simlayer.mesh.abaqus_model import Element, Members, Scope, Sets
+from simlayer.mesh.abaqus_elements import face_nodes
+from simlayer.mesh.abaqus_model import Element, Members, Scope
 
 ID = "abaqus:id"
 
@@ -22,8 +24,9 @@ ID = "abaqus:id"
 def read_abaqus(path: Path) -> meshio.Mesh:
     """Read the nodes, elements and sets of a deck.
 
-    Sets of instances are called INSTANCE.name, as Abaqus does, unless there is one instance only. Sets that
-    Abaqus/CAE made for itself (INTERNAL) name elements only where a section refers to them.
+    A surface is the set of the nodes of its faces. Sets of instances are called INSTANCE.name, as Abaqus
+    does, unless there is one instance only. Sets that Abaqus/CAE made for itself (INTERNAL) name elements
+    only where a section refers to them.
     """
     deck = Deck(path)
     mesh = _Assembly(deck, path).mesh()
@@ -71,12 +74,18 @@ class _Assembly:
         for scope in self.scopes:
             for name in scope.node_sets:
                 found = np.unique(self._members(scope, name, (), of_elements=False))
-                point_sets[self._name(scope, scope.node_sets, name)] = found
+                point_sets[self._name(scope, "node_sets", name)] = found
+            for name, entries in scope.surfaces.items():
+                members = [node for entry in entries for node in self._entry(scope, entry, (), False)]
+                if (spelled := self._name(scope, "surfaces", name)) in point_sets:
+                    entries[0].line.warn(f"the surface {spelled} is left out: a set of nodes has its name.")
+                else:
+                    point_sets[spelled] = np.unique(members)
             for name in scope.element_sets:
                 if name in scope.internal and name not in scope.sections:
                     continue
                 found = np.unique(self._members(scope, name, (), of_elements=True))
-                cell_sets[self._name(scope, scope.element_sets, name)] = [
+                cell_sets[self._name(scope, "element_sets", name)] = [
                     found[(found >= start) & (found < end)] - start for start, end in pairwise(bounds)
                 ]
         nodes = np.array([number for scope in self.scopes for number in scope.nodes], dtype=np.int64)
@@ -102,9 +111,9 @@ class _Assembly:
             nodes.append(table[number])
         return nodes
 
-    def _name(self, scope: Scope, sets: Sets, name: str) -> str:
-        outside = self.outside.node_sets if sets is scope.node_sets else self.outside.element_sets
-        spelled = sets[name][0].name
+    def _name(self, scope: Scope, kind: str, name: str) -> str:
+        spelled = getattr(scope, kind)[name][0].name
+        outside = getattr(self.outside, kind)
         plain = scope is self.outside or (len(self.instances) == 1 and name not in outside)
         return spelled if plain else f"{scope.name}.{spelled}"
 
@@ -135,7 +144,7 @@ class _Assembly:
     def _entry(self, scope: Scope, entry: Members, within: tuple[str, ...], of_elements: bool) -> list[int]:
         if entry.of_elements:
             cells = self._entry(scope, entry._replace(of_elements=False), (), True)
-            return [node for cell in cells for node in self.connectivity[cell][1]]
+            return [node for cell in cells for node in face_nodes(*self.connectivity[cell], entry)]
         kind = "element" if of_elements else "node"
         found, missing = list[int](), list[str]()
         for text in entry.fields:
@@ -160,7 +169,10 @@ class _Assembly:
 
 
 def _places(scope: Scope) -> Float[np.ndarray, "_ 3"]:
-    """Return where the nodes of a scope are: translated first, then rotated, as Abaqus does."""
+    """Return where the nodes of a scope are: translated first, then rotated, as Abaqus does.
+
+    In that order says the MCNP 6.3 manual (2022), section 8.7.2, which reads the same lines.
+    """
     points = np.array(list(scope.nodes.values()), dtype=float).reshape(-1, 3) + scope.translation
     if not scope.rotation:
         return points

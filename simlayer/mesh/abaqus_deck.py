@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simlayer.mesh.abaqus_elements import OTHERS, SOLIDS, nodes_of_solid
 from simlayer.mesh.abaqus_keywords import Keyword, Line, read_keywords
 from simlayer.mesh.abaqus_model import Element, Members, Scope, Sets
 
@@ -15,20 +16,12 @@ _UNREAD = (
     "NGEN", "NFILL", "NCOPY", "NMAP", "ELGEN", "ELCOPY", "SYSTEM", "IMPORT", "IMPERFECTION",
     "SYMMETRIC MODEL GENERATION",
 )  # fmt: skip
+# What joins nodes that stay two in the mesh.
+_JOINING = (
+    "TIE", "MPC", "EQUATION", "COUPLING", "KINEMATIC COUPLING", "RIGID BODY", "EMBEDDED ELEMENT",
+    "SHELL TO SOLID COUPLING",
+)  # fmt: skip
 _NESTED = ("PART", "INSTANCE", "ASSEMBLY", "STEP")
-
-# Stress, acoustic, thermal and coupled elements: the number of nodes says which shape.
-_SOLID = re.compile(r"[A-Z]*C3D(\d+)[A-Z]*")
-_SOLIDS = {
-    4: "tetra", 5: "pyramid", 6: "wedge", 8: "hexahedron", 10: "tetra10", 15: "wedge15", 20: "hexahedron20",
-    27: "hexahedron27",
-}  # fmt: skip
-# Shells, membranes, plane elements, beams, trusses, points and what connects nodes.
-_OTHER = re.compile(
-    r"(S\d|STRI|DS\d|CPS|CPE|CAX|CGAX|DC[12]D|DCAX|AC2D|ACAX|M3D|MAX|MGAX|SFM|R[23]D|[RSD]?SAX|RAX|F[23]D|"
-    r"T[23]D|B[23]\d|PIPE|ELBOW|FRAME|MASS|ROTARYI|HEATCAP|SPRING|DASHPOT|CONN|GAP|DCOUP|JOINT|ITT|ITS)[A-Z0-9]*"
-)
-_OTHERS = {1: "vertex", 2: "line", 3: "triangle", 4: "quad", 6: "triangle6", 8: "quad8", 9: "quad9"}
 
 
 class Deck:
@@ -45,12 +38,18 @@ class Deck:
             "ELSET": self._element_set,
             "PART": self._part,
             "INSTANCE": self._instance,
+            "SURFACE": self._surface,
             "SOLID SECTION": self._section,
         }
         for last in read_keywords(path):
             if last.name in _UNREAD:
                 raise last.line.error(
                     f"*{last.name} changes nodes or elements and is not read; write the mesh as it is then."
+                )
+            if last.name in _JOINING:
+                last.line.warn(
+                    f"*{last.name} is not read, and what it joins comes apart. Where nodes coincide, "
+                    "read_mesh(..., merge=) makes them one; else mesh the parts as one body."
                 )
             self._nest(last)
             if last.name in readers:
@@ -115,20 +114,14 @@ class Deck:
 
     def _elements(self, keyword: Keyword) -> None:
         kind = keyword.required("TYPE").upper()
-        solid = _SOLID.fullmatch(kind)
-        count = int(solid[1]) if solid else 0
-        if (solid and count not in _SOLIDS) or not (solid or _OTHER.fullmatch(kind)):
-            raise keyword.line.error(
-                f"elements of type {kind} are not read: they are neither solids (C3D4, C3D10, C3D8, C3D20, "
-                "hybrid ones too) nor surfaces, lines or points. Remove them."
-            )
+        count = nodes_of_solid(kind, keyword.line)
         pending, numbers = list[str](), list[str]()
         for line in keyword.data:
             pending += line.fields()
             if len(pending) <= count:
                 continue
-            shape = _SOLIDS[count] if solid else _OTHERS.get(len(pending) - 1, "")
-            if not shape or (solid and len(pending) > count + 1):
+            shape = (SOLIDS if count else OTHERS).get(len(pending) - 1, "")
+            if not shape or (count and len(pending) > count + 1):
                 raise line.error(f"an element of type {kind} cannot have {len(pending) - 1} nodes.")
             number, element = line.integer(pending[0]), Element(shape, pending[1:], line)
             if self._scope.elements.setdefault(number, element).nodes != element.nodes:
@@ -163,6 +156,25 @@ class Deck:
                 first, end, step = [*numbers, 1][:3]
                 fields = list(map(str, range(first, end + 1, step)))
             _add(sets, Members(name, line, fields, instance))
+
+    def _surface(self, keyword: Keyword) -> None:
+        name, kind = keyword.required("NAME"), keyword.parameters.get("TYPE", "ELEMENT").upper()
+        if "INTERNAL" in keyword.parameters:
+            return
+        entries = []
+        for line in keyword.data:
+            target, face = [*line.fields(), "", ""][:2]
+            readable = kind == "NODE" or re.fullmatch("S[1-6]|SPOS|SNEG", face.upper())
+            if kind not in ("ELEMENT", "NODE") or "COMBINE" in keyword.parameters or not readable:
+                line.warn(
+                    f"the surface {name} is left out: read are lists of nodes (TYPE=NODE) and of faces of "
+                    "elements, S1 to S6, SPOS or SNEG. Name its nodes by *NSET."
+                )
+                return
+            face = "" if kind == "NODE" else face.upper()
+            entries.append(Members(name, line, [target], of_elements=kind == "ELEMENT", face=face))
+        for entry in entries:
+            _add(self._scope.surfaces, entry)
 
     def _section(self, keyword: Keyword) -> None:
         self._scope.sections.add(keyword.required("ELSET").upper())

@@ -1,6 +1,7 @@
 """The keywords of Abaqus decks with their parameters and data lines, included files spliced in."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,10 @@ class Line(NamedTuple):
     def error(self, message: str) -> MeshError:
         """Return an error that names the file and the line."""
         return MeshError(f"{self.path}, line {self.number}: {message}")
+
+    def warn(self, message: str) -> None:
+        """Warn with the file and the line."""
+        warnings.warn(str(self.error(message)), stacklevel=7)
 
 
 @dataclass

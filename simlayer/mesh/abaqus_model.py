@@ -20,13 +20,19 @@ class Element(NamedTuple):
 
 
 class Members(NamedTuple):
-    """What a line adds to a set: numbers and names of sets, of an instance if it says so."""
+    """What a line adds to a set: numbers and names of sets, of an instance if it says so.
+
+    Attributes:
+        of_elements: whether these are elements, whose nodes it adds to a set of nodes.
+        face: of which face of the elements these nodes are; all of them without.
+    """
 
     name: str
     line: Line
     fields: list[str]
     instance: str = ""
     of_elements: bool = False
+    face: str = ""
 
 
 Sets = dict[str, list[Members]]  # by their names in capitals: Abaqus takes a and A for the same
@@ -41,6 +47,7 @@ class Scope:
     elements: dict[int, Element] = field(default_factory=dict)
     node_sets: Sets = field(default_factory=dict)
     element_sets: Sets = field(default_factory=dict)
+    surfaces: Sets = field(default_factory=dict)
     internal: set[str] = field(default_factory=set)
     sections: set[str] = field(default_factory=set)
     translation: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
@@ -51,4 +58,5 @@ class Scope:
         self.nodes, self.elements = dict(part.nodes), dict(part.elements)
         self.node_sets = {name: list(entries) for name, entries in part.node_sets.items()}
         self.element_sets = {name: list(entries) for name, entries in part.element_sets.items()}
+        self.surfaces = {name: list(entries) for name, entries in part.surfaces.items()}
         self.internal, self.sections = set(part.internal), set(part.sections)

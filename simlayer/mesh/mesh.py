@@ -12,9 +12,9 @@ from torch import Tensor
 from simlayer.errors import listed
 from simlayer.mesh.faces import boundary_and_owners, boundary_faces_and_owners
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.id_lookup import rows_of_ids
 from simlayer.mesh.sharing import check_sharing
 from simlayer.mesh.validation import (
-    INTEGERS,
     MeshError,
     SourceNumbering,
     check_arrays,
@@ -25,7 +25,7 @@ from simlayer.mesh.validation import (
 )
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.arrays import checked_integers
-from simlayer.quantities.objects import checked_instance, checked_names
+from simlayer.quantities.objects import checked_names, checked_text
 
 _ABSENT: Tensor = None  # type: ignore[assignment]  # stands for a default that needs the other fields
 _INFERRED: str = None  # type: ignore[assignment]
@@ -58,7 +58,7 @@ class Mesh:
     source: str = "mesh"
 
     def __post_init__(self) -> None:
-        checked_instance("source", self.source, str)
+        checked_text("source", self.source)
         check_arrays(self.vertices, self.cells, self.source)
         self._set("element", check_element(self.element, self.cells, self.source))
         self._set("vertices", self.vertices.to(torch.get_default_dtype()))
@@ -126,7 +126,7 @@ class Mesh:
         return vertices.long().unique()
 
     def _check_regions(self) -> None:
-        names = checked_names("region_names", self.region_names)
+        names = checked_names("region_names", self.region_names, ordered=True)
         self._set("region_names", names)
         if not names or len(set(names)) < len(names):
             raise MeshError(
@@ -165,29 +165,11 @@ class Mesh:
 
     def vertices_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
         """Return the vertices with these ids; raises MeshError if one is no vertex's."""
-        return self._with_ids(ids, self.vertex_ids, "vertex")
+        return rows_of_ids(ids, self.vertex_ids, "vertex", self.source)
 
     def cells_with_ids(self, ids: Sequence[int] | Int[Tensor, "K"]) -> Int[Tensor, "K"]:
         """Return the cells with these ids; raises MeshError if one is no cell's."""
-        return self._with_ids(ids, self.cell_ids, "cell")
-
-    def _with_ids(self, ids: Sequence[int] | Tensor, known: Tensor, kind: str) -> Tensor:
-        wanted = torch.as_tensor(ids, device=known.device)
-        if wanted.dtype not in INTEGERS or wanted.dim() != 1:
-            raise MeshError(
-                f"{self.source}: ids must be integers of shape (K,), got {wanted.dtype} of shape "
-                f"{tuple(wanted.shape)}."
-            )
-        ordered, order = known.sort()
-        places = torch.searchsorted(ordered, wanted.long()).clamp(max=len(known) - 1)
-        missing = wanted[ordered[places] != wanted]
-        if len(missing):
-            dropped = "; nodes that no cell uses were dropped" if kind == "vertex" else ""
-            raise MeshError(
-                f"{self.source}: no {kind} has the id {listed(missing.tolist())}; there are {len(known)} "
-                f"from {ordered[0]} to {ordered[-1]}{dropped}."
-            )
-        return order[places]
+        return rows_of_ids(ids, self.cell_ids, "cell", self.source)
 
     def from_file_order(self, values: Tensor, dim: int = 0) -> Tensor:
         """Return values at the file's nodes as values at the vertices, along `dim`: without unused nodes."""

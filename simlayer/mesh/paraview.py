@@ -15,7 +15,7 @@ from torch import Tensor
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.meshio_files import MESHIO_NAMES
 from simlayer.quantities.arguments import checked_parts
-from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.arrays import checked_numbers, oddity
 from simlayer.quantities.objects import checked_instance, checked_path
 
 
@@ -70,10 +70,12 @@ def write_frames(
 
 def _moments(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]:
     expected = (len(mesh.vertices), 3)
-    if positions.dim() != 3 or positions.shape[1:] != expected or not positions.is_floating_point():
+    odd, real = oddity(positions), positions.is_floating_point()
+    if positions.dim() != 3 or positions.shape[1:] != expected or not real or odd:
+        kind = f", {odd}" if odd else ""
         raise MeshError(
             f"positions must be real numbers of shape (T, {expected[0]}, 3), got {positions.dtype} "
-            f"of shape {tuple(positions.shape)}; a single state is positions[None]."
+            f"of shape {tuple(positions.shape)}{kind}; a single state is positions[None]."
         )
     if len(positions) == 0:
         raise MeshError(f"positions must hold at least one frame, got shape {tuple(positions.shape)}.")
@@ -113,9 +115,10 @@ def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarra
 
 def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
     """Return the field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
+    if odd := oddity(values):
+        remedy = "; write .real and .imag" * values.is_complex()
+        raise MeshError(f"field {name!r} must hold plain real numbers, got a tensor that is {odd}{remedy}.")
     values = _plain(values)
-    if values.is_complex():
-        raise MeshError(f"field {name!r} must be real, got {values.dtype}; write .real and .imag.")
     if values.shape[:2] != expected and values.shape[:1] == expected[1:]:
         values = values.expand(expected[0], *values.shape)
     if values.shape[:2] != expected or values.numel() == 0:

@@ -1,6 +1,5 @@
 """Pieces of a mesh that no vertex joins, and vertices that coincide and should be one."""
 
-import math
 import warnings
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from simlayer.mesh.faces import cell_faces, face_owners
 from simlayer.mesh.geometry import longest_edges
 from simlayer.mesh.validation import MeshError, SourceNumbering, offenders
+from simlayer.quantities.arguments import checked_number
 
 # Vertices that are closer than this part of an edge are meant to be one.
 _COINCIDENT = 1e-6
@@ -27,10 +27,10 @@ def merged_vertices(
     """Return the vertex that each one becomes where those within `tolerance` [m] are one: the first of them.
 
     Raises:
-        MeshError: if `tolerance` is not a positive number, or vertices of one cell would become one.
+        TypeError, ValueError: if `tolerance` is not a positive number.
+        MeshError: if vertices of one cell would become one.
     """
-    if isinstance(tolerance, bool) or not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
-        raise MeshError(f"{numbering.source}: merge must be a positive distance in m, got {tolerance!r}.")
+    tolerance = checked_number("merge", tolerance, above=0.0, unit="m")
     group = _groups(_close(vertices, tolerance), len(vertices))
     count = torch.full((int(group.max()) + 1,), len(vertices))
     first = count.scatter_reduce(0, group, torch.arange(len(vertices)), "amin")[group]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import permutations
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -13,33 +12,12 @@ from torch import Tensor
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.subdivision import cut
-from simlayer.mesh.validation import MeshError
+from simlayer.mesh.validation import LENGTHS, MeshError
 from simlayer.quantities.arguments import checked_integer, checked_number, checked_several
 from simlayer.quantities.arrays import described
 
-T = TypeVar("T")
-
-# Lengths whose volumes are numbers in single precision too [m], and boxes whose count is one of memory.
-_LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
+# Boxes whose count is one of memory.
 _BOXES = {"least": 1, "most": 1_000_000}
-
-
-def check_box(
-    cells: Sequence[int], size: Sequence[float], origin: Sequence[float]
-) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
-    """Return three positive counts of boxes, three positive lengths and three finite coordinates, checked."""
-    return (
-        _three("cells", cells, "whole numbers of boxes, each at least 1", checked_integer, **_BOXES),
-        _three("size", size, "positive finite lengths in m", checked_number, **_LENGTHS),
-        _three("origin", origin, "finite coordinates in m", checked_number),
-    )
-
-
-def _three(name: str, value: Any, what: str, check: Callable[..., T], **rules: float) -> tuple[T, ...]:
-    try:
-        return checked_several(name, value, 3, check, **rules)
-    except (TypeError, ValueError):
-        raise MeshError(f"{name} must be three {what}, got {described(value)}.") from None
 
 
 def grid_points(cells: Sequence[int], size: Sequence[float], origin: Sequence[float]) -> Float[Tensor, "N 3"]:
@@ -118,7 +96,9 @@ def box_mesh(
     Each box is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". The vertex sets are the
     sides: x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come last.
     """
-    cells, size, origin = check_box(cells, size, origin)
+    cells = checked_several("cells", cells, 3, checked_integer, **_BOXES)
+    size = checked_several("size", size, 3, checked_number, unit="m", **LENGTHS)
+    origin = checked_several("origin", origin, 3, checked_number, unit="m")
     points, corners = box_cells(element, cells, grid_points(cells, size, origin))
     return Mesh(points, corners, vertex_sets=box_sides(points), source="box")
 
@@ -139,18 +119,15 @@ def ball_mesh(
         element: "tet4" or "hex8"; `to_quadratic_elements` makes quadratic ones of them, with straight edges.
 
     Raises:
-        MeshError: for a count, a radius, a center or an element that is none of these.
+        TypeError, ValueError: for a count, a radius, a center or an element that is none of these.
     """
     if not isinstance(element, str) or element not in _STRAIGHT:
         raise MeshError(
             f"element must be one of {_STRAIGHT}, got {described(element)}; "
             "to_quadratic_elements(...) refines these."
         )
-    try:
-        radius = checked_number("radius", radius, **_LENGTHS)
-    except (TypeError, ValueError):
-        raise MeshError(f"radius must be a positive finite length in m, got {described(radius)}.") from None
-    center = _three("center", center, "finite coordinates in m", checked_number)
+    radius = checked_number("radius", radius, unit="m", **LENGTHS)
+    center = checked_several("center", center, 3, checked_number, unit="m")
     cube = box_mesh(cells=(cells,) * 3, size=(2.0, 2.0, 2.0), origin=(-1.0, -1.0, -1.0), element=element)
     vertices = radius * _rounded(cube.vertices.double()) + torch.tensor(center, dtype=torch.float64)
     return Mesh(vertices, cube.cells, source="ball_mesh")

@@ -16,9 +16,8 @@ from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
 from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
-from simlayer.mesh.validation import SourceNumbering, check_values, offenders
+from simlayer.mesh.validation import LENGTHS, SourceNumbering, check_values, offenders
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_path
 
 
@@ -33,7 +32,8 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
     turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
     node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
-    scale, path = _checked_scale(scale), checked_path("path", path)
+    scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
+    path = checked_path("path", path)
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     cells = torch.from_numpy(solids(file, path))
@@ -59,16 +59,6 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
         cell_ids=cell_ids,
         source=str(path),
     )
-
-
-def _checked_scale(scale: float) -> float:
-    """Return the file's unit of length [m]; raises MeshError unless it is a length of a body."""
-    try:
-        return checked_number("scale", scale, least=1e-12, most=1e12)
-    except (TypeError, ValueError):
-        raise MeshError(
-            f"scale must be positive and finite (1e-3 for a file in mm), got {described(scale)}."
-        ) from None
 
 
 def _oriented(

@@ -54,7 +54,9 @@ def _indices(mesh: Mesh, vertices: Tensor | str, name: str, alternative: str) ->
     count = len(checked_instance("mesh", mesh, Mesh).vertices)
     if isinstance(vertices, str):
         if vertices not in mesh.vertex_sets:
-            raise ValueError(f"the mesh has no vertex set {vertices!r}; it has {list(mesh.vertex_sets)}.")
+            raise ValueError(
+                f"{name}: the mesh has no vertex set {vertices!r}; it has {list(mesh.vertex_sets)}."
+            )
         return mesh.vertex_sets[vertices]
     found = _plain(vertices)
     if found is not None and found.dtype == torch.bool and found.shape == (count,):

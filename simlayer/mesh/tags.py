@@ -11,7 +11,7 @@ A name on points, lines or faces becomes a set of the vertices they touch; a nam
 | Medit, TetGen | references other than 0, as point_3, curve_3, surface_3, region_3 |
 | MED | groups |
 | Nastran | properties of elements, as curve_3, surface_3, region_3 |
-| Abaqus | node sets and element sets |
+| Abaqus | node sets, surfaces and element sets |
 
 Numbers and names that could be meant as such, and are not read, are warned of.
 """

@@ -1,6 +1,6 @@
 """Checks of a mesh; each error names the vertices or cells, and the remedy."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,8 +9,12 @@ from torch import Tensor
 from simlayer.elements.types import BY_NODES, ELEMENT_TYPES, element_of
 from simlayer.errors import listed
 from simlayer.mesh.geometry import jacobian_determinants, longest_edges
+from simlayer.quantities.arrays import oddity
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+# Lengths whose volumes are numbers in single precision too [m].
+LENGTHS: dict[str, Any] = {"least": 1e-12, "most": 1e12}
 
 # The least Jacobian determinant over the longest edge cubed: 0.7 for a regular tetrahedron, where it is six
 # volumes, 1 for a cube, 1e-3 for a sliver that still works. Below 1e-6 float32 coordinates no longer
@@ -44,10 +48,12 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
             raise MeshError(
                 f"{source}: {name} must be a torch tensor, got {kind}; use torch.as_tensor({name})."
             )
+        if odd := oddity(value):
+            raise MeshError(f"{source}: {name} must be a plain tensor, got one that is {odd}.")
     if vertices.requires_grad:
         raise MeshError(
-            f"{source}: vertices require grad, but a rest shape is a constant: no gradient would reach them. "
-            "Pass vertices.detach(); the positions of an initial state may require grad."
+            f"{source}: vertices must be a constant, got a tensor that requires grad: no gradient would "
+            "reach a rest shape. Pass vertices.detach(); the positions of an initial state may require grad."
         )
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise MeshError(
@@ -62,7 +68,8 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
         )
     if len(vertices) == 0 or len(cells) == 0:
         raise MeshError(
-            f"{source}: a mesh needs at least 4 vertices and 1 cell, got {len(vertices)} and {len(cells)}."
+            f"{source}: a mesh needs at least 4 vertices and 1 cell, got shapes {tuple(vertices.shape)} and "
+            f"{tuple(cells.shape)}."
         )
 
 
@@ -147,7 +154,7 @@ def check_used(cells: Int[Tensor, "M C"], numbering: SourceNumbering) -> None:
     unused[cells] = False
     if unused.any():
         raise MeshError(
-            f"{numbering.source}: every vertex must belong to a cell, or it has no mass; unused vertices "
+            f"{numbering.source}: every vertex must belong to a cell, or it has no mass; got unused vertices "
             f"{offenders(unused, numbering.vertices)}. Drop them and renumber the cells "
             "(used, cells = cells.unique(return_inverse=True); vertices = vertices[used])."
         )

@@ -56,7 +56,8 @@ def read_recording(
     if frame_rate is not None:
         frame_rate = _checked_frame_rate(frame_rate)
     if markers is not None:
-        markers = checked_names("markers", [markers] if isinstance(markers, str) else markers)
+        listed = [markers] if isinstance(markers, str) else markers
+        markers = checked_names("markers", listed, ordered=True)
     _check_path(path)
     contents = READERS[path.suffix.lower()](path, markers, labels or {})
     if not len(contents.positions):
@@ -93,7 +94,7 @@ def _length(contents: Contents, unit: str | None, path: Path) -> float:
 def _times(contents: Contents, frame_rate: float | None, path: Path) -> Float[Tensor, "T"]:
     """Return the times of the frames [s], from the file or from a frame rate."""
     if contents.times is None and frame_rate is None:
-        raise ObservationError(f"{path} has no times: give frame_rate= [Hz].")
+        raise ObservationError(f"{path} has no times: give frame_rate= [Hz], got None.")
     if frame_rate is None:
         return torch.as_tensor(contents.times)
     if contents.times is not None:

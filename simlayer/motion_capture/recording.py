@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import checked_numbers
-from simlayer.quantities.objects import checked_instance, checked_names
+from simlayer.quantities.objects import checked_names, checked_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,7 +24,7 @@ class Recording:
     Args:
         times: when each frame was taken [s], increasing.
         markers: positions [m], in torch's default dtype.
-        names: names of the markers; by default marker0, marker1, ...
+        names: names of the markers, in their order; where it is empty, marker0, marker1, ...
         source: where the recording comes from, for messages.
 
     Raises:
@@ -38,11 +38,11 @@ class Recording:
     source: str = "recording"
 
     def __post_init__(self) -> None:
-        checked_instance("source", self.source, str)
+        checked_text("source", self.source)
         try:
             for name in ("times", "markers"):
                 object.__setattr__(self, name, checked_numbers(name, getattr(self, name)))
-            names = checked_names("names", self.names)
+            names = checked_names("names", self.names, ordered=True)
         except ValueError as error:
             raise ObservationError(f"{self.source}: {error}") from None
         if self.times.ndim != 1 or self.markers.shape != (len(self.times), *self.markers.shape[1:2], 3):
@@ -56,7 +56,7 @@ class Recording:
         names = names or tuple(f"marker{k}" for k in range(markers.shape[1]))
         object.__setattr__(self, "names", names)
         if self.markers.isinf().any():
-            raise ObservationError(f"{self.source}: positions must be finite, or NaN where missing, got inf.")
+            raise ObservationError(f"{self.source}: markers must be finite, or NaN where missing, got inf.")
         if len(names) != markers.shape[1] or len(set(names)) < len(names):
             raise ObservationError(
                 f"{self.source}: the {markers.shape[1]} markers need as many different names, got {names}."
@@ -95,7 +95,7 @@ class Recording:
         inside = ((self.times >= start) & (self.times < end)).nonzero().flatten()
         if not len(inside):
             raise ObservationError(
-                f"{self.source}: no frame lies in {start} <= time < {end} s; "
+                f"{self.source}: no frame lies between start = {start:g} s and end = {end:g} s; "
                 f"they lie between {self.times[0]:.6g} and {self.times[-1]:.6g} s."
             )
         return self.window(int(inside[0]), int(inside[-1]) + 1)

@@ -9,12 +9,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from simlayer.errors import hint
-from simlayer.quantities.arrays import as_float, checked_numbers, described, is_integer
+from simlayer.quantities.arrays import as_float, check_plain, checked_numbers, described, is_integer
 
 T = TypeVar("T")
+
+# The largest int that a tensor can hold.
+_LARGEST = torch.iinfo(torch.int64).max
+# Where modules are kept by name.
+_MODULES = nn.ModuleDict()
 
 
 def checked_number(
@@ -61,13 +66,16 @@ def checked_integer(name: str, value: Any, *, least: int | None = None, most: in
     """
     low, high = -math.inf if least is None else least, math.inf if most is None else most
     what = _kind("an", "int", -math.inf, low, math.inf, high, "")
-    if isinstance(value, Tensor) and value.numel() == 1 and is_integer(value.dtype) and not value.is_meta:
+    if isinstance(value, Tensor) and value.shape in ((), (1,)) and is_integer(value.dtype):
+        check_plain(name, value)
         value = value.item()
     if isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "iu":
         value = value.item()
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be {what}, got {described(value)}.")
     number = int(value)
+    if abs(number) > _LARGEST:
+        raise ValueError(f"{name} must be {what}, and fit into 64 bits, got {described(value)}.")
     if not low <= number <= high:
         raise ValueError(f"{name} must be {what}, got {described(value)}.")
     return number
@@ -104,13 +112,24 @@ def checked_several(
     if not isinstance(value, (Sequence, np.ndarray, Tensor)) or isinstance(value, (str, bytes)):
         raise TypeError(f"{what}, got {described(value)}.")
     parts = value if isinstance(value, Sequence) else list(value) if value.ndim else [value]
-    if len(parts) != count:
+    if len(parts) != count or getattr(value, "ndim", 1) > 1:
         raise ValueError(f"{what}, got {described(value)}.")
     return tuple(check(f"{name}[{index}]", part, **rules) for index, part in enumerate(parts))
 
 
 def checked_parts(name: str, value: Any, kind: Any, example: str) -> dict[str, Any]:
-    """Return a mapping from names to objects of a class; raises TypeError, naming what is none."""
+    """Return a mapping from names to objects of a class.
+
+    Args:
+        name: what the mapping is called, for messages.
+        value: what was given.
+        kind: the class; names of modules must do for an `nn.ModuleDict` too.
+        example: how to make one of the class, for messages.
+
+    Raises:
+        TypeError: if the value is no such mapping, naming what is none.
+        ValueError: if a name is empty, or cannot be a module's.
+    """
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must map names to objects of class {kind.__name__}, got {described(value)}.")
     for key, part in value.items():
@@ -119,6 +138,11 @@ def checked_parts(name: str, value: Any, kind: Any, example: str) -> dict[str, A
                 f"{name}[{key!r}] must be a {kind.__name__} under a name, such as {example}, got "
                 f"{described(part)}."
             )
+        if not key:
+            raise ValueError(f"{name} must have names that are not empty, got {key!r}.")
+        if issubclass(kind, nn.Module) and ("." in key or hasattr(_MODULES, key)):
+            reason = "it has a dot" if "." in key else "modules have an attribute of that name"
+            raise ValueError(f"{name} cannot hold the name {key!r}: {reason}; take another one.")
     return dict(value)
 
 
@@ -130,7 +154,7 @@ def _scalar(name: str, value: Any, what: str) -> float:
             numbers = checked_numbers(name, value)
         except (TypeError, ValueError):
             numbers = torch.empty(0)
-        if numbers.numel() == 1:
+        if numbers.numel() == 1 and numbers.ndim <= 1:
             return float(numbers)
     elif isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
         return as_float(value)

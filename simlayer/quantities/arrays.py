@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# What a simulation computes in: half precision has an error of order one in a deformation gradient.
+PRECISIONS = (torch.float32, torch.float64)
 # The most characters of a value that a message shows.
 _SHOWN = 60
 
@@ -25,13 +27,16 @@ def checked_numbers(name: str, value: Any) -> Tensor:
         ValueError: if it is empty or ragged, or a tensor that has no plain values.
     """
     if isinstance(value, Tensor):
-        return _copied(name, value)
+        check_plain(name, value)
+        return _nonempty(name, value.detach().to(torch.float64, copy=True))
+    takes = f"{name} must be a number or an array of numbers"
+    if isinstance(value, (str, bytes)) or is_record(value):
+        raise TypeError(f"{takes}, got {described(value)}.")
     if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in value):
         return _stacked(name, [checked_numbers(name, part) for part in value])
     if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
         return torch.tensor(as_float(value), dtype=torch.float64)
-    takes = f"{name} must be a number or an array of numbers"
-    if not (isinstance(value, Sequence) or hasattr(value, "__array__")) or isinstance(value, (str, bytes)):
+    if not (isinstance(value, Sequence) or hasattr(value, "__array__")):
         raise TypeError(f"{takes}, got {described(value)}.")
     try:
         array = np.asarray(value)
@@ -54,13 +59,52 @@ def checked_integers(name: str, value: Any) -> Tensor:
 
     Raises:
         TypeError: if the value is no array of integers.
+        ValueError: if it is a tensor that has no plain values.
     """
     if not isinstance(value, Tensor) and isinstance(value, (Sequence, np.ndarray)):
         array = np.array(value) if _is_rectangular(value) else np.array("")
         value = torch.from_numpy(array.astype(np.int64)) if array.dtype.kind in "iu" else value
-    if not isinstance(value, Tensor) or not is_integer(value.dtype) or value.layout != torch.strided:
+    if not isinstance(value, Tensor) or not is_integer(value.dtype):
         raise TypeError(f"{name} must be an array of integers, got {described(value)}.")
+    check_plain(name, value)
     return value.to(torch.int64, copy=True)
+
+
+def checked_floats(name: str, value: Any) -> Tensor:
+    """Return a tensor of single or double precision as it is, with its graph.
+
+    Raises:
+        TypeError: if the value is no such tensor.
+        ValueError: if it has no plain values.
+    """
+    if not isinstance(value, Tensor) or value.dtype not in PRECISIONS:
+        raise TypeError(f"{name} must be a tensor of float32 or float64, got {described(value)}.")
+    check_plain(name, value)
+    return value
+
+
+def check_plain(name: str, tensor: Tensor) -> None:
+    """Raise ValueError, naming `name`, unless a tensor holds real numbers, each at its own place."""
+    kind = "boolean" if tensor.dtype == torch.bool else oddity(tensor)
+    if kind:
+        raise ValueError(f"{name} must be a plain tensor of real numbers, got one that is {kind}.")
+
+
+def oddity(tensor: Tensor) -> str | None:
+    """Return why a tensor does not hold plain numbers, None if it does; nothing of it is read."""
+    return (
+        "nested" if tensor.is_nested
+        else "sparse" if tensor.layout != torch.strided
+        else "quantized" if tensor.is_quantized
+        else "complex" if tensor.is_complex()
+        else "on the device 'meta', without values" if tensor.is_meta
+        else None
+    )  # fmt: skip
+
+
+def is_record(value: Any) -> bool:
+    """Return whether a value is a named tuple, such as a `State`: its parts are no numbers of one array."""
+    return isinstance(value, tuple) and hasattr(value, "_fields")
 
 
 def described(value: Any) -> str:
@@ -87,21 +131,6 @@ def as_float(value: Any) -> float:
 def is_integer(dtype: torch.dtype) -> bool:
     """Return whether a type is one of integers."""
     return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
-
-
-def _copied(name: str, tensor: Tensor) -> Tensor:
-    kind = (
-        "nested" if tensor.is_nested
-        else "sparse" if tensor.layout != torch.strided
-        else "quantized" if tensor.is_quantized
-        else "complex" if tensor.is_complex()
-        else "boolean" if tensor.dtype == torch.bool
-        else "on the device 'meta', without values" if tensor.is_meta
-        else None
-    )  # fmt: skip
-    if kind:
-        raise ValueError(f"{name} must be a plain tensor of real numbers, got one that is {kind}.")
-    return _nonempty(name, tensor.detach().to(torch.float64, copy=True))
 
 
 def _stacked(name: str, parts: list[Tensor]) -> Tensor:

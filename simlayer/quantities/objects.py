@@ -32,14 +32,28 @@ def checked_instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...],
     return value
 
 
-def checked_names(name: str, value: Any) -> tuple[str, ...]:
+def checked_text(name: str, value: Any) -> str:
+    """Return a text that is not empty; raises TypeError or ValueError, naming `name`, for anything else."""
+    if not checked_instance(name, value, str):
+        raise ValueError(f"{name} must be a text that is not empty, got {value!r}.")
+    return str(value)
+
+
+def checked_names(name: str, value: Any, *, ordered: bool = False) -> tuple[str, ...]:
     """Return texts, from a sequence or set of them or the names of a mapping.
+
+    Args:
+        name: what they are called, for messages.
+        value: what was given.
+        ordered: whether their order matters, which a set does not keep.
 
     Raises:
         TypeError: if the value is none of these; a text is none either.
         ValueError: if one is empty.
     """
     listed = isinstance(value, (Sequence, Set, Mapping)) and not isinstance(value, str)
+    if ordered and isinstance(value, (set, frozenset)):
+        raise TypeError(f"{name} must be in order, as in a list, got {described(value)}.")
     if not listed or not all(isinstance(part, str) for part in value):
         raise TypeError(f"{name} must be a list of texts, got {described(value)}.")
     if not all(value):

@@ -40,6 +40,7 @@ class Quantity:
         bounds: the value lies strictly between these two and its logit is stored, as `logit_<name>`.
         scale: the typical size of changes, for a value that has neither; the value is stored in units of
             it, as `scaled_<name>`, so that the steps of an optimizer fit.
+        nonzero: no vector of components is zero, because its direction matters.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Quantity:
         positive: bool = False,
         bounds: tuple[float, float] | None = None,
         scale: float | None = None,
+        nonzero: bool = False,
     ) -> None:
         if not isinstance(unit, str):
             raise TypeError(f"unit must be a text, such as 'Pa', got {described(unit)}.")
@@ -64,7 +66,9 @@ class Quantity:
         if sum((checked_flag("positive", positive), bounds is not None, scale is not None)) > 1:
             raise ValueError("a quantity is positive, or has bounds, or a scale, but no two of these.")
         self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
-        self.scale = scale
+        if checked_flag("nonzero", nonzero) and over != "components":
+            raise ValueError(f"nonzero must be False for a quantity over {over!r}, got {nonzero}.")
+        self.scale, self.nonzero = scale, nonzero
         self.name = self.stored_name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -167,6 +171,9 @@ class Quantity:
             raise ValueError(
                 f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}{where}."
             )
+        if self.nonzero and bool((zero := (value == 0).all(-1)).any()):
+            where = place(first_index(zero), 0, first_step)
+            raise ValueError(f"{name} must not be zero, got {value[first_index(zero)].tolist()}{where}.")
 
 
 def place(index: tuple[int, ...], own_axes: int, first_step: int | None = None) -> str:
@@ -215,25 +222,29 @@ class derived_vectors(derived_quantity):  # noqa: N801
     own_axes = 2
 
 
-def check_own_axes(quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str) -> None:
+def check_own_axes(
+    quantity: Quantity, value: Tensor, extents: Mapping[str, int], *, name: str, steps: int | None = None
+) -> None:
     """Raise ValueError, naming `name`, if the trailing axes of `value` cannot be the quantity's own.
 
-    Any number of cells or vertices fits as long as `extents` does not tell how many there are.
+    Any number of cells or vertices fits as long as `extents` does not tell how many there are. With `steps`,
+    the first axis of the value is time.
     """
-    shape, over = tuple(value.shape), quantity.over
+    given, over = tuple(value.shape), quantity.over
+    shape, batch = (given, "*batch") if steps is None else (given[1:], f"{steps}, *batch")
     if over == "vertex vectors":
         count = extents.get("vertices")
         fits = len(shape) >= 2 and shape[-1] == 3 and (count is None or shape[-2] in (1, count))
-        rule = f"(*batch, {count or 'N'}, 3) or (*batch, 1, 3)"
+        rule = f"({batch}, {count or 'N'}, 3) or ({batch}, 1, 3)"
     elif over == "components":
         fits = bool(shape) and shape[-1] == 3
-        rule = "(*batch, 3)"
+        rule = f"({batch}, 3)"
     else:
         size = 1 if over == "uniform" else extents.get(over)
         fits = not shape or size is None or shape[-1] in (1, size)
-        rule = "(*batch, 1)"
-        if size != 1:
-            rule += f" or (*batch, {size}) (one value for all, or over {over})"
+        rule = "(*batch, 1)" if size == 1 else f"(*batch, 1) or (*batch, {size})"
+        if over != "uniform":
+            rule += f" (one value for all, or over {size} {over})"
     if not fits:
-        hint = f"; one value per sample is shape {(*shape, 1)}" if shape else ""
-        raise ValueError(f"{name} has shape {shape}; its last axis is its own: expected {rule}{hint}.")
+        hint = f"; one value per sample is shape {(*given, 1)}" if shape else ""
+        raise ValueError(f"{name} has shape {given}; its last axis is its own: expected {rule}{hint}.")

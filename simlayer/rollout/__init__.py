@@ -3,8 +3,9 @@
 README.md in this folder follows one call from `RolloutModule.forward` to its gradients.
 """
 
+from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
-from simlayer.rollout.gradient_check import GradientCheck, GradientReport, check_gradients
+from simlayer.rollout.gradient_check import check_gradients
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.rollout.rollout import RolloutModule
 

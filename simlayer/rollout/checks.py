@@ -118,6 +118,23 @@ def _divergence(
     )
 
 
+@torch.no_grad()
+def unlikely_state(step: Step, state: State) -> str:
+    """Return in words what is unlikely in the first state of a rollout that failed; empty if nothing is."""
+    stretch, growth = (
+        float(torch.stack([*step.elements.deformation_gradient(vectors.detach())]).abs().max())
+        for vectors in (state.positions, state.velocities)
+    )
+    found = []
+    if stretch < 0.1 or stretch > 10:
+        found.append(f"positions stretch cells to {stretch:.2g} times their rest shape")
+    if step.dt * growth > 1:
+        found.append(f"velocities stretch cells to {step.dt * growth:.2g} times that in one dt")
+    if not found:
+        return ""
+    return f" It started from a state whose {' and '.join(found)}: are they in m and m/s?"
+
+
 def _stable_dts(step: Step, state: State) -> Tensor:
     """Return the stable dts at this state, or at rest where there are no eigenvalues in this precision."""
     try:

@@ -95,7 +95,7 @@ class PenetrationSearch:
             "is too fast for its steps to stop before an obstacle" if distance > 0 else what_touches(distance)
         )
         if distance <= 0 and not after:
-            remedy = move_apart(contact, distance)
+            remedy = move_apart(distance, contact.activation_distance)
         else:
             speed = self.fastest[name] * contact.activation_distance * step.substeps / step.dt
             dt, stiffness = _advice(step, contact, speed, found)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 from simlayer.quantities.arguments import checked_flag, checked_number
-from simlayer.quantities.arrays import described
-from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.arrays import checked_floats, described
+from simlayer.quantities.objects import checked_text
 
 
 def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict[str, Tensor]:
@@ -25,9 +25,10 @@ def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict
         dt: duration of a step [s].
 
     Raises:
-        ValueError: if the path has no step.
+        TypeError: if the path is no dense tensor of single or double precision.
+        ValueError: if it has no step, or is of another shape.
     """
-    _check_path(path)
+    _check_path("path", path, "N")
     dt = checked_number("dt", dt, above=0.0, unit="s")
     return {"prescribed_velocities": path.diff(dim=0) / dt}
 
@@ -56,20 +57,22 @@ def obstacle_controls(
         contact: name of the contact among the forces.
 
     Raises:
-        ValueError: if the path has no step, or the rotations have another number of them.
+        TypeError: if a path is no dense tensor of single or double precision.
+        ValueError: if it has no step, or the rotations have another number of them, or another dtype.
     """
-    _check_path(path)
+    _check_path("path", path)
     dt = checked_number("dt", dt, above=0.0, unit="s")
     checked_flag("explicit", explicit)
-    checked_instance("contact", contact, str)
+    checked_text("contact", contact)
     places = {"translation": path} | ({} if rotations is None else {"rotation": rotations})
     speeds = {"velocity": path.diff(dim=0) / dt}
     if rotations is not None:
-        _check_path(rotations, name="rotations")
-        if rotations.shape[-1] != 3:
-            raise ValueError(f"rotations must be of shape (T + 1, *batch, 3), got {tuple(rotations.shape)}.")
-        if len(rotations) != len(path):
-            raise ValueError(f"path has {len(path)} places, rotations has {len(rotations)}.")
+        _check_path("rotations", rotations)
+        if len(rotations) != len(path) or rotations.dtype != path.dtype:
+            raise ValueError(
+                "path and rotations must be at the same times and of one dtype, got "
+                f"{described(path)}, and {described(rotations)}."
+            )
         matrices = rotation_matrix(rotations)
         speeds["angular_velocity"] = rotation_vector(matrices[1:] @ matrices[:-1].mT) / dt
     read = slice(None, -1) if explicit else slice(1, None)
@@ -77,10 +80,11 @@ def obstacle_controls(
     return {f"forces.{contact}.obstacle.{name}": control for name, control in controls.items()}
 
 
-def _check_path(path: Tensor, *, name: str = "path") -> None:
-    if not isinstance(path, Tensor) or not path.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor of positions, got {described(path)}.")
-    if path.ndim < 2 or path.shape[-1] != 3:
-        raise ValueError(f"{name} must hold positions of 3 components, got shape {tuple(path.shape)}.")
-    if len(path) < 2:
-        raise ValueError(f"{name} must hold the start and at least one step, got shape {tuple(path.shape)}.")
+def _check_path(name: str, path: Tensor, *own: str) -> None:
+    """Raise TypeError or ValueError, naming `name`, unless this is a path, with axes of its own before 3."""
+    checked_floats(name, path)
+    if path.ndim < 2 + len(own) or path.shape[-1] != 3 or len(path) < 2:
+        raise ValueError(
+            f"{name} must hold the start and at least one step, of shape "
+            f"({', '.join(('T + 1', '*batch', *own, '3'))}), got shape {tuple(path.shape)}."
+        )

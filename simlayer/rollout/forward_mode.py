@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from simlayer.autodiff.forward_mode import call_with_tangents, carries_tangents
+from simlayer.errors import TracingError
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.step_function import Function, repeated
 from simlayer.rollout.tangent_step import tangent_step
@@ -108,12 +110,18 @@ def advance_with_tangents(
     now = inputs.values_at(0)
     moved = {n for values in (inputs.values, *inputs.changes) for n, v in values.items() if tangents.has(v)}
     active = [index < width for index in range(number)] + [name in moved for name in names]
+    repeat: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]]
+    repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
     if step.explicit:
         example = [*start.tensors(), *(now[name] for name in names)]
-        options = {"width": width, "directions": tangents.count, "backend": backend}
-        repeat = tangent_step(step, step_key(step, names), function, example, active, **options).repeat
-    else:
-        repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
+        key = step_key(step, names)
+        try:
+            repeat = tangent_step(
+                step, key, function, example, active, width=width, directions=tangents.count, backend=backend
+            ).repeat
+        except TracingError:  # what a user wrote may do more than can be traced, where nothing is compiled
+            if backend is not None:
+                raise
 
     def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
         shared = [values[name] for name in names]
@@ -143,7 +151,11 @@ def _repeat(
 
 
 def value_and_tangents(
-    function: Function, active: Sequence[bool], width: int, tensors: Sequence[Tensor], tangents: Sequence[Tensor]
+    function: Function,
+    active: Sequence[bool],
+    width: int,
+    tensors: Sequence[Tensor],
+    tangents: Sequence[Tensor],
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Return the results of a function, and of the first of them the derivatives along P directions.
 
@@ -163,9 +175,10 @@ def value_and_tangents(
         results = tuple(function(*arguments))
         return results[:width], results[width:]
 
-    def along(*directions: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+    def along(*directions: Tensor) -> Any:
         own = tuple(tensors[index] for index in places)
         return torch.func.jvp(of_active, own, directions, has_aux=True)
 
-    moving, changes, fixed = torch.func.vmap(along, out_dims=(None, 0, None))(*tangents)
+    axes: Any = (None, 0, None)
+    moving, changes, fixed = torch.func.vmap(along, out_dims=axes)(*tangents)
     return (*moving, *fixed), changes

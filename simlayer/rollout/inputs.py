@@ -108,11 +108,11 @@ def read_inputs(
     """
     named = NamedTensors(step)
     check_precision(named, step.free.dtype)
-    constant = _given(named, step, _mapping("parameters", parameters))
-    timed = _given(named, step, _mapping("controls", controls))
+    constant = _given(named, step, "parameters", parameters)
+    timed = _given(named, step, "controls", controls)
     if twice := sorted(constant.keys() & timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
-    slices = {name: _slices(control.name, control.value, num_steps) for name, control in timed.items()}
+    slices = {name: _slices(named, control, num_steps) for name, control in timed.items()}
 
     def controls_at(index: int) -> dict[str, Tensor]:
         return {name: timed[name].match.physical(parts[index]) for name, parts in slices.items()}
@@ -143,22 +143,21 @@ def read_inputs(
     return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
 
 
-def _mapping(name: str, values: Named | None) -> Named:
+def _given(named: NamedTensors, step: Step, argument: str, values: Named | None) -> dict[str, _Given]:
+    """Return the given values by the full physical names that they stand for."""
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise TypeError(f"{name} must map names of quantities to tensors, got {described(values)}.")
-    return values
-
-
-def _given(named: NamedTensors, step: Step, values: Named) -> dict[str, _Given]:
-    """Return the given values by the full physical names that they stand for."""
+        raise TypeError(f"{argument} must map names of quantities to tensors, got {described(values)}.")
     found: dict[str, _Given] = {}
     for name, tensor in values.items():
-        match = named.find(name)
+        try:
+            match = named.find(name)
+            check_tensor(name, tensor, step.free)
+        except (KeyError, TypeError, ValueError) as error:
+            raise type(error)(f"{argument}: {error.args[0]}") from None
         if match.name in found:
             raise ValueError(f"{match.name!r} is given twice, the second time as {name!r}; give it once.")
-        check_tensor(name, tensor, step.free)
         if not tensor.numel():
             raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}.")
         found[match.name] = _Given(name, match, tensor)
@@ -180,13 +179,17 @@ def _batch_shapes(
             yield label, value.shape[: value.ndim - axes]
 
 
-def _slices(name: str, control: Tensor, num_steps: int) -> tuple[Tensor, ...]:
-    if control.ndim == 0 or len(control) != num_steps:
+def _slices(named: NamedTensors, control: _Given, num_steps: int) -> tuple[Tensor, ...]:
+    value = control.value
+    if value.ndim == 0 or len(value) != num_steps:
         raise ValueError(
-            f"control {name!r} has shape {tuple(control.shape)}; its first axis is time: {num_steps} steps."
+            f"control {control.name!r} has shape {tuple(value.shape)}; its first axis is time: {num_steps} "
+            "steps."
         )
+    if entry := named.quantities.get(control.match.name):
+        check_own_axes(entry.quantity, value, entry.module.extents, name=control.name, steps=num_steps)
     # Once for all steps: taking control[t] at each step would make backward quadratic in their number.
-    return control.unbind(0)
+    return value.unbind(0)
 
 
 def _packed_state(state: State, shapes: Iterator[tuple[str, torch.Size]]) -> State:

@@ -22,7 +22,7 @@ def checked_checkpoint(name: str, value: Any) -> str | int:
 
 def checked_compiler(name: str, value: Any) -> str | bool:
     """Return whether to compile, or the name of a compiler backend; raises TypeError if it is neither."""
-    if not isinstance(value, (str, bool)):
+    if not isinstance(value, (str, bool)) or value == "":
         raise TypeError(
             f"{name} must be True, False, 'auto' or the name of a backend, got {described(value)}."
         )

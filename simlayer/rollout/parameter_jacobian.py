@@ -17,7 +17,7 @@ from simlayer.quantities.objects import checked_function
 def parameter_jacobian(
     function: Callable[[], Tensor], parameters: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the value of a function of modules, and its derivatives with respect to a few of their parameters.
+    """Return the value of a function of modules, and its derivatives by a few of their parameters.
 
         (modulus,) = rollout.train_only("youngs_modulus")
         value, jacobian = parameter_jacobian(lambda: rollout(state).positions, {"youngs_modulus": modulus})
@@ -29,8 +29,8 @@ def parameter_jacobian(
 
     Args:
         function: runs the modules that read the parameters, and returns a tensor.
-        parameters: parameters of these modules by any names: stored values, as an optimizer changes them. Whether
-            they require grad does not matter.
+        parameters: parameters of these modules by any names: stored values, as an optimizer changes them.
+            Whether they require grad does not matter.
 
     Returns:
         value: what the function returns, without gradient.
@@ -44,7 +44,7 @@ def parameter_jacobian(
     sizes = [tensor.numel() for tensor in tensors.values()]
     units = torch.eye(sum(sizes))
 
-    def along(*directions: Tensor) -> tuple[Tensor, Tensor]:
+    def along(*directions: Tensor) -> Any:
         return torch.func.jvp(evaluate, tuple(t.detach() for t in tensors.values()), directions)
 
     def evaluate(*values: Tensor) -> Tensor:
@@ -62,7 +62,8 @@ def parameter_jacobian(
         for block, tensor in zip(units.split(sizes, 1), tensors.values(), strict=True)
     ]
     with torch.no_grad():
-        value, tangents = torch.func.vmap(along, out_dims=(None, 0), randomness="same")(*directions)
+        axes: Any = (None, 0)  # the value is the same in all directions
+        value, tangents = torch.func.vmap(along, out_dims=axes, randomness="same")(*directions)
     parts = zip(tensors.items(), tangents.split(sizes), strict=True)
     return value, {n: part.movedim(0, -1).reshape(*value.shape, *t.shape) for (n, t), part in parts}
 

@@ -10,13 +10,14 @@ from typing import Literal
 import torch
 from torch import nn
 
+from simlayer.autodiff.torch_private import transforms_active
+from simlayer.errors import SimulationError
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
-from simlayer.quantities.arrays import described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
-from simlayer.quantities.objects import names_of_quantities
+from simlayer.quantities.objects import checked_instance, names_of_quantities
 from simlayer.quantities.physical_module import describe
-from simlayer.rollout.checks import check_end, check_time_step
+from simlayer.rollout.checks import check_end, check_time_step, unlikely_state
 from simlayer.rollout.compilation import compiler_missing
 from simlayer.rollout.contact_record import empty_record
 from simlayer.rollout.forward_mode import (
@@ -28,6 +29,7 @@ from simlayer.rollout.forward_mode import (
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
+from simlayer.rollout.transforms import check_transforms
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
 from simlayer.rollout.value_checks import check_values
 from simlayer.state import State
@@ -71,8 +73,7 @@ class RolloutModule(CheckedModule):
         validate: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(step, Step):
-            raise TypeError(f"step must be a Step, such as SymplecticEuler, got {described(step)}.")
+        checked_instance("step", step, Step, example="SymplecticEuler(...)")
         self.step, self.num_steps = step, num_steps
         self.checkpoint, self.memory_budget = checkpoint, memory_budget
         self.compiler = compile  # nn.Module has a method `compile`
@@ -127,7 +128,7 @@ class RolloutModule(CheckedModule):
 
         Args:
             names: names of quantities as for `forward`, or lists of them. Their stored values are trained,
-                so that physical values stay in their ranges.
+                so that physical values stay in their ranges. Without any, nothing is trainable.
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
@@ -166,7 +167,11 @@ class RolloutModule(CheckedModule):
         with torch.autocast(state.positions.device.type, enabled=False):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             run = functools.partial(self._simulate, every=every)
-            states = run_in_forward_mode(run, inputs) if in_forward_mode(inputs) else run(inputs)
+            try:
+                states = run_in_forward_mode(run, inputs) if in_forward_mode(inputs) else run(inputs)
+            except SimulationError as error:
+                error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
+                raise
         end, *frames = (on_state(unpack_result, each.state) for each in states)
         return end, frames
 
@@ -174,6 +179,7 @@ class RolloutModule(CheckedModule):
         self, inputs: RolloutInputs, tangents: Tangents | None = None, *, every: int | None
     ) -> list[Carry]:
         """Return the end and the frames, with their tangents where those of the inputs are given."""
+        check_transforms(inputs, checkpoint=self.checkpoint, compiler=self.compiler, validate=self.validate)
         if self.validate:
             check_values(inputs)
             check_time_step(self.step, inputs)
@@ -190,15 +196,14 @@ class RolloutModule(CheckedModule):
             segment = self._segment(inputs, start, advance) if inputs.needs_gradient() else None
             if segment and backend is None:
                 advance = advance_function(self.step, inputs, start, None, recompute=True)
-        options = {"segment": segment, "every": every}
-        end, frames = unroll(self.step, inputs, start, advance, self.num_steps, **options)
+        end, frames = unroll(self.step, inputs, start, advance, self.num_steps, segment=segment, every=every)
         if self.validate:
             check_end(self.step, self.num_steps, inputs, end)
         return [end, *frames]
 
     def _backend(self, inputs: RolloutInputs) -> str | None:
         """Return the compiler backend to use, None for eager."""
-        if not self.step.explicit:
+        if not self.step.explicit or transforms_active():
             return None
         if self.compiler == "auto":
             work = (

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from simlayer.autodiff.torch_private import modification_count
+from simlayer.autodiff.torch_private import modification_counts
 from simlayer.errors import SimulationError
+from simlayer.quantities.snapshot import modified_in_place
 
 # Maps tensors to tensors: those of the carry, then values in the order of their names, to those of the carry.
 Function = Callable[..., Sequence[Tensor]]
@@ -155,7 +156,7 @@ class _RepeatedSteps(torch.autograd.Function):
         ctx.function, ctx.count = function, count
         ctx.shapes = [tensor.shape for tensor in start]
         # Referred to, not saved: under a checkpoint, whatever a node saves takes it 300 bytes.
-        ctx.shared, ctx.versions = shared, list(map(modification_count, shared))
+        ctx.shared, ctx.versions = shared, modification_counts(shared)
         end = repeated(step, start, count)
         ctx.save_for_backward(*(tensor for each in saved for tensor in each))
         values = dict(zip(function.values_read, shared, strict=True))
@@ -168,11 +169,8 @@ class _RepeatedSteps(torch.autograd.Function):
                 "a compiled or checkpointed rollout cannot be differentiated twice (create_graph=True); use "
                 "RolloutModule(..., compile=False, checkpoint='none')."
             )
-        if list(map(modification_count, ctx.shared)) != ctx.versions:
-            raise RuntimeError(
-                "a quantity or buffer of a rollout was modified in place between its forward and its "
-                "backward pass: call backward before the optimizer's step, or run forward again."
-            )
+        if modification_counts(ctx.shared) != ctx.versions:
+            raise modified_in_place()
         function, saved = ctx.function, ctx.saved_tensors
         number, example = function.num_outputs, next(each for each in cotangents if each is not None)
         zeros = [example.new_zeros(shape) for shape in ctx.shapes]

@@ -82,7 +82,7 @@ class TangentStep:
             count: how many steps.
         """
         directions = len(tangents[0])
-        moving = [[t[k].contiguous() for t in tangents] for k in range(directions)]
+        moving: list[Sequence[Tensor]] = [[t[k].contiguous() for t in tangents] for k in range(directions)]
         fixed = [[change[k].contiguous() for change in changes] for k in range(directions)]
         # The last directions may be repeated to fill a group.
         groups = [
@@ -156,7 +156,8 @@ def tangent_step(
     shapes = tuple((tuple(t.shape), t.stride(), t.dtype, t.device) for t in example)
     key = (key, shapes, tuple(active), together, backend, torch.get_num_threads())
     if key not in traced:
-        options = {"width": width, "together": together, "backend": backend}
         with laid_out_for_compiler(step) if backend else nullcontext():
-            traced[key] = TangentStep(function, example, active, **options)
+            traced[key] = TangentStep(
+                function, example, active, width=width, together=together, backend=backend
+            )
     return traced[key]

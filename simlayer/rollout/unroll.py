@@ -57,7 +57,7 @@ Advance = Callable[[Carry, Values, int], tuple[Carry, Values]]
 
 
 def substep_function(step: Step, inputs: RolloutInputs, start: Carry) -> Function:
-    """Return a substep as a function of tensors: those of a carry like `start`, then the values of `inputs`."""
+    """Return a substep as a function of the tensors of a carry like `start`, then the values of `inputs`."""
     names, count = tuple(inputs.values), len(start.tensors())
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -94,7 +94,9 @@ def advance_function(
     differentiable = needed if inputs.needs_gradient() else [False] * len(needed)
     step_function: StepFunction | None = None
     if backend is not None:
-        step_function = compiled_step(step, step_key(step, names), function, names, example, differentiable, backend)
+        step_function = compiled_step(
+            step, step_key(step, names), function, names, example, differentiable, backend
+        )
     elif recompute:
         step_function = RecomputedStep(function, names, count, differentiable, inputs.snapshot.restored)
 

@@ -11,30 +11,28 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor, nn
 
+from simlayer.solvers.sparsity import SparsityPattern
+
 
 class BlockMatrix(NamedTuple):
     """One matrix for each of B samples, all with the same pattern of K blocks.
 
     Attributes:
         values: the blocks, in the order of their rows, then columns.
-        starts: where each row of blocks begins, and the end.
-        columns: of the blocks.
-        diagonal: which block lies on the diagonal in each row.
+        pattern: where they are.
     """
 
     values: Float[Tensor, "B K 3 3"]
-    starts: Int[Tensor, "N+1"]
-    columns: Int[Tensor, "K"]
-    diagonal: Int[Tensor, "N"]
+    pattern: SparsityPattern
 
     def multiplication(self) -> Callable[[Tensor], Tensor]:
         """Return the product with vectors `(B, N, 3)`, as a function that is to be called often."""
         samples, count = self.values.shape[:2]
-        rows = len(self.diagonal)
-        offsets = torch.arange(samples, dtype=torch.int32, device=self.starts.device)[:, None]
-        starts = (self.starts[:-1] + offsets * count).flatten()
+        rows = len(self.pattern.diagonal)
+        offsets = torch.arange(samples, dtype=torch.int32, device=self.pattern.starts.device)[:, None]
+        starts = (self.pattern.starts[:-1] + offsets * count).flatten()
         starts = torch.cat([starts, starts.new_tensor([samples * count])])
-        columns = (self.columns + offsets * rows).flatten()
+        columns = (self.pattern.columns + offsets * rows).flatten()
         size = 3 * samples * rows
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse BSR tensor support is in beta")
@@ -47,13 +45,13 @@ class BlockMatrix(NamedTuple):
 
     def diagonal_blocks(self) -> Float[Tensor, "B N 3 3"]:
         """Return the blocks on the diagonal."""
-        return self.values[:, self.diagonal]
+        return self.values[:, self.pattern.diagonal]
 
     def to_scipy(self, sample: int) -> sparse.csc_matrix:
         """Return the matrix of a sample, in double precision."""
         values = self.values[sample].double().cpu().numpy()
-        size = 3 * len(self.diagonal)
-        blocks = (values, self.columns.cpu().numpy(), self.starts.cpu().numpy())
+        size = 3 * len(self.pattern.diagonal)
+        blocks = (values, self.pattern.columns.cpu().numpy(), self.pattern.starts.cpu().numpy())
         matrix = sparse.bsr_matrix(blocks, shape=(size, size)).tocsr()
         # By symmetry, rows are columns.
         return sparse.csc_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(size, size))
@@ -66,43 +64,46 @@ class Assembly(nn.Module):
         connectivity: for each set of elements the vertices of each, `(M, C)`.
         free: which components may move: 1, or 0 for those fixed, whose rows and columns become those of the
             identity.
+        points: where the vertices are, which the order of an elimination is found by.
     """
 
-    starts: Tensor
-    columns: Tensor
-    diagonal: Tensor
     mask: Tensor
     fixed: Tensor
 
-    def __init__(self, connectivity: Sequence[Int[Tensor, "_ _"]], free: Float[Tensor, "N 3"]) -> None:
+    def __init__(
+        self,
+        connectivity: Sequence[Int[Tensor, "_ _"]],
+        free: Float[Tensor, "N 3"],
+        points: Float[Tensor, "N d"] | None = None,
+    ) -> None:
         super().__init__()
-        count = len(free)
-        keys = [(cells[:, :, None] * count + cells[:, None, :]).flatten() for cells in connectivity]
-        # Every vertex has a block on the diagonal, for its fixed components.
-        every = torch.arange(count, device=free.device) * (count + 1)
-        entries, slots = torch.cat([*keys, every]).unique(return_inverse=True)
-        rows, columns = entries // count, entries % count
-        starts = torch.zeros(count + 1, dtype=torch.int64, device=free.device)
-        starts[1:] = torch.bincount(rows, minlength=count).cumsum(0)
-        *sets, diagonal = slots.split([*map(len, keys), count])
+        self.pattern, sets = SparsityPattern.of(connectivity, free, points)
+        columns = self.pattern.columns
+        rows = torch.repeat_interleave(self.pattern.starts.diff())
         buffers = {
-            # 32-bit indices: reading the matrix is what a product with it takes.
-            "starts": starts.int(),
-            "columns": columns.int(),
-            "diagonal": diagonal,
             "mask": free[rows][:, :, None] * free[columns][:, None, :],
             "fixed": torch.diag_embed(1 - free),
         }
-        for name, buffer in (buffers | {f"slots_{k}": part for k, part in enumerate(sets)}).items():
+        places = [_entry_places(part, cells.shape[1]) for part, cells in zip(sets, connectivity, strict=True)]
+        for name, buffer in (buffers | {f"places_{k}": part for k, part in enumerate(places)}).items():
             self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, blocks: Sequence[Float[Tensor, "B _ _ _"]], samples: int) -> BlockMatrix:
         """Return the sum of blocks, one tensor for each set of elements, for each of B samples."""
-        values = self.mask.new_zeros((samples, len(self.columns), 3, 3))
+        values = self.mask.new_zeros((samples, self.mask.numel()))
         for index, part in enumerate(blocks):
-            nodes = part.shape[-1] // 3
-            pairs = part.unflatten(-1, (nodes, 3)).unflatten(-3, (nodes, 3)).transpose(-2, -3)
-            values.index_add_(1, getattr(self, f"slots_{index}"), pairs.reshape(samples, -1, 3, 3))
+            places = getattr(self, f"places_{index}")
+            # One axis at a time: with more, index_add_ takes several times as long.
+            for sample, entries in zip(values, part, strict=True):
+                sample.index_add_(0, places, entries.reshape(-1))
+        values = values.view(samples, *self.mask.shape)
         values *= self.mask
-        values.index_add_(1, self.diagonal, self.fixed.expand(samples, *self.fixed.shape))
-        return BlockMatrix(values, self.starts, self.columns, self.diagonal)
+        values[:, self.pattern.diagonal] += self.fixed
+        return BlockMatrix(values, self.pattern)
+
+
+def _entry_places(slots: Int[Tensor, "P"], size: int) -> Int[Tensor, "E"]:
+    """Return where the entries of element matrices go, given the 3x3 block of each pair of its vertices."""
+    pairs = slots.view(-1, size, 1, size, 1)
+    row, column = torch.arange(3, device=slots.device)[:, None, None], torch.arange(3, device=slots.device)
+    return (9 * pairs + 3 * row + column).flatten().int()

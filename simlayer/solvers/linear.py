@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from scipy.sparse.linalg import splu
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer
 from simlayer.solvers.block_matrix import BlockMatrix
 from simlayer.solvers.conjugate_gradients import Product
+from simlayer.solvers.fronts import FrontTree
+from simlayer.solvers.multifrontal import CholeskyFactor, NotPositiveDefiniteError
+from simlayer.solvers.sparsity import SparsityPattern
 
 _log = logging.getLogger(__name__)
 
-# Unknowns up to which factors are chosen: in a step inertia makes the matrix better conditioned.
-_DIRECT_STEPS, _DIRECT_STATICS = 6_000, 40_000
+# Unknowns of which a pattern is not even analysed, and bytes of factors that are too many.
+_ANALYSED, _LARGEST_FACTOR = 200_000, 2**31
+# Speed of an elimination [1/s] and of products with the matrix [byte/s], of one core.
+_OPERATIONS, _BYTES = 1.5e10, 5e9
+# Products that block Jacobi takes while one factor serves: in a step inertia makes the matrix better
+# conditioned.
+_PRODUCTS_STEPS, _PRODUCTS_STATICS = 200, 2_000
+# Time of a factor that is never too long [s].
+_ALWAYS = 0.05
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """Something close to the inverses of the matrices of some samples.
+
+    Attributes:
+        product: the products `(B, *columns, N, 3) -> (B, *columns, N, 3)` with it.
+        positive: false for samples whose matrix was found not to be positive definite. A product then is no
+            approximation but a scaled descent, of the sign by which conjugate gradients see it at once.
+    """
+
+    product: Product
+    positive: Bool[Tensor, "B"]
+
+    def __call__(self, vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
+        return self.product(vectors)
 
 
 class LinearSolver(ABC):
     """How linear systems are solved: by conjugate gradients, with an inverse that this class approximates.
 
-    A new solver, of a library for factorizations or of multigrid, is a class with `inverse(matrix)`.
+    A new solver, of a library for factorizations or of multigrid, is a class with `inverse(matrix)`. What
+    follows from the pattern alone belongs into `matrix.pattern.analysis(...)`, which keeps it.
 
     Attributes:
         max_iterations: of conjugate gradients; more is a failure.
@@ -44,8 +69,8 @@ class LinearSolver(ABC):
         object.__setattr__(self, "patience", checked_integer("patience", self.patience, least=0))
 
     @abstractmethod
-    def inverse(self, matrix: BlockMatrix) -> Product:
-        """Return products `(B, N, 3) -> (B, N, 3)` with something close to the inverse of the matrix."""
+    def inverse(self, matrix: BlockMatrix) -> Inverse:
+        """Return something close to the inverse of the matrix of each sample."""
 
 
 @dataclass(frozen=True)
@@ -58,45 +83,75 @@ class ConjugateGradients(LinearSolver):
     max_iterations: int = 10_000
     patience: int = 0
 
-    def inverse(self, matrix: BlockMatrix) -> Product:
+    def inverse(self, matrix: BlockMatrix) -> Inverse:
         blocks = torch.linalg.inv(matrix.diagonal_blocks())
-        return lambda vectors: (blocks @ vectors[..., None])[..., 0]
+
+        def product(vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
+            own = blocks.view(len(blocks), *[1] * (vectors.ndim - 3), *blocks.shape[1:])
+            return (own @ vectors[..., None])[..., 0]
+
+        # That its blocks are positive would not prove a matrix so.
+        return Inverse(product, torch.ones(len(blocks), dtype=torch.bool, device=blocks.device))
 
 
 @dataclass(frozen=True)
 class SparseDirect(LinearSolver):
-    """Sparse LU factors (SuperLU, through SciPy), on the CPU, in double precision.
+    """Sparse Cholesky factors (multifrontal, after nested dissection), on the CPU, in double precision.
 
-    Exact whatever the conditioning, as long as there is memory for them: best to some 20,000 unknowns.
+    The pattern is analysed once in the life of a step, for all its matrices. Exact whatever the conditioning,
+    as long as there is memory for the factors: best to some 50,000 unknowns, and several times as many where
+    the body is slender.
     """
 
     max_iterations: int = 50
     patience: int = 20
 
-    def inverse(self, matrix: BlockMatrix) -> Product:
-        factors = [_factorized(matrix, sample) for sample in range(len(matrix.values))]
+    def inverse(self, matrix: BlockMatrix) -> Inverse:
+        tree = matrix.pattern.analysis(FrontTree, FrontTree)
+        values = matrix.values.detach().double().cpu().numpy()
+        factors = [_factorized(tree, blocks) for blocks in values]
 
-        def apply(vectors: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
-            right = vectors.detach().double().cpu().reshape(len(vectors), -1).numpy()
-            solved = np.stack([solve(b) for solve, b in zip(factors, right, strict=True)])
-            return torch.from_numpy(solved).to(vectors).view_as(vectors)
+        def product(vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
+            right = vectors.detach().double().cpu().flatten(-2)
+            columns = right.reshape(len(right), -1, right.shape[-1]).mT.contiguous().numpy()
+            solved = np.stack([f.solve(b) for f, b in zip(factors, columns, strict=True)])
+            return torch.from_numpy(solved).mT.reshape(vectors.shape).to(vectors)
 
-        return apply
+        positive = [isinstance(factor, CholeskyFactor) for factor in factors]
+        return Inverse(product, torch.tensor(positive, device=matrix.values.device))
 
 
-def _factorized(matrix: BlockMatrix, sample: int) -> Callable[[np.ndarray], np.ndarray]:
-    # For a symmetric matrix: an ordering of A + Aᵀ, and pivots from the diagonal.
-    options = {"SymmetricMode": True}
+class _Descent:
+    """Stands for the factor of a matrix that is not positive definite."""
+
+    def __init__(self, diagonal: Float[np.ndarray, "n"]) -> None:
+        size = np.abs(diagonal)[:, None]
+        self.scale = -1.0 / np.where(size > 0, size, 1.0)
+
+    def solve(self, right: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+        return self.scale * right
+
+
+def _factorized(tree: FrontTree, blocks: Float[np.ndarray, "K 3 3"]) -> CholeskyFactor | _Descent:
     try:
-        lu = splu(matrix.to_scipy(sample), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-    except RuntimeError as error:
-        raise ConvergenceError(f"the tangent of sample {sample} has no inverse: {error}.") from error
-    return lu.solve
+        return CholeskyFactor(tree, blocks)
+    except NotPositiveDefiniteError:
+        return _Descent(blocks[tree.diagonal].diagonal(axis1=-2, axis2=-1).flatten())
 
 
-def solver_for(unknowns: int, *, dynamic: bool) -> LinearSolver:
-    """Return the solver that is fastest for so many unknowns of a sample, and log it."""
-    direct = unknowns <= (_DIRECT_STEPS if dynamic else _DIRECT_STATICS)
+def solver_for(pattern: SparsityPattern, *, dynamic: bool) -> LinearSolver:
+    """Return the solver that takes the least time by an estimate of its work, and log it."""
+    unknowns = int(pattern.free.sum())
+    if unknowns > _ANALYSED:
+        _log.info("ConjugateGradients for %s unknowns", f"{unknowns:,}")
+        return ConjugateGradients()
+    tree = pattern.analysis(FrontTree, FrontTree)
+    products = _PRODUCTS_STEPS if dynamic else _PRODUCTS_STATICS
+    factor, iterative = tree.operations / _OPERATIONS, products * 72 * len(pattern.columns) / _BYTES
+    direct = factor <= max(iterative, _ALWAYS) and 8 * tree.entries <= _LARGEST_FACTOR
     solver = SparseDirect() if direct else ConjugateGradients()
-    _log.info("%s for %d unknowns", type(solver).__name__, unknowns)
+    _log.info(
+        "%s for %s unknowns: a factor takes some %.2g s and %.2g GiB, conjugate gradients %.2g s",
+        *(type(solver).__name__, f"{unknowns:,}", factor, 8 * tree.entries / 2**30, iterative),
+    )
     return solver

@@ -31,11 +31,15 @@ class ReducedLoad(MinimizationProblem):
         self.max_displacement = problem.max_displacement
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        return self.problem.value(positions) - (self.loads * (positions - self.start)).sum((-1, -2))
+        return self.evaluate(positions)[0]
 
     def residual(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
-        residual = self.problem.residual(positions)
-        return residual._replace(gradient=residual.gradient - self.loads)
+        return self.evaluate(positions)[1]
+
+    def evaluate(self, positions: Float[Tensor, "*batch N 3"]) -> tuple[Float[Tensor, "*batch"], Residual]:
+        value, residual = self.problem.evaluate(positions)
+        work = (self.loads * (positions - self.start)).sum((-1, -2))
+        return value - work, residual._replace(gradient=residual.gradient - self.loads)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         return self.problem.tangent(positions, projected=projected)

@@ -14,12 +14,15 @@ from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
+from simlayer.solvers.quasi_newton import InverseUpdates
 
 # Energies that differ by less cannot be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against the residual, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
+# A residual that falls by this factor in an iteration does so without another Hessian.
+_FAST = 0.25
 _ENDLESS, _STUCK = "the energy falls without end", "no shorter step lowers the energy"
 
 
@@ -55,9 +58,9 @@ class NewtonSolver:
     ) -> Float[Tensor, "*batch N 3"]:
         """Return a minimum near `start`; raises ConvergenceError rather than return anything less."""
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
-        point = _Point(start, problem.value(start), *problem.residual(start))
+        point = _point(problem, start)
         history: list[str] = []
-        linear = _Linear(solver)
+        directions = _Directions(problem, solver)
         polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
         for iteration in range(self.max_iterations + 1):
             error = Residual(point.gradient, point.scale).error()
@@ -73,10 +76,7 @@ class NewtonSolver:
                 return point.positions
             if iteration == self.max_iterations:
                 break
-            # To polish, the tangent of the iteration before is good enough.
-            again = iteration > 0 and not bool((active & ~small).any())
-            direction = self._direction(problem, point, linear, again=again)
-            direction = torch.where(active[..., None, None], direction, 0.0)
+            direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
             still = ~active & still | active & (
                 largest(direction) <= _STILL[start.dtype] * largest(point.positions)
             )
@@ -91,35 +91,49 @@ class NewtonSolver:
         why = f"after {self.max_iterations} iterations, of which NewtonSolver(max_iterations=...) allows more"
         raise _failure(problem, point, active, history, why)
 
-    def _direction(
-        self, problem: MinimizationProblem, point: _Point, linear: _Linear, *, again: bool
-    ) -> Tensor:
-        # In double precision, because a single one cannot represent the step that a slender body needs.
-        right = -flattened(point.gradient).double()
-        if again:
-            return linear.again(right).vectors.view_as(point.gradient).to(point.gradient)
-        found = linear.solve(problem.tangent(point.positions, projected=False).double(), right)
-        vectors = found.vectors
-        if bool(found.indefinite.any()):
-            convex = linear.solve(
-                problem.tangent(point.positions, projected=True).double(), right, afresh=True
-            )
-            vectors = torch.where(found.indefinite[:, None, None], convex.vectors, vectors)
-        return vectors.view_as(point.gradient).to(point.gradient)
 
+class _Directions:
+    """The directions of one search: Newton's, and between them those of an updated inverse.
 
-class _Linear:
-    """Linear solves of one search, which use an older inverse while that is good enough."""
+    Computations are in double precision, because a single one cannot represent the step that a slender body
+    needs.
+    """
 
-    def __init__(self, solver: LinearSolver) -> None:
-        self.solver = solver
+    def __init__(self, problem: MinimizationProblem, solver: LinearSolver) -> None:
+        self.problem, self.solver = problem, solver
         self.inverse: Product | None = None
-        self.multiply: Product | None = None
+        self.updated: InverseUpdates | None = None
+        self.last: _Point | None = None
 
-    def solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
+    def at(self, point: _Point, active: Bool[Tensor, "*batch"]) -> Tensor:
+        """Return the direction at a point in each sample."""
+        last, self.last = self.last, point
+        right = -flattened(point.gradient).double()
+        if last is not None and self.updated and _converges(last, point, active):
+            move, change = point.positions - last.positions, point.gradient - last.gradient
+            self.updated.update(flattened(move).double(), flattened(change).double())
+            found = self.updated(right)
+        else:
+            found = self._newton(point, right)
+        return found.view_as(point.gradient).to(point.gradient)
+
+    def _newton(self, point: _Point, right: Tensor) -> Tensor:
+        tangent = self.problem.tangent(point.positions, projected=False).double()
+        found = self._solve(tangent, right)
+        vectors, indefinite = found.vectors, found.indefinite
+        if bool(indefinite.any()):
+            tangent = self.problem.tangent(point.positions, projected=True).double()
+            convex = self._solve(tangent, right, afresh=True)
+            vectors = torch.where(indefinite[:, None, None], convex.vectors, vectors)
+        # An inverse that is not positive is none to go on with.
+        self.updated = None if bool(indefinite.any()) else InverseUpdates(self._solution(tangent))
+        return vectors
+
+    def _solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
+        """Solve with an older inverse while that is good enough."""
         # As exact as the next iteration can make use of.
         tolerance, most = 1e-6, self.solver.max_iterations
-        self.multiply = multiply = tangent.multiplication()
+        multiply = tangent.multiplication()
         if self.inverse is not None and not afresh and self.solver.patience:
             found = conjugate_gradients(
                 multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
@@ -129,12 +143,21 @@ class _Linear:
         self.inverse = self.solver.inverse(tangent.matrix)
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 
-    def again(self, right: Tensor) -> Solution:
-        """Solve with the tangent and the inverse of the last solve."""
-        assert self.multiply is not None
-        assert self.inverse is not None
-        most = self.solver.max_iterations
-        return conjugate_gradients(self.multiply, right, self.inverse, tolerance=1e-6, max_iterations=most)
+    def _solution(self, tangent: Tangent) -> Product:
+        """Return the map of right-hand sides to solutions with a tangent and the last inverse."""
+        inverse, most = self.inverse, self.solver.max_iterations
+        assert inverse is not None
+        multiply = tangent.multiplication()
+
+        def solve(right: Tensor) -> Tensor:
+            return conjugate_gradients(multiply, right, inverse, tolerance=1e-6, max_iterations=most).vectors
+
+        return solve
+
+
+def _converges(last: _Point, point: _Point, active: Bool[Tensor, "*batch"]) -> bool:
+    """Return whether the last move reduced the residual enough for the next one to need no new Hessian."""
+    return bool((largest(point.gradient) <= _FAST * largest(last.gradient))[active].all())
 
 
 class _Point(NamedTuple):
@@ -144,6 +167,11 @@ class _Point(NamedTuple):
     energy: Tensor
     gradient: Tensor
     scale: Tensor
+
+
+def _point(problem: MinimizationProblem, positions: Tensor) -> _Point:
+    value, residual = problem.evaluate(positions)
+    return _Point(positions, value, *residual)
 
 
 def _search(
@@ -157,7 +185,7 @@ def _search(
     best = point
     for _ in range(40):
         positions = point.positions + length[..., None, None] * direction
-        trial = _Point(positions, problem.value(positions), *problem.residual(positions))
+        trial = _point(problem, positions)
         falls = trial.energy <= energy + 1e-4 * length * slope
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
         # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.

@@ -63,6 +63,10 @@ class MinimizationProblem(ABC):
     def residual(self, positions: Float[Tensor, "*batch N 3"]) -> Residual:
         """Return the gradient of the function, and the size of the forces that it is the sum of."""
 
+    def evaluate(self, positions: Float[Tensor, "*batch N 3"]) -> tuple[Float[Tensor, "*batch"], Residual]:
+        """Return the function and its residual, of which much may be computed once for both."""
+        return self.value(positions), self.residual(positions)
+
     @abstractmethod
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         """Return the Hessian of the function, positive semi-definite if projected."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from simlayer.contact.base import Contact
 from simlayer.dissipation import Dissipation, StepContext
-from simlayer.errors import check_vectors
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.mesh.mesh import Mesh
@@ -24,8 +23,9 @@ from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
+from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
-from simlayer.steps.plausibility import warn_of_units
+from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
@@ -61,7 +61,8 @@ class Step(PhysicalModule, ABC):
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
-    dt = Option(checked_number, above=0.0, unit="s")
+    # Its square and the reciprocal of that are numbers of single precision.
+    dt = Option(checked_number, above=0.0, least=1e-18, most=1e18, unit="s")
     substeps = Option(checked_integer, least=1)
     free: Tensor
 
@@ -110,6 +111,7 @@ class Step(PhysicalModule, ABC):
         # Components first in memory, like everything that a compiled step reads.
         free = ~fixed_components(mesh, fixed)
         self.register_buffer("free", free.T.contiguous().to(mesh.vertices.dtype).T, persistent=False)
+        warn_of_hourglass_modes(forces, self.free)
         if dt == "auto":
             with torch.no_grad():
                 self.dt = half_stable_dt(float(self.stable_dts(contact=self.contact_squares()).min()))
@@ -157,7 +159,7 @@ class Step(PhysicalModule, ABC):
         """Yield the nodal forces [N] of some forces, of all by default."""
         for force in map(self._force, self.forces) if forces is None else forces:
             vectors = force(state)
-            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward")
+            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward", added=True)
             yield vectors
 
     def dissipated(

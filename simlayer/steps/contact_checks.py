@@ -43,7 +43,7 @@ def _inside(
         "a tenth of the activation distance: for the same motion, use "
         f"dt <= {dt:.2g}{in_substeps(step.substeps)}."
         if dt
-        else move_apart(contact, -depth)
+        else move_apart(-depth, contact.activation_distance)
     )
     what = f"{what_touches(-depth)} before its step begins"
     return penetration_error(name, what, remedy, wrong=wrong, distances=distances, dt=dt)

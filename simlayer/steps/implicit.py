@@ -96,9 +96,11 @@ class ImplicitStep(Step, ABC):
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [term.connectivity for term in terms]
-        self.assembly = Assembly([cells for cells in sets if cells is not None], self.free)
+        self.assembly = Assembly(
+            [cells for cells in sets if cells is not None], self.free, points=mesh.vertices
+        )
         dynamic = self.scheme.inertia > 0
-        self.solver = solver_for(self.free.numel(), dynamic=dynamic) if solver == "auto" else solver
+        self.solver = solver_for(self.assembly.pattern, dynamic=dynamic) if solver == "auto" else solver
 
     @property
     @abstractmethod
@@ -167,9 +169,8 @@ class ImplicitStep(Step, ABC):
 
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
         """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
-        x = state.positions
-        forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.term(x, x).at_end)]
-        total = sum(self.nodal_forces(state, forces), torch.zeros_like(x))
+        forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.at_end)]
+        total = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         masses = mass_matrices(self, consistent=self.consistent_mass)
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)

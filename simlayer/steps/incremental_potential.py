@@ -104,6 +104,20 @@ class IncrementalPotential(MinimizationProblem):
                 scale = torch.maximum(scale, _mean_length(gradient))
         return Residual(self.step.free * total, scale)
 
+    def evaluate(self, positions: Float[Tensor, "*batch N 3"]) -> tuple[Float[Tensor, "*batch"], Residual]:
+        value, total, scale = (
+            -(self.loads * (positions - self.data.target)).sum((-1, -2)),
+            -self.loads,
+            self.scale,
+        )
+        for term, vectors, weight, slope in self._terms_at(positions):
+            energy, gradient = term.energy_and_gradient(vectors)
+            value = torch.add(value, energy, alpha=weight / slope)
+            total = torch.add(total, gradient, alpha=weight)
+            if term.sets_scale:
+                scale = torch.maximum(scale, _mean_length(gradient))
+        return value, Residual(self.step.free * total, scale)
+
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
         blocks, batch = [], positions.shape[:-2]
         for term, vectors, weight, slope in self._terms_at(positions):

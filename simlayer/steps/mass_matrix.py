@@ -100,6 +100,12 @@ class Inertia(Term):
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
         return self.factor * self.mass.product(vectors - self.target)
 
+    def energy_and_gradient(
+        self, vectors: Float[Tensor, "*batch N 3"]
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch N 3"]]:
+        gradient = self.gradient(vectors)
+        return 0.5 * (gradient * (vectors - self.target)).sum((-1, -2)), gradient
+
     def hessian_blocks(
         self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*#batch M D D"]:

@@ -7,12 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simlayer.quantities.arrays import described
+from simlayer.quantities.arrays import PRECISIONS, check_plain, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
-
-# Half precision has an error of order one in a deformation gradient.
-_PRECISIONS = (torch.float32, torch.float64)
 
 
 def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
@@ -22,7 +19,7 @@ def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
         named: the tensors of a step.
         dtype: the precision of its mesh.
     """
-    if dtype not in _PRECISIONS:
+    if dtype not in PRECISIONS:
         raise TypeError(
             f"a step computes in torch.float32 or torch.float64, not in {dtype}: build it under one of these "
             "as torch's default, or convert it back by .float() or .double()."
@@ -43,7 +40,7 @@ def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
 
 
 def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
-    """Raise TypeError unless this is a tensor of the dtype and on the device of a step's own."""
+    """Raise TypeError or ValueError unless this is a plain tensor of the dtype and device of a step's own."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor, got {described(tensor)}.")
     if tensor.dtype != like.dtype:
@@ -56,6 +53,7 @@ def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
             f"{name} is on {tensor.device} but the rollout is on {like.device}; "
             f"move one: rollout.to({str(tensor.device)!r}) or {name}.to({str(like.device)!r})."
         )
+    check_plain(name, tensor)
 
 
 def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None) -> None:
@@ -75,7 +73,8 @@ def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None
     if not isinstance(state.history, tuple):
         raise TypeError(f"history of the state must be a tuple of tensors, got {described(state.history)}.")
     past = {f"history[{index}]": tensor for index, tensor in enumerate(state.history)}
-    for name, tensor in {"positions": state.positions, "velocities": state.velocities, **past}.items():
+    for part, tensor in {"positions": state.positions, "velocities": state.velocities, **past}.items():
+        name = f"state.{part}"
         check_tensor(name, tensor, like)
         if tensor.shape[-2:] != like.shape:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {len(like)}, 3).")

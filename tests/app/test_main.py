@@ -210,6 +210,20 @@ def test_a_multirun_is_one_folder_and_as_many_results_and_leaves_torchs_settings
         assert "poissons_ratio = " in row
 
 
+def test_a_multirun_goes_on_after_a_run_that_fails_with_one_line_about_it_and_a_table_of_all(capsys):
+    settings = [*SHORT, "trainer.max_epochs=1", "optimizer.max_iter=1"]
+    with pytest.raises(SystemExit) as ending:
+        main([*SMALL, "-m", "material.poissons_ratio=0.3,0.7,0.4", *settings])
+    assert ending.value.code == 1
+    out, err = capsys.readouterr()
+    (line,) = [line for line in err.splitlines() if "0.7" in line]
+    assert line.endswith("poissons_ratio must lie in (-1, 0.5), got 0.7.")
+    assert "run 1" in line
+    assert not any(word in out + err for word in ("HYDRA", "Traceback", "Error executing"))
+    rows = out.splitlines()[-3:]
+    assert ["failed" in row for row in rows] == [False, True, False]
+
+
 def test_a_multirun_of_runs_that_start_processes_is_refused_with_the_alternative():
     message = failure("-m", "seed=0,1", "optimizer=adam", "trainer=ddp_cpu", "initial.known.pull=[1,2]")
     assert "ddp_spawn" in message
@@ -266,7 +280,7 @@ def test_checked_gradients_fit_nothing_and_write_nothing(capsys):
         (["material.youngs_moduls=1"], "'material.youngs_moduls'; did you mean 'material.youngs_modulus'?"),
         (["optimizer=adm"], "optimizer has no option 'adm'; did you mean 'adam'?"),
         ([f"trainable=[{E}s]"], f"did you mean '{E}'?"),
-        (["mesh.cells=[0,1,1]"], "mesh: cells must"),
+        (["mesh.cells=[0,1,1]"], "mesh: cells[0] must be an int"),
         (["constraints.fixed.tag=hand"], "no vertices tagged 'hand'; its tags: 'x_min'"),
         (["constraints.fixed.tag=null"], "exactly one of tag, box, plane, got none"),
         (["data.path=nowhere.vtu"], "data.path: nowhere.vtu does not exist"),

@@ -65,3 +65,15 @@ def test_traced_derivatives_work_inside_a_checkpoint(psi):
     plain = torch.autograd.grad(work(*inputs), inputs)
     rerun = torch.autograd.grad(checkpoint(work, *inputs, use_reentrant=False), inputs)
     assert all(torch.equal(p, r) for p, r in zip(plain, rerun, strict=True))
+
+
+@pytest.mark.parametrize("points", [3, 2500], ids=["one part", "several parts"])
+def test_second_derivatives_are_the_closed_forms_however_many_points_there_are(psi, points):
+    # A coefficient per point and one for all, over points and a batch of two.
+    a, b = torch.randn(points, 1), torch.randn(1, 2)
+    x, y = torch.randn(2, points, 2).unbind()
+    found = psi.hessian((a, b), (x, y), point_axes=1)
+    xx, xy, yy = 2 * a * y, 2 * a * x, -b * y.sin()
+    entries = [entry.expand(points, 2) for entry in (xx, xy, xy, yy)]
+    expected = torch.stack(entries, -1).unflatten(-1, (2, 2)).transpose(0, 1)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-13)

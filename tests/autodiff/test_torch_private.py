@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import simlayer
-from simlayer.autodiff.torch_private import below_autograd, modification_count, transforms_active
+from simlayer.autodiff.torch_private import below_autograd, is_mapped, modification_counts, transforms_active
 
 ROOT = Path(simlayer.__file__).parent
 FILES = [path for path in ROOT.rglob("*.py") if path.name != "torch_private.py"]
@@ -50,8 +50,23 @@ def test_transforms_of_torch_func_are_noticed():
     assert not transforms_active()
 
 
+def test_mapped_tensors_are_told_from_others():
+    seen = []
+
+    def record(x):
+        seen.append(is_mapped(x))
+        return x.sum()
+
+    x = torch.ones(2, 3)
+    torch.func.vmap(record)(x)
+    torch.func.vmap(torch.func.grad(record))(x)
+    torch.func.grad(record)(x)
+    record(x)
+    assert seen == [True, True, False, False]
+
+
 def test_the_version_of_a_tensor_counts_changes_in_place():
     x = torch.zeros(3)
-    before = modification_count(x)
+    (before,) = modification_counts([x])
     x.add_(1)
-    assert modification_count(x) == before + 1
+    assert modification_counts([x]) == [before + 1]

@@ -322,6 +322,18 @@ def test_turning_body_and_obstacle_together_turns_the_forces():
     assert torch.allclose(found, forces @ R.mT, rtol=0, atol=1e-11 * largest(forces))
 
 
+def test_quantities_of_several_samples_may_be_given_to_the_constructor():
+    mesh = box_mesh(cells=(2, 2, 2))
+    radii = torch.tensor([[0.2], [0.3]])
+    contact = build(Sphere(radii, (0.5, 0.5, -0.305)), mesh, stiffness=torch.tensor([[1e4], [2e4]]))
+    positions = mesh.vertices.expand(2, -1, -1)
+    forces = contact(State.at_rest(positions))
+    assert (forces[0] == 0).all()
+    assert (forces[1] != 0).any()
+    with pytest.raises(ValueError, match="starts inside the obstacle"):
+        build(Sphere(radii, (0.5, 0.5, -0.295)), mesh)
+
+
 def floor(height: float, normal: float = 1.0) -> Obstacle:
     return HalfSpace((0.0, 0.0, height), (0.0, 0.0, normal))
 
@@ -333,26 +345,26 @@ def build(obstacle: Obstacle, mesh: Mesh | None = None, **options) -> BarrierCon
 
 def test_a_body_that_starts_inside_is_refused_with_vertices_and_depth():
     with pytest.raises(
-        ValueError, match=r"starts inside the obstacle: vertices \[0, 3, 6, 9, 12\] and 4 more, up to 0.1 m"
+        ValueError, match=r"inside an obstacle; vertices \[0, 3, 6, 9, 12\] and 4 more, distance -0.1 m"
     ):
         build(floor(0.1))
 
 
 def test_a_body_that_touches_exactly_is_advised_to_leave_a_gap():
-    with pytest.raises(ValueError, match=r"touches .* exactly \(distance 0\) at vertices .* apart by 0.01 m"):
+    with pytest.raises(ValueError, match=r"touches .* exactly; vertices .* distance 0 m.* apart by 0.01 m"):
         build(floor(0.0))
     build(floor(-0.01))
 
 
 def test_a_body_that_is_inside_altogether_asks_for_the_normal():
-    with pytest.raises(ValueError, match=r"whole body is inside the obstacle, up to 1 m deep.*normal"):
+    with pytest.raises(ValueError, match=r"whole body is inside an obstacle; .* distance -1 m.*normal"):
         build(floor(-0.0, -1.0))
 
 
 def test_another_start_than_the_rest_shape_is_checked_in_its_place():
     start = box_mesh(cells=(2, 2, 2)).vertices + torch.tensor([0.0, 0.0, 0.5])
     build(floor(0.1), start=start)
-    with pytest.raises(ValueError, match=r"up to 0\.1 m deep"):
+    with pytest.raises(ValueError, match=r"distance -0\.1 m"):
         build(floor(0.1), start=torch.stack([start, start - 0.5]))
 
 

@@ -83,6 +83,10 @@ def test_a_rod_can_be_laid_down():
 def test_a_normal_without_a_direction_is_refused():
     with pytest.raises(ValueError, match=r"normal must not be zero, got \[0.0, 0.0, 0.0\]"):
         HalfSpace(normal=(0.0, 0.0, 0.0))
+    obstacle = HalfSpace()
+    with pytest.raises(ValueError, match=r"normal must not be zero, got \[0.0, 0.0, 0.0\] in sample \(1,\)"):
+        obstacle.normal = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    assert obstacle.normal.tolist() == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(

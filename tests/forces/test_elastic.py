@@ -319,7 +319,13 @@ def test_a_batch_of_coefficients_at_a_single_state_is_broadcast_or_refused_but_n
 
 
 @pytest.mark.parametrize(
-    "regions", [torch.zeros(CELLS), torch.zeros(CELLS - 1, dtype=torch.long), torch.full((CELLS,), -1)]
+    "regions",
+    [
+        torch.zeros(CELLS),
+        torch.zeros(CELLS - 1, dtype=torch.long),
+        torch.full((CELLS,), -1),
+        torch.full((CELLS,), CELLS),
+    ],
 )
 def test_regions_that_are_not_one_index_per_cell_are_refused(regions):
     # By the constructor itself; a run with shape checks refuses some of them before.
@@ -378,5 +384,5 @@ def test_a_material_without_a_quantity_is_refused_with_the_remedy():
     mesh = box_mesh(cells=(1, 1, 1))
     with pytest.raises(ValueError, match=r"Constant has no quantities.*Quantity"):
         ElasticForce(mesh, Constant())
-    with pytest.raises(TypeError, match="material must be a Material"):
+    with pytest.raises(TypeError, match="material must be of class Material"):
         ElasticForce(mesh, 1e5)

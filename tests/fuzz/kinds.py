@@ -62,8 +62,8 @@ class Numbers:
         finite: whether each must be finite. A pure function may pass NaN on.
         rising: whether each must be larger than the one before.
         also: what else must hold.
-        form: "number", "count", "counts", "indices", "tensor", "same" for a tensor whose precision is kept,
-            or "quantity", which may be a number or a tensor.
+        form: "number", "numbers", "count", "counts", "indices", "tensor", "same" for a tensor whose precision
+            is kept, or "quantity", which may be a number or a tensor.
     """
 
     fits: Callable[[Shape], bool]
@@ -114,6 +114,8 @@ class Numbers:
             return int(numbers)
         if self.form == "counts":
             return [int(number) for number in numbers]
+        if self.form == "numbers":
+            return numbers.tolist()
         if self.form == "indices":
             return numbers.long()
         if self.form in ("tensor", "same") or (self.form == "quantity" and numbers.ndim):
@@ -188,7 +190,8 @@ class Named:
 
     Attributes:
         kind: of each value.
-        names: that are allowed; any text that a module can be named by, if None, or any text if `free`.
+        names: that are allowed; any text that a module can be named by, if None, or any but the empty one if
+            `free`.
     """
 
     kind: Kind
@@ -208,7 +211,8 @@ class Named:
     def _allows(self, name: str) -> bool:
         if self.names is not None:
             return name in self.names
-        return self.free or (bool(name) and "." not in name and not hasattr(torch.nn.ModuleDict, name))
+        module = "." not in name and not hasattr(torch.nn.ModuleDict, name)
+        return bool(name) and (self.free or module)
 
 
 def _hashable(value: Any) -> Any:
@@ -221,8 +225,11 @@ class Names:
 
     known: tuple[str, ...]
     empty: bool = False
+    optional: bool = False
 
     def clean(self, value: Any) -> Any:
+        if value is None and self.optional:
+            return None
         listed = [value] if isinstance(value, str) else value
         if not isinstance(listed, list | tuple | set | Mapping):
             return NOTHING
@@ -233,11 +240,13 @@ class Names:
 
 @dataclass(frozen=True)
 class Several:
-    """So many different texts."""
+    """So many different texts, or none for those by default."""
 
     count: int
 
     def clean(self, value: Any) -> Any:
+        if isinstance(value, list | tuple | Mapping) and not value:
+            return ()
         texts = isinstance(value, list | tuple) and all(isinstance(part, str) and part for part in value)
         return tuple(value) if texts and len(value) == len(set(value)) == self.count else NOTHING
 

@@ -96,6 +96,7 @@ BASICS = [
         unit=text("N/m", lambda unit: True),
         over=choice("uniform", "cells", "vertices", "components", "vertex vectors"),
         positive=truth(True),
+        nonzero=truth(False),
     ),
     *made(
         "Quantity with a scale",
@@ -210,13 +211,18 @@ def _vertices(shape: Any) -> bool:
     return shape == (VERTICES, 3)
 
 
+def _one_or_all(shape: Any) -> bool:
+    # A force may be the same on all vertices.
+    return _vertices(shape) or shape in ((1, 3), (3,))
+
+
 WRITTEN = [
     *made("Potential.energy", _energy, **_returned(lambda: torch.tensor(1.0), shaped(()), "energy")),
     *made("RatePotential.energy", _power, **_returned(lambda: torch.tensor(1.0), shaped(()), "energy")),
     *made(
         "Force.forward",
         _force,
-        **_returned(lambda: torch.ones(VERTICES, 3), _vertices, "Written", "written", "state"),
+        **_returned(lambda: torch.ones(VERTICES, 3), _one_or_all, "Written", "written", "state"),
     ),
     *made(
         "Material.energy_density",

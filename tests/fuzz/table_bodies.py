@@ -68,7 +68,7 @@ def _written(**arguments: Any) -> Any:
     """Write frames to a folder of their own, and return how many files there are."""
     with tempfile.TemporaryDirectory() as folder:
         name = arguments.pop("path")
-        path = Path(folder) / name if isinstance(name, str) else name
+        path = Path(folder) / name if isinstance(name, str) and name else name
         simlayer.write_frames(path, **arguments)
         return len(list(Path(folder).rglob("*")))
 
@@ -94,7 +94,10 @@ MESHES = [
         element=choice("tet4", None),
         vertex_sets=Argument(
             Named(
-                Numbers(lambda s: len(s) == 1, 0, VERTICES - 1, True, True, form="indices"), optional=False
+                # As they are called in files, dots and all.
+                Numbers(lambda s: len(s) == 1, 0, VERTICES - 1, True, True, form="indices"),
+                optional=False,
+                free=True,
             ),
             lambda: {"end": torch.tensor([0, 1])},
             ("vertex set",),
@@ -174,7 +177,7 @@ MATERIALS = [
 
 _deterministic = truth(None, None)
 _quadrature = choice("full")
-_regions = indices(lambda: torch.arange(CELLS) // 5, shaped((CELLS,)), 0, 99, words=(None,))
+_regions = indices(lambda: torch.arange(CELLS) // 5, shaped((CELLS,)), 0, CELLS - 1, words=(None,))
 FORCES = [
     *made(
         "ElasticForce",

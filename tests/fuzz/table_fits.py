@@ -9,6 +9,7 @@ from fuzz import scenes
 from fuzz.calls import (
     Argument,
     Call,
+    anything,
     at_vertices,
     choice,
     count,
@@ -103,8 +104,8 @@ OBSERVATIONS = [
     *made(
         "PositionLoss.forward",
         _forwarded,
-        simulated=tensor(_observations, lambda s: s == (2, 4, 3)),
-        observed=tensor(_observations, lambda s: s == (2, 4, 3), finite=False),
+        simulated=tensor(_observations, lambda s: s == (2, 4, 3), finite=False, form="same"),
+        observed=tensor(_observations, lambda s: s == (2, 4, 3), finite=False, form="same"),
     ),
     *made(
         "Markers",
@@ -159,7 +160,7 @@ OBSERVATIONS = [
     *made(
         "SmoothnessPrior.forward",
         lambda field: SmoothnessPrior(scenes.mesh(), "youngs_modulus", weight=1.0)(field),
-        field=tensor(lambda: torch.arange(float(CELLS)), lambda s: s == (CELLS,), finite=False),
+        field=tensor(lambda: torch.arange(float(CELLS)), lambda s: s == (CELLS,), finite=False, form="same"),
     ),
     *made(
         "scene_loader",
@@ -199,7 +200,7 @@ OBSERVATIONS = [
         "History",
         History,
         reference=Argument(
-            Named(Numbers(lambda s: True, form="tensor")), lambda: {"density": torch.tensor(900.0)}
+            Named(Numbers(anything, form="tensor"), free=True), lambda: {"density": torch.tensor(900.0)}
         ),
     ),
 ]
@@ -257,7 +258,7 @@ CAPTURE = [
         ),
         unit=choice("m", "cm", "mm", None),
         frame_rate=positive(100.0),
-        markers=Argument(Names(("m1", "m2")), lambda: ["m1"], ("m1",)),
+        markers=Argument(Names(("m1", "m2"), optional=True), lambda: ["m1"], ("m1",)),
     ),
 ]
 

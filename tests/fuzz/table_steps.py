@@ -152,8 +152,8 @@ def _one(name: str, make: Make, steps: int = 0) -> list[Call]:
 
 
 def _with_state(make: Any) -> Any:
-    def run(positions: Any, velocities: Any = None) -> Any:
-        return make()(State(positions, scenes.state().velocities if velocities is None else velocities))
+    def run(**parts: Any) -> Any:
+        return make()(scenes.state()._replace(**parts))
 
     return run
 
@@ -232,7 +232,7 @@ ROLLOUTS = [
     *made(
         "RolloutModule.train_only",
         lambda names: scenes.rollout().train_only(names),
-        names=Argument(Names(_NAMES[:-2]), lambda: "youngs_modulus", ("quantity", "quantities")),
+        names=Argument(Names(_NAMES[:-2], empty=True), lambda: "youngs_modulus", ("quantity", "quantities")),
     ),
     *made(
         "check_gradients",
@@ -242,7 +242,9 @@ ROLLOUTS = [
         loss=Argument(Callables(), lambda: _loss),
         names=Argument(Names(_NAMES), lambda: ["gravity"], ("quantity", "quantities")),
         tolerance=positive(2e-2, words=(None,)),
-        steps=Argument(Numbers(lambda s: len(s) == 1 and s[0] > 0, 0.0), lambda: (1e-2, 1e-3)),
+        steps=Argument(
+            Numbers(lambda s: len(s) == 1 and s[0] > 0, 0.0, form="numbers"), lambda: (1e-2, 1e-3)
+        ),
         seed=count(0, 0),
     ),
     *made(

@@ -38,6 +38,14 @@ class Unrelated:
     """An object of no class of the package."""
 
 
+def _module() -> nn.Module:
+    """Return the same module every time: drawn weights would be another result."""
+    module = nn.Linear(2, 2)
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 0.5)
+    return module
+
+
 @cache
 def _mesh() -> Any:
     return box_mesh(cells=(1, 1, 1))
@@ -77,7 +85,7 @@ _PLAIN: dict[str, Any] = {
 
 _MADE: dict[str, Callable[[], Any]] = {
     "object": Unrelated,
-    "module": lambda: nn.Linear(2, 2),
+    "module": _module,
     "dict": lambda: {"a": 1.0},
     "empty dict": dict,
     "set": lambda: {1.0},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import math
+import re
 import signal
 import warnings
 from collections import Counter
@@ -118,8 +119,10 @@ def _is_raised_by_package(traceback: TracebackType | None) -> bool:
 
 def _names(call: Call, text: str, given: Mapping[str, Any]) -> bool:
     """Whether a text names one of the arguments, and shows its value, its shape or its type."""
+    # Of several values a message may show the wrong one alone, by its index.
     return any(
-        any(word in text for word in (name, *call.arguments[name].names)) and _is_shown(text, value)
+        re.search(rf"\b{name}\[\d+\] must be .*\bgot ", text)
+        or (any(word in text for word in (name, *call.arguments[name].names)) and _is_shown(text, value))
         for name, value in given.items()
     )
 
@@ -135,7 +138,7 @@ def _forms(value: Any) -> Iterator[str]:
     if isinstance(value, type):
         yield value.__name__
     if hasattr(value, "__len__") and not isinstance(value, type) and _length(value) == 0:
-        yield from ("()", "[]", "empty", "got 0", "at least one")
+        yield from ("()", "[]", "empty", "got 0", "got none", "at least one")
     numbers = as_numbers(value)
     if numbers is not None:
         shape = tuple(numbers.shape)
@@ -150,13 +153,15 @@ def _forms(value: Any) -> Iterator[str]:
         yield from _kinds(value) if isinstance(value, Tensor) else ()
         single = [] if numbers is None else numbers.flatten()[:20].tolist()
     elif isinstance(value, Mapping):
-        yield from map(str, value)
+        yield from (form(name) for name in value for form in (str, repr))
         single = list(value.values())
         yield from (type(x).__name__ for x in single)
     else:
         single = list(_flat(value))
         yield from (type(x).__name__ for x in single if not isinstance(x, float | int))
-        yield from (str(x) for x in single if isinstance(x, str))
+        yield from (str(x) for x in single if isinstance(x, str | None))
+        # Of a state, a message shows the shape of the part that is wrong.
+        yield from (f"shape {tuple(x.shape)}" for x in single if isinstance(x, Tensor))
     for number in single:
         yield from _forms_of_number(number)
 

@@ -153,3 +153,27 @@ def test_a_field_that_should_be_one_number_has_the_median_error_of_its_entries()
     field = torch.full((9,), 2.0)
     assert relative_error(field, torch.tensor(1.0)) == 1.0
     assert not math.isnan(relative_error(field.float(), torch.tensor(1.0)))
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("E", "reference must map names to"),
+        (0, "reference must map names to"),
+        ([(E, 1.0)], "reference must map names to"),
+        ({1: 1.0}, r"reference\[1\] must be"),
+        ({"": 1.0}, "reference must have names that are not empty"),
+        ({E: None}, rf"reference\['{E}'\] must be a number or an array of numbers, got None"),
+        ({E: "stiff"}, rf"reference\['{E}'\] must be a number or an array of numbers, got 'stiff'"),
+    ],
+)
+def test_a_reference_maps_names_to_numbers(reference, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        History(reference)
+
+
+def test_a_reference_of_numbers_is_kept_as_tensors():
+    kept = History({E: 2.0, V: torch.ones(1, 3)}).reference
+    assert {name: value.shape for name, value in kept.items()} == {E: (), V: (1, 3)}
+    assert not History().reference

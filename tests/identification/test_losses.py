@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from torch import Tensor
 from torch.autograd import gradcheck
 
 from simlayer import ObservationError
@@ -151,3 +152,27 @@ def test_people_read_it_in_millimetres():
         format_residual({"rms": 5e-4, "x": 3e-4, "y": 0.0, "z": 4e-4})
         == "0.500 mm rms (x 0.300, y 0.000, z 0.400)"
     )
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("convert", [Tensor.half, Tensor.bfloat16, Tensor.to_sparse, lambda x: x.to("meta")])
+@pytest.mark.parametrize("name", ["simulated", "observed"])
+def test_points_without_plain_floats_are_refused_by_name(name, convert):
+    given = {"simulated": torch.zeros(5, 3, 3), "observed": torch.zeros(5, 3, 3)}
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be a .*tensor of"):
+        PositionLoss()(**(given | {name: convert(given[name])}))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_simulated_points_that_are_not_finite_have_a_loss_that_is_not(wrong):
+    simulated, observed = points()
+    simulated[0, 0, 0, 0] = wrong
+    assert not PositionLoss()(simulated, observed).isfinite()
+
+
+def test_points_of_both_precisions_have_a_loss_in_double():
+    simulated, observed = points()
+    loss = PositionLoss()(simulated, observed.float())
+    assert loss.dtype == torch.float64
+    # The rounding of observed coordinates of about one.
+    assert loss.item() == pytest.approx(PositionLoss()(simulated, observed).item(), rel=1e-6)

@@ -296,6 +296,14 @@ def test_a_loader_gives_all_scenes_at_once_or_in_batches_of_their_order():
     assert torch.equal(batches[1].observed, scenes.observed[2:])
 
 
+@pytest.mark.unchecked
+@pytest.mark.parametrize("part", ObservedScenes._fields)
+def test_scenes_in_half_precision_are_refused_by_name(part):
+    _, scenes = fitted([E])
+    with pytest.raises(TypeError, match=f"{part} of scenes must be a tensor of float32 or float64"):
+        scene_loader(scenes._replace(**{part: getattr(scenes, part).half()}))
+
+
 def test_a_gradient_that_is_not_zero_is_not_warned_of():
     model, scenes = fitted([E])
     with warnings.catch_warnings():

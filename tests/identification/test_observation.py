@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.observed import DT, observed_beam
 from support.scenes import beam, moving
+from torch import nn
 from torch.autograd import gradcheck
 
 from simlayer import ObservationError, RolloutModule, State
@@ -154,12 +155,13 @@ def test_the_gradient_of_the_release_time_is_the_central_difference():
         (
             [0.0161],
             {},
-            "the last observation is 0.0161 s after the release, but the rollout ends at 0.016 s: simulate 9",
+            "the last observation is 0.0161 s after the release_time of 0 s, but the rollout ends at "
+            "0.016 s: simulate 9",
         ),
         (
             [0.016],
             {"release_time": -0.01},
-            "0.026 s after the release, but the rollout ends at 0.016 s: simulate 14",
+            "0.026 s after the release_time of -0.01 s, but the rollout ends at 0.016 s: simulate 14",
         ),
         ([0.016], {"frames": 0}, "frames must be an int, at least 1, got 0"),
     ],
@@ -170,9 +172,50 @@ def test_what_cannot_be_observed_says_why(times, options, message):
         ObservedRollout(rollout, Vertices(), torch.tensor(times), **options)
 
 
+class Returning(nn.Module):
+    """Sensors that return points in a way of their own."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, positions):
+        return self.change(positions[..., :2, :].clone())
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda points: points.to_sparse(),
+            "sensors (Returning) must be a plain tensor of real numbers",
+        ),
+        (lambda points: points.to("meta"), "got one that is on the device 'meta'"),
+        (lambda points: points / 0, "sensors (Returning) must return finite points, got NaN or infinity"),
+    ],
+)
+def test_points_that_are_no_finite_numbers_are_refused_by_the_name_of_the_sensors(change, message):
+    observed = observed_beam(times=DT * torch.arange(1, 3))
+    observed.sensors = Returning(change)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        observed(moving((3, 1, 1), 2))
+
+
 def test_the_number_of_steps_that_an_error_asks_for_is_enough():
     for last in (0.017, 0.018, 0.0201):
         with pytest.raises(ObservationError) as error:
             observed_beam(times=torch.tensor([last]))
         steps = int(re.search(r"simulate (\d+) steps", str(error.value)).group(1))
         assert observed_beam(steps, times=torch.tensor([last])).rollout.num_steps >= math.floor(last / DT)
+
+
+@pytest.mark.unchecked
+def test_a_release_time_of_several_samples_is_refused_when_made_and_when_assigned():
+    message = re.escape("release_time must be one number [s], got shape (2, 1)")
+    with pytest.raises(ObservationError, match=message):
+        observed_beam(release_time=torch.zeros(2, 1))
+    observed = observed_beam()
+    observed.release_time = torch.zeros(2, 1)
+    with pytest.raises(ObservationError, match=message):
+        observed(moving())

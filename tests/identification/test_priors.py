@@ -85,3 +85,10 @@ def test_the_dtype_follows_to_and_nothing_is_stored_in_checkpoints():
 def test_a_weight_is_not_negative_and_a_sharpness_positive(weight, sharpness):
     with pytest.raises(ValueError, match=r"weight must be .*at least 0, got|sharpness must be a positive"):
         SmoothnessPrior(box_mesh(cells=(1, 1, 1)), "E", weight=weight, sharpness=sharpness)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("field", [torch.zeros(6).half(), torch.zeros(6).to_sparse(), torch.zeros(6).long()])
+def test_a_field_without_plain_floats_is_refused(field):
+    with pytest.raises((TypeError, ValueError), match=r"field must be a .*tensor of"):
+        SmoothnessPrior(box_mesh(cells=(1, 1, 1)), "E", weight=1.0)(field)

@@ -219,6 +219,16 @@ def test_positions_of_another_mesh_are_refused(mesh):
     for positions in (other, torch.cat([mesh.vertices, other]), mesh.vertices[:, :2]):
         with pytest.raises(ObservationError, match="positions must be of shape"):
             Markers(mesh, points())(positions)
+    for positions in (mesh.vertices.half(), mesh.vertices.long(), mesh.vertices.to_sparse()):
+        with pytest.raises((TypeError, ValueError), match=r"positions must be a .*tensor of"):
+            Markers(mesh, points())(positions)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("indices", [[], [-1], [[0, 1]]])
+def test_observed_vertices_are_at_least_one_index_each(indices):
+    with pytest.raises(ObservationError, match="indices must be at least one index, each from 0"):
+        Vertices(torch.tensor(indices, dtype=torch.int64))
 
 
 @pytest.mark.unchecked

@@ -8,6 +8,7 @@ import torch
 from support.mesh_files import at, solid
 from support.meshes import ELEMENTS
 
+from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import MeshError
 from simlayer.mesh.reading import read_mesh
 
@@ -25,6 +26,23 @@ CUBE = "*NODE\n" + "".join(
     f"{1 + x + 2 * y + 4 * z}, {x}, {y}, {z}\n" for z in (0, 1) for y in (0, 1) for x in (0, 1)
 )
 BRICK = "*ELEMENT, TYPE=C3D8R\n1, 1, 2, 4, 3, 5, 6, 8, 7\n"
+
+# The planes of the faces S1, S2, ... as the manual numbers them by their corners: 1-2-3, 1-4-2, 2-4-3, 3-4-1
+# of tetrahedra, 1-2-3-4, 5-8-7-6, 1-5-6-2, 2-6-7-3, 3-7-8-4, 4-8-5-1 of hexahedra.
+TETRAHEDRON = (
+    lambda x, y, z: z == 0,
+    lambda x, y, z: y == 0,
+    lambda x, y, z: x + y + z == 1,
+    lambda x, y, z: x == 0,
+)
+HEXAHEDRON = (
+    lambda x, y, z: z == 0,
+    lambda x, y, z: z == 1,
+    lambda x, y, z: y == 0,
+    lambda x, y, z: x == 1,
+    lambda x, y, z: y == 1,
+    lambda x, y, z: x == 0,
+)
 
 
 def read(tmp_path, text, **options):
@@ -212,9 +230,51 @@ def test_internal_element_sets_are_regions_only_where_a_section_uses_them(tmp_pa
     assert mesh.region_names == ("body", "_picked")
 
 
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_surfaces_are_the_nodes_of_their_faces(tmp_path, element):
+    shape = ELEMENT_TYPES[element].shape
+    nodes = "".join(f"{k}, {x}, {y}, {z}\n" for k, (x, y, z) in enumerate(shape.nodes, 1))
+    count = len(shape.nodes)
+    row = "1,\n" + "".join(f"{k},\n" for k in range(1, count + 1))
+    planes = TETRAHEDRON if element.startswith("tet") else HEXAHEDRON
+    surfaces = "".join(f"*SURFACE, NAME=F{k}\nall, S{k}\n" for k in range(1, len(planes) + 1))
+    deck = f"*NODE\n{nodes}*ELEMENT, TYPE={TYPES[element][0]}, ELSET=all\n{row}{surfaces}"
+    mesh = read(tmp_path, deck)
+    for k, plane in enumerate(planes, 1):
+        on_plane = [index for index, node in enumerate(shape.nodes) if plane(*node)]
+        assert mesh.vertex_sets[f"F{k}"].tolist() == on_plane
+
+
+def test_surfaces_of_nodes_and_of_instances_are_sets(tmp_path):
+    deck = assembly(("One", "")) + (
+        "*Elset, elset=_top_S2, internal, instance=One\n1\n*Surface, type=ELEMENT, name=top\n_top_S2, S2\n"
+        "*Surface, type=NODE, name=tip\nOne.8, 1.\n*Surface, type=NODE, name=_hidden, internal\nOne.8, 1.\n"
+        "*End Assembly\n"
+    )
+    mesh = read(tmp_path, deck)
+    assert set(mesh.vertex_sets) == {"low", "top", "tip"}
+    assert set(at(mesh, "top")) == {(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)}
+    assert set(at(mesh, "tip")) == {(1, 1, 1)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("*SURFACE, NAME=skin\nBOTH,\n", "line 11: the surface skin is left out"),
+        ("*SURFACE, NAME=cut, TYPE=CUTTING SURFACE\n1, 2\n", "line 11: the surface cut is left out"),
+        ("*NSET, NSET=a\n1\n*SURFACE, NAME=a\nBOTH, S1\n", "line 13: the surface a is left out: a set"),
+        ("*TIE, NAME=t\na, b\n", "line 10: *TIE is not read, and what it joins comes apart.*merge="),
+    ],
+)
+def test_what_is_left_out_of_a_deck_is_warned_of_by_line(tmp_path, text, message):
+    with pytest.warns(UserWarning, match=message.replace("*TIE", "[*]TIE")):
+        assert read(tmp_path, NODES + CELLS + text + END).volume.item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NODES + "*SURFACE, NAME=a\n10, S5\n" + CELLS, "line 8: a tetra has no face S5 that is read"),
         (NODES + "*NGEN\n1, 5\n" + CELLS, "line 7: *NGEN changes nodes or elements"),
         (NODES.replace("*NODE", "*NODE, SYSTEM=C") + CELLS, "line 1: SYSTEM= is not read"),
         (NODES + CELLS.replace("C3D4", "SC8R"), "line 7: elements of type SC8R are not read"),

@@ -33,7 +33,7 @@ def test_a_mesh_without_a_file_is_in_its_own_order():
 
 
 def test_vertices_that_require_a_gradient_are_refused():
-    with pytest.raises(MeshError, match="vertices require grad"):
+    with pytest.raises(MeshError, match="vertices must be a constant, got a tensor that requires grad"):
         Mesh(CORNERS.clone().requires_grad_(), CELLS)
 
 
@@ -67,6 +67,21 @@ def test_vertex_sets_are_sorted_and_without_repetition():
 )
 def test_wrong_names_and_maps_are_refused_with_their_values(options, message):
     with pytest.raises(REFUSED, match=re.escape(message) + CHECKED):
+        Mesh(CORNERS, CELLS, **options)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"region_names": {"a", "b"}}, "region_names must be in order, as in a list, got"),
+        ({"vertex_sets": {"": torch.tensor([1])}}, "vertex_sets must have names that are not empty, got ''"),
+        ({"source": ""}, "source must be a text that is not empty, got ''"),
+        ({"cell_regions": torch.zeros(2, device="meta").long()}, "cell_regions must be a plain tensor"),
+    ],
+)
+def test_names_and_numbers_of_another_kind_are_refused_by_name(options, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         Mesh(CORNERS, CELLS, **options)
 
 

@@ -109,6 +109,8 @@ def test_positions_with_gradients_of_another_precision_are_written(tmp_path, mes
             {"positions": torch.zeros(1, 4, 3)},
             "positions must be real numbers of shape (T, 36, 3), got torch.float32",
         ),
+        ({"positions": torch.zeros(2, 36, 3).to_sparse()}, "of shape (2, 36, 3), sparse"),
+        ({"positions": torch.zeros(2, 36, 3, device="meta")}, "of shape (2, 36, 3), on the device 'meta'"),
         ({"positions": torch.zeros(0, 36, 3)}, "at least one frame, got shape (0, 36, 3)"),
         (
             {"times": torch.tensor([0.0])},
@@ -122,7 +124,11 @@ def test_positions_with_gradients_of_another_precision_are_written(tmp_path, mes
         ),
         ({"vertex_fields": {"u": torch.zeros(3, 36)}}, "got (3, 36)"),
         ({"cell_fields": {"p": torch.zeros(2, 36)}}, "field 'p' must have shape (2, 72, ...) or (72, ...)"),
-        ({"vertex_fields": {"u": torch.zeros(36) * 1j}}, "field 'u' must be real, got torch.complex64"),
+        (
+            {"vertex_fields": {"u": torch.zeros(36) * 1j}},
+            "got a tensor that is complex; write .real",
+        ),
+        ({"cell_fields": {"p": torch.zeros(72).to_sparse()}}, "got a tensor that is sparse"),
         ({"path": "motion.vtu"}, "name it motion.pvd"),
     ],
 )
@@ -134,6 +140,11 @@ def test_what_cannot_be_written_is_refused_with_its_shape_and_nothing_is_written
     with pytest.raises(REFUSED, match=re.escape(message) + CHECKED):
         write_frames(path, mesh, positions, **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_field_without_a_name_is_refused(tmp_path, mesh):
+    with pytest.raises(ValueError, match="cell_fields must have names that are not empty, got ''"):
+        write_frames(tmp_path / "m.pvd", mesh, mesh.vertices[None], cell_fields={"": torch.zeros(72)})
 
 
 def test_positions_that_are_not_finite_are_written_and_said(tmp_path, mesh):

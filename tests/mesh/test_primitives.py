@@ -52,18 +52,15 @@ def test_the_faces_of_a_box_lie_exactly_where_it_ends(beam):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"cells": (0, 1, 1)}, "cells must be three whole numbers of boxes, each at least 1, got (0, 1, 1)"),
-        ({"cells": (1, 1)}, "got (1, 1)"),
-        ({"cells": (1, 1, 1), "size": (1.0, 0.0, 1.0)}, "size must be three positive finite lengths in m"),
-        (
-            {"cells": (1, 1, 1), "size": (1.0, float("inf"), 1.0)},
-            "size must be three positive finite lengths",
-        ),
-        ({"cells": (1, 1, 1), "origin": (0.0, float("nan"), 0.0)}, "origin must be three finite coordinates"),
+        ({"cells": (0, 1, 1)}, "cells[0] must be an int, at least 1 and at most 1e+06, got 0"),
+        ({"cells": (1, 1)}, "cells must be 3 values, got (1, 1)"),
+        ({"cells": (1, 1, 1), "size": (1.0, 0.0, 1.0)}, "size[1] must be a finite number in m"),
+        ({"cells": (1, 1, 1), "size": (1.0, float("inf"), 1.0)}, "size[1] must be a finite number in m"),
+        ({"cells": (1, 1, 1), "origin": (0.0, float("nan"), 0.0)}, "origin[1] must be a finite number in m"),
     ],
 )
 def test_a_box_that_cannot_be_built_says_which_argument_is_wrong(arguments, message):
-    with pytest.raises(MeshError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         box_mesh(**arguments)
 
 
@@ -134,21 +131,18 @@ def volume(mesh):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"radius": 0.0}, "radius must be a positive finite length in m, got 0.0"),
-        ({"radius": math.nan}, "radius must be a positive finite length"),
-        (
-            {"radius": 1.0, "center": (0.0, 0.0)},
-            r"center must be three finite coordinates in m, got \(0.0, 0.0\)",
-        ),
+        ({"radius": 0.0}, r"radius must be a finite number in m, at least .*, got 0.0"),
+        ({"radius": math.nan}, "radius must be a finite number in m"),
+        ({"radius": 1.0, "center": (0.0, 0.0)}, r"center must be 3 values, got \(0.0, 0.0\)"),
         ({"radius": 1.0, "element": "tet10"}, r"element must be one of \('tet4', 'hex8'\), got 'tet10'"),
-        ({"radius": 1.0, "center": (0.0, 0.0, math.inf)}, "center must be three finite coordinates"),
+        ({"radius": 1.0, "center": (0.0, 0.0, math.inf)}, r"center\[2\] must be a finite number in m"),
     ],
 )
 def test_what_is_no_ball_is_refused(options, message):
-    with pytest.raises(MeshError, match=message):
+    with pytest.raises(ValueError, match=message):
         ball_mesh(2, **options)
 
 
 def test_a_ball_of_no_cells_is_refused():
-    with pytest.raises(MeshError, match="cells must be three whole numbers"):
+    with pytest.raises(ValueError, match=r"cells\[0\] must be an int, at least 1"):
         ball_mesh(0, radius=1.0)

@@ -39,7 +39,7 @@ def test_scale_turns_millimetres_into_metres(tmp_path):
     assert mesh.bounds[1].tolist() == pytest.approx([0.5, 0.2, 0.2], rel=1e-6)
     assert mesh.file_vertices.amax().item() == pytest.approx(0.5, rel=1e-6)
     for scale in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(MeshError, match=f"scale must be positive and finite .*, got {scale}"):
+        with pytest.raises(ValueError, match=f"scale must be a finite number in m .*, got {scale}"):
             read_mesh(tmp_path / "beam.vtu", scale=scale)
 
 

@@ -42,7 +42,9 @@ def one(element):
         (CORNERS[:, :2], CELLS, "got torch.float32 of shape (5, 2)"),
         (CORNERS, CELLS.float(), "cells must be integers of shape (M, C)"),
         (CORNERS, CELLS[:, :3], "got torch.int64 of shape (2, 3)"),
-        (CORNERS, CELLS[:0], "at least 4 vertices and 1 cell, got 5 and 0"),
+        (CORNERS, CELLS[:0], "at least 4 vertices and 1 cell, got shapes (5, 3) and (0, 4)"),
+        (CORNERS.to_sparse(), CELLS, "vertices must be a plain tensor, got one that is sparse"),
+        (CORNERS, CELLS.to("meta"), "cells must be a plain tensor, got one that is on the device 'meta'"),
         (
             CORNERS,
             CELLS + 1,
@@ -58,7 +60,7 @@ def one(element):
         ),
         (CORNERS, CELLS[:, [1, 0, 2, 3]], "got inverted cells, 2 of 2: [0, 1]"),
         (CORNERS, CELLS[[0, 1, 1]], "the same four vertices make up cells 2 of 3: [1, 2]"),
-        (CORNERS, CELLS[:1], "unused vertices 1 of 5: [4]"),
+        (CORNERS, CELLS[:1], "got unused vertices 1 of 5: [4]"),
     ],
 )
 def test_a_mesh_that_cannot_be_simulated_says_which_cells_are_wrong(vertices, cells, message):

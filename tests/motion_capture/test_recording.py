@@ -253,7 +253,7 @@ def test_a_window_outside_the_recording_is_refused(first, last):
 
 def test_an_interval_without_frames_is_refused():
     with pytest.raises(
-        ObservationError, match=r"no frame lies in 1.0 <= time < 2.0 s; .* between 0 and 0.39"
+        ObservationError, match=r"no frame lies between start = 1 s and end = 2 s; .* between 0 and 0.39"
     ):
         with_gaps().between(1.0, 2.0)
 
@@ -268,7 +268,12 @@ def test_an_interval_without_frames_is_refused():
             (),
             "markers must hold at least one number",
         ),
-        (torch.arange(3.0), torch.full((3, 2, 3), torch.inf), (), "must be finite, or NaN where missing"),
+        (
+            torch.arange(3.0),
+            torch.full((3, 2, 3), torch.inf),
+            (),
+            "markers must be finite, or NaN where missing",
+        ),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a", "a"), "2 markers need as many different names"),
         (torch.arange(3.0), torch.zeros(3, 2, 3), ("a",), "2 markers need as many different names"),
         (torch.tensor([0.0, torch.nan]), torch.zeros(2, 2, 3), (), "times must be finite"),
@@ -277,6 +282,18 @@ def test_an_interval_without_frames_is_refused():
 def test_a_recording_that_makes_no_sense_is_refused(times, markers, names, message):
     with pytest.raises(ObservationError, match=re.escape(message)):
         Recording(times, markers, names)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("names", [(), [], {}])
+def test_markers_without_names_are_numbered(names):
+    assert Recording(torch.arange(2.0), torch.zeros(2, 2, 3), names).names == ("marker0", "marker1")
+
+
+@pytest.mark.unchecked
+def test_names_without_an_order_are_refused():
+    with pytest.raises(TypeError, match=r"names must be in order, as in a list, got .*\(set\)"):
+        Recording(torch.arange(2.0), torch.zeros(2, 2, 3), {"tip", "base"})
 
 
 def test_shapes_that_do_not_fit_are_refused():

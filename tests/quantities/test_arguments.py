@@ -7,11 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from simlayer.quantities.arguments import checked_choice, checked_flag, checked_integer, checked_number
-from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.arguments import (
+    checked_choice,
+    checked_flag,
+    checked_integer,
+    checked_number,
+    checked_parts,
+    checked_several,
+)
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers
+from simlayer.state import State
 
 GRAD = torch.tensor(1.0, requires_grad=True)
-NO_NUMBER = ["1", None, {}, [1], 1j, True, torch.ones(2), np.ones(1), torch.tensor(True), GRAD, object(), max]
+NO_NUMBER = [
+    *("1", None, {}, [1], 1j, True, torch.ones(2), torch.ones(1, 1), np.ones(1), torch.tensor(True), GRAD),
+    *(object(), max),
+]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +78,33 @@ def test_what_is_no_whole_number_is_refused_by_name(value):
 def test_a_whole_number_out_of_range_is_refused_by_name(value):
     with pytest.raises(ValueError, match=f"substeps must be an int, at least 1 and at most 9, got {value}"):
         checked_integer("substeps", value, least=1, most=9)
+
+
+@pytest.mark.parametrize("value", [10**30, -(2**63) - 1])
+def test_a_whole_number_that_no_tensor_can_hold_is_refused_by_name(value):
+    assert checked_integer("substeps", 2**63 - 1) == 2**63 - 1
+    with pytest.raises(ValueError, match=f"substeps must be an int, and fit into 64 bits, got {value}"):
+        checked_integer("substeps", value)
+
+
+@pytest.mark.parametrize("value", [[0.0], np.zeros((2, 1)), torch.zeros(2, 1)])
+def test_several_numbers_have_one_axis_of_their_count(value):
+    assert checked_several("bounds", torch.tensor([0.0, 1.0]), 2, checked_number) == (0.0, 1.0)
+    with pytest.raises(ValueError, match=r"^bounds must be 2 values, got"):
+        checked_several("bounds", value, 2, checked_number)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("", "not empty"), ("a.b", "it has a dot"), ("keys", "attribute of that name")]
+)
+def test_a_name_that_no_module_can_have_is_refused(name, reason):
+    assert checked_parts("forces", {"elastic": torch.nn.Identity()}, torch.nn.Module, "Force").keys()
+    with pytest.raises(ValueError, match=reason):
+        checked_parts("forces", {name: torch.nn.Identity()}, torch.nn.Module, "Force")
+
+
+def test_names_of_what_is_no_module_may_have_dots():
+    assert checked_parts("vertex_sets", {"PART-1.keys": 1, "keys": 2}, object, "'tip'").keys()
 
 
 @pytest.mark.parametrize("value", ["ful", 1, None, torch.ones(2), True])
@@ -126,6 +164,7 @@ def test_numbers_may_be_nested():
     [
         *("1", b"1", None, {}, {"a": 1.0}, {1.0, 2.0}, 1j, [1j], True, [True], ["a"], [None], [1, "a"], max),
         *(np.array(["a"]), np.datetime64("2020-01-01"), np.ones(2, dtype=bool), iter([1.0]), [[1], {}]),
+        State(torch.ones(2, 3), torch.ones(2, 3)),
     ],
 )
 def test_what_is_no_array_of_numbers_is_refused_by_name(value):
@@ -147,6 +186,14 @@ def test_a_tensor_without_plain_real_values_is_refused_by_its_kind(value, kind):
         checked_numbers("gravity", value)
 
 
+@pytest.mark.parametrize(
+    "value", [torch.arange(3).to_sparse(), torch.ones(3, device="meta", dtype=torch.int64)]
+)
+def test_integers_without_plain_values_are_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^cells must be a plain tensor.*(sparse|meta)"):
+        checked_integers("cells", value)
+
+
 @pytest.mark.parametrize("value", [[1, [2, 3]], [[1, 2], [3]], [torch.ones(2), torch.ones(3)]])
 def test_ragged_rows_are_refused_by_name(value):
     with pytest.raises(ValueError, match=r"^gravity must be .*of one shape"):
@@ -164,3 +211,22 @@ def test_what_a_masked_array_hides_is_no_number():
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_of_floats_is_returned_as_it_is(dtype):
+    value = torch.ones(2, 3, dtype=dtype, requires_grad=True)
+    assert checked_floats("positions", value) is value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(torch.ones(3, dtype=t) for t in (torch.float16, torch.bfloat16, torch.int64, torch.bool)),
+        *(torch.ones(3, dtype=torch.complex64), torch.ones(3).to_sparse(), torch.ones(3, device="meta")),
+        *([1.0], 1.0, np.ones(3), None),
+    ],
+)
+def test_what_is_no_plain_tensor_of_floats_is_refused_by_name(value):
+    with pytest.raises((TypeError, ValueError), match=r"^positions must be a .*tensor of .*, got "):
+        checked_floats("positions", value)

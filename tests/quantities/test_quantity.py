@@ -188,6 +188,7 @@ def test_a_value_with_too_few_axes_is_refused_where_it_is_assigned():
         {"bounds": (1.0, 0.0)},
         {"scale": 0.0},
         {"positive": True, "bounds": (0.0, 1.0)},
+        {"nonzero": True, "over": "cells"},
     ],
 )
 def test_a_declaration_that_means_nothing_is_refused(options):
@@ -255,8 +256,8 @@ def test_a_last_axis_that_is_the_quantitys_own_is_accepted(quantity, shape):
     [
         (UNIFORM, (5,), r"\(\*batch, 1\)"),
         (UNIFORM, (5, 6), r"\(\*batch, 1\)"),
-        (CELLS, (5,), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
-        (CELLS, (6, 5), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over cells\)"),
+        (CELLS, (5,), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over 6 cells\)"),
+        (CELLS, (6, 5), r"\(\*batch, 1\) or \(\*batch, 6\) \(one value for all, or over 6 cells\)"),
         (COMPONENTS, (), r"\(\*batch, 3\)"),
         (COMPONENTS, (1,), r"\(\*batch, 3\)"),
         (VECTORS, (3,), r"\(\*batch, 8, 3\) or \(\*batch, 1, 3\)"),
@@ -273,6 +274,16 @@ def test_a_last_axis_that_is_not_the_quantitys_own_is_refused_with_name_shape_an
 def test_one_value_per_sample_in_place_of_one_per_cell_is_answered_with_the_right_shape():
     with pytest.raises(ValueError, match=r"one value per sample is shape \(5, 1\)"):
         check_own_axes(CELLS, torch.ones(5), EXTENTS, name="q")
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((4, 3), True), ((4, 2, 3), True), ((3,), False), ((4,), False)])
+def test_a_control_has_an_axis_of_time_before_its_own(shape, fits):
+    if fits:
+        check_own_axes(COMPONENTS, torch.ones(shape), EXTENTS, name="q", steps=4)
+        return
+    message = rf"q has shape \({shape[0]},\); .* expected \(4, \*batch, 3\)"
+    with pytest.raises(ValueError, match=message):
+        check_own_axes(COMPONENTS, torch.ones(shape), EXTENTS, name="q", steps=4)
 
 
 def test_a_material_of_another_mesh_is_refused():

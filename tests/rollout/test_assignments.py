@@ -162,6 +162,16 @@ def test_weights_that_change_in_place_are_reported():
         loss.backward()
 
 
+@pytest.mark.parametrize("name", ["free", "forces.elastic.elements.gradients"])
+def test_a_buffer_that_changes_in_place_before_the_backward_pass_of_an_implicit_step_is_reported(name):
+    step, state = scene(BackwardEuler)
+    positions = state.positions.clone().requires_grad_()
+    loss = step(State(positions, state.velocities)).positions.square().sum()
+    dict(step.named_buffers())[name].mul_(1)
+    with pytest.raises(RuntimeError, match="modified in place"):
+        loss.backward()
+
+
 def test_settings_are_as_they_were_assigned_after_backward():
     step = beam()
     rollout = RolloutModule(step, 4, checkpoint=2, compile=False)

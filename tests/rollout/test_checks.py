@@ -113,6 +113,33 @@ def test_a_state_that_starts_as_not_a_number_is_said_to_be_so():
         RolloutModule(beam(), 3)(start)
 
 
+@pytest.mark.parametrize(
+    ("positions", "velocities", "said"),
+    [
+        (
+            1e6,
+            0.0,
+            "from a state whose positions stretch cells to 1e+06 times their rest shape: are they in m",
+        ),
+        (0.0, 0.0, "from a state whose positions stretch cells to 0 times their rest shape: are they in m"),
+        (
+            1.0,
+            1e5,
+            "from a state whose velocities stretch cells to 1e+02 times that in one dt: are they in m",
+        ),
+        (1.0, 1.0, ""),
+    ],
+)
+def test_a_rollout_that_failed_from_an_unlikely_state_says_what_is_unlikely_of_it(
+    positions, velocities, said
+):
+    rollout = RolloutModule(beam(dt=1e-3, forces={"wild": Everywhere()}), 1)
+    with pytest.raises(DivergenceError) as caught:
+        rollout(State(positions * rest(), velocities * rest()))
+    assert said in str(caught.value)
+    assert bool(said) == ("It started from" in str(caught.value))
+
+
 def test_a_state_that_starts_as_not_a_number_is_said_to_be_so_near_the_stable_time_step_too():
     # Between the cheap bound and the eigenvalues, the check looks at the state.
     step = beam()

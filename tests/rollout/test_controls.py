@@ -54,7 +54,9 @@ def test_the_gradient_in_a_path_equals_a_central_difference():
 
 
 def test_a_path_without_a_step_is_refused():
-    with pytest.raises(ValueError, match=r"path must hold the start and at least one step, got shape \(1, "):
+    with pytest.raises(
+        ValueError, match=r"path must hold the start and at least one step, .* got shape \(1, "
+    ):
         motion_controls(torch.zeros(1, 16, 3), 1e-3)
 
 
@@ -81,5 +83,25 @@ def test_a_turning_obstacle_has_the_angular_velocity_that_leads_from_one_rotatio
 def test_an_obstacle_needs_a_path_with_a_step_and_as_many_rotations():
     with pytest.raises(ValueError, match="at least one step"):
         obstacle_controls(torch.zeros(1, 3), 0.1, explicit=True)
-    with pytest.raises(ValueError, match="path has 3 places, rotations has 4"):
+    with pytest.raises(ValueError, match=r"path and rotations must be .* got .*\(3, 3\).* and .*\(4, 3\)"):
         obstacle_controls(torch.zeros(3, 3), 0.1, explicit=True, rotations=torch.zeros(4, 3))
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (torch.zeros(4, 1, 3).half(), "path must be a tensor of float32 or float64"),
+        (torch.zeros(4, 1, 3).to_sparse(), "path must be a plain tensor .* sparse"),
+        (torch.zeros(4, 1, 3, device="meta"), "path must be a plain tensor .*meta"),
+        (torch.zeros(4, 3), r"path must .*\(T \+ 1, \*batch, N, 3\), got shape \(4, 3\)"),
+    ],
+)
+def test_what_is_no_path_of_vertices_is_refused_by_name(path, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        motion_controls(path, 1e-3)
+
+
+def test_rotations_of_another_precision_than_the_path_are_refused():
+    with pytest.raises(ValueError, match=r"path and rotations must .*float32, and .*float64"):
+        obstacle_controls(torch.zeros(3, 3).float(), 0.1, explicit=True, rotations=torch.zeros(3, 3).double())

@@ -155,6 +155,32 @@ def test_a_physical_value_out_of_its_range_is_refused_by_name(rollout, name, val
         rollout(moving(), {name: torch.tensor([[1e-1], [value]])})
 
 
+@pytest.mark.unchecked
+@pytest.mark.parametrize("argument", ["parameters", "controls"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stiffness": torch.ones(T, 1)}, "no quantity is named 'stiffness'"),
+        ({"": torch.ones(T, 1)}, "no quantity is named ''"),
+        ({1: torch.ones(T, 1)}, "the name of a quantity must be a text, got 1"),
+        ({"gravity": None}, "gravity must be a tensor, got None"),
+        (
+            {"gravity": torch.ones(T, 3, dtype=torch.float64).to_sparse()},
+            "gravity must be a plain tensor .* sparse",
+        ),
+        ({"gravity": torch.ones(T, 3, dtype=torch.float16)}, "gravity is torch.float16"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_argument_that_holds_it(rollout, argument, values, message):
+    with pytest.raises((KeyError, TypeError, ValueError), match=f"{argument}: {message}"):
+        rollout(moving(), **{argument: values})
+
+
+def test_a_control_without_axes_of_its_own_is_refused_by_its_whole_shape(rollout):
+    with pytest.raises(ValueError, match=r"gravity has shape \(3,\); .* expected \(3, \*batch, 3\)"):
+        rollout(moving(), controls={"gravity": torch.zeros(T)})
+
+
 def test_a_quantity_is_given_once(rollout):
     both = {"youngs_modulus": torch.tensor([1e5]), E_NAME: torch.tensor([11.0])}
     with pytest.raises(ValueError, match=rf"youngs_modulus' is given twice, the second time as '{E_NAME}'"):

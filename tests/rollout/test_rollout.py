@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("float64")
     [
         ({"num_steps": 0}, "num_steps must be an int, at least 1, got 0"),
         ({"num_steps": -3}, "num_steps must be an int, at least 1, got -3"),
+        ({"compile": ""}, "compiler must be True, False, 'auto' or the name of a backend, got ''"),
         ({"checkpoint": 0}, "checkpoint must be 'auto', 'sqrt', 'none' or a positive int, got 0"),
         ({"checkpoint": -2}, "checkpoint must be .*, got -2"),
         ({"checkpoint": "square"}, "checkpoint must be .*, got 'square'"),

@@ -107,7 +107,7 @@ class DoubleWell(MinimizationProblem):
     def tangent(self, positions, *, projected):
         curvature = (3 * positions**2 - 1).clamp(min=1e-3 if projected else -10.0)
         matrix = self.assembly([], 2)
-        matrix.values[:, matrix.diagonal] = torch.diag_embed(curvature)
+        matrix.values[:, matrix.pattern.diagonal] = torch.diag_embed(curvature)
         return Tangent(matrix, None)
 
 
@@ -141,7 +141,7 @@ class Hill(DoubleWell):
 
     def tangent(self, positions, *, projected):
         matrix = self.assembly([], 2)
-        matrix.values[:, matrix.diagonal] = torch.eye(3) * (1e-2 if projected else -1.0)
+        matrix.values[:, matrix.pattern.diagonal] = torch.eye(3) * (1e-2 if projected else -1.0)
         return Tangent(matrix, None)
 
 

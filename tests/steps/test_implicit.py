@@ -28,6 +28,7 @@ from simlayer import (
     box_mesh,
     check_gradients,
 )
+from simlayer.steps.incremental_potential import IncrementalPotential
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 
@@ -324,3 +325,37 @@ def test_a_rollout_of_implicit_steps_copies_and_pickles(mesh, elastic):
 def test_solvers_of_another_kind_are_refused(mesh, elastic, options):
     with pytest.raises((TypeError, ValueError), match=f"{next(iter(options))} must be "):
         beam(mesh, elastic, BackwardEuler, dt=0.01, **options)
+
+
+def test_a_step_needs_far_fewer_tangents_than_iterations(mesh, elastic, monkeypatch):
+    step = beam(mesh, elastic, Newmark, dt=5e-3)
+    counts = {"tangent": 0, "evaluate": 0}
+    for name in counts:
+        original = getattr(IncrementalPotential, name)
+
+        def counted(self, *arguments, original=original, name=name, **options):
+            counts[name] += 1
+            return original(self, *arguments, **options)
+
+        monkeypatch.setattr(IncrementalPotential, name, counted)
+    RolloutModule(step, 10)(moving(mesh))
+    assert 10 <= counts["tangent"] < counts["evaluate"] / 2
+
+
+def test_the_value_and_residual_in_one_pass_are_those_by_themselves(mesh, elastic):
+    step = beam(mesh, elastic, Newmark, dt=5e-3)
+    problem = step.problem(step._data(step.start(moving(mesh))))
+    x = mesh.vertices + 1e-3 * torch.randn_like(mesh.vertices)
+    value, residual = problem.evaluate(x)
+    torch.testing.assert_close(value, problem.value(x))
+    for together, alone in zip(residual, problem.residual(x), strict=True):
+        # The forces cancel to a ten-thousandth.
+        torch.testing.assert_close(together, alone, rtol=0, atol=1e-10 * float(alone.abs().max()))
+
+
+@pytest.mark.parametrize("kind", [BackwardEuler, Newmark, BDF2])
+@pytest.mark.parametrize("dt", [1e-18, 1e18])
+def test_the_shortest_and_the_longest_dt_have_a_scheme_of_finite_numbers(kind, dt):
+    step = kind(box_mesh(cells=(1, 1, 1)), {}, dt=dt)
+    inertia = torch.tensor([step.scheme.inertia, step.scheme.rate], dtype=torch.float32)
+    assert bool((inertia > 0).all() & inertia.isfinite().all())

@@ -1,11 +1,19 @@
-"""Warnings of bodies that are likely to be in another unit."""
+"""Warnings of bodies that are likely to be another than was meant."""
 
 import warnings
 
 import pytest
 import torch
 
-from simlayer import ElasticForce, StableNeoHookean, SymplecticEuler, box_mesh
+from simlayer import (
+    ElasticForce,
+    Equilibrium,
+    Newmark,
+    NodalLoad,
+    StableNeoHookean,
+    SymplecticEuler,
+    box_mesh,
+)
 from simlayer.errors import ImplausibleWarning
 
 
@@ -44,3 +52,28 @@ def test_values_that_are_samples_and_look_like_cells_are_warned_of():
         ImplausibleWarning, match=rf"youngs_modulus .* \({count}, 1\).* has shape \({count},\)"
     ):
         ElasticForce(mesh, StableNeoHookean(torch.full((count, 1), 1e5), 0.4))
+
+
+def clamped(kind, *, cells=(4, 1, 1), quadratures=("reduced",), dt=1e-3):
+    mesh = box_mesh(cells=cells, size=(0.08, 0.02, 0.02), element="hex20")
+    material = StableNeoHookean(1e5, 0.4)
+    forces = {name: ElasticForce(mesh, material, quadrature=name) for name in quadratures}
+    load = {"load": NodalLoad(mesh, torch.zeros(1, 3))}
+    return kind(mesh, forces | load, dt=dt, fixed="x_min")
+
+
+@pytest.mark.parametrize("kind", [Equilibrium, Newmark, SymplecticEuler])
+def test_hourglass_modes_are_named_when_a_step_is_built(kind):
+    with pytest.warns(
+        ImplausibleWarning, match=r"forces\.reduced with .* leaves 4 hourglass modes.*quadrature='full'"
+    ) as found:
+        clamped(kind)
+    assert len(found) == 1
+
+
+def test_what_resists_hourglass_modes_is_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clamped(Equilibrium, cells=(4, 2, 1))
+        clamped(Equilibrium, quadratures=("full",))
+        clamped(Equilibrium, quadratures=("full", "reduced"))

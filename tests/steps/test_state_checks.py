@@ -43,8 +43,12 @@ def body():
         (lambda: {"positions": rest()}, r"state must be a State\(positions, velocities\), got .*\(dict\)"),
         (lambda: None, r"state must be a State\(positions, velocities\), got None"),
         (lambda: State(rest(), None), "velocities must be a tensor, got None"),
-        (lambda: State(rest().double(), rest()), "positions is torch.float64 but .* torch.float32"),
-        (lambda: State(rest()[:3], rest()), r"positions has shape \(3, 3\); expected \(\*batch, 16, 3\)"),
+        (lambda: State(rest(), rest().to_sparse()), r"state.velocities must be a plain tensor .* sparse"),
+        (lambda: State(rest().double(), rest()), "state.positions is torch.float64 but .* torch.float32"),
+        (
+            lambda: State(rest()[:3], rest()),
+            r"state.positions has shape \(3, 3\); expected \(\*batch, 16, 3\)",
+        ),
         (
             lambda: State.at_rest(rest().expand(0, 16, 3)),
             r"positions has shape \(0, 16, 3\): the batch is empty",
@@ -136,6 +140,10 @@ def test_no_name_to_check_is_refused():
     ("options", "message"),
     [
         ({"loss": "text"}, "loss must be a function, got 'text'"),
+        (
+            {"loss": torch.nn.ReLU()},
+            "loss must map the final state to a number, got a ReLU, which raised: relu",
+        ),
         ({"loss": lambda end: end.positions}, "loss must be a tensor of one number .* got Tensor of shape"),
         ({"steps": [0.0]}, r"steps must be a list of positive finite numbers, got \[0"),
         ({"tolerance": "tight"}, "tolerance must be a positive finite number, got 'tight'"),

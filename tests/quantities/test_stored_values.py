@@ -1,0 +1,51 @@
+"""Physical values and stored ones, one from the other."""
+
+import math
+
+import pytest
+import torch
+from support.scenes import beam
+
+from simlayer import RolloutModule, to_physical, to_stored
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.mark.parametrize("name", ["youngs_modulus", "forces.elastic.material.log_youngs_modulus"])
+@pytest.mark.parametrize("root", [lambda rollout: rollout, lambda rollout: rollout.step])
+def test_a_positive_quantity_is_stored_as_its_logarithm(root, name):
+    module = root(RolloutModule(beam(), 2))
+    assert float(to_stored(module, name, 2e5)) == pytest.approx(math.log(2e5), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("poissons_ratio", 0.3), ("gravity", [0.0, 0.0, -9.81]), ("density", [[900.0], [1100.0]])],
+)
+def test_the_two_are_inverse(name, value):
+    step = beam()
+    # A logarithm or logit of a number of order one to a thousand loses some units in the last place.
+    assert torch.allclose(
+        to_physical(step, name, to_stored(step, name, value)), torch.tensor(value), rtol=1e-13
+    )
+
+
+def test_a_stored_value_has_the_precision_of_its_parameter():
+    step = beam().float()
+    assert to_stored(step, "youngs_modulus", 2e5).dtype == torch.float32
+
+
+def test_the_physical_value_is_differentiable():
+    stored = to_stored(beam(), "youngs_modulus", 2e5).requires_grad_()
+    to_physical(beam(), "youngs_modulus", stored).backward()
+    assert float(stored.grad) == pytest.approx(2e5, rel=1e-12)
+
+
+def test_what_cannot_be_stored_is_refused():
+    with pytest.raises(ValueError, match=r"poissons_ratio must lie in"):
+        to_stored(beam(), "poissons_ratio", 0.5)
+    with pytest.raises(KeyError, match=r"youngs_moduls.*youngs_modulus"):
+        to_stored(beam(), "youngs_moduls", 1e5)
+    # Before the test's own check of annotations is one of the package, for users.
+    with pytest.raises(TypeError, match=r"stored"):
+        to_physical(beam(), "youngs_modulus", 11.0)
