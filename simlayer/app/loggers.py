@@ -112,6 +112,8 @@ class WandbReport(Callback):
             for key in ("initial", "found", "standard_error", "reference", "relative_error"):
                 if row.get(key) is not None:
                     run.summary[f"{key}/{name}"] = row[key]
+        if (picture := folder / "uncertainty.png").exists():
+            run.log({"uncertainty": wandb.Image(str(picture))})
         artifact = wandb.Artifact(f"results-{run.id}", type="results")
         for path in sorted(folder.iterdir()):
             if path.suffix in (".json", ".yaml", ".png", ".mp4"):

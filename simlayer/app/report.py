@@ -79,8 +79,10 @@ def format_table(results: Mapping[str, Any]) -> str:
     """Format what is not determined, a line per parameter, initial -> found (reference, error), residuals."""
     uncertainty = results.get("uncertainty", {"undetermined": ()})
     lines = [f"NOT DETERMINED: {sentence}" for sentence in uncertainty["undetermined"]]
+    if steps := uncertainty.get("next_step"):
+        lines.append(f"NOT CONVERGED: another step would change the values by {steps:.2g} standard errors.")
     lines += [_format_parameter(name, row) for name, row in results["parameters"].items()]
-    if "observed_numbers" in uncertainty:
+    if any("±" in line for line in lines):
         lines.append(_format_errors(uncertainty))
     for name, other in results.get("takes", {}).items():
         lines.append(f"Residual of take {name}: {format_residual(other)}")

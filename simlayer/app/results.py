@@ -75,6 +75,7 @@ def add_uncertainty(
             "observed_numbers": uncertainty.linear.numbers,
             "effective_numbers": uncertainty.effective_numbers,
             "correlated_in_time": uncertainty.linear.correlated,
+            "next_step": uncertainty.next_step,
             "undetermined": describe_undetermined(uncertainty, model.unknowns),
         },
     }

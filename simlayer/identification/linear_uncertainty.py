@@ -16,21 +16,24 @@ class LinearUncertainty(NamedTuple):
     """The uncertainty of P parameters in units in which a change by one is large.
 
     Attributes:
-        covariance: of the parameters, over the determined directions alone.
+        covariance: of the parameters, without what they change along invisible directions.
         independent: the same if all residuals were independent of each other.
-        undetermined: unit vectors along which the standard error is more than one, or the residuals do not
-            change but for rounding.
+        invisible: unit vectors along which the residuals do not change but for rounding.
+        undetermined: these, and those along which the standard error is more than one.
         numbers: how many residuals there are.
-        noise: their standard deviation; NaN if there are no more of them than determined directions.
+        noise: their standard deviation; NaN if there are no more of them than visible directions.
         correlated: whether `covariance` accounts for correlation in time.
+        step: the change of the parameters that would minimize the sum of squares; zero once converged.
     """
 
     covariance: Float[Tensor, "P P"]
     independent: Float[Tensor, "P P"]
+    invisible: Float[Tensor, "I P"]
     undetermined: Float[Tensor, "U P"]
     numbers: int
     noise: float
     correlated: bool
+    step: Float[Tensor, "P"]
 
 
 def linear_uncertainty(
@@ -61,8 +64,7 @@ def linear_uncertainty(
     visible = lengths > epsilon ** (2 / 3) * lengths[0].clamp(min=1e-300)
     freedom = numbers - int(visible.sum())
     noise = math.sqrt(float(residuals.square().sum()) / freedom) if freedom > 0 else math.nan
-    known = visible & ~(noise > lengths)
-    inverse = (directions[known].T / lengths[known].square()) @ directions[known]
+    inverse = (directions[visible].T / lengths[visible].square()) @ directions[visible]
     independent = noise**2 * inverse
     correlated = residuals.shape[1] >= LEAST_FRAMES and freedom > 0
     covariance = independent
@@ -71,4 +73,14 @@ def linear_uncertainty(
         for series in zip(residuals, jacobian, present, strict=True):
             spread += gradient_covariance(*series) * (numbers / freedom)
         covariance = inverse @ spread @ inverse
-    return LinearUncertainty(covariance, independent, directions[~known], numbers, noise, correlated)
+    step = -inverse @ (rows.T @ residuals[present])
+    return LinearUncertainty(
+        covariance=covariance,
+        independent=independent,
+        invisible=directions[~visible],
+        undetermined=directions[~visible | (noise > lengths)],
+        numbers=numbers,
+        noise=noise,
+        correlated=correlated,
+        step=step,
+    )

@@ -15,8 +15,11 @@ from simlayer.identification.linear_uncertainty import LinearUncertainty, linear
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
 
-# With a larger share of its unit vector in undetermined directions a parameter is undetermined.
-LARGEST_SHARE = 0.1
+# A next step of more than this share of the unit of a parameter matters, and of its standard error.
+NOTICEABLE, LARGE = 1e-4, 0.1
+
+# With a larger part in directions that are undetermined, or even invisible, a parameter is undetermined.
+UNDETERMINED, INVISIBLE = 0.1, 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class Uncertainty:
     @property
     def determined(self) -> Bool[Tensor, "P"]:
         """Which parameters are determined: to better than their unit, and apart from others."""
-        shares = self.linear.undetermined.square().sum(0).sqrt()
-        return (shares < LARGEST_SHARE) & ~(self.linear.covariance.diagonal() > 1)
+        unsure, unseen = (part.norm(dim=0) for part in (self.linear.undetermined, self.linear.invisible))
+        return (unsure < UNDETERMINED) & (unseen < INVISIBLE) & ~(self.linear.covariance.diagonal() > 1)
 
     @property
     def covariance(self) -> Float[Tensor, "P P"]:
-        """The covariance of the values [SI], over the determined directions alone."""
+        """The covariance of the values [SI], without what they change along invisible directions."""
         return self.units[:, None] * self.linear.covariance * self.units
 
     @property
@@ -54,9 +57,17 @@ class Uncertainty:
 
     @property
     def correlation(self) -> Float[Tensor, "P P"]:
-        """The correlation matrix of the values, over the determined directions alone."""
+        """The correlation matrix of the values, as for `covariance`."""
         scale = self.linear.covariance.diagonal().sqrt().clamp(min=1e-300) * self.units.sign()
         return self.linear.covariance / scale[:, None] / scale
+
+    @property
+    def next_step(self) -> float:
+        """The largest part of the next step of the fit, in standard errors; 0 once it has converged."""
+        steps, errors = self.linear.step.abs(), self.linear.covariance.diagonal().sqrt()
+        ratios = (steps / errors)[self.determined & (steps > NOTICEABLE)]
+        largest = float(ratios.max()) if len(ratios) else 0.0
+        return largest if largest > LARGE else 0.0
 
     @property
     def effective_numbers(self) -> float:

@@ -77,7 +77,8 @@ class NewtonSolver:
             direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
             before = point
             point, moved = _search(problem, before, direction)
-            still = ~active & still | active & _at_rounding(before, direction, point)
+            rounded = _at_rounding(before, direction, point, by_hessian=directions.by_hessian)
+            still = ~active & still | active & rounded
             stuck = active & ~moved & ~still
             if bool((stuck & ~small).any()):
                 singular = ~largest(direction).isfinite()
@@ -119,14 +120,17 @@ def _search(
     return best, ~waiting
 
 
-def _at_rounding(before: Point, direction: Tensor, after: Point) -> Bool[Tensor, "*batch"]:
+def _at_rounding(
+    before: Point, direction: Tensor, after: Point, *, by_hessian: bool
+) -> Bool[Tensor, "*batch"]:
     """Return in which samples the positions before are as good as their precision allows."""
     smallest = _STILL[direction.dtype] * largest(before.positions)
     slope = (before.gradient * direction).sum((-1, -2)).abs()
     level = slope <= _ROUNDING[direction.dtype] * before.energy.abs()
     # Where the energy is level, what Newton's step leaves of the gradient is rounding if no part of it helps.
     idle = level & (largest(after.positions - before.positions) <= smallest)
-    return (largest(direction) <= smallest) | idle
+    near = largest(direction) <= smallest
+    return near | idle if by_hessian else near
 
 
 def _lost(positions: Tensor, start: Tensor, max_displacement: float) -> Bool[Tensor, "*batch"]:

@@ -31,7 +31,12 @@ class SearchDirections:
 
     Computations are in double precision, because a single one cannot represent the step that a slender body
     needs.
+
+    Attributes:
+        by_hessian: whether the last direction is Newton's.
     """
+
+    by_hessian: bool
 
     def __init__(self, problem: MinimizationProblem, solver: LinearSolver) -> None:
         self.problem, self.solver = problem, solver
@@ -44,7 +49,8 @@ class SearchDirections:
         """Return the direction at a point in each sample."""
         last, self.last = self.last, point
         right = -flattened(point.gradient).double()
-        if last is not None and self.updated and _converges(last, point, active):
+        self.by_hessian = last is None or self.updated is None or not _converges(last, point, active)
+        if last is not None and self.updated is not None and not self.by_hessian:
             if (
                 point.gradient.dtype == torch.float64
             ):  # in a single one, changes are mostly rounding in the end

@@ -61,7 +61,7 @@ def test_numbers_have_a_comment_with_their_unit_or_meaning(group, option):
 # An experiment on few cells, for few steps, without compiler: it has to run, not to find anything.
 SHORT = {
     "silicone_beam": [
-        "mesh.cells=[1,1,1]",
+        "mesh.cells=[1,2,2]",
         "duration=0.02",
         "observation.release_time=0",
         "data.path=null",

@@ -82,11 +82,15 @@ def test_a_line_of_the_table_has_units_and_the_error_where_the_truth_is_known(
     assert format_table(outcome([trainable], {trainable: torch.tensor(found)}, reference=truth)) == line
 
 
-def assessed(covariance, *, undetermined=(), values=(2e5, 0.25), correlated=False):
+def assessed(covariance, *, undetermined=(), correlated=False, step=(0.0, 0.0)):
     """Results of a modulus and a ratio that were found with this covariance, in units of the values."""
+    values = (2e5, 0.25)
     results = outcome([E, NU], {E: values[0], NU: values[1]}, reference={E: 1.6e5})
     covariance, directions = torch.tensor(covariance), torch.tensor(undetermined).reshape(-1, 2)
-    linear = LinearUncertainty(covariance, covariance / 4, directions, 120, 1e-4, correlated)
+    step = torch.tensor(step)
+    linear = LinearUncertainty(
+        covariance, covariance / 4, directions, directions, 120, 1e-4, correlated, step
+    )
     uncertainty = Uncertainty((E, NU), torch.tensor(values), torch.tensor(values), linear)
     return add_uncertainty(results, model_of([E, NU]), uncertainty)
 
@@ -100,6 +104,13 @@ def test_a_line_of_the_table_has_the_standard_error_of_two_digits():
     assert second == f"{NU}: 0.4 -> 0.2500 ± 0.0050"
     assert note.endswith("so that the 120 observed numbers tell as much as 30 independent ones.")
     json.dumps(results, allow_nan=False)
+
+
+def test_a_fit_that_has_not_converged_says_by_how_many_standard_errors():
+    covariance = [[1e-4, 0.0], [0.0, 4e-4]]
+    line = "NOT CONVERGED: another step would change the values by 3 standard errors."
+    assert format_table(assessed(covariance, step=(1e-3, 0.06))).splitlines()[0] == line
+    assert "NOT CONVERGED" not in format_table(assessed(covariance, step=(1e-5, 1e-3)))
 
 
 def test_what_is_not_determined_comes_first_and_has_no_value_that_was_found():

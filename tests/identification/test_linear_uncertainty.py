@@ -50,6 +50,14 @@ def test_few_independent_residuals_have_the_textbook_covariance():
     assert len(found.undetermined) == 0
 
 
+def test_the_step_that_is_left_is_that_of_least_squares():
+    J, r = torch.randn(10, 2, 3, generator=generator()), torch.randn(10, 2, generator=generator(1))
+    expected = torch.linalg.lstsq(J.flatten(0, 1), -r.flatten()[:, None]).solution[:, 0]
+    torch.testing.assert_close(uncertainty(1e-3 * r, J).step, 1e-3 * expected)
+    residuals, _ = fitted(J, r)
+    assert float(uncertainty(residuals, J).step.abs().max()) < 1e-12
+
+
 def test_missing_rows_do_not_count():
     J, r = torch.randn(10, 2, 2, generator=generator()), torch.randn(10, 2, generator=generator(1))
     present = torch.rand(10, 2, generator=generator(2)) < 0.7
