@@ -64,11 +64,17 @@ def test_lightning_trains_the_rollout(readme, tmp_path, monkeypatch):
     assert names["before"] != pytest.approx(float(value), rel=0.01)
 
 
+def test_the_readmes_jacobian_has_a_derivative_for_every_coordinate(readme):
+    names = dict(readme) | {"state": simlayer.State.at_rest(readme["mesh"].vertices)}
+    exec(BLOCKS[3], names)
+    assert names["jacobian"]["youngs_modulus"].shape == names["value"].shape
+
+
 def test_the_readmes_body_falls_onto_its_floor(readme):
     # The fit before has changed the other elastic force.
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[4], names)
     start = simlayer.State.at_rest(names["mesh"].vertices)
     moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
     assert bool((moved[:, 2] < 0).all())
@@ -76,7 +82,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
 
 
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[4], readme)
+    exec(BLOCKS[5], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -84,7 +90,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[5], names)
+    exec(BLOCKS[6], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {
