@@ -110,7 +110,7 @@ def newly_imported(statement: str) -> set[str]:
 def test_importing_simlayer_is_light():
     new = newly_imported("import simlayer")
     assert "simlayer.rollout.rollout" in new
-    heavy = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "wandb", "sympy", "matplotlib")
+    heavy = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "wandb", "sympy", "matplotlib", "meshio")
     compilers = ("torch._dynamo", "torch._inductor", "torch.fx.experimental", "torch._functorch.aot_autograd")
     found = {name for name in new for package in (*heavy, *compilers) if f"{name}.".startswith(f"{package}.")}
     assert not found, f"import simlayer brings {sorted(found)[:10]} along"

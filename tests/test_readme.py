@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,9 +65,27 @@ def test_lightning_trains_the_rollout(readme, tmp_path, monkeypatch):
     assert names["before"] != pytest.approx(float(value), rel=0.01)
 
 
+def test_a_filmed_body_is_identified_from_numpy(readme, capsys):
+    names = dict(readme)
+    names["mesh"] = mesh = simlayer.box_mesh(cells=(3, 1, 1), size=(0.1, 0.03, 0.03))
+    elastic = simlayer.ElasticForce(mesh, simlayer.LinearElastic(1e5, 0.3))
+    step = simlayer.SymplecticEuler(
+        mesh, {"elastic": elastic}, dt=5e-4, gravity=(0.0, 0.0, -9.81), fixed=mesh.vertices[:, 0] < 1e-9
+    )
+    names["rollout"] = simlayer.RolloutModule(step, 40, compile=False)
+    names["times"] = np.linspace(0.002, 0.02, 35)
+    noise = np.random.default_rng(0).standard_normal((35, 2, 3))
+    names["data"] = np.array([[0.1, 0.0, 0.03], [0.1, 0.03, 0.0]]) + np.zeros((35, 2, 3))
+    names["data"][..., 2] -= 0.5 * 9.81 * names["times"][:, None] ** 2
+    names["data"] += 1e-5 * noise
+    exec(BLOCKS[3], names)
+    assert len(names["fit"].standard_errors) == 2
+    assert "density" in capsys.readouterr().out
+
+
 def test_the_readmes_jacobian_has_a_derivative_for_every_coordinate(readme):
     names = dict(readme) | {"state": simlayer.State.at_rest(readme["mesh"].vertices)}
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[4], names)
     assert names["jacobian"]["youngs_modulus"].shape == names["value"].shape
 
 
@@ -74,7 +93,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
     # The fit before has changed the other elastic force.
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(BLOCKS[4], names)
+    exec(BLOCKS[5], names)
     start = simlayer.State.at_rest(names["mesh"].vertices)
     moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
     assert bool((moved[:, 2] < 0).all())
@@ -82,7 +101,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
 
 
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[5], readme)
+    exec(BLOCKS[6], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -90,7 +109,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[6], names)
+    exec(BLOCKS[7], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

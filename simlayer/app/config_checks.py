@@ -101,7 +101,13 @@ def _processes(config: DictConfig, multirun: bool) -> Iterator[str]:
 
 def _data(config: DictConfig) -> Iterator[str]:
     data = config.data
-    for key in ("mesh.path", "data.path", "holdout.data.path"):
+    if config.takes and num_processes(config) > 1:
+        yield "takes are observed of one simulation, in one process: set trainer.devices=1."
+    for number, take in enumerate(config.takes):
+        if "data" not in take or set(take) - {"data", "release_time"}:
+            yield f"takes[{number}] must have data, and may have release_time, got {list(take)}."
+    takes = [f"takes.{number}.data.path" for number in range(len(config.takes))]
+    for key in ("mesh.path", "data.path", "holdout.data.path", *takes):
         path = OmegaConf.select(config, key)
         if path is not None and not Path(path).is_file():
             yield f"{key}: {path} does not exist (looked from {Path.cwd()}).{_origin(config, str(path))}"

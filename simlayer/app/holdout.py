@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from simlayer.app.config_tree import build
 from simlayer.app.data import Data
 from simlayer.app.scene import Scene
-from simlayer.errors import ObservationError
+from simlayer.app.takes import build_take
 from simlayer.identification.losses import residual
 from simlayer.identification.observation import ObservedRollout
 from simlayer.state import State
@@ -62,22 +61,5 @@ def build_holdout(config: DictConfig, scene: Scene) -> HoldOut | None:
     """Return the configured hold-out, None without a path: keys of `data` that differ, and the release."""
     if not config.holdout or config.holdout.data.path is None:
         return None
-    data: Data = build(OmegaConf.merge(config.data, config.holdout.data))
-    release = config.holdout.get("release_time")
-    release = data.default_release if release is None else release
-    times, rollout = data.times(lambda: config.duration, release), scene.rollout
-    left = rollout.num_steps * rollout.step.dt - (float(times[-1]) - release + _SLACK)
-    if left < 0:
-        raise ObservationError(
-            f"holdout.data ends {-left:.3g} s after the simulation: make holdout.data.window shorter, or "
-            "observation.margin longer."
-        )
-    simulation = ObservedRollout(
-        rollout,
-        data.sensors(scene.mesh),
-        times,
-        initial=scene.observed.initial,
-        release_time=release,
-        frames=config.observation.frames,
-    )
-    return HoldOut(data, simulation, data.recorded(scene.mesh))
+    take = build_take(config, scene, config.holdout, key="holdout", slack=_SLACK)
+    return HoldOut(take.data, take.observed, take.points)

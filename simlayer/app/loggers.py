@@ -98,10 +98,10 @@ class WandbReport(Callback):
         """Draw the present simulation of the first scene over its observations."""
         problem, scenes = self._problem, self._problem.scenes
         start = State(scenes.positions[:1], scenes.velocities[:1])
-        points = {title: model(start.to(model.device))[0].cpu()}
-        mesh, times = problem.scene.mesh, problem.scene.observed.times
+        take = next(iter(problem.takes.values()))
+        points = {title: take.observed(start.to(model.device))[0].cpu()}
         # W&B would turn a bare figure into an interactive one.
-        return wandb.Image(problem.data.picture(mesh, times, scenes.observed[0], points))
+        return wandb.Image(take.data.picture(problem.scene.mesh, take.observed.times, take.points, points))
 
     def finish(self, trainer: Trainer, folder: Path, results: Mapping[str, Any]) -> None:
         """Log the summary and the artifact, and print how to upload an offline run."""

@@ -39,18 +39,16 @@ def write_outputs(
     results: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the files of a run whose model is at the values found; return the results with residuals."""
-    data, scene, scenes, model = problem.data, problem.scene, problem.scenes, problem.model
+    scene, scenes, model = problem.scene, problem.scenes, problem.model
     start = State(scenes.positions[:1], scenes.velocities[:1])
-    with assigned(model.candidates, initial):
-        bodies = {"first guess": model(start)[0]}
-    bodies["found"] = model(start)[0]
-    results = {**results, "residual": residual(bodies["found"], scenes.observed[0])}
+    residuals = _draw_takes(folder, problem, initial, start)
+    results = {**results, "residual": next(iter(residuals.values()))}
+    if len(residuals) > 1:
+        results["takes"] = residuals
     if model.few_squares:
         uncertainty = assess(model.least_squares(), scenes)
         results = add_uncertainty(results, model, uncertainty)
         _draw_uncertainty(folder, problem, uncertainty)
-    figure = data.picture(scene.mesh, scene.observed.times, scenes.observed[0], bodies)
-    figure.savefig(folder / "found_over_target.png", dpi=150)
     if problem.holdout is not None:
         other = problem.holdout
         results["holdout"], points = other.compare(start)
@@ -67,6 +65,22 @@ def write_outputs(
     write_movie(folder / "motion.mp4", scene.mesh, motion)
     write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=fields)
     return results
+
+
+def _draw_takes(
+    folder: Path, problem: FitProblem, initial: Mapping[str, Tensor], start: State
+) -> dict[str, dict[str, float]]:
+    """Draw the first guess and what was found over each recording, and return the residuals by its name."""
+    with assigned(problem.model.candidates, initial):
+        guesses = {name: take.observed(start)[0] for name, take in problem.takes.items()}
+    residuals = {}
+    for name, take in problem.takes.items():
+        bodies = {"first guess": guesses[name], "found": take.observed(start)[0]}
+        residuals[name] = residual(bodies["found"], take.points)
+        figure = take.data.picture(problem.scene.mesh, take.observed.times, take.points, bodies)
+        title = "target" if take.data is problem.data else name
+        figure.savefig(folder / f"found_over_{title}.png", dpi=150)
+    return residuals
 
 
 def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> None:

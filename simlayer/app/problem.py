@@ -13,9 +13,11 @@ from simlayer.app.config_tree import build, flatten
 from simlayer.app.data import Data
 from simlayer.app.holdout import HoldOut, build_holdout
 from simlayer.app.scene import Scene, build_scene, observe_scene
+from simlayer.app.takes import Take, all_releases, build_takes
 from simlayer.errors import ConfigError, ObservationError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.takes import ObservedTakes
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class FitProblem:
     Attributes:
         data: where the observations come from.
         scene: the simulation.
-        scenes: the initial states and the observations.
+        scenes: the initial states and the observations, one per take.
+        takes: all recordings that are fitted, by name; `data` is the first one.
         model: the model at the first guess.
         reference: the true values of unknowns, where they are known.
         holdout: observations that are not fitted, if there are any.
@@ -36,6 +39,7 @@ class FitProblem:
     scenes: ObservedScenes
     model: ParameterIdentification
     reference: dict[str, Tensor]
+    takes: dict[str, Take]
     holdout: HoldOut | None
 
 
@@ -44,20 +48,26 @@ def build_problem(config: DictConfig) -> FitProblem:
     data: Data = build(config.data)
     scene = build_scene(config, build(config.mesh), data)
     scenes = ObservedScenes(scene.start.positions, scene.start.velocities, observe_scene(data, scene, config))
+    takes = build_takes(config, scene, Take(data, scene.observed, scenes.observed[0]))
+    observed = scene.observed if len(takes) == 1 else ObservedTakes({n: t.observed for n, t in takes.items()})
+    if isinstance(observed, ObservedTakes):
+        points = torch.stack([observed.padded(take.points, torch.nan) for take in takes.values()])
+        positions, velocities = (part.expand(len(takes), -1, -1) for part in scene.start[:2])
+        scenes = ObservedScenes(positions, velocities, points)
     if len(scenes.positions) % num_processes(config):
         raise ConfigError(
             f"{len(scenes.positions)} scene(s) cannot be shared equally by {num_processes(config)} "
             "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
     loss = build(config.loss)(scale=_motion(scene, scenes))
-    for observed in scenes.observed:
-        if not bool(loss(observed.nan_to_num(), observed).isfinite()):
+    for points in scenes.observed:
+        if not bool(loss(points.nan_to_num(), points).isfinite()):
             raise ObservationError(
                 f"no point was observed in the frames that count, {loss.frames!r}: there is nothing to fit."
             )
     model = ParameterIdentification(
-        scene.observed,
-        trainable=config.trainable,
+        observed,
+        trainable=all_releases(config.trainable, list(takes)),
         loss=loss,
         optimizer=build(config.optimizer) or None,
         priors={name: prior(scene.mesh) for name, prior in build(config.priors).items()},
@@ -65,7 +75,8 @@ def build_problem(config: DictConfig) -> FitProblem:
         fields=flatten(config.fields),
     )
     reference = _reference(data, scene, model)
-    return FitProblem(data, scene, scenes, model, reference, build_holdout(config, scene))
+    holdout = build_holdout(config, scene)
+    return FitProblem(data, scene, scenes, model, reference, takes, holdout)
 
 
 def _reference(data: Data, scene: Scene, model: ParameterIdentification) -> dict[str, Tensor]:

@@ -42,7 +42,8 @@ def announce(
     scenes = len(scene.start.positions)
     print(f"Scenes:    {scenes}, {fixed} fixed vertices, initial speeds up to {speed:.3g} m/s")
     print(f"Time:      {count} steps of {step.dt:.2g} s ({limit}), {count * step.dt:.3g} s in total")
-    print(f"Observed:  {problem.data.description()}")
+    for take in problem.takes.values():
+        print(f"Observed:  {take.data.description()}")
     if problem.data.path is not None:
         print(f"Assumed:   {', '.join(_assumed(config, problem, given or ())) or 'nothing'}")
     print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
@@ -81,7 +82,9 @@ def format_table(results: Mapping[str, Any]) -> str:
     lines += [_format_parameter(name, row) for name, row in results["parameters"].items()]
     if "observed_numbers" in uncertainty:
         lines.append(_format_errors(uncertainty))
-    if "residual" in results:
+    for name, other in results.get("takes", {}).items():
+        lines.append(f"Residual of take {name}: {format_residual(other)}")
+    if "residual" in results and "takes" not in results:
         lines.append(f"Residual of the fit: {format_residual(results['residual'])}")
     if "holdout" in results:
         other = results["holdout"]

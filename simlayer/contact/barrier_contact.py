@@ -13,7 +13,7 @@ from simlayer.contact.base import Contact, ContactState
 from simlayer.contact.continuous_collision import Passage, conservative_advancement, passage
 from simlayer.contact.gap import ContactGap, components, vectors_of
 from simlayer.contact.obstacle import Obstacle
-from simlayer.contact.placement import check_placement, over_samples
+from simlayer.contact.placement import check_placement, over_samples, warn_of_gaps
 from simlayer.fem.fields import cells_first, over_batch
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
@@ -39,7 +39,7 @@ class BarrierContact(Contact):
     the surface at rest, and B a barrier that is zero from the activation distance d̂ on and infinite at
     contact (Li et al. 2020). With these weights the pressure is kappa -B'(d/d̂) on any mesh. A tenth of
     Young's modulus is a good stiffness to begin with. Edges and faces between vertices are not considered: an
-    obstacle should not be smaller than they are.
+    obstacle should not be smaller than they are, and one that is, is warned of.
 
     Args:
         mesh: the body in its rest shape.
@@ -95,6 +95,7 @@ class BarrierContact(Contact):
         positions = over_samples(positions, obstacle)
         with torch.no_grad():
             check_placement(positions, self.distances(positions), self.activation_distance)
+        warn_of_gaps(mesh, obstacle.width)
 
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         gap = self._gaps(positions)

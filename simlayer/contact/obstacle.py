@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -50,6 +51,14 @@ class Obstacle(PhysicalModule, ABC):
     @abstractmethod
     def signed_distance(self, point: Point) -> Tensor:
         """Return the distance [m] of a point in own coordinates, negative inside, of slope one."""
+
+    @property
+    def width(self) -> float:
+        """The second smallest of its extents [m], least of all samples: what it passes between, lengthwise.
+
+        Infinite where it is not known, as it is for an obstacle that does not say.
+        """
+        return math.inf
 
     @derived_quantity
     def turn(self) -> Float[Tensor, "*batch 9"]:

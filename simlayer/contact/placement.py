@@ -1,13 +1,17 @@
-"""The check that a body starts outside an obstacle, at a plausible scale."""
+"""Checks that a body starts outside an obstacle, and that the two are of a plausible scale."""
 
 from __future__ import annotations
+
+import math
+import warnings
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.contact.penetration import move_apart, what_touches
-from simlayer.errors import listed
+from simlayer.errors import ImplausibleWarning, listed
+from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.named import NamedTensors
 
 # An activation distance of more than this part of the body's size would hold it up in the air.
@@ -54,6 +58,22 @@ def check_placement(
         f"{distance:.3g} m. {remedy} If it starts elsewhere than in its rest shape, give its positions as "
         "start=."
     )
+
+
+def warn_of_gaps(mesh: Mesh, width: float) -> None:
+    """Warn with ImplausibleWarning if an obstacle of this width [m] passes between a surface's vertices."""
+    if width == math.inf:
+        return
+    corners = mesh.vertices[mesh.boundary]
+    gap = float((corners - corners.roll(1, 1)).norm(dim=-1).max())
+    if width < gap:
+        warnings.warn(
+            f"the obstacle is {width:.3g} m wide, and vertices of the surface are up to {gap:.3g} m apart: "
+            "contact acts on vertices, and between them the obstacle passes into the body. Refine the mesh "
+            "(simlayer.refine) where they touch.",
+            ImplausibleWarning,
+            stacklevel=4,  # of a construction
+        )
 
 
 def _check_scale(positions: Tensor, activation_distance: float) -> None:

@@ -60,6 +60,10 @@ class Sphere(Obstacle):
         super().__init__(translation=center)
         self.radius = radius
 
+    @property
+    def width(self) -> float:
+        return 2 * float(self.radius.detach().min())
+
     def signed_distance(self, point: Point) -> Tensor:
         return length(*point) - self.radius
 
@@ -85,6 +89,10 @@ class Box(Obstacle):
         super().__init__(translation=center, rotation=rotation)
         self.size = size
 
+    @property
+    def width(self) -> float:
+        return float(self.size.detach().sort(-1).values[..., 1].min())
+
     def signed_distance(self, point: Point) -> Tensor:
         return box(*point, self.size)
 
@@ -103,6 +111,11 @@ class _AroundZ(Obstacle):
     ) -> None:
         super().__init__(translation=center, rotation=rotation)
         self.radius, self.height = radius, height
+
+    @property
+    def width(self) -> float:
+        # Two of its extents, whatever the third, its height.
+        return 2 * float(self.radius.detach().min())
 
 
 class Capsule(_AroundZ):

@@ -10,6 +10,7 @@ from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.priors import SmoothnessPrior
 from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Markers, Vertices
+from simlayer.identification.takes import ObservedTakes
 
 __all__ = [
     "GaussNewton",
@@ -21,6 +22,7 @@ __all__ = [
     "Markers",
     "ObservedRollout",
     "ObservedScenes",
+    "ObservedTakes",
     "ParameterIdentification",
     "PositionLoss",
     "SmoothnessPrior",

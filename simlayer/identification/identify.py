@@ -86,6 +86,7 @@ class IdentificationProblem:
         state: the initial state, `(N, 3)`, or `(B, N, 3)`, each.
         observe: maps positions to the observed points, such as `Markers` and `Vertices`.
         times: the times of the observations [s].
+        noise: the standard deviations of the coordinates, relative to each other, see `PositionLoss`.
         options: of `ObservedRollout`: `release_time`, `frames`, `initial`.
 
     Raises:
@@ -102,6 +103,7 @@ class IdentificationProblem:
         state: State,
         observe: nn.Module | Observer,
         times: Any,
+        noise: Any = None,
         **options: Any,
     ) -> None:
         sensors = observe if isinstance(observe, nn.Module) else _Function(observe)
@@ -111,7 +113,7 @@ class IdentificationProblem:
         self.scenes = checked_scenes(ObservedScenes(*(x[None] if x.ndim < axes else x for x, axes in parts)))
         names = checked_names("unknowns", [unknowns] if isinstance(unknowns, str) else unknowns)
         selected = list(dict.fromkeys(select_unknowns(observed.quantities_by_name(), names)))
-        self.squares = LeastSquares(observed, PositionLoss(), selected)
+        self.squares = LeastSquares(observed, PositionLoss(noise=noise), selected)
         self._guess = FirstGuess(selected)
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -121,7 +123,7 @@ class IdentificationProblem:
         return self._stored()
 
     def residuals(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R"]:
-        """Return simulated minus observed coordinates [m], of those that were observed."""
+        """Return simulated minus observed coordinates [m] where there are any, times their weights."""
         return self._linearized(x)[0]
 
     def jacobian(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R P"]:

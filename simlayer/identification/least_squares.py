@@ -13,6 +13,7 @@ from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.unknowns import Unknown
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.state import State
@@ -28,7 +29,7 @@ class LeastSquares:
         unknowns: the quantities, whose stored values are the P parameters, one after the other.
     """
 
-    observed: ObservedRollout
+    observed: ObservedRollout | ObservedTakes
     loss: LeastSquaresLoss
     unknowns: Sequence[Unknown]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import checked_floats, checked_integers, described
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 
@@ -57,14 +57,26 @@ class PositionLoss(LeastSquaresLoss):
     Args:
         scale: the unit of length [m].
         frames: the frames that count: "all", "last", or a list of indices.
+        noise: the standard deviation of each coordinate's noise [m], `(3,)`, `(K, 1)` or `(K, 3)`, by whose
+            squares they are weighted, relative to each other; by default all count the same.
+
+    Raises:
+        ObservationError: if a standard deviation is not positive.
     """
 
+    weights: Tensor
     scale = Option(checked_number, above=0.0, unit="m")
     frames = Option(_checked_frames)
 
-    def __init__(self, scale: float = 1.0, *, frames: str | Sequence[int] = "all") -> None:
+    def __init__(self, scale: float = 1.0, *, frames: str | Sequence[int] = "all", noise: Any = None) -> None:
         super().__init__()
         self.scale, self.frames = scale, frames
+        deviations = checked_numbers("noise", 1.0 if noise is None else noise)
+        if not bool((deviations > 0).all() & deviations.isfinite().all()):
+            raise ObservationError(f"noise must be positive and finite, got {described(deviations)}.")
+        # With a mean square of one, so that equal noise changes nothing.
+        weights = 1 / deviations / deviations.pow(-2).mean().sqrt()
+        self.register_buffer("weights", weights.to(torch.get_default_dtype()), persistent=False)
 
     def residuals(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
@@ -73,7 +85,13 @@ class PositionLoss(LeastSquaresLoss):
         simulated, observed = self._selected(simulated), self._selected(observed)
         present = ~observed.isnan().any(-1, keepdim=True)
         # Masked before anything is computed with it: 0 times nan would be nan in the gradient.
-        return torch.where(present, simulated - observed.nan_to_num(), 0.0) / self.scale
+        difference = torch.where(present, simulated - observed.nan_to_num(), 0.0)
+        try:
+            return difference * (self.weights / self.scale)
+        except RuntimeError as error:
+            raise ObservationError(
+                f"noise of shape {tuple(self.weights.shape)} does not fit {difference.shape[-2]} points."
+            ) from error
 
     def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
         return ~self._selected(observed).isnan().any(-1)

@@ -20,6 +20,7 @@ from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.unknowns import (
     check_gradients_finite,
     select_unknowns,
@@ -48,7 +49,7 @@ class ParameterIdentification(LightningModule):
     callbacks should watch. The loss that an optimizer sees during an epoch belongs to other values.
 
     Args:
-        observed: the simulation at the first guess, and its sensors.
+        observed: the simulation at the first guess, and its sensors, of one recording or of several.
         trainable: names of the quantities to train, of the rollout's step, such as
             `forces.elastic.material.youngs_modulus` or just `youngs_modulus`, or `initial.velocities`,
             `release_time`.
@@ -66,7 +67,7 @@ class ParameterIdentification(LightningModule):
 
     def __init__(
         self,
-        observed: ObservedRollout,
+        observed: ObservedRollout | ObservedTakes,
         *,
         trainable: Iterable[str],
         loss: nn.Module,
@@ -76,7 +77,8 @@ class ParameterIdentification(LightningModule):
         fields: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self.observed = checked_instance("observed", observed, ObservedRollout)
+        self.observed: ObservedRollout | ObservedTakes = observed
+        checked_instance("observed", observed, (ObservedRollout, ObservedTakes))
         self.loss = checked_instance("loss", loss, nn.Module, example="PositionLoss()")
         self.priors = nn.ModuleDict(
             {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")

@@ -83,9 +83,14 @@ class ObservedRollout(PhysicalModule):
         """Return the frames of the rollout, `(F, *batch, N, 3)` each."""
         return self.rollout.trajectory(self.start(state), every=self.every)
 
-    def observe(self, motion: State) -> Float[Tensor, "*batch T K 3"]:
-        """Return the points observed of a motion that begins at the release time."""
-        interval = self.every * self.rollout.step.dt
+    def observe(self, motion: State, *, every: int | None = None) -> Float[Tensor, "*batch T K 3"]:
+        """Return the points observed of a motion that begins at the release time.
+
+        Args:
+            motion: the frames of the rollout, `(F, *batch, N, 3)` each.
+            every: the steps from one to the next, by default as in `motion`.
+        """
+        interval = (self.every if every is None else every) * self.rollout.step.dt
         self._check_release()
         positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
         points = self.sensors(positions)

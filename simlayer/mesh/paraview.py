@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-import meshio
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh, MeshError
-from simlayer.mesh.meshio_files import MESHIO_NAMES
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.arrays import checked_numbers, oddity
 from simlayer.quantities.objects import checked_instance, checked_path
@@ -34,6 +32,11 @@ def write_frames(
     Where both fit, the first is meant. Everything is in the file's order; nodes that no cell uses stay in
     place, with NaN for fields.
     """
+    # Imported here because meshio takes long to import.
+    import meshio
+
+    from simlayer.mesh.meshio_files import MESHIO_NAMES
+
     path = checked_path("path", path)
     checked_instance("mesh", mesh, Mesh)
     checked_instance("positions", positions, Tensor)

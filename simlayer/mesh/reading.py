@@ -10,12 +10,9 @@ from torch import Tensor
 
 from simlayer.elements.types import element_of
 from simlayer.mesh.geometry import signed_volumes
-from simlayer.mesh.ids import file_ids
 from simlayer.mesh.mesh import Mesh, MeshError
-from simlayer.mesh.meshio_files import file_points, load, solids
 from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
-from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 from simlayer.mesh.validation import LENGTHS, SourceNumbering, check_values, offenders
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.objects import checked_path
@@ -32,6 +29,11 @@ def read_mesh(path: str | os.PathLike[str], *, scale: float = 1.0, merge: float 
     turned, with a warning; so are nodes that no cell uses dropped, after which `mesh.file_index` says which
     node each vertex is. Errors cite the file's ids where it has them, else count from 0 in its order.
     """
+    # Imported here because meshio would be a quarter of the time that `import simlayer` takes beyond torch.
+    from simlayer.mesh.ids import file_ids
+    from simlayer.mesh.meshio_files import file_points, load, solids
+    from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
+
     scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
     path = checked_path("path", path)
     file = load(path)

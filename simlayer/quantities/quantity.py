@@ -242,7 +242,7 @@ def check_own_axes(
     else:
         size = 1 if over == "uniform" else extents.get(over)
         fits = not shape or size is None or shape[-1] in (1, size)
-        rule = "(*batch, 1)" if size == 1 else f"(*batch, 1) or (*batch, {size})"
+        rule = f"({batch}, 1)" if size == 1 else f"({batch}, 1) or ({batch}, {size})"
         if over != "uniform":
             rule += f" (one value for all, or over {size} {over})"
     if not fits:

@@ -82,7 +82,7 @@ class FrontTree:
         self._place(free, starts, columns)
 
     def _build(self, parts: list[Part], boundaries: list[np.ndarray], stops: list[int]) -> None:
-        starts = [0, *stops[:-1]]
+        starts = [0, *stops][:-1]
         parents = {child: k for k, part in enumerate(parts) for child in part.children}
         places = _Workspace()
         self.fronts: list[Front] = []

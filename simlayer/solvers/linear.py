@@ -39,10 +39,12 @@ class Inverse:
         product: the products `(B, *columns, N, 3) -> (B, *columns, N, 3)` with it.
         positive: false for samples whose matrix was found not to be positive definite. A product then is no
             approximation but a scaled descent, of the sign by which conjugate gradients see it at once.
+        exact: whether they are the inverses, up to rounding, where they are positive.
     """
 
     product: Product
     positive: Bool[Tensor, "B"]
+    exact: bool = False
 
     def __call__(self, vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
         return self.product(vectors)
@@ -118,7 +120,7 @@ class SparseDirect(LinearSolver):
             return torch.from_numpy(solved).mT.reshape(vectors.shape).to(vectors)
 
         positive = [isinstance(factor, CholeskyFactor) for factor in factors]
-        return Inverse(product, torch.tensor(positive, device=matrix.values.device))
+        return Inverse(product, torch.tensor(positive, device=matrix.values.device), exact=True)
 
 
 class _Descent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,7 +49,9 @@ class CholeskyFactor:
                     target = (panel.all if in_panel else update)[into]
                     np.add(target, updates[child][out], out=target)
             # Rows of NumPy are columns of LAPACK, so that lower triangles are called upper.
-            if lapack.dpotrf(panel.diagonal, lower=0, clean=0, overwrite_a=1)[1]:
+            failed = lapack.dpotrf(panel.diagonal, lower=0, clean=0, overwrite_a=1)[1]
+            # LAPACK lets numbers that are none pass; they end in the last pivot.
+            if failed or not math.isfinite(panel.diagonal[-1, -1]):
                 raise NotPositiveDefiniteError
             if size:
                 below = panel.below.T

@@ -12,7 +12,7 @@ from torch import Tensor
 from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
-from simlayer.solvers.linear import LinearSolver
+from simlayer.solvers.linear import Inverse, LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened, largest
 from simlayer.solvers.quasi_newton import InverseUpdates
 
@@ -101,7 +101,8 @@ class _Directions:
 
     def __init__(self, problem: MinimizationProblem, solver: LinearSolver) -> None:
         self.problem, self.solver = problem, solver
-        self.inverse: Product | None = None
+        self.inverse: Inverse | None = None
+        self.solution: Product
         self.updated: InverseUpdates | None = None
         self.last: _Point | None = None
 
@@ -126,7 +127,7 @@ class _Directions:
             convex = self._solve(tangent, right, afresh=True)
             vectors = torch.where(indefinite[:, None, None], convex.vectors, vectors)
         # An inverse that is not positive is none to go on with.
-        self.updated = None if bool(indefinite.any()) else InverseUpdates(self._solution(tangent))
+        self.updated = None if bool(indefinite.any()) else InverseUpdates(self.solution)
         return vectors
 
     def _solve(self, tangent: Tangent, right: Tensor, *, afresh: bool = False) -> Solution:
@@ -139,18 +140,24 @@ class _Directions:
                 multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
             )
             if bool((found.residual <= 2 * tolerance).all()):
+                self.solution = self._by_conjugate_gradients(multiply)
                 return found
         self.inverse = self.solver.inverse(tangent.matrix)
+        if self.inverse.exact and tangent.others is None:
+            self.solution = self.inverse
+            vectors = self.inverse(right)
+            return Solution(vectors, torch.zeros_like(vectors[:, 0, 0]), ~self.inverse.positive, 0)
+        self.solution = self._by_conjugate_gradients(multiply)
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 
-    def _solution(self, tangent: Tangent) -> Product:
-        """Return the map of right-hand sides to solutions with a tangent and the last inverse."""
+    def _by_conjugate_gradients(self, multiply: Product) -> Product:
+        """Return the map of right-hand sides to solutions of a system, with the inverse that there is now."""
         inverse, most = self.inverse, self.solver.max_iterations
         assert inverse is not None
-        multiply = tangent.multiplication()
 
         def solve(right: Tensor) -> Tensor:
-            return conjugate_gradients(multiply, right, inverse, tolerance=1e-6, max_iterations=most).vectors
+            found = conjugate_gradients(multiply, right, inverse, tolerance=1e-6, max_iterations=most)
+            return found.vectors
 
         return solve
 

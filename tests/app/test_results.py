@@ -8,20 +8,26 @@ from support.observed import NU, E, observed_beam
 from torch.optim import Adam
 
 from simlayer.app.report import format_runs, format_table
-from simlayer.app.results import collect_results, write_results
+from simlayer.app.results import add_uncertainty, collect_results, write_results
 from simlayer.identification.history import History
+from simlayer.identification.linear_uncertainty import LinearUncertainty
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.uncertainty import Uncertainty
 
 pytestmark = pytest.mark.usefixtures("float64")
 V = "initial.velocities"
 
 
-def outcome(trainable, found, *, reference=None, fields=None):
-    """The results of a fit that found these values."""
-    model = ParameterIdentification(
+def model_of(trainable, fields=None):
+    return ParameterIdentification(
         observed_beam(), trainable=trainable, loss=PositionLoss(), optimizer=Adam, fields=fields
     )
+
+
+def outcome(trainable, found, *, reference=None, fields=None):
+    """The results of a fit that found these values."""
+    model = model_of(trainable, fields)
     initial = model.values()
     history = History({name: torch.tensor(value) for name, value in (reference or {}).items()})
     history.rows = [{"epoch": k, "loss": loss, "values": {}} for k, loss in enumerate([2.0, 0.25, 0.5])]
@@ -74,6 +80,41 @@ def test_a_line_of_the_table_has_units_and_the_error_where_the_truth_is_known(
 ):
     truth = {} if reference is None else {trainable: reference}
     assert format_table(outcome([trainable], {trainable: torch.tensor(found)}, reference=truth)) == line
+
+
+def assessed(covariance, *, undetermined=(), values=(2e5, 0.25), correlated=False):
+    """Results of a modulus and a ratio that were found with this covariance, in units of the values."""
+    results = outcome([E, NU], {E: values[0], NU: values[1]}, reference={E: 1.6e5})
+    covariance, directions = torch.tensor(covariance), torch.tensor(undetermined).reshape(-1, 2)
+    linear = LinearUncertainty(covariance, covariance / 4, directions, 120, 1e-4, correlated)
+    uncertainty = Uncertainty((E, NU), torch.tensor(values), torch.tensor(values), linear)
+    return add_uncertainty(results, model_of([E, NU]), uncertainty)
+
+
+def test_a_line_of_the_table_has_the_standard_error_of_two_digits():
+    results = assessed([[1e-4, 0.0], [0.0, 4e-4]], correlated=True)
+    assert results["parameters"][E]["standard_error"] == pytest.approx(2e3)
+    assert results["uncertainty"]["correlation"] == [[1.0, 0.0], [0.0, 1.0]]
+    first, second, note = format_table(results).splitlines()
+    assert first == f"{E}: 100000 Pa -> 200.0 ± 2.0 kPa (reference 160000 Pa, error 25.00%)"
+    assert second == f"{NU}: 0.4 -> 0.2500 ± 0.0050"
+    assert note.endswith("so that the 120 observed numbers tell as much as 30 independent ones.")
+    json.dumps(results, allow_nan=False)
+
+
+def test_what_is_not_determined_comes_first_and_has_no_value_that_was_found():
+    results = assessed([[1e-4, 0.0], [0.0, 0.0]], undetermined=[0.0, 1.0])
+    row = results["parameters"][NU]
+    assert (row["found"], row["stopped"], row["determined"]) == (None, 0.25, False)
+    assert "standard_error" not in row
+    first, modulus, ratio, note = format_table(results).splitlines()
+    assert first.startswith("NOT DETERMINED: poissons_ratio is not determined")
+    assert "±" in modulus
+    assert ratio == f"{NU}: 0.4 -> not determined (stopped at 0.25)"
+    assert "as if the residuals of the 120 observed numbers were independent" in note
+    text = format_runs([(["a=1"], results)])
+    assert "youngs_modulus = 200.0 ± 2.0 kPa, poissons_ratio = not determined" in text
+    json.dumps(results, allow_nan=False)
 
 
 def test_a_line_of_a_field_says_how_many_values_it_has():

@@ -26,10 +26,15 @@ from simlayer import (
     box_mesh,
 )
 from simlayer.contact.barrier import CURVES, traced_barrier
+from simlayer.errors import ImplausibleWarning
 from simlayer.fem.surface import surface_edges
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 
-pytestmark = pytest.mark.usefixtures("float64")
+# Derivatives are tested on coarse bodies, too.
+pytestmark = [
+    pytest.mark.usefixtures("float64"),
+    pytest.mark.filterwarnings("ignore:the obstacle is .* wide"),
+]
 
 KAPPA, ACTIVATION = 2e4, 0.08
 TILT = (0.02, -0.03, 0.4)
@@ -397,3 +402,35 @@ def test_an_activation_distance_is_a_positive_number_when_made_and_when_assigned
         contact.activation_distance = value
     with pytest.raises((TypeError, ValueError), match="activation_distance must be a positive"):
         BarrierContact(box_mesh(cells=(1, 1, 1)), HalfSpace(), stiffness=1.0, activation_distance=value)
+
+
+SMALL = {
+    "sphere": lambda: Sphere(0.04, PLACE),
+    "box": lambda: Box((0.08, 0.2, 0.08), PLACE),
+    "capsule": lambda: Capsule(0.04, 0.2, PLACE),
+    "cylinder": lambda: Cylinder(0.04, 0.2, PLACE),
+}
+LARGE = {
+    "half-space": lambda: HalfSpace(PLACE),
+    "sphere": lambda: Sphere(0.05, PLACE),
+    "plate": lambda: Box((0.2, 0.2, 0.01), PLACE),
+    "disc": lambda: Cylinder(0.1, 0.01, PLACE),
+}
+PLACE = (0.0, 0.0, -0.5)
+
+
+def before(obstacle: Obstacle) -> BarrierContact:
+    """Cubes of 0.0625 m, whose faces have diagonals of 0.0884 m."""
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.125, 0.0625, 0.0625), element="hex8")
+    return BarrierContact(mesh, obstacle, stiffness=KAPPA, activation_distance=1e-3)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_obstacle_that_passes_between_vertices_is_warned_of(name):
+    with pytest.warns(ImplausibleWarning, match=r"0\.08 m wide, .* up to 0\.0884 m apart"):
+        before(SMALL[name]())
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_obstacle_that_vertices_stop_is_not_warned_of(name):
+    before(LARGE[name]())

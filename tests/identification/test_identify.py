@@ -173,6 +173,13 @@ def test_poissons_ratio_of_a_beam_in_pure_bending_seen_at_one_marker_is_called_u
     assert found.standard_errors[NU] == np.inf
 
 
+def test_a_coordinate_without_weight_does_not_spoil_the_fit():
+    rollout, state, data = ringing()
+    data[..., 2] += 0.01
+    found = fit(rollout, data, [E], state, noise=[1e-6, 1e-6, 1.0])
+    assert found.values[E] == pytest.approx(1e5, rel=1e-4)
+
+
 def test_a_fit_that_needs_more_steps_says_so():
     rollout, state, data = ringing()
     guess(rollout)

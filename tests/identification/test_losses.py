@@ -35,6 +35,26 @@ def test_the_loss_does_not_grow_with_scenes_frames_or_points():
         assert many.item() == pytest.approx(one.item(), rel=1e-13)
 
 
+def test_coordinates_count_by_the_squares_of_their_noise():
+    simulated, observed = points()
+    noise = torch.tensor([[1e-3, 1e-3, 5e-3], [1e-3, 1e-3, 5e-3], [2e-3, 2e-3, 2e-3]])
+    residuals = PositionLoss(noise=noise).residuals(simulated, observed)
+    weighted = (simulated - observed) / noise
+    # All by the same factor, so that the mean square of the weights is one.
+    factor = residuals / weighted
+    torch.testing.assert_close(factor, factor[:1, :1, :1, :1].expand_as(factor))
+    assert float((factor / noise).square().mean()) == pytest.approx(1.0)
+    equal = PositionLoss(0.5, noise=[2e-3, 2e-3, 2e-3])(simulated, observed)
+    assert equal.item() == pytest.approx(PositionLoss(0.5)(simulated, observed).item())
+
+
+def test_noise_that_is_none_or_of_other_points_is_refused():
+    with pytest.raises(ObservationError, match="noise must be positive and finite"):
+        PositionLoss(noise=[1e-3, 0.0, 1e-3])
+    with pytest.raises(ObservationError, match=r"noise of shape \(2, 3\) does not fit 3 points"):
+        PositionLoss(noise=torch.ones(2, 3))(*points())
+
+
 def test_the_loss_of_several_scenes_is_the_mean_of_theirs():
     simulated, observed = points(scenes=3)
     single = [PositionLoss()(x, y).item() for x, y in zip(simulated, observed, strict=True)]

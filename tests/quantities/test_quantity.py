@@ -355,3 +355,10 @@ def test_a_value_assigned_to_a_module_in_double_precision_is_kept_in_double_prec
     module.youngs_modulus = 3e5
     # The logarithm, 12.6, is rounded to its last place, and so the value to some 12.6 eps.
     assert float(module.youngs_modulus) == pytest.approx(3e5, rel=1e-14)
+
+
+def test_a_control_over_cells_is_answered_with_its_axis_of_time():
+    with pytest.raises(
+        ValueError, match=r"q has shape \(4, 5\); .* expected \(4, \*batch, 1\) or \(4, \*batch, 6\)"
+    ):
+        check_own_axes(CELLS, torch.ones(4, 5), EXTENTS, name="q", steps=4)

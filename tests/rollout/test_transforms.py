@@ -1,4 +1,4 @@
-"""Transforms of `torch.func`: forward ones work on every rollout, others on eager explicit steps."""
+"""Transforms of `torch.func`: forward mode on every rollout, the others on eager ones of explicit steps."""
 
 import pytest
 import torch

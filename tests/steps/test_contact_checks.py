@@ -44,6 +44,7 @@ def test_a_step_as_long_as_an_obstacle_is_thick_is_an_error_whose_dt_resolves_it
     RolloutModule(again, round(5e-3 / dt))(start)
 
 
+@pytest.mark.filterwarnings("ignore:the obstacle is .* wide")
 def test_a_sphere_that_controls_move_through_a_body_in_one_step_is_an_error():
     step = dropped("sphere", BackwardEuler, dt=1e-2, gravity=(0.0, 0.0, 0.0))
     x = falling().positions

@@ -26,7 +26,7 @@ ACTIVATION = 3e-3
 OBSTACLES = {
     "half-space": lambda: HalfSpace(normal=(0.05, 0.02, 1.0)),
     "sphere": lambda: Sphere(0.5, (0.04, 0.06, -0.5)),
-    "box": lambda: Box((0.14, 0.3, 0.1), (0.05, 0.05, -0.052), rotation=(0.0, 0.03, 0.2)),
+    "box": lambda: Box((0.15, 0.3, 0.1), (0.05, 0.05, -0.052), rotation=(0.0, 0.03, 0.2)),
 }
 
 

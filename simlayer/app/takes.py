@@ -1,0 +1,87 @@
+"""Further recordings of a body, each with keys of `data` that differ, and a release time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from simlayer.app.config_tree import build
+from simlayer.app.data import Data
+from simlayer.app.scene import Scene
+from simlayer.errors import ConfigError, ObservationError
+from simlayer.identification.observation import ObservedRollout
+
+
+@dataclass(frozen=True)
+class Take:
+    """A recording, and its simulation.
+
+    Attributes:
+        data: where the observations come from.
+        observed: the rollout with the sensors, times and release of this recording.
+        points: the observed points, `(T, K, 3)`.
+    """
+
+    data: Data
+    observed: ObservedRollout
+    points: Float[Tensor, "T K 3"]
+
+
+def build_take(config: DictConfig, scene: Scene, part: DictConfig, *, key: str, slack: float = 0.0) -> Take:
+    """Return a recording of the same motion as the scene's own.
+
+    Args:
+        config: the composed configuration.
+        scene: the simulation.
+        part: `data`, keys that differ from the configuration's own, and `release_time`.
+        key: where that is in the configuration.
+        slack: by how much the release may move [s].
+
+    Raises:
+        ObservationError: if the recording is longer than the simulation.
+    """
+    data: Data = build(OmegaConf.merge(config.data, part.data))
+    release = part.get("release_time")
+    release = data.default_release if release is None else release
+    times, rollout = data.times(lambda: config.duration, release), scene.rollout
+    left = rollout.num_steps * rollout.step.dt - (float(times[-1]) - release + slack)
+    # A last frame at the end itself may be beyond it by rounding.
+    if left < -1e-9 * rollout.num_steps * rollout.step.dt:
+        raise ObservationError(
+            f"{key}.data ends {-left:.3g} s after the simulation: make {key}.data.window shorter, or "
+            "observation.margin longer."
+        )
+    observed = ObservedRollout(
+        rollout,
+        data.sensors(scene.mesh),
+        times,
+        initial=scene.observed.initial,
+        release_time=release,
+        frames=config.observation.frames,
+    )
+    return Take(data, observed, data.recorded(scene.mesh))
+
+
+def build_takes(config: DictConfig, scene: Scene, own: Take) -> dict[str, Take]:
+    """Return all recordings that are fitted, the configuration's own first, by the names of their files."""
+    takes = [own]
+    for number, part in enumerate(config.takes):
+        takes.append(build_take(config, scene, part, key=f"takes[{number}]"))
+    if len(takes) > 1 and any(take.data.path is None for take in takes):
+        raise ConfigError("takes are recordings: set data.path, and data.path of each of them, to a file.")
+    names = [Path(take.data.path or "data").stem.replace(".", "_") for take in takes]
+    unique = [name if names.count(name) == 1 else f"{name}_{k + 1}" for k, name in enumerate(names)]
+    return dict(zip(unique, takes, strict=True))
+
+
+def all_releases(trainable: Sequence[str], takes: Sequence[str]) -> list[str]:
+    """Return names of unknowns in which `release_time` stands for that of every take."""
+    if len(takes) == 1:
+        return list(trainable)
+    every = [f"{take}.release_time" for take in takes]
+    return [name for given in trainable for name in (every if given == "release_time" else [given])]

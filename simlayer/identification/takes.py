@@ -1,0 +1,75 @@
+"""Several recordings of the same motion of one body, each with a release time of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from simlayer.errors import ObservationError
+from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.unknowns import Unknown
+from simlayer.quantities.arguments import checked_parts
+from simlayer.state import State
+
+
+class ObservedTakes(nn.Module):
+    """Simulates a body once, and returns what is observed of it in several takes.
+
+    Takes share the rollout, and differ in their times, sensors and releases: `release_time` of a take is the
+    quantity `<name>.release_time`. Scenes are one per take. Takes with fewer frames are preceded by frames of
+    zeros, see `padded`.
+
+    Args:
+        takes: by name.
+
+    Raises:
+        ObservationError: if the takes do not share a rollout.
+    """
+
+    def __init__(self, takes: Mapping[str, ObservedRollout]) -> None:
+        super().__init__()
+        takes = checked_parts("takes", takes, ObservedRollout, "ObservedRollout(...)")
+        first, *others = takes.values()
+        if any(take.rollout is not first.rollout or take.initial is not first.initial for take in others):
+            raise ObservationError("takes must share one rollout, and one InitialState if they have any.")
+        self.takes = nn.ModuleList(takes.values())
+        self.names = tuple(takes)
+        self._every = math.gcd(*(take.every for take in takes.values()))
+
+    def forward(self, state: State) -> Float[Tensor, "B T K 3"]:
+        """Return the points observed in each take; bodies start in one state, or each in its own."""
+        one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
+        first = self._list()[0]
+        start = first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
+        motion = first.rollout.trajectory(start, every=self._every)
+        points = []
+        for k, take in enumerate(self._list()):
+            own = motion if one else State(motion.positions[:, [k]], motion.velocities[:, [k]])
+            points.append(take.observe(own, every=self._every)[0])
+        return torch.stack([self.padded(part, 0.0) for part in points])
+
+    def padded(self, points: Float[Tensor, "_ K 3"], value: float) -> Float[Tensor, "T K 3"]:
+        """Return the points of a take, preceded by frames that make it as long as the longest take."""
+        missing = max(len(take.times) for take in self._list()) - len(points)
+        return torch.cat([points.new_full((missing, *points.shape[1:]), value), points])
+
+    def check_end(self) -> None:
+        """Raise ObservationError if the rollout ends before the last observation of any take."""
+        for take in self._list():
+            take.check_end()
+
+    def quantities_by_name(self) -> dict[str, Unknown]:
+        """Return everything that can be identified, by physical name."""
+        found = self._list()[0].quantities_by_name()
+        del found["release_time"]
+        for name, take in zip(self.names, self._list(), strict=True):
+            own = take.quantities_by_name()["release_time"]
+            found[f"{name}.release_time"] = Unknown(f"{name}.release_time", take, own.quantity)
+        return found
+
+    def _list(self) -> list[ObservedRollout]:
+        return list(self.takes)  # type: ignore[arg-type]

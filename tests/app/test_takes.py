@@ -1,0 +1,89 @@
+"""Recordings that are fitted together, from files."""
+
+import json
+import sys
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from support.configs import composed
+from support.recordings import write_csv
+
+from simlayer import ElasticForce, LinearElastic, RolloutModule, State, SymplecticEuler, box_mesh
+from simlayer.app.config_checks import check_config
+from simlayer.app.main import main
+from simlayer.app.takes import all_releases
+from simlayer.errors import ConfigError
+from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.sensors import Markers
+from simlayer.motion_capture.recording import Recording
+
+E = "forces.elastic.material.youngs_modulus"
+
+
+def record(path, *, first, release, frames, seed):
+    """Two markers on a beam that is let go under its weight, filmed with 20 µm of noise."""
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.06, 0.03, 0.03))
+    elastic = ElasticForce(mesh, LinearElastic(1e5, 0.3))
+    step = SymplecticEuler(mesh, {"elastic": elastic}, dt=5e-4, fixed="x_min", gravity=(0.0, 0.0, -9.81))
+    times = first + 0.002 * torch.arange(frames, dtype=torch.float64)
+    markers = Markers(mesh, torch.tensor([[0.06, 0.0, 0.03], [0.06, 0.03, 0.0]]))
+    observed = ObservedRollout(RolloutModule(step, 200, compile=False), markers, times, release_time=release)
+    with torch.no_grad():
+        points = observed(State.at_rest(mesh.vertices[None]))[0]
+    noise = 2e-5 * torch.randn(points.shape, generator=torch.Generator().manual_seed(seed))
+    write_csv(path, Recording(times, points + noise, ("p", "q")))
+
+
+@pytest.mark.usefixtures("float64")
+def test_one_modulus_is_found_from_two_takes_with_a_release_and_a_residual_each(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # no movies
+    record(tmp_path / "b.csv", first=2.0, release=2.0031, frames=40, seed=0)
+    record(tmp_path / "a.csv", first=0.5, release=0.5012, frames=35, seed=1)
+    main(
+        [
+            *("mesh=box", "mesh.cells=[2,1,1]", "mesh.size=[0.06,0.03,0.03]", "constraints.fixed.tag=x_min"),
+            *("material=linear", "material.youngs_modulus=1.3e5", "material.poissons_ratio=0.3"),
+            *("data=marker_paths", "data.points={p:[0.06,0,0.03],q:[0.06,0.03,0]}", "data.path=b.csv"),
+            *("step.dt=5e-4", "takes=[{data:{path:a.csv},release_time:0.5}]", "observation.release_time=2.0"),
+            *("observation.margin=0.01", f"trainable=[{E},release_time]", "logger=csv", "run_name=test"),
+        ]
+    )
+    results = json.loads((tmp_path / "outputs/test/results.json").read_text())
+    rows = results["parameters"]
+    assert list(rows) == [E, "b.release_time", "a.release_time"]
+    truth = {E: 1e5, "b.release_time": 2.0031, "a.release_time": 0.5012}
+    for name, value in truth.items():
+        assert abs(rows[name]["found"] - value) < 4 * rows[name]["standard_error"]
+    assert rows[E]["standard_error"] < 0.02 * 1e5
+    assert {name: row["rms"] for name, row in results["takes"].items()} == pytest.approx(
+        {"a": 3**0.5 * 2e-5, "b": 3**0.5 * 2e-5}, rel=0.15
+    )
+    out = capsys.readouterr().out
+    assert "Residual of take a: 0.03" in out
+    assert "±" in out
+    assert (tmp_path / "outputs/test/found_over_a.png").is_file()
+    assert (tmp_path / "outputs/test/uncertainty.png").is_file()
+
+
+def test_release_time_stands_for_that_of_every_take():
+    assert all_releases([E, "release_time"], ["a", "b"]) == [E, "a.release_time", "b.release_time"]
+    assert all_releases([E, "release_time"], ["a"]) == [E, "release_time"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["takes=[{data:{path:nowhere.csv}}]"], "takes.0.data.path: nowhere.csv does not exist"),
+        (["takes=[{release_time:0.1}]"], "takes[0] must have data, and may have release_time"),
+        (["takes=[{data:{path:null}}]", "trainer=ddp_cpu"], "in one process: set trainer.devices=1"),
+    ],
+)
+def test_takes_that_cannot_be_fitted_say_why(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        check_config(composed(*overrides), multirun=False)
+    assert message in str(error.value)
+    assert OmegaConf.is_list(composed("takes=[]").takes)
