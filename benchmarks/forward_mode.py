@@ -11,13 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 
 import torch
-from scene import block, interleaved, start
+from scene import FOLDER, block, interleaved, start
 from torch import Tensor
 
 import simlayer as sl
 from simlayer.identification import Markers, ObservedRollout
 
-# The clock in which rounds are compared: of the process, which others on the machine do not slow as much.
 MODULI = ("youngs_modulus", "poissons_ratio")
 
 
@@ -66,14 +65,14 @@ def report(name: str, function: Callable[[], Tensor], parameters: Mapping[str, T
 def peak(num_steps: int) -> float:
     """Return how much memory the Jacobian of a rollout of an uncompiled block takes at most [MiB]."""
     code = (
-        "import resource, sys; from forward_mode import *; "
+        "import resource, sys; sys.path.insert(0, sys.argv[2]); from forward_mode import *; "
         "function, parameters = stiff_block(2, compile=False); sl.parameter_jacobian(function, parameters); "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         "function, parameters = stiff_block(int(sys.argv[1]), compile=False); "
         "sl.parameter_jacobian(function, parameters); "
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)"
     )
-    command = [sys.executable, "-c", code, str(num_steps)]
+    command = [sys.executable, "-c", code, str(num_steps), str(FOLDER)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

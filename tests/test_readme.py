@@ -85,11 +85,17 @@ def test_a_filmed_body_is_identified_from_numpy(readme, capsys):
     assert "youngs_modulus = 100" in capsys.readouterr().out
 
 
+def test_the_readmes_jacobian_has_a_derivative_for_every_coordinate(readme):
+    names = dict(readme) | {"state": simlayer.State.at_rest(readme["mesh"].vertices)}
+    exec(BLOCKS[4], names)
+    assert names["jacobian"]["youngs_modulus"].shape == names["value"].shape
+
+
 def test_the_readmes_body_falls_onto_its_floor(readme):
     # The fit before has changed the other elastic force.
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(BLOCKS[4], names)
+    exec(BLOCKS[5], names)
     start = simlayer.State.at_rest(names["mesh"].vertices)
     moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
     assert bool((moved[:, 2] < 0).all())
@@ -97,7 +103,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
 
 
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[5], readme)
+    exec(BLOCKS[6], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -105,7 +111,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[6], names)
+    exec(BLOCKS[7], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
 
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function
@@ -90,8 +89,10 @@ class _InPlaceOf(TorchFunctionMode):
         self._others = {id(tensor): other for tensor, other in zip(tensors, others, strict=True)}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args, kwargs = tree_map_only(Tensor, self._other, (args, kwargs or {}))
-        return func(*args, **kwargs)
+        named = {name: self._replaced(value) for name, value in (kwargs or {}).items()}
+        return func(*self._replaced(tuple(args)), **named)
 
-    def _other(self, tensor: Tensor) -> Tensor:
-        return self._others.get(id(tensor), tensor)
+    def _replaced(self, value: Any) -> Any:
+        if type(value) in (list, tuple):
+            return type(value)(self._replaced(part) for part in value)
+        return self._others.get(id(value), value) if isinstance(value, Tensor) else value
