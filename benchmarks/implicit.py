@@ -1,8 +1,9 @@
-"""An equilibrium and steps of backward Euler on some ten thousand cells; torch-fem on the same equilibrium.
+"""Steps of the silicone beam, and an equilibrium and steps of backward Euler on some ten thousand cells.
 
     python benchmarks/implicit.py [--boxes 30 8 8]
 
-Float64, one thread. torch-fem is optional: `pip install torch-fem==0.14.0`.
+Float64, one thread (set OPENBLAS_NUM_THREADS=1, too). torch-fem, on the same equilibrium, is optional:
+`pip install torch-fem==0.14.0`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 import peer_torch_fem
 import torch
+from forward_mode import beam as silicone_beam
 from torch import Tensor
 
 import simlayer as sl
@@ -89,6 +91,21 @@ def compare(mesh: sl.Mesh, runs: int) -> None:
         print(f"  {name:<26} {forward:8.2f} s {backward:8.2f} s   {off:.1e}, {gradient:.1e}")
 
 
+def newmark(runs: int, steps: int = 20) -> None:
+    """Steps of the beam of `experiment=silicone_beam`, and the gradients by its unknowns."""
+    observed, parameters = silicone_beam(steps)
+    times: list[tuple[float, float]] = []
+    for _ in range(runs + 1):
+        begin = time.perf_counter()
+        points = observed()
+        middle = time.perf_counter()
+        torch.autograd.grad(points.sum(), list(parameters.values()))
+        times.append((middle - begin, time.perf_counter() - middle))
+    forward, backward = (1e3 * statistics.median(each) / steps for each in zip(*times[1:], strict=True))
+    print(f"Newmark, silicone beam of 90 hex20, {steps} steps of 5 ms; medians of {runs}")
+    print(f"  {forward:.1f} ms a step forward, {backward:.1f} ms backward")
+
+
 def backward_euler(mesh: sl.Mesh, steps: int) -> None:
     rollout = sl.RolloutModule(step(mesh, sl.BackwardEuler, dt=5e-3), steps)
     rollout.train_only(E)
@@ -124,6 +141,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
+    newmark(arguments.runs)
     mesh = beam(tuple(arguments.boxes))
     compare(mesh, arguments.runs)
     backward_euler(mesh, arguments.steps)
