@@ -53,8 +53,8 @@ def add_uncertainty(
 ) -> dict[str, Any]:
     """Return the results with standard errors, correlations and what is not determined.
 
-    A parameter that is not determined has no value that was found, but one at which the fit `stopped`. That
-    of a field has the median of its standard errors.
+    A parameter that is not determined has no value that was found, but one at which the fit `stopped`. The
+    standard error of a field is the median of those of its values.
     """
     rows, start = {}, 0
     for unknown in model.unknowns:

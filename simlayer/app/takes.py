@@ -68,7 +68,12 @@ def build_take(config: DictConfig, scene: Scene, part: DictConfig, *, key: str, 
 
 
 def build_takes(config: DictConfig, scene: Scene, own: Take) -> dict[str, Take]:
-    """Return all recordings that are fitted, the configuration's own first, by the names of their files."""
+    """Return all recordings that are fitted, the configuration's own first, by the names of their files.
+
+    Raises:
+        ConfigError: if there are several, of which one has no file.
+        ObservationError: if a recording is longer than the simulation.
+    """
     takes = [own]
     for number, part in enumerate(config.takes):
         takes.append(build_take(config, scene, part, key=f"takes[{number}]"))

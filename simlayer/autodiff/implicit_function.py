@@ -28,8 +28,8 @@ class ImplicitFunction(ABC):
         if not forward_mode_alone():
             raise RuntimeError(
                 "an implicit step cannot be called in a transform of torch.func (grad, vmap, jacrev, ...) "
-                "unless it is jvp or jacfwd: "
-                "use torch.autograd.grad, torch.autograd.functional.jacobian, or a batch in place of vmap."
+                "unless it is jvp or jacfwd: use torch.autograd.grad, torch.autograd.functional.jacobian, or "
+                "a batch in place of vmap."
             )
         return _ImplicitNode.apply(self, *inputs)
 
@@ -100,7 +100,7 @@ def _found(
 def _at_solution(
     function: ImplicitFunction, tensors: Sequence[Tensor], directions: Sequence[Tensor | None]
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Return the same for a solution that is known, the first of the tensors."""
+    """Return a known solution, the first of the tensors, and its derivatives along directions."""
     positions, *inputs = tensors
     right = _residual_changes(function, positions, inputs, directions[1:])
     return (positions.clone(),), (-function.solve(positions, right, *inputs),)

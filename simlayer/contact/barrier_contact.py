@@ -39,7 +39,7 @@ class BarrierContact(Contact):
     the surface at rest, and B a barrier that is zero from the activation distance d̂ on and infinite at
     contact (Li et al. 2020). With these weights the pressure is kappa -B'(d/d̂) on any mesh. A tenth of
     Young's modulus is a good stiffness to begin with. Edges and faces between vertices are not considered: an
-    obstacle should not be smaller than they are, and one that is, is warned of.
+    obstacle should not be smaller than they are; a warning says if it is.
 
     Args:
         mesh: the body in its rest shape.

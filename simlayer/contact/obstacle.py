@@ -54,9 +54,9 @@ class Obstacle(PhysicalModule, ABC):
 
     @property
     def width(self) -> float:
-        """The second smallest of its extents [m], least of all samples: what it passes between, lengthwise.
+        """The second smallest of its extents [m], least of all samples: it passes wider gaps, lengthwise.
 
-        Infinite where it is not known, as it is for an obstacle that does not say.
+        Infinite by default, where it is not known.
         """
         return math.inf
 

@@ -18,7 +18,7 @@ def hourglass_faces(elements: FiniteElements, free: Float[Tensor, "N 3"]) -> Int
     diagonals, the middles of its sides by half as much along the sides, and the edges across it follow,
     linearly to the opposite face. On both sides of a face it is one and the same. Other cells with a node of
     the face do not follow, so that only a cross-section or an end of what is one cell thick in two directions
-    can move. Where cells are no parallelepipeds, these motions have a stiffness, below that of any other.
+    can move. Where cells are not parallelepipeds, these motions have a stiffness, below that of any other.
 
     Args:
         elements: the cells with their quadrature.

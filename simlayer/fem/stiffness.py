@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# How many numbers a processor keeps close at hand.
+# Numbers that stay in a processor's cache.
 _CACHED = 2**17
 
 

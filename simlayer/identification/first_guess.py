@@ -1,4 +1,4 @@
-"""The first guess of a fit, from which its errors tell how far it has come."""
+"""The first guess of a fit, with which errors compare the values that it has reached."""
 
 from __future__ import annotations
 

@@ -22,12 +22,13 @@ MOST_UNKNOWNS = 30
 # shrinks, above the third it grows (Nocedal and Wright 2006, algorithm 4.1).
 TAKEN, POOR, GOOD = 1e-4, 0.25, 0.75
 
-# A step that should reduce the loss by less than this share, and does not, meets the simulation's own errors.
+# Reductions by less than this share of the loss are within the simulation's own errors: where one is
+# predicted and does not come about, the fit has converged.
 ACCURACY = 1e-6
 
 
 class GaussNewton(Optimizer):
-    """Minimizes a sum of squares by linearizing its residuals: Levenberg and Marquardt's method.
+    """Minimizes a sum of squares by linearizing its residuals (the Levenberg-Marquardt method).
 
     Each step goes to the minimum of the linearized problem within a trust radius, which grows and shrinks
     with the quality of that prediction (Moré 1978; Nocedal and Wright 2006, section 10.3). Lengths are
@@ -42,6 +43,9 @@ class GaussNewton(Optimizer):
         tolerance: converged when the next step would be shorter than this, or would reduce the loss by less
             than this share.
         max_trials: how many steps are tried before `step` returns without one that is accepted.
+
+    Raises:
+        ValueError: if a setting is out of its range, or there are several groups of parameters.
 
     Attributes:
         equations: the normal equations at the values of the last evaluation.

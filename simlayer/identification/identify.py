@@ -41,7 +41,8 @@ class Identified:
     Attributes:
         unknowns: the quantities.
         uncertainty: of their values.
-        residuals: simulated minus observed points [m], `(B, T, K, 3)`; zero where nothing was observed.
+        residuals: simulated minus observed coordinates [m], times their weights where `noise` is given,
+            `(B, T, K, 3)`; zero where nothing was observed.
         steps: how many steps the fit took.
     """
 
@@ -123,15 +124,15 @@ class IdentificationProblem:
         return self._stored()
 
     def residuals(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R"]:
-        """Return simulated minus observed coordinates [m] where there are any, times their weights."""
+        """Return simulated minus observed coordinates [m], times their weights, of what was observed."""
         return self._linearized(x)[0]
 
     def jacobian(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R P"]:
-        """Return the derivatives of `residuals`."""
+        """Return the derivatives of `residuals` with respect to x."""
         return self._linearized(x)[1]
 
     def assign(self, x: Float[np.ndarray, "P"]) -> None:
-        """Set the quantities of the rollout."""
+        """Set the quantities of the rollout to the stored values x."""
         values = torch.as_tensor(x, dtype=torch.float64)
         parts = values.split([unknown.parameter.numel() for unknown in self.squares.unknowns])
         for unknown, part in zip(self.squares.unknowns, parts, strict=True):
@@ -141,7 +142,7 @@ class IdentificationProblem:
         """Find the quantities by Gauss-Newton, from their present values.
 
         Raises:
-            ConvergenceError: if that takes more steps.
+            ConvergenceError: if that takes more than `max_steps` steps.
             SimulationError: if the simulation fails.
         """
         most = checked_integer("max_steps", max_steps, least=1)

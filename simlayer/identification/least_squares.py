@@ -25,7 +25,7 @@ class LeastSquares:
 
     Attributes:
         observed: the simulation and its sensors.
-        loss: what is made of their distance to the observed points.
+        loss: maps simulated and observed points to the residuals.
         unknowns: the quantities, whose stored values are the P parameters, one after the other.
     """
 

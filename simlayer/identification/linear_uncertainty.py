@@ -18,7 +18,7 @@ class LinearUncertainty(NamedTuple):
     Attributes:
         covariance: of the parameters, without what they change along invisible directions.
         independent: the same if all residuals were independent of each other.
-        invisible: unit vectors along which the residuals do not change but for rounding.
+        invisible: unit vectors along which the residuals change by rounding only.
         undetermined: these, and those along which the standard error is more than one.
         numbers: how many residuals there are.
         noise: their standard deviation; NaN if there are no more of them than visible directions.

@@ -17,7 +17,7 @@ from simlayer.identification.scenes import ObservedScenes
 
 
 class LinearizedFit:
-    """What an optimizer of the kind of Gauss-Newton evaluates.
+    """Evaluates the loss of a fit for `GaussNewton`, with its normal equations.
 
     Args:
         problem: the residuals.
@@ -32,11 +32,17 @@ class LinearizedFit:
     def evaluate(
         self, scenes: ObservedScenes, total: Callable[[Tensor], Tensor] = lambda part: part
     ) -> Float[Tensor, ""]:
-        """Return the loss of the scenes, with its gradient. It is infinite where a step has led too far.
+        """Return the loss of the scenes, with its gradient.
+
+        Where the simulation fails after a step of the optimizer, the loss is infinite, and a shorter step is
+        tried.
 
         Args:
             scenes: in several processes, those of this process.
             total: returns the sum of a tensor over all processes.
+
+        Raises:
+            SimulationError, ObservationError: if the simulation fails where no shorter step is left.
         """
         try:
             with self._guess.explained():

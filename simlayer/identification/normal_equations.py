@@ -1,4 +1,4 @@
-"""A sum of squares about some values: what a step of Gauss and Newton needs of all its residuals."""
+"""A sum of squares expanded about some values: what a Gauss-Newton step needs of the residuals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class NormalEquations(NamedTuple):
     """A mean of squares about the present values of P parameters: L + g d + d H d / 2 for small changes d.
 
     With residuals r and their Jacobian J, L = r r / n, g = 2 Jᵀ r / n and H = 2 Jᵀ J / n, in double
-    precision. A part of the residuals has its own; those of all parts are the sums of what is over n.
+    precision. Parts of the residuals have equations of their own: times n, they add up to those of all.
 
     Attributes:
         loss: L.
         gradient: g.
         curvature: H.
-        number: n.
+        number: n, how many points were observed.
     """
 
     loss: Float[Tensor, ""]
@@ -32,25 +32,26 @@ class NormalEquations(NamedTuple):
     def of(
         residuals: Float[Tensor, "R"], jacobian: Float[Tensor, "R P"], number: Int[Tensor, ""]
     ) -> NormalEquations:
+        """Return the normal equations of some residuals and their Jacobian."""
         r, J, n = residuals.double(), jacobian.double(), number.double()
         return NormalEquations(r @ r / n, 2 * J.T @ r / n, 2 * J.T @ J / n, n)
 
     @staticmethod
     def failed(size: int, device: torch.device) -> NormalEquations:
-        """Return those of a simulation that fails: an infinite loss."""
+        """Return the normal equations of a simulation that fails: an infinite loss."""
         zeros = torch.zeros(size, size + 1, dtype=torch.float64, device=device)
         one = torch.ones((), dtype=torch.float64, device=device)
         return NormalEquations(one / 0, zeros[:, 0], zeros[:, 1:], one)
 
     def over_processes(self, total: Callable[[Tensor], Tensor]) -> NormalEquations:
-        """Return those of the residuals of all processes, by a function that adds a tensor over them."""
+        """Return the normal equations of all processes, given a function that sums a tensor over them."""
         parts = torch.cat([part.flatten() * self.number for part in self[:3]] + [self.number[None]])
         sums, size = total(parts), len(self.gradient)
         loss, gradient, curvature = (sums[:-1] / sums[-1]).split([1, size, size * size])
         return NormalEquations(loss[0], gradient, curvature.reshape(size, size), sums[-1])
 
     def as_loss(self, parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
-        """Return the loss as a function of the parameters, for whoever calls `backward`."""
+        """Return the loss, with a graph whose `backward` gives the parameters their gradient."""
         parameters = list(parameters)
         slopes = self.gradient.split([parameter.numel() for parameter in parameters])
         changes = (

@@ -15,10 +15,12 @@ from simlayer.identification.linear_uncertainty import LinearUncertainty, linear
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
 
-# A next step of more than this share of the unit of a parameter matters, and of its standard error.
+# The next step of a fit matters if it is more than the first share of a parameter's unit, and more than the
+# second of its standard error.
 NOTICEABLE, LARGE = 1e-4, 0.1
 
-# With a larger part in directions that are undetermined, or even invisible, a parameter is undetermined.
+# A parameter is undetermined if it has a larger part than the first in the undetermined directions, or than
+# the second in the invisible ones.
 UNDETERMINED, INVISIBLE = 0.1, 1e-3
 
 
@@ -29,7 +31,7 @@ class Uncertainty:
     Attributes:
         names: a name for each parameter; a quantity of several numbers has several.
         values: their physical values [SI].
-        units: a large change of each [SI]: for what is stored as a logarithm or a logit, by one of that; for
+        units: a large change of each [SI]: for a logarithm or a logit, what its change by one makes; for
             a quantity with a typical change, that; for others, its own length.
         linear: the uncertainty in these units.
     """

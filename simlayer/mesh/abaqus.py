@@ -1,7 +1,7 @@
 """Abaqus decks as meshes: all instances in their places, with the sets of parts and of the assembly.
 
 *NODE, *ELEMENT, *NSET, *ELSET, *SURFACE, *PART, *INSTANCE, *ASSEMBLY and *INCLUDE are read. Loads and
-materials are not, nor what joins nodes (*TIE, ...), of which a warning tells. What makes or moves nodes by a
+materials are not, nor what joins nodes (*TIE, ...), which a warning says. What makes or moves nodes by a
 rule (*NGEN, *SYSTEM, ...) is refused, by file and line.
 """
 
@@ -171,7 +171,7 @@ class _Assembly:
 def _places(scope: Scope) -> Float[np.ndarray, "_ 3"]:
     """Return where the nodes of a scope are: translated first, then rotated, as Abaqus does.
 
-    In that order says the MCNP 6.3 manual (2022), section 8.7.2, which reads the same lines.
+    The MCNP 6.3 manual (2022), section 8.7.2, states this order for the same lines.
     """
     points = np.array(list(scope.nodes.values()), dtype=float).reshape(-1, 3) + scope.translation
     if not scope.rotation:

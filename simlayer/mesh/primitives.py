@@ -95,6 +95,10 @@ def box_mesh(
 
     Each box is a cell of "hex8" or "hex20", or cut into six of "tet4" or "tet10". The vertex sets are the
     sides: x_min, x_max, y_min, y_max, z_min, z_max. Vertices count along z first; middles of edges come last.
+
+    Raises:
+        TypeError, ValueError: for a count, a size or an origin that is none.
+        MeshError: for an unknown element.
     """
     cells = checked_several("cells", cells, 3, checked_integer, **_BOXES)
     size = checked_several("size", size, 3, checked_number, unit="m", **LENGTHS)
@@ -119,7 +123,8 @@ def ball_mesh(
         element: "tet4" or "hex8"; `to_quadratic_elements` makes quadratic ones of them, with straight edges.
 
     Raises:
-        TypeError, ValueError: for a count, a radius, a center or an element that is none of these.
+        TypeError, ValueError: for a count, a radius or a center that is none.
+        MeshError: for an unknown element.
     """
     if not isinstance(element, str) or element not in _STRAIGHT:
         raise MeshError(

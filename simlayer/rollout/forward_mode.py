@@ -26,7 +26,7 @@ class Tangents:
     """The derivatives of tensors along P directions, `(P, ...)` each, by the tensors that they belong to.
 
     Args:
-        tensors: that are kept for as long as this is used.
+        tensors: found by identity, so that the caller has to keep them alive.
         tangents: of each, None for zero.
     """
 
@@ -61,7 +61,6 @@ def run_in_forward_mode(
     run: Callable[[RolloutInputs, Tangents], list[Carry]], inputs: RolloutInputs
 ) -> list[Carry]:
     """Return the carries that `run` returns with tangents for plain inputs, as tensors in forward mode."""
-
     width = 2 + len(inputs.state.history)
 
     def run_plainly(

@@ -16,7 +16,7 @@ from simlayer.quantities.objects import checked_function
 def parameter_jacobian(
     function: Callable[[], Tensor], parameters: Mapping[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the value of a function of modules, and its derivatives by a few of their parameters.
+    """Return the value of a function of modules, and its derivatives with respect to parameters.
 
         (modulus,) = rollout.train_only("youngs_modulus")
         value, jacobian = parameter_jacobian(lambda: rollout(state).positions, {"youngs_modulus": modulus})
@@ -33,10 +33,11 @@ def parameter_jacobian(
 
     Returns:
         value: what the function returns, without gradient.
-        jacobian: for each name the derivatives by the stored value, `(*value.shape, *parameter.shape)`.
+        jacobian: for each name the derivatives with respect to the stored value,
+            `(*value.shape, *parameter.shape)`.
 
     Raises:
-        TypeError: if the function does not return a tensor, or a parameter is none of floating point.
+        TypeError: if the function does not return a tensor, or a parameter is no floating-point tensor.
     """
     checked_function("function", function)
     tensors = _checked(parameters)

@@ -64,7 +64,7 @@ class Assembly(nn.Module):
         connectivity: for each set of elements the vertices of each, `(M, C)`.
         free: which components may move: 1, or 0 for those fixed, whose rows and columns become those of the
             identity.
-        points: where the vertices are, which the order of an elimination is found by.
+        points: where the vertices are, `(N, d)`, by which the order of an elimination is found.
     """
 
     mask: Tensor

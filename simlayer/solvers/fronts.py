@@ -51,7 +51,7 @@ class Front(NamedTuple):
 
 
 class FrontTree:
-    """The fronts of a pattern, with what is free only: rows and columns of the identity take no part.
+    """The fronts of the free unknowns of a pattern; rows and columns of the identity take no part.
 
     Attributes:
         fronts: each after its children.
@@ -60,7 +60,7 @@ class FrontTree:
         sources, targets: places of the blocks' entries, and where these go in the storage of a factor.
         entries: the size of this storage.
         workspace: the size of the workspace of an elimination.
-        operations: floating-point operations of an elimination, multiplications with their additions as two.
+        operations: floating-point operations of an elimination, two for a multiplication with its addition.
     """
 
     def __init__(self, pattern: SparsityPattern) -> None:

@@ -23,14 +23,14 @@ from simlayer.solvers.sparsity import SparsityPattern
 
 _log = logging.getLogger(__name__)
 
-# Unknowns of which a pattern is not even analysed, and bytes of factors that are too many.
+# With more unknowns a pattern is not even analysed; factors of more bytes are too large.
 _ANALYSED, _LARGEST_FACTOR = 200_000, 2**31
 # Speed of an elimination [1/s] and of products with the matrix [byte/s], of one core.
 _OPERATIONS, _BYTES = 1.5e10, 5e9
 # Products that block Jacobi takes while one factor serves: in a step inertia makes the matrix better
 # conditioned.
 _PRODUCTS_STEPS, _PRODUCTS_STATICS = 200, 2_000
-# Time of a factor that is never too long [s].
+# A factor that takes no longer than this is always chosen [s].
 _ALWAYS = 0.05
 
 
@@ -40,7 +40,7 @@ class Inverse:
 
     Attributes:
         product: the products `(B, *columns, N, 3) -> (B, *columns, N, 3)` with it.
-        positive: false for samples whose matrix was found not to be positive definite, if by rounding only.
+        positive: false for samples whose matrix was found not to be positive definite, even by rounding only.
         exact: whether they are the inverses, up to rounding.
     """
 
@@ -56,7 +56,7 @@ class LinearSolver(ABC):
     """How linear systems are solved: by conjugate gradients, with an inverse that this class approximates.
 
     A new solver, of a library for factorizations or of multigrid, is a class with `inverse(matrix)`. What
-    follows from the pattern alone belongs into `matrix.pattern.analysis(...)`, which keeps it.
+    follows from the pattern alone belongs in `matrix.pattern.analysis(...)`, which keeps it.
 
     Attributes:
         max_iterations: of conjugate gradients; more is a failure.
@@ -94,7 +94,7 @@ class ConjugateGradients(LinearSolver):
             own = blocks.view(len(blocks), *[1] * (vectors.ndim - 3), *blocks.shape[1:])
             return (own @ vectors[..., None])[..., 0]
 
-        # That its blocks are positive would not prove a matrix so.
+        # Positive blocks on the diagonal would not prove a matrix positive definite.
         return Inverse(product, torch.ones(len(blocks), dtype=torch.bool, device=blocks.device))
 
 

@@ -50,7 +50,7 @@ class CholeskyFactor:
                     np.add(target, updates[child][out], out=target)
             # Rows of NumPy are columns of LAPACK, so that lower triangles are called upper.
             failed = lapack.dpotrf(panel.diagonal, lower=0, clean=0, overwrite_a=1)[1]
-            # LAPACK lets numbers that are none pass; they end in the last pivot.
+            # LAPACK lets NaN pass; it reaches the last pivot.
             if failed or not math.isfinite(panel.diagonal[-1, -1]):
                 raise NotPositiveDefiniteError
             if size:

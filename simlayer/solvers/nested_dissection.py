@@ -36,7 +36,7 @@ def nested_dissection(
     Args:
         graph: the symmetric adjacency of N vertices.
         points: where they are, in a space in which neighbours are near each other.
-        largest: the number of vertices that need no bisection.
+        largest: parts of at most this many vertices are not bisected.
     """
     parts: list[Part] = []
 

@@ -15,9 +15,9 @@ _FLAT = 1e-8
 class InverseUpdates:
     """The inverse of a Hessian, updated by the moves and changes of the gradient since it was computed.
 
-    Each update makes the product with the last change of the gradient the last move (BFGS), in the recursion
-    by pairs (Nocedal 1980), so that directions converge faster than linearly without another Hessian. Samples
-    are independent; a pair without positive curvature is left out in its sample.
+    Each update makes the product with the last change of the gradient the last move (BFGS), in the two-loop
+    recursion (Nocedal 1980), so that directions converge faster than linearly without another Hessian.
+    Samples are independent; a pair without positive curvature is left out in its sample.
 
     Args:
         inverse: products `(B, N, 3) -> (B, N, 3)` with the symmetric positive inverse to begin with.

@@ -13,7 +13,7 @@ from simlayer.solvers.linear import Inverse, LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Tangent, flattened, largest
 from simlayer.solvers.quasi_newton import InverseUpdates
 
-# A residual that falls by this factor in an iteration does so without another Hessian.
+# While each iteration leaves at most this fraction of the residual, no new Hessian is computed.
 _FAST = 0.25
 
 
@@ -29,8 +29,8 @@ class Point(NamedTuple):
 class SearchDirections:
     """The directions of one search: Newton's, and between them those of an updated inverse.
 
-    Computations are in double precision, because a single one cannot represent the step that a slender body
-    needs.
+    Computations are in double precision, because single precision cannot represent the step that a slender
+    body needs.
 
     Attributes:
         by_hessian: whether the last direction is Newton's.
@@ -51,9 +51,8 @@ class SearchDirections:
         right = -flattened(point.gradient).double()
         self.by_hessian = last is None or self.updated is None or not _converges(last, point, active)
         if last is not None and self.updated is not None and not self.by_hessian:
-            if (
-                point.gradient.dtype == torch.float64
-            ):  # in a single one, changes are mostly rounding in the end
+            # In single precision, changes of the gradient are mostly rounding in the end.
+            if point.gradient.dtype == torch.float64:
                 move, change = point.positions - last.positions, point.gradient - last.gradient
                 self.updated.update(flattened(move), flattened(change))
             found = self.updated(right)
@@ -69,7 +68,7 @@ class SearchDirections:
             tangent = self.problem.tangent(point.positions, projected=True).double()
             convex = self._solve(tangent, right, afresh=True)
             vectors = torch.where(indefinite[:, None, None], convex.vectors, vectors)
-        # An inverse that is not positive is none to go on with.
+        # BFGS keeps an inverse positive, and cannot make it so.
         self.updated = None if bool(indefinite.any()) else InverseUpdates(self.solution)
         return vectors
 

@@ -61,7 +61,7 @@ class Step(PhysicalModule, ABC):
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
-    # Its square and the reciprocal of that are numbers of single precision.
+    # So that dt² and 1 / dt² are in the range of single precision.
     dt = Option(checked_number, above=0.0, least=1e-18, most=1e18, unit="s")
     substeps = Option(checked_integer, least=1)
     free: Tensor
