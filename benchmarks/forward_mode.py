@@ -1,4 +1,4 @@
-"""What derivatives in forward mode cost: next to the rollout alone, and to reverse mode.
+"""What derivatives in forward mode cost, next to the rollout alone and to reverse mode.
 
 Run as `OMP_NUM_THREADS=1 python benchmarks/forward_mode.py`; `--quick` leaves out the compiled block.
 """
@@ -39,7 +39,7 @@ def beam(num_steps: int = 20) -> tuple[Callable[[], Tensor], Mapping[str, Tensor
 
 
 def stiff_block(num_steps: int = 50, *, compile: bool) -> tuple[Callable[[], Tensor], Mapping[str, Tensor]]:
-    """The block of `speed.py`, whose final positions are wanted, and its moduli."""
+    """The final positions of the block of `speed.py` as a function, and its moduli."""
     rollout = block(12, compile=compile)
     rollout.num_steps = num_steps
     state = sl.State.at_rest(start(rollout.step.elements.mesh.vertices))
