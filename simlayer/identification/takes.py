@@ -24,9 +24,10 @@ class ObservedTakes(nn.Module):
     zeros, see `padded`.
 
     Args:
-        takes: by name.
+        takes: by name, without dots.
 
     Raises:
+        TypeError, ValueError: if `takes` does not map names to `ObservedRollout`s.
         ObservationError: if the takes do not share a rollout.
     """
 

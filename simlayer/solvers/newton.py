@@ -28,10 +28,10 @@ class NewtonSolver:
 
     A direction comes from the exact Hessian while that is positive, and from the one that is projected, cell
     by cell, onto semi-definite matrices where it is not (Teran, Sifakis, Irving, Fedkiw 2005). While the
-    residual falls by a factor of four in each iteration, the inverse of the last Hessian is updated
-    with the changes of the gradient instead (BFGS), which takes a fraction of the time. The length begins
-    with what stays in the domain of the energy; it is halved until the energy falls enough (Armijo
-    1966), or, where energies differ by rounding only, until the gradient does.
+    residual falls by a factor of four in each iteration, the inverse of the last Hessian is updated with the
+    changes of the gradient instead (BFGS), which takes a fraction of the time. The length begins with what
+    stays in the domain of the energy; it is halved until the energy falls enough (Armijo 1966), or, where
+    energies differ by rounding only, until the gradient does.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default
