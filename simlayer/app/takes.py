@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 from simlayer.app.config_tree import build
 from simlayer.app.data import Data
@@ -79,9 +79,20 @@ def build_takes(config: DictConfig, scene: Scene, own: Take) -> dict[str, Take]:
         takes.append(build_take(config, scene, part, key=f"takes[{number}]"))
     if len(takes) > 1 and any(take.data.path is None for take in takes):
         raise ConfigError("takes are recordings: set data.path, and data.path of each of them, to a file.")
-    names = [Path(take.data.path or "data").stem.replace(".", "_") for take in takes]
-    unique = [name if names.count(name) == 1 else f"{name}_{k + 1}" for k, name in enumerate(names)]
-    return dict(zip(unique, takes, strict=True))
+    return dict(zip(take_names([take.data.path or "data" for take in takes]), takes, strict=True))
+
+
+def take_names(paths: Sequence[str]) -> list[str]:
+    """Return a name for each recording: that of its file, with a number where it would not be unique."""
+    stems = [Path(path).stem.replace(".", "_") for path in paths]
+    names: list[str] = []
+    for number, stem in enumerate(stems, 1):
+        # A module has no parts that are named like its methods, such as `train`.
+        name = f"{stem}_{number}" if stems.count(stem) > 1 or hasattr(nn.Module, stem) else stem
+        while name in names or (name != stem and name in stems):
+            name += "_"
+        names.append(name)
+    return names
 
 
 def all_releases(trainable: Sequence[str], takes: Sequence[str]) -> list[str]:

@@ -92,6 +92,7 @@ class IdentificationProblem:
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
+        ValueError: if none is given.
         ObservationError: if data, times and state do not fit together.
     """
 
@@ -113,7 +114,10 @@ class IdentificationProblem:
         parts = ((state.positions, 3), (state.velocities, 3), (points, 4))
         self.scenes = checked_scenes(ObservedScenes(*(x[None] if x.ndim < axes else x for x, axes in parts)))
         names = checked_names("unknowns", [unknowns] if isinstance(unknowns, str) else unknowns)
-        selected = list(dict.fromkeys(select_unknowns(observed.quantities_by_name(), names)))
+        candidates = observed.quantities_by_name()
+        selected = list(dict.fromkeys(select_unknowns(candidates, names)))
+        if not selected:
+            raise ValueError(f"unknowns must name at least one of {list(candidates)}, got none.")
         self.squares = LeastSquares(observed, PositionLoss(noise=noise), selected)
         self._guess = FirstGuess(selected)
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None

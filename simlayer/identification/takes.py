@@ -28,12 +28,14 @@ class ObservedTakes(nn.Module):
 
     Raises:
         TypeError, ValueError: if `takes` does not map names to `ObservedRollout`s.
-        ObservationError: if the takes do not share a rollout.
+        ObservationError: if there is none, or they do not share a rollout.
     """
 
     def __init__(self, takes: Mapping[str, ObservedRollout]) -> None:
         super().__init__()
         takes = checked_parts("takes", takes, ObservedRollout, "ObservedRollout(...)")
+        if not takes:
+            raise ObservationError("takes must hold at least one ObservedRollout, got none.")
         first, *others = takes.values()
         if any(take.rollout is not first.rollout or take.initial is not first.initial for take in others):
             raise ObservationError("takes must share one rollout, and one InitialState if they have any.")

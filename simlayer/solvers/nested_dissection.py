@@ -68,8 +68,12 @@ def _halves(points: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray] |
     arms = points - points.mean(0)
     along = arms @ np.linalg.eigh(arms.T @ arms)[1][:, -1]
     # Points in one plane stay together, whatever their rounding.
-    beyond = along > np.median(along) + 1e-9 * np.ptp(along)
-    return (np.flatnonzero(~beyond), np.flatnonzero(beyond)) if beyond.any() else None
+    middle, rounding = np.median(along), 1e-9 * np.ptp(along)
+    beyond = along > middle + rounding
+    if not beyond.any():  # most are in the last plane
+        beyond = along > middle - rounding
+    divides = beyond.any() and not beyond.all()
+    return (np.flatnonzero(~beyond), np.flatnonzero(beyond)) if divides else None
 
 
 def _vertex_cover(

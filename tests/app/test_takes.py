@@ -12,7 +12,7 @@ from support.recordings import write_csv
 from simlayer import ElasticForce, LinearElastic, RolloutModule, State, SymplecticEuler, box_mesh
 from simlayer.app.config_checks import check_config
 from simlayer.app.main import main
-from simlayer.app.takes import all_releases
+from simlayer.app.takes import all_releases, take_names
 from simlayer.errors import ConfigError
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.sensors import Markers
@@ -87,3 +87,15 @@ def test_takes_that_cannot_be_fitted_say_why(overrides, message):
         check_config(composed(*overrides), multirun=False)
     assert message in str(error.value)
     assert OmegaConf.is_list(composed("takes=[]").takes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["x/a.csv", "b.c.csv"], ["a", "b_c"]),
+        (["x/a.csv", "y/a.csv", "a_1.csv"], ["a_1_", "a_2", "a_1"]),
+        (["train.csv"], ["train_1"]),
+    ],
+)
+def test_every_recording_has_a_name_of_its_own_that_a_module_can_have(paths, names):
+    assert take_names(paths) == names

@@ -193,3 +193,9 @@ def test_data_that_do_not_fit_the_times_are_refused():
     with pytest.raises(KeyError, match="youngs_modulus"):
         fit(rollout, data, ["young_modulus"], state)
     assert len(beam_mesh().vertices) == data.shape[1]
+
+
+def test_a_fit_of_nothing_is_refused_with_what_there_is():
+    rollout, state, data = ringing()
+    with pytest.raises(ValueError, match=r"unknowns must name at least one of \[.*density.*\], got none"):
+        fit(rollout, data, [], state)

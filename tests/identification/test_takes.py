@@ -81,3 +81,8 @@ def test_takes_of_different_rollouts_are_refused():
     )
     with pytest.raises(ObservationError, match="one InitialState"):
         ObservedTakes({"a": first, "b": other})
+
+
+def test_no_take_at_all_is_refused():
+    with pytest.raises(ObservationError, match="takes must hold at least one ObservedRollout, got none"):
+        ObservedTakes({})

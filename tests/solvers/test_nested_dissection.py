@@ -62,3 +62,12 @@ def test_pieces_without_an_edge_between_them_need_no_separator():
     both = sparse.block_diag([graph, graph], format="csr")
     parts = nested_dissection(both, np.concatenate([points, points + 100]), largest=8)
     assert [sorted(part.vertices.tolist()) for part in parts] == [list(range(8)), list(range(8, 16))]
+
+
+def test_points_most_of_which_are_in_their_last_plane_are_divided_before_it():
+    plane = np.stack(np.meshgrid([10.0], range(12), range(12)), -1).reshape(-1, 3) * [1, 0.1, 0.1]
+    points = np.concatenate([np.array([[k, 0.5, 0.5] for k in range(10)], float), plane])
+    near = np.linalg.norm(points[:, None] - points, axis=-1) <= 1
+    parts = nested_dissection(sparse.csr_matrix(near), points, largest=20)
+    assert len(parts) > 1
+    assert sorted(np.concatenate([part.vertices for part in parts])) == list(range(len(points)))
