@@ -181,7 +181,8 @@ class IdentificationProblem:
             here = self.squares.loss.present(self.scenes.observed)
             residuals, jacobian = (part[here].flatten(0, 1).cpu().numpy() for part in (value, columns))
             self._last = np.array(x), residuals, jacobian
-        return self._last[1], self._last[2]
+        # Copies, which the caller may change.
+        return self._last[1].copy(), self._last[2].copy()
 
 
 def identify(

@@ -61,7 +61,7 @@ class PositionLoss(LeastSquaresLoss):
             squares they are weighted, relative to each other; by default all count the same.
 
     Raises:
-        ObservationError: if a standard deviation is not positive.
+        ObservationError: if a standard deviation is not positive, or they have more axes.
     """
 
     weights: Tensor
@@ -72,6 +72,10 @@ class PositionLoss(LeastSquaresLoss):
         super().__init__()
         self.scale, self.frames = scale, frames
         deviations = checked_numbers("noise", 1.0 if noise is None else noise)
+        if deviations.ndim > 2:
+            raise ObservationError(
+                f"noise must have shape (3,), (K, 1) or (K, 3), got {tuple(deviations.shape)}."
+            )
         if not bool((deviations > 0).all() & deviations.isfinite().all()):
             raise ObservationError(f"noise must be positive and finite, got {described(deviations)}.")
         # With a mean square of one, so that equal noise changes nothing.

@@ -29,7 +29,8 @@ def parameter_jacobian(
     Args:
         function: runs the modules that read the parameters, and returns a tensor.
         parameters: parameters of these modules by any names: stored values, as an optimizer changes them.
-            Whether they require grad does not matter.
+            Whether they require grad does not matter. The derivative is zero for a tensor that the
+            function does not read, a copy of a parameter included.
 
     Returns:
         value: what the function returns, without gradient.
@@ -38,6 +39,7 @@ def parameter_jacobian(
 
     Raises:
         TypeError: if the function does not return a tensor, or a parameter is no floating-point tensor.
+        ValueError: if two parameters are the same tensor.
     """
     checked_function("function", function)
     tensors = _checked(parameters)
@@ -75,6 +77,12 @@ def _checked(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise TypeError(
                 f"parameters[{name!r}] must be a parameter of floating point, got {described(tensor)}."
+            )
+    names = {id(tensor): name for name, tensor in parameters.items()}
+    for name, tensor in parameters.items():
+        if names[id(tensor)] != name:
+            raise ValueError(
+                f"parameters {name!r} and {names[id(tensor)]!r} are the same tensor; name it once."
             )
     return dict(parameters)
 

@@ -111,7 +111,9 @@ def _search(
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
         # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
         smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
-        good = waiting & (falls | (level & smaller))
+        # A sum of large terms that cancel is rounded by more than it changes; its slope at both ends is not.
+        sinks = (trial.gradient * direction).sum((-1, -2)) <= (1 - 1e-4) * slope.abs()
+        good = waiting & (falls | (smaller & (level | sinks)))
         best = Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
         if not bool(waiting.any()):

@@ -335,7 +335,7 @@ def test_quantities_of_several_samples_may_be_given_to_the_constructor():
     forces = contact(State.at_rest(positions))
     assert (forces[0] == 0).all()
     assert (forces[1] != 0).any()
-    with pytest.raises(ValueError, match="starts inside the obstacle"):
+    with pytest.raises(ValueError, match="the body is inside an obstacle"):
         build(Sphere(radii, (0.5, 0.5, -0.295)), mesh)
 
 

@@ -25,6 +25,13 @@ WITHOUT_A_CALL = {
         ],
         _HOLDER,
     ),
+    **dict.fromkeys(
+        [
+            "GaussNewton", "Identified", "IdentificationProblem", "LeastSquaresLoss", "ObservedTakes",
+            "identify", "parameter_jacobian", "to_physical", "to_stored",
+        ],
+        "new, and not tried yet",
+    ),
     **dict.fromkeys(["ForceReference", "ImplicitFunction", "PointwiseEnergy", "extended", "trace"], _TRACER),
     **dict.fromkeys(
         ["element_of", "polar_rotation", "rotation_matrix", "rotation_vector", "stretch_trace"],
