@@ -16,6 +16,8 @@ from simlayer.solvers.search_directions import Point, SearchDirections
 
 # Energies that differ by less cannot be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
+# The share of an energy that the rounding of its parts may reach in a stiff body that hardly moves.
+_CANCELLING = 1e-2
 # Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
 # where forces are large against the residual, their rounding keeps the gradient from the tolerance.
 _STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
@@ -113,6 +115,7 @@ def _search(
         smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
         # A sum of large terms that cancel is rounded by more than it changes; its slope at both ends is not.
         sinks = (trial.gradient * direction).sum((-1, -2)) <= (1 - 1e-4) * slope.abs()
+        sinks = sinks & (trial.energy - energy <= _CANCELLING * energy.abs())
         good = waiting & (falls | (smaller & (level | sinks)))
         best = Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
