@@ -56,7 +56,6 @@ class FrontTree:
     Attributes:
         fronts: each after its children.
         components: which component, 3 * vertex + axis, each unknown is.
-        diagonal: the block on the diagonal of each vertex.
         sources, targets: places of the blocks' entries, and where these go in the storage of a factor.
         entries: the size of this storage.
         workspace: the size of the workspace of an elimination.
@@ -65,7 +64,6 @@ class FrontTree:
 
     def __init__(self, pattern: SparsityPattern) -> None:
         free = pattern.free.cpu().numpy()
-        self.diagonal = pattern.diagonal.cpu().numpy()
         vertices = np.flatnonzero(free.any(1))
         starts, columns = pattern.starts.cpu().numpy(), pattern.columns.cpu().numpy()
         graph = sparse.csr_matrix((np.ones(len(columns), np.int8), columns, starts))[vertices][:, vertices]

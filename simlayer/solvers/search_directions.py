@@ -76,8 +76,8 @@ class SearchDirections:
         """Solve with an older inverse while that is good enough."""
         # As exact as the next iteration can make use of.
         tolerance, most = 1e-6, self.solver.max_iterations
-        multiply = tangent.multiplication()
         if self.inverse is not None and not afresh and self.solver.patience:
+            multiply = tangent.multiplication()
             found = conjugate_gradients(
                 multiply, right, self.inverse, tolerance=tolerance, max_iterations=self.solver.patience
             )
@@ -91,6 +91,7 @@ class SearchDirections:
             positive = self.inverse.positive
             vectors = self.inverse(right) if afresh or bool(positive.any()) else torch.zeros_like(right)
             return Solution(vectors, torch.zeros_like(vectors[:, 0, 0]), ~positive, 0)
+        multiply = tangent.multiplication()
         self.solution = self._by_conjugate_gradients(multiply)
         return conjugate_gradients(multiply, right, self.inverse, tolerance=tolerance, max_iterations=most)
 

@@ -369,3 +369,27 @@ def test_a_stiff_body_converges_though_its_energy_is_rounded_by_more_than_it_cha
     sag = float(mesh.vertices[-1, 2] - end.positions[-1, 2])
     # Released from its straight shape it sags at most to twice the static sag, w L⁴ / (8 E I) = 1.6e-6 m.
     assert 0.0 < sag < 3.3e-6
+
+
+class Doubled(ElasticForce):
+    """Twice the elastic energy, by methods of its own."""
+
+    def energy(self, positions):
+        return 2 * super().energy(positions)
+
+    def forward(self, state):
+        return 2 * super().forward(state)
+
+    def hessian_blocks(self, positions, *, projected=False):
+        return 2 * super().hessian_blocks(positions, projected=projected)
+
+
+def test_the_energy_of_a_subclass_of_the_elastic_force_is_its_own(mesh):
+    ends = [
+        RolloutModule(beam(mesh, force(mesh, StableNeoHookean(modulus, 0.4)), BackwardEuler, dt=5e-3), 3)(
+            moving(mesh)
+        ).positions
+        for force, modulus in ((Doubled, 2e4), (ElasticForce, 4e4))
+    ]
+    # Both to the tolerance of Newton's method, relative to motions of some millimetres.
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-9)
