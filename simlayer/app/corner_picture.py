@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 # Radii of the ellipses that hold 68 % and 95 % of a normal distribution of two variables.
@@ -48,11 +50,24 @@ def corner_picture(
                 axis.axvline(known, color="0.5", linestyle="--", linewidth=0.8)
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize="x-small")
+            axis.xaxis.set_major_locator(MaxNLocator(3))
             if row == count - 1:
                 axis.set_xlabel(labels[column])
             if column == 0 and row:
                 axis.set_ylabel(labels[row])
+    figure.draw_without_rendering()  # which chooses ticks
+    for axis in axes.flat:
+        _move_offset_to_label(axis.xaxis)
+        _move_offset_to_label(axis.yaxis)
     figure.savefig(path, dpi=150)
+
+
+def _move_offset_to_label(axis: Axis) -> None:
+    """Write what the ticks of an axis leave out, such as +1e5, below its name instead of across it."""
+    offset = axis.get_major_formatter().get_offset()
+    axis.get_offset_text().set_visible(False)
+    if offset and axis.get_label_text():
+        axis.set_label_text(f"{axis.get_label_text()}\n({offset})")
 
 
 def _draw_density(axis: Axes, value: float, error: float) -> None:
