@@ -43,7 +43,7 @@ def fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> Gra
 
 def _stored(unknown: Unknown, value: Tensor) -> Tensor:
     """Return the stored value of a physical one, with the gradient of that map."""
-    stored = unknown.quantity.encode(value.detach()).to(value)
+    stored = unknown.quantity.encode(value.detach(), value.dtype).to(value)
     if not value.requires_grad:
         return stored
     with torch.enable_grad():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simlayer.quantities.arrays import described
+import numpy as np
+from torch import Tensor, nn
+
+from simlayer.quantities.arrays import checked_floats, described
 
 T = TypeVar("T")
 
@@ -74,8 +78,51 @@ def checked_path(name: str, value: Any) -> Path:
     return Path(path)
 
 
-def checked_function(name: str, value: T) -> T:
-    """Return what can be called; raises TypeError, naming `name`, if the value cannot be."""
-    if not callable(value):
+def checked_function(name: str, value: T, *, arguments: int | None = None) -> T:
+    """Return what can be called, with so many arguments if their number is given.
+
+    Raises:
+        TypeError: naming `name`, if the value cannot be.
+    """
+    if not callable(value) or (isinstance(value, nn.Module) and type(value).forward is nn.Module.forward):
         raise TypeError(f"{name} must be a function, got {described(value)}.")
+    if arguments is None:
+        return value
+    try:
+        # What all modules are called by takes anything.
+        signature = inspect.signature(value.forward if isinstance(value, nn.Module) else value)
+    except (TypeError, ValueError):  # some functions of C do not tell
+        return value
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        many = f"{arguments or 'no'} argument{'s' if arguments != 1 else ''}"
+        raise TypeError(f"{name} must be a function of {many}, got {described(value)}: {error}.") from None
     return value
+
+
+def checked_parameters(name: str, value: Any) -> list[Tensor]:
+    """Return parameters of modules as a list.
+
+    Args:
+        name: what they are called, for messages.
+        value: what was given, in an order.
+
+    Raises:
+        TypeError: if the value is no list, or a part of it no tensor of single or double precision.
+        ValueError: if there is none, or one twice, or one that was computed from others or is empty.
+    """
+    if isinstance(value, (Tensor, np.ndarray, str, Set)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of parameters, got {described(value)}.")
+    parameters = list(value)
+    for index, parameter in enumerate(parameters):
+        own = f"{name}[{index}]"
+        if not checked_floats(own, parameter).is_leaf:
+            raise ValueError(f"{own} must be a parameter, got a tensor that was computed from others.")
+        if not parameter.numel():
+            raise ValueError(f"{own} must hold at least one number, got shape {tuple(parameter.shape)}.")
+        if any(parameter is other for other in parameters[:index]):
+            raise ValueError(f"{own} must be another parameter than those before, got one of them again.")
+    if not parameters:
+        raise ValueError(f"{name} must hold at least one parameter, got none.")
+    return parameters

@@ -86,11 +86,11 @@ class Quantity:
         return self.decode(self.stored(module)) if substitute is None else substitute
 
     def __set__(self, module: nn.Module, value: Any) -> None:
-        stored = self.encode(value)
-        check_own_axes(self, stored, getattr(module, "extents", {}), name=self.name)
         current = module._parameters.get(self.stored_name)
+        dtype = torch.get_default_dtype() if current is None else current.dtype
+        stored = self.encode(value, dtype)
+        check_own_axes(self, stored, getattr(module, "extents", {}), name=self.name)
         if current is None:
-            stored = stored.to(torch.get_default_dtype())
             module._parameters[self.stored_name] = nn.Parameter(stored, requires_grad=False)
         else:
             # Optimizers and state dicts may refer to the parameter, so the object stays the same.
@@ -109,12 +109,12 @@ class Quantity:
         """The number of trailing axes that belong to the quantity; the axes before them are batch."""
         return 2 if self.over == "vertex vectors" else 1
 
-    def encode(self, value: Any) -> Tensor:
-        """Return the stored tensor, float64, of a physical value.
+    def encode(self, value: Any, dtype: torch.dtype) -> Tensor:
+        """Return the stored tensor of a physical value.
 
         Raises:
             TypeError: if the value is neither a number nor an array of numbers, see `checked_numbers`.
-            ValueError: if the value is outside the valid range, or requires grad.
+            ValueError: if the value is outside the valid range, or in this precision, or requires grad.
         """
         if isinstance(value, Tensor) and value.requires_grad:
             raise ValueError(
@@ -124,15 +124,26 @@ class Quantity:
         # In double precision, so that a logarithm costs no more than its own rounding.
         tensor = checked_numbers(self.name, value)
         self.check(tensor, name=self.name)
-        _check_held(tensor, name=self.name)
+        stored = tensor
         if self.positive:
-            tensor = tensor.log()
+            stored = tensor.log()
         elif self.bounds:
             low, high = self.bounds
-            tensor = ((tensor - low) / (high - low)).logit()
+            stored = ((tensor - low) / (high - tensor)).log()
         elif self.scale:
-            tensor = tensor / self.scale
-        return tensor
+            stored = tensor / self.scale
+        stored = stored.to(dtype)
+        self._check_held(tensor, stored)
+        return stored
+
+    def _check_held(self, value: Tensor, stored: Tensor) -> None:
+        """Raise ValueError if what is stored of a value is read out of range, or as zero."""
+        held, (low, high) = self.decode(stored), self.range
+        lost = ~((held > low) & (held < high) & held.isfinite()) | (held == 0) & (value != 0)
+        if bool(lost.any()):
+            cause = "too near to a bound" if self.bounds else "too large or too small"
+            number = value[lost].flatten()[0].item()
+            raise ValueError(f"{self.name} is {number}, which {held.dtype} cannot hold: {cause}.")
 
     def decode(self, stored: Tensor) -> Tensor:
         """Return the physical value of a stored tensor."""
@@ -182,15 +193,6 @@ def place(index: tuple[int, ...], own_axes: int, first_step: int | None = None) 
     if first_step is not None:
         step, batch = f" in step {first_step + batch[0] + 1} of its control", batch[1:]
     return step + (f" in sample {batch}" if batch else "")
-
-
-def _check_held(value: Tensor, *, name: str) -> None:
-    """Raise ValueError, naming `name`, if a finite value other than zero is none in the default dtype."""
-    held = value.to(torch.get_default_dtype())
-    lost = held.isinf() | (held == 0) & (value != 0)
-    if bool(lost.any()):
-        number = value[lost].flatten()[0].item()
-        raise ValueError(f"{name} is {number:g}, which {held.dtype} cannot hold: too large or too small.")
 
 
 class derived_quantity:  # noqa: N801 - used as a decorator, like property

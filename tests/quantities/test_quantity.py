@@ -67,6 +67,21 @@ def test_a_value_near_its_bound_keeps_its_distance_to_it():
     assert 0.5 - Spring(1.0, nu).fraction.item() == pytest.approx(1e-7, rel=1e-8)
 
 
+def test_a_value_that_is_read_back_as_its_bound_is_refused():
+    # Moduli divide by the distance to it.
+    with pytest.raises(ValueError, match=r"fraction is 0.4999.* cannot hold: too near to a bound"):
+        Spring(1.0, math.nextafter(0.5, 0.0))
+
+
+def test_what_a_parameter_cannot_hold_is_refused_in_its_own_precision():
+    spring = Spring().float()
+    with pytest.raises(ValueError, match=r"fraction is 0.49999999999, which torch.float32 cannot hold"):
+        spring.fraction = 0.49999999999
+    with pytest.raises(ValueError, match=r"stiffness is 1e\+300, which torch.float32 cannot hold: too large"):
+        spring.stiffness = 1e300
+    assert spring.fraction.item() == pytest.approx(0.3)
+
+
 def test_any_stored_number_is_a_valid_value():
     spring = Spring()
     with torch.no_grad():
