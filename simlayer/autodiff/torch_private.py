@@ -44,6 +44,18 @@ def forward_mode_alone() -> bool:
     return not kinds or (kinds[-1] == transform.Jvp and all(k == transform.Vmap for k in kinds[:-1]))
 
 
+def forward_mode_outside() -> bool:
+    """Return whether `torch.func.jvp` is around another transform in a way that torch gets wrong.
+
+    Second derivatives of nodes with a rule of their own are lost in one jvp around another; and in a
+    `vmap` around a jvp around others, such as jacfwd of jacrev, torch fails.
+    """
+    kinds = [interpreter.key() for interpreter in torch._C._functorch.get_interpreter_stack() or ()]
+    transform = torch._C._functorch.TransformType
+    outside = [index for index, kind in enumerate(kinds[:-1]) if kind == transform.Jvp]
+    return any(transform.Jvp in kinds[k + 1 :] or transform.Vmap in kinds[:k] for k in outside)
+
+
 def is_mapped(tensor: Tensor) -> bool:
     """Return whether `torch.func.vmap` hides an axis of a tensor, so that none of its numbers can be read."""
     functorch = torch._C._functorch

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from simlayer.quantities.arrays import described
-from simlayer.quantities.objects import checked_function
+from simlayer.autodiff.torch_private import transforms_active
+from simlayer.quantities.arrays import checked_floats, described
+from simlayer.quantities.objects import checked_function, checked_names
 
 
 def parameter_jacobian(
@@ -27,7 +28,8 @@ def parameter_jacobian(
     than some thirty numbers.
 
     Args:
-        function: runs the modules that read the parameters, and returns a tensor.
+        function: runs the modules that read the parameters, and returns a tensor of floating point. It
+            computes with torch: what is read from a tensor as a number of Python is a constant.
         parameters: parameters of these modules by any names: stored values, as an optimizer changes them.
             Whether they require grad does not matter. The derivative is zero for a tensor that the
             function does not read, a copy of a parameter included.
@@ -38,11 +40,20 @@ def parameter_jacobian(
             `(*value.shape, *parameter.shape)`.
 
     Raises:
-        TypeError: if the function does not return a tensor, or a parameter is no floating-point tensor.
+        TypeError: if the function does not return such a tensor, or uses NumPy, or a parameter is no tensor
+            of single or double precision.
         ValueError: if two parameters are the same tensor.
+        RuntimeError: if it is called in a transform of `torch.func`, or by itself: there are no second
+            derivatives.
     """
-    checked_function("function", function)
+    checked_function("function", function, arguments=0)
     tensors = _checked(parameters)
+    if transforms_active():
+        raise RuntimeError(
+            "parameter_jacobian has no derivatives itself, and cannot be called in a transform of torch.func "
+            "(jacfwd, vmap, ...) or in another parameter_jacobian; for second derivatives use "
+            "torch.func.jacrev around torch.func.jacfwd, of a function that gives a rollout its parameters."
+        )
     sizes = [tensor.numel() for tensor in tensors.values()]
     units = torch.eye(sum(sizes))
 
@@ -51,14 +62,11 @@ def parameter_jacobian(
 
     def evaluate(*values: Tensor) -> Tensor:
         with _InPlaceOf(tensors.values(), values):
-            result = function()
-        if not isinstance(result, Tensor):
-            raise TypeError(f"function must return a tensor, got {described(result)}.")
-        return result
+            return _checked_result(function())
 
     if not tensors:
         with torch.no_grad():
-            return function(), {}
+            return _checked_result(function()), {}
     directions = [
         block.to(tensor).reshape(len(units), *tensor.shape)
         for block, tensor in zip(units.split(sizes, 1), tensors.values(), strict=True)
@@ -67,17 +75,15 @@ def parameter_jacobian(
         axes: Any = (None, 0)  # the value is the same in all directions
         value, tangents = torch.func.vmap(along, out_dims=axes, randomness="same")(*directions)
     parts = zip(tensors.items(), tangents.split(sizes), strict=True)
-    return value, {n: part.movedim(0, -1).reshape(*value.shape, *t.shape) for (n, t), part in parts}
+    return value, {n: part.movedim(0, -1).reshape((*value.shape, *t.shape)) for (n, t), part in parts}
 
 
 def _checked(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if not isinstance(parameters, Mapping):
         raise TypeError(f"parameters must map names to tensors, got {described(parameters)}.")
+    checked_names("parameters", parameters)
     for name, tensor in parameters.items():
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            raise TypeError(
-                f"parameters[{name!r}] must be a parameter of floating point, got {described(tensor)}."
-            )
+        checked_floats(f"parameters[{name!r}]", tensor)
     names = {id(tensor): name for name, tensor in parameters.items()}
     for name, tensor in parameters.items():
         if names[id(tensor)] != name:
@@ -85,6 +91,13 @@ def _checked(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 f"parameters {name!r} and {names[id(tensor)]!r} are the same tensor; name it once."
             )
     return dict(parameters)
+
+
+def _checked_result(result: Any) -> Tensor:
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        kind = f"tensor of {result.dtype}" if isinstance(result, Tensor) else described(result)
+        raise TypeError(f"function must return a tensor of floating point, got {kind}.")
+    return result
 
 
 class _InPlaceOf(TorchFunctionMode):
@@ -99,7 +112,15 @@ class _InPlaceOf(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = {name: self._replaced(value) for name, value in (kwargs or {}).items()}
-        return func(*self._replaced(tuple(args)), **named)
+        try:
+            return func(*self._replaced(tuple(args)), **named)
+        except RuntimeError as error:
+            if func not in (Tensor.numpy, Tensor.__array__):
+                raise
+            raise TypeError(
+                "function must compute with torch alone, and has made a NumPy array of a tensor, through "
+                "which no derivatives pass: use functions of torch in it, and NumPy outside of it."
+            ) from error
 
     def _replaced(self, value: Any) -> Any:
         if type(value) in (list, tuple):

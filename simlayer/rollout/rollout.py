@@ -179,7 +179,13 @@ class RolloutModule(CheckedModule):
         self, inputs: RolloutInputs, tangents: Tangents | None = None, *, every: int | None
     ) -> list[Carry]:
         """Return the end and the frames, with their tangents where those of the inputs are given."""
-        check_transforms(inputs, checkpoint=self.checkpoint, compiler=self.compiler, validate=self.validate)
+        check_transforms(
+            inputs,
+            explicit=self.step.explicit,
+            checkpoint=self.checkpoint,
+            compiler=self.compiler,
+            validate=self.validate,
+        )
         if self.validate:
             check_values(inputs)
             check_time_step(self.step, inputs)

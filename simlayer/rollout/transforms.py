@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simlayer.autodiff.torch_private import is_mapped, transforms_active
+from simlayer.autodiff.torch_private import forward_mode_outside, is_mapped, transforms_active
 from simlayer.rollout.inputs import RolloutInputs
 
 _INSTEAD = (
@@ -12,11 +12,16 @@ _INSTEAD = (
 
 
 def check_transforms(
-    inputs: RolloutInputs, *, checkpoint: str | int, compiler: str | bool, validate: bool
+    inputs: RolloutInputs, *, explicit: bool, checkpoint: str | int, compiler: str | bool, validate: bool
 ) -> None:
     """Raise RuntimeError if a transform of `torch.func` is active in which these options do not work."""
     if not transforms_active():
         return
+    if explicit and forward_mode_outside():
+        raise RuntimeError(
+            "a rollout cannot be called in a jvp or jacfwd of torch.func around another transform, such as "
+            "hessian: for second derivatives use torch.func.jacrev around jacfwd or jacrev."
+        )
     given = {"positions": inputs.state.positions, "velocities": inputs.state.velocities}
     given |= inputs.values_at(0)
     mapped = [name for name, tensor in given.items() if is_mapped(tensor)]

@@ -1,5 +1,6 @@
 """Derivatives by few parameters of what is computed from rollouts."""
 
+import numpy as np
 import pytest
 import torch
 from support.observed import observed_beam
@@ -101,7 +102,54 @@ def test_implicit_steps_factorize_as_often_for_six_directions_as_for_one():
 
 def test_what_is_no_function_of_tensors_is_refused():
     parameter = torch.nn.Parameter(torch.ones(()))
-    with pytest.raises(TypeError, match=r"function must return a tensor, got a State|got .*State"):
+    with pytest.raises(TypeError, match=r"function must return a tensor of floating point, got State"):
         parameter_jacobian(lambda: RolloutModule(beam(), 1)(moving()), {"x": parameter})
-    with pytest.raises(TypeError, match=r"parameters\['x'\] must be a parameter of floating point, got 1.0"):
+    with pytest.raises(TypeError, match=r"parameters\['x'\] must be a tensor of float32 or float64, got 1.0"):
         parameter_jacobian(lambda: parameter, {"x": 1.0})
+
+
+def test_a_number_has_derivatives_by_a_number():
+    parameter = torch.nn.Parameter(torch.tensor(3.0))
+    value, jacobian = parameter_jacobian(lambda: parameter**2, {"x": parameter})
+    assert (value.item(), jacobian["x"].item()) == (9.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [torch.Tensor.numpy, np.asarray, np.sin, lambda x: x.detach().numpy()],
+    ids=["numpy", "asarray", "ufunc", "detached"],
+)
+def test_numpy_in_the_function_is_refused_with_the_remedy(convert):
+    parameter = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(TypeError, match=r"function must compute with torch alone, .* NumPy outside of it"):
+        parameter_jacobian(lambda: torch.as_tensor(convert(parameter * 2)), {"x": parameter})
+
+
+def test_a_second_derivative_is_refused_instead_of_being_zero():
+    parameter = torch.nn.Parameter(torch.ones(2))
+
+    def jacobian():
+        return parameter_jacobian(lambda: parameter**3, {"x": parameter})[1]["x"]
+
+    with pytest.raises(RuntimeError, match=r"another parameter_jacobian; .*jacrev around torch.func.jacfwd"):
+        parameter_jacobian(jacobian, {"x": parameter})
+    with pytest.raises(RuntimeError, match=r"in a transform of torch.func"):
+        torch.func.jacfwd(lambda x: jacobian() * x)(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x, r"function must be a function of no arguments, got .*lambda"),
+        (torch.nn.Linear(2, 2), r"function must be a function of no arguments, got a Linear"),
+        (
+            lambda: torch.arange(3),
+            r"function must return a tensor of floating point, got tensor of torch.int64",
+        ),
+        (lambda: 1.0, r"function must return a tensor of floating point, got 1.0"),
+    ],
+)
+def test_functions_that_cannot_be_called_or_differentiated_are_refused(function, message):
+    for parameters in ({}, {"x": torch.nn.Parameter(torch.ones(()))}):
+        with pytest.raises(TypeError, match=message):
+            parameter_jacobian(function, parameters)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.scenes import beam, moving
-from torch.func import grad, jacfwd, jacrev, vmap
+from support.scenes import beam, moving, noise
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from simlayer import BackwardEuler, ElasticForce, RolloutModule, StableNeoHookean, box_mesh
 
@@ -52,3 +52,33 @@ def test_an_implicit_step_refuses_reverse_transforms_with_the_remedy(transform):
     end = end_of(BackwardEuler(mesh, {"elastic": elastic}, dt=1e-3))
     with pytest.raises(RuntimeError, match=r"implicit step .* torch.autograd.grad"):
         transform(end)(MODULI[0])
+
+
+def test_second_derivatives_are_those_of_jacrev_around_either():
+    end = end_of(beam())
+    weights = noise(*end(MODULI[0]).shape)
+    change = 1e-3 * MODULI[0]
+    # The truncation error of the difference is 1e-7 of the third derivative's share.
+    expected = (
+        sum(
+            factor * (end(MODULI[0] + shift) * weights).sum()
+            for factor, shift in ((1, change), (-2, 0 * change), (1, -change))
+        )
+        / change.square()
+    )
+    for inner in (jacfwd, jacrev):
+        found = jacrev(inner(lambda modulus: (end(modulus) * weights).sum()))(MODULI[0])
+        assert float(found) == pytest.approx(float(expected), rel=1e-3)
+
+
+def nested_jvp(end):
+    one = torch.ones_like(MODULI[0])
+    return lambda modulus: jvp(lambda x: jvp(end, (x,), (one,))[1], (modulus,), (one,))
+
+
+@pytest.mark.parametrize("transform", [lambda end: jacfwd(jacfwd(end)), hessian, nested_jvp])
+def test_forward_mode_around_another_transform_is_refused_with_the_remedy(transform):
+    with pytest.raises(
+        RuntimeError, match=r"jvp or jacfwd .* around another .*jacrev around jacfwd or jacrev"
+    ):
+        transform(end_of(beam()))(MODULI[0])
