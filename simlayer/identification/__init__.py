@@ -2,7 +2,8 @@
 
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
-from simlayer.identification.identify import IdentificationProblem, Identified, identify
+from simlayer.identification.identified import Identified
+from simlayer.identification.identify import IdentificationProblem, identify
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
 from simlayer.identification.module import ParameterIdentification

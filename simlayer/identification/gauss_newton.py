@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.trust_region import trust_region_step
 from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.quantities.arrays import described
+from simlayer.quantities.objects import checked_function, checked_instance, checked_parameters
 
 # Above this many unknown numbers a quasi-Newton method needs less time and memory.
 MOST_UNKNOWNS = 30
@@ -35,23 +37,20 @@ class GaussNewton(Optimizer):
     those of stored values, whose ranges are unbounded: for logarithms, relative changes. `step` makes one
     accepted step, and none once converged. What it keeps is part of its `state_dict`.
 
-    Each call of the closure has to assign `equations`, as `ParameterIdentification` does.
+    Each call of the closure has to assign `equations`, as `ParameterIdentification` does, and
+    `IdentificationProblem.solve`: a loss and its gradient are not enough.
 
     Args:
-        params: the parameters, one group.
+        params: the parameters, of single or double precision; no groups of them.
         trust_radius: the greatest length of the first step.
         tolerance: converged when the next step would be shorter than this, or would reduce the loss by less
             than this share.
         max_trials: how many steps are tried before `step` returns without one that is accepted.
 
     Raises:
-        ValueError: if a setting is out of its range, or there are several groups of parameters.
-
-    Attributes:
-        equations: the normal equations at the values of the last evaluation.
+        TypeError: if `params` does not hold parameters.
+        ValueError: if a setting is out of its range, or there is no parameter, or one twice.
     """
-
-    equations: NormalEquations
 
     def __init__(
         self,
@@ -64,10 +63,24 @@ class GaussNewton(Optimizer):
         self.trust_radius = checked_number("trust_radius", trust_radius, above=0.0)
         self.tolerance = checked_number("tolerance", tolerance, above=0.0)
         self.max_trials = checked_integer("max_trials", max_trials, least=1)
-        super().__init__(params, {})
-        if len(self.param_groups) > 1:
-            raise ValueError(f"GaussNewton takes one group of parameters, got {len(self.param_groups)}.")
+        super().__init__(checked_parameters("params", params), {})
         self._parameters: list[Tensor] = self.param_groups[0]["params"]
+        self._equations: NormalEquations | None = None
+
+    @property
+    def equations(self) -> NormalEquations:
+        """The normal equations at the values of the last evaluation."""
+        if self._equations is None:
+            raise AttributeError("GaussNewton has no equations before it has been evaluated.")
+        return self._equations
+
+    @equations.setter
+    def equations(self, equations: NormalEquations) -> None:
+        checked_instance("equations", equations, NormalEquations)
+        size, given = len(self._values()), tuple(equations.curvature.shape)
+        if given != (size, size):
+            raise ValueError(f"equations must be those of {size} unknown numbers, got a curvature {given}.")
+        self._equations = equations
 
     @property
     def converged(self) -> bool:
@@ -87,18 +100,35 @@ class GaussNewton(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any]) -> float:  # type: ignore[override]
         """Make one step that reduces the loss, unless there is none; return the loss."""
-        evaluate, state = torch.enable_grad()(closure), self._state
+        checked_function("closure", closure, arguments=0)
+        state = self._state
         if state.get("at") != self._values().tolist():
-            evaluate()
+            self._evaluate(closure)
+            if not all(bool(part.isfinite().all()) for part in self.equations):
+                raise ValueError(
+                    "closure must assign equations that are finite to begin with, got a loss of "
+                    f"{self.equations.loss:g}."
+                )
             state |= self._accepted() | {"radius": self.trust_radius}
             state["converged"] = self._negligible(self._next())
         for _ in range(0 if state["converged"] else self.max_trials):
             step = self._next()
             self._assign(torch.tensor(state["at"], dtype=torch.float64) + step)
-            evaluate()
+            self._evaluate(closure)
             if self._judge(step):
                 break
         return self.loss
+
+    def _evaluate(self, closure: Callable[[], Any]) -> None:
+        self._equations = None
+        with torch.enable_grad():
+            closure()
+        if self._equations is None:
+            raise TypeError(
+                "closure must assign the normal equations of the residuals to `equations` of this optimizer, "
+                f"which {described(closure)} does not: fit by ParameterIdentification or identify, or by an "
+                "optimizer that needs the loss alone, such as torch.optim.LBFGS."
+            )
 
     @property
     def _state(self) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,67 +11,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from simlayer.errors import ConvergenceError
+from simlayer.errors import ConvergenceError, ObservationError
 from simlayer.identification.first_guess import FirstGuess
 from simlayer.identification.gauss_newton import GaussNewton
+from simlayer.identification.identified import Identified
+from simlayer.identification.initial_state import InitialState
 from simlayer.identification.least_squares import LeastSquares
 from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import PositionLoss
-from simlayer.identification.measured_values import format_measured
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes, checked_scenes
-from simlayer.identification.uncertainty import Uncertainty, assess
-from simlayer.identification.undetermined import describe_undetermined
-from simlayer.identification.unknowns import Unknown, select_unknowns
+from simlayer.identification.sensors import FunctionSensors, Observer
+from simlayer.identification.uncertainty import assess, parameter_names
+from simlayer.identification.unknowns import select_unknowns
 from simlayer.quantities.arguments import checked_integer
-from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_names
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
-
-Observer = Callable[[Float[Tensor, "*batch N 3"]], Float[Tensor, "*batch K 3"]]
-
-
-@dataclass(frozen=True)
-class Identified:
-    """What a fit has found. The rollout itself has the values, too.
-
-    Attributes:
-        unknowns: the quantities.
-        uncertainty: of their values.
-        residuals: simulated minus observed coordinates [m], times their weights where `noise` is given,
-            `(B, T, K, 3)`; zero where nothing was observed.
-        steps: how many steps the fit took.
-    """
-
-    unknowns: tuple[Unknown, ...]
-    uncertainty: Uncertainty
-    residuals: Float[np.ndarray, "B T K 3"]
-    steps: int
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The values by name [SI]; those that are not determined are where the fit stopped."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.values.tolist(), strict=True))
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """The standard errors by name [SI], infinite for what is not determined."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.standard_errors.tolist(), strict=True))
-
-    @property
-    def undetermined(self) -> list[str]:
-        """A sentence for everything that the data do not determine, with what would determine it."""
-        return describe_undetermined(self.uncertainty, self.unknowns)
-
-    def __str__(self) -> str:
-        units = [unknown.unit for unknown in self.unknowns for _ in range(unknown.parameter.numel())]
-        rows = zip(self.values.items(), self.standard_errors.values(), units, strict=True)
-        lines = [
-            f"{name} = {format_measured(value, error, unit) if np.isfinite(error) else 'not determined'}"
-            for (name, value), error, unit in rows
-        ]
-        return "\n".join([*self.undetermined, *lines])
 
 
 class IdentificationProblem:
@@ -88,12 +43,12 @@ class IdentificationProblem:
         observe: maps positions to the observed points, such as `Markers` and `Vertices`.
         times: the times of the observations [s].
         noise: the standard deviations of the coordinates, relative to each other, see `PositionLoss`.
-        options: of `ObservedRollout`: `release_time`, `frames`, `initial`.
+        initial, release_time, frames: as for `ObservedRollout`.
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
         ValueError: if none is given.
-        ObservationError: if data, times and state do not fit together.
+        ObservationError: if data, times and state do not fit together, or nothing was observed.
     """
 
     def __init__(
@@ -106,11 +61,21 @@ class IdentificationProblem:
         observe: nn.Module | Observer,
         times: Any,
         noise: Any = None,
-        **options: Any,
+        initial: InitialState | None = None,
+        release_time: float = 0.0,
+        frames: int = 4,
     ) -> None:
-        sensors = observe if isinstance(observe, nn.Module) else _Function(observe)
-        observed = ObservedRollout(rollout, sensors, checked_numbers("times", times), **options)
+        sensors = observe if isinstance(observe, nn.Module) else FunctionSensors(observe)
+        observed = ObservedRollout(
+            rollout, sensors, times, initial=initial, release_time=release_time, frames=frames
+        )
+        rollout.step.check_state(state)
         points = checked_numbers("data", data).to(state.positions)
+        if points.ndim not in (3, 4) or points.shape[-1] != 3 or points.shape[-3] != len(observed.times):
+            raise ObservationError(
+                "data must be of shape (T, K, 3), or (B, T, K, 3), with a frame for each of the times, got "
+                f"shape {tuple(points.shape)} and times of shape {tuple(observed.times.shape)}."
+            )
         parts = ((state.positions, 3), (state.velocities, 3), (points, 4))
         self.scenes = checked_scenes(ObservedScenes(*(x[None] if x.ndim < axes else x for x, axes in parts)))
         names = checked_names("unknowns", [unknowns] if isinstance(unknowns, str) else unknowns)
@@ -120,26 +85,46 @@ class IdentificationProblem:
             raise ValueError(f"unknowns must name at least one of {list(candidates)}, got none.")
         self.squares = LeastSquares(observed, PositionLoss(noise=noise), selected)
         self._guess = FirstGuess(selected)
-        self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        parameters = [unknown.parameter.detach() for unknown in selected]
+        self._start = parameters_to_vector(parameters).double().cpu().numpy()
 
-    @cached_property
+    @property
     def start(self) -> Float[np.ndarray, "P"]:
         """The first guess, as the vector that `residuals` and `jacobian` take: the stored values."""
-        return self._stored()
+        return self._start.copy()
 
     def residuals(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R"]:
         """Return simulated minus observed coordinates [m], times their weights, of what was observed."""
-        return self._linearized(x)[0]
+        self.assign(x)
+        self.squares.observed.check_end()
+        with torch.no_grad():
+            return self._of_observed(self.squares.residuals(self.scenes))
 
     def jacobian(self, x: Float[np.ndarray, "P"]) -> Float[np.ndarray, "R P"]:
         """Return the derivatives of `residuals` with respect to x."""
-        return self._linearized(x)[1]
+        self.assign(x)
+        return self._of_observed(self.squares.linearized(self.scenes)[1])
 
     def assign(self, x: Float[np.ndarray, "P"]) -> None:
-        """Set the quantities of the rollout to the stored values x."""
-        values = torch.as_tensor(x, dtype=torch.float64)
-        parts = values.split([unknown.parameter.numel() for unknown in self.squares.unknowns])
-        for unknown, part in zip(self.squares.unknowns, parts, strict=True):
+        """Set the quantities of the rollout to the stored values x.
+
+        Raises:
+            ValueError: if x is of another length than `start`, or stands for a value out of range.
+        """
+        values, unknowns = checked_numbers("x", x), self.squares.unknowns
+        if values.shape != self._start.shape:
+            names = ", ".join(parameter_names(unknowns))
+            raise ValueError(
+                f"x must be of shape {self._start.shape}, the stored values of {names}, got {described(x)}."
+            )
+        parts = values.split([unknown.parameter.numel() for unknown in unknowns])
+        pairs = list(zip(unknowns, parts, strict=True))
+        try:
+            for unknown, part in pairs:
+                unknown.check_stored(part)
+        except ValueError as error:
+            raise ValueError(f"x must hold stored values, got {described(x)}: {error}") from None
+        for unknown, part in pairs:
             unknown.parameter.data.copy_(part.reshape(unknown.parameter.shape))
 
     def solve(self, *, max_steps: int = 50) -> Identified:
@@ -164,25 +149,15 @@ class IdentificationProblem:
         return self.result(steps)
 
     def result(self, steps: int = 0) -> Identified:
-        """Return the present values with their uncertainty, as those of a fit."""
+        """Return the present values with their uncertainty, as those of a fit of so many steps."""
+        steps = checked_integer("steps", steps, least=0)
         with torch.no_grad():
             residuals = self.squares.residuals(self.scenes).cpu().numpy()
         return Identified(tuple(self.squares.unknowns), assess(self.squares, self.scenes), residuals, steps)
 
-    def _stored(self) -> Float[np.ndarray, "P"]:
-        parameters = [unknown.parameter.detach() for unknown in self.squares.unknowns]
-        return parameters_to_vector(parameters).double().cpu().numpy()
-
-    def _linearized(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return residuals and Jacobian of what was observed, those of the last call if x is the same."""
-        if self._last is None or not np.array_equal(x, self._last[0]):
-            self.assign(x)
-            value, columns = self.squares.linearized(self.scenes)
-            here = self.squares.loss.present(self.scenes.observed)
-            residuals, jacobian = (part[here].flatten(0, 1).cpu().numpy() for part in (value, columns))
-            self._last = np.array(x), residuals, jacobian
-        # Copies, which the caller may change.
-        return self._last[1].copy(), self._last[2].copy()
+    def _of_observed(self, values: Float[Tensor, "B T K 3 ..."]) -> Float[np.ndarray, "R ..."]:
+        """Return the rows of the coordinates that were observed."""
+        return values[self.squares.loss.present(self.scenes.observed)].flatten(0, 1).cpu().numpy()
 
 
 def identify(
@@ -193,25 +168,26 @@ def identify(
     state: State,
     observe: nn.Module | Observer,
     times: Any,
+    noise: Any = None,
+    initial: InitialState | None = None,
+    release_time: float = 0.0,
+    frames: int = 4,
     max_steps: int = 50,
-    **options: Any,
 ) -> Identified:
     """Find quantities of a rollout from observations of a body, with their standard errors.
 
     Arguments and errors as for `IdentificationProblem`, and `IdentificationProblem.solve`.
     """
     problem = IdentificationProblem(
-        rollout, data, unknowns, state=state, observe=observe, times=times, **options
+        rollout,
+        data,
+        unknowns,
+        state=state,
+        observe=observe,
+        times=times,
+        noise=noise,
+        initial=initial,
+        release_time=release_time,
+        frames=frames,
     )
     return problem.solve(max_steps=max_steps)
-
-
-class _Function(nn.Module):
-    """A function as sensors."""
-
-    def __init__(self, function: Observer) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
-        return self.function(positions)

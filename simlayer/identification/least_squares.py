@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.identification.losses import LeastSquaresLoss
+from simlayer.identification.losses import LeastSquaresLoss, check_residuals
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
@@ -35,7 +35,10 @@ class LeastSquares:
 
     def residuals(self, scenes: ObservedScenes) -> Float[Tensor, "B F K 3"]:
         """Return the residuals at the present values, zero where a point was not observed."""
-        return self.loss.residuals(self.observed(State(scenes.positions, scenes.velocities)), scenes.observed)
+        simulated = self.observed(State(scenes.positions, scenes.velocities))
+        residuals = self.loss.residuals(simulated, scenes.observed)
+        check_residuals(self.loss, residuals, self.loss.present(scenes.observed))
+        return residuals
 
     def linearized(
         self, scenes: ObservedScenes

@@ -73,7 +73,6 @@ def linear_uncertainty(
         for series in zip(residuals, jacobian, present, strict=True):
             spread += gradient_covariance(*series) * (numbers / freedom)
         covariance = inverse @ spread @ inverse
-    step = -inverse @ (rows.T @ residuals[present])
     return LinearUncertainty(
         covariance=covariance,
         independent=independent,
@@ -82,5 +81,19 @@ def linear_uncertainty(
         numbers=numbers,
         noise=noise,
         correlated=correlated,
-        step=step,
+        step=_step(rows, residuals[present], tolerance=epsilon ** (2 / 3)),
     )
+
+
+def _step(
+    rows: Float[Tensor, "R P"], residuals: Float[Tensor, "R"], *, tolerance: float
+) -> Float[Tensor, "P"]:
+    """Return the change that minimizes the sum of squares, without what is combined to nothing.
+
+    In units in which all columns are of one length: what hardly changes any residual may have far to go.
+    """
+    lengths = rows.norm(dim=0).clamp(min=1e-300)
+    columns, sizes, directions = torch.linalg.svd(rows / lengths, full_matrices=False)
+    seen = sizes > tolerance * sizes[0]
+    step = -(directions[seen].T / sizes[seen]) @ (columns[:, seen].T @ residuals)
+    return step / lengths

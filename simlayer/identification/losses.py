@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.quantities.arguments import checked_number
-from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described
+from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described, oddity
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 
@@ -44,7 +44,25 @@ class LeastSquaresLoss(CheckedModule, ABC):
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
-        return self.residuals(simulated, observed).square().sum() / self.present(observed).sum()
+        residuals, present = self.residuals(simulated, observed), self.present(observed)
+        check_residuals(self, residuals, present)
+        return residuals.square().sum() / present.sum()
+
+
+def check_residuals(loss: LeastSquaresLoss, residuals: Any, present: Any) -> None:
+    """Raise TypeError unless the methods of a loss returned residuals, and which of them are present."""
+    name = type(loss).__name__
+    if not isinstance(residuals, Tensor) or residuals.ndim < 3 or residuals.shape[-1] != 3:
+        raise TypeError(f"{name}.residuals must return (*batch, F, K, 3), got {described(residuals)}.")
+    checked_floats(f"what {name}.residuals returns", residuals)
+    shape = tuple(residuals.shape[:-1])
+    if not isinstance(present, Tensor) or present.dtype != torch.bool or present.shape != shape:
+        raise TypeError(
+            f"{name}.present must return a boolean tensor of shape {shape}, one for each point of residuals "
+            f"{tuple(residuals.shape)}, got {described(present)}."
+        )
+    if oddity(present):
+        raise TypeError(f"{name}.present must return a plain tensor, got one that is {oddity(present)}.")
 
 
 class PositionLoss(LeastSquaresLoss):
@@ -79,7 +97,8 @@ class PositionLoss(LeastSquaresLoss):
         if not bool((deviations > 0).all() & deviations.isfinite().all()):
             raise ObservationError(f"noise must be positive and finite, got {described(deviations)}.")
         # With a mean square of one, so that equal noise changes nothing.
-        weights = 1 / deviations / deviations.pow(-2).mean().sqrt()
+        weights = deviations.min() / deviations
+        weights = weights / weights.square().mean().sqrt()
         self.register_buffer("weights", weights.to(torch.get_default_dtype()), persistent=False)
 
     def residuals(

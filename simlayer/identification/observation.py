@@ -92,8 +92,17 @@ class ObservedRollout(PhysicalModule):
         """
         interval = (self.every if every is None else every) * self.rollout.step.dt
         self._check_release()
-        positions = interpolate_frames(motion, interval, self.since_first + (self.first - self.release_time))
-        points = self.sensors(positions)
+        times = self.since_first + (self.first - self.release_time.reshape(1))
+        positions = interpolate_frames(motion, interval, times)
+        try:
+            points = self.sensors(positions)
+        except ObservationError:
+            raise
+        except Exception as error:  # whatever a user's own may raise
+            raise ObservationError(
+                f"sensors ({type(self.sensors).__name__}) cannot observe positions of shape "
+                f"{tuple(positions.shape)}: {error}"
+            ) from error
         if not isinstance(points, Tensor) or points.ndim != positions.ndim or points.dtype != positions.dtype:
             raise ObservationError(
                 f"sensors ({type(self.sensors).__name__}) must return points (*batch, K, 3) for positions "

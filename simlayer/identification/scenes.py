@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from simlayer.errors import ObservationError
+from simlayer.errors import ObservationError, first_index
 from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.objects import checked_instance
@@ -50,6 +50,17 @@ def checked_scenes(scenes: ObservedScenes) -> ObservedScenes:
         raise ObservationError(
             f"the scenes have positions {shapes[0]}, velocities {shapes[1]} and observed {shapes[2]}: they "
             "must be as many of each, one state and its observations per scene."
+        )
+    observed = scenes.observed
+    if bool(observed.isinf().any()):
+        where = first_index(observed.isinf())
+        raise ObservationError(
+            f"observed points must be finite, or NaN where there is none, got {observed[where]} at {where}."
+        )
+    if not bool((~observed.isnan().any(-1)).any()):
+        raise ObservationError(
+            "observed points must hold at least one, but nothing is observed: all "
+            f"{observed[..., 0].numel()} points are NaN."
         )
     return scenes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -13,7 +15,27 @@ from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.arrays import checked_floats, checked_integers, checked_numbers, described
-from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.objects import checked_function, checked_instance
+
+Observer = Callable[[Float[Tensor, "*batch N 3"]], Float[Tensor, "*batch K 3"]]
+
+
+class FunctionSensors(nn.Module):
+    """Observes what a function of positions returns, `(*batch, N, 3)` -> `(*batch, K, 3)`."""
+
+    def __init__(self, function: Observer) -> None:
+        super().__init__()
+        self.function = checked_function("observe", function, arguments=1)
+
+    def forward(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
+        """Return the observed points [m]."""
+        try:
+            return self.function(positions)
+        except Exception as error:  # whatever a user's own may raise
+            raise ObservationError(
+                f"observe must map positions {tuple(positions.shape)} to points (*batch, K, 3), got "
+                f"{described(self.function)}, which raised {type(error).__name__}: {error}"
+            ) from error
 
 
 class Vertices(nn.Module):

@@ -13,6 +13,7 @@ from simlayer.errors import ObservationError
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import Unknown
 from simlayer.quantities.arguments import checked_parts
+from simlayer.quantities.arrays import checked_floats, described
 from simlayer.state import State
 
 
@@ -45,8 +46,14 @@ class ObservedTakes(nn.Module):
 
     def forward(self, state: State) -> Float[Tensor, "B T K 3"]:
         """Return the points observed in each take; bodies start in one state, or each in its own."""
-        one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
         first = self._list()[0]
+        first.rollout.step.check_state(state)
+        if state.positions.ndim != 3 or len(state.positions) != len(self.takes):
+            raise ObservationError(
+                f"state must be of {len(self.takes)} scenes, one per take, (B, N, 3), got positions "
+                f"{tuple(state.positions.shape)}."
+            )
+        one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
         start = first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
         motion = first.rollout.trajectory(start, every=self._every)
         points = []
@@ -57,7 +64,13 @@ class ObservedTakes(nn.Module):
 
     def padded(self, points: Float[Tensor, "_ K 3"], value: float) -> Float[Tensor, "T K 3"]:
         """Return the points of a take, preceded by frames that make it as long as the longest take."""
-        missing = max(len(take.times) for take in self._list()) - len(points)
+        longest = max(len(take.times) for take in self._list())
+        if checked_floats("points", points).ndim != 3 or len(points) > longest:
+            raise ObservationError(
+                f"points must be those of one take, (T, K, 3), of at most {longest} frames, got "
+                f"{described(points)}."
+            )
+        missing = longest - len(points)
         return torch.cat([points.new_full((missing, *points.shape[1:]), value), points])
 
     def check_end(self) -> None:

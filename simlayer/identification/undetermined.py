@@ -23,15 +23,38 @@ def describe_undetermined(uncertainty: Uncertainty, unknowns: Sequence[Unknown])
     owners = dict(zip(labels, (u for u in unknowns for _ in range(u.parameter.numel())), strict=True))
     sentences: list[str] = []
     named: set[str] = set()
+    at_limits = _limits_reached(uncertainty, labels, owners)
     for direction in _simplest(uncertainty.linear.undetermined):
         shares = direction.abs() / direction.abs().max()
         parts = {name: float(direction[k]) for k, name in enumerate(labels) if float(shares[k]) > LEAST_PART}
+        if not parts.keys() <= named | at_limits.keys():
+            sentences.append(_sentence(parts, owners))
         named |= parts.keys()
-        sentences.append(_sentence(parts, owners))
     for name, determined in zip(labels, uncertainty.determined.tolist(), strict=True):
-        if not determined and name not in named:
+        if not determined and name not in named | at_limits.keys():
             sentences.append(_sentence({name: 1.0}, owners))
-    return sentences
+    return [*at_limits.values(), *sentences]
+
+
+def _limits_reached(
+    uncertainty: Uncertainty, labels: Sequence[str], owners: Mapping[str, Unknown]
+) -> dict[str, str]:
+    """Return a sentence for each undetermined quantity of which the fit asks for a value out of its range."""
+    wanted = (uncertainty.values + uncertainty.units * uncertainty.linear.step).tolist()
+    found = {}
+    for name, value, determined in zip(labels, wanted, uncertainty.determined.tolist(), strict=True):
+        low, high = owners[name].quantity.range
+        if determined or low < value < high:
+            continue
+        limit, unit = high if value >= high else low, owners[name].unit
+        found[name] = (
+            f"{name} is not determined: the fit has run to the limit of its range, "
+            f"{limit:g}{'' if unit == '1' else f' {unit}'}, and would go beyond it. Either what was observed "
+            "hardly depends on it, or it makes up for something else that is wrong: check how the body "
+            "starts, its other quantities, and the units of mesh and data, observe other points or times, "
+            f"{ELSEWHERE}."
+        )
+    return found
 
 
 def _sentence(parts: Mapping[str, float], owners: Mapping[str, Unknown]) -> str:

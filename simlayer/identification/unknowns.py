@@ -66,6 +66,10 @@ class Unknown:
             self.parameter.data = before
             raise
 
+    def check_stored(self, stored: Tensor) -> None:
+        """Raise ValueError if stored values stand for none in the range of the quantity, in its precision."""
+        self.quantity.check(self.quantity.decode(stored.to(self.parameter.dtype)), name=self.name)
+
     def expand(self, over: str) -> None:
         """Give each cell (or region, or vertex) a value of its own, initially the present one.
 

@@ -147,3 +147,39 @@ def test_the_loss_of_normal_equations_has_their_gradient():
     assert float(loss.detach()) == 2.5
     torch.testing.assert_close(parameters[0].grad, equations.gradient[:2, None])
     torch.testing.assert_close(parameters[1].grad, equations.gradient[2])
+
+
+@pytest.mark.parametrize("closure", [lambda: torch.tensor(1.0), lambda: None])
+def test_a_closure_that_gives_the_loss_alone_is_refused_with_the_remedy(closure):
+    problem = Problem(rosenbrock, [-1.2, 1.0])
+    problem.optimizer.step(problem)
+    for optimizer in (problem.optimizer, Problem(rosenbrock, [-1.2, 1.0]).optimizer):
+        with pytest.raises(TypeError, match=r"closure must assign .*`equations`.*LBFGS"):
+            optimizer.step(closure)
+
+
+@pytest.mark.unchecked
+def test_equations_of_another_kind_or_size_are_refused():
+    optimizer = Problem(rosenbrock, [-1.2, 1.0]).optimizer
+    with pytest.raises(TypeError, match=r"equations must be of class NormalEquations, got 1.0"):
+        optimizer.equations = 1.0
+    with pytest.raises(ValueError, match=r"equations must be those of 2 unknown numbers, got .* \(3, 3\)"):
+        optimizer.equations = NormalEquations.of(torch.ones(4), torch.ones(4, 3), torch.tensor(1))
+    with pytest.raises(AttributeError, match=r"no equations before"):
+        _ = optimizer.equations
+
+
+def test_residuals_that_are_not_finite_to_begin_with_are_refused():
+    problem = Problem(lambda x: x.log(), [-1.0])
+    with pytest.raises(
+        ValueError, match=r"closure must assign equations that are finite .* got a loss of nan"
+    ):
+        problem.optimizer.step(problem)
+
+
+@pytest.mark.unchecked
+def test_parameters_are_at_least_one_and_no_groups():
+    with pytest.raises(ValueError, match=r"params must hold at least one parameter, got none"):
+        GaussNewton([])
+    with pytest.raises(TypeError, match=r"params\[0\] must be a tensor of .* got .*dict"):
+        GaussNewton([{"params": [nn.Parameter(torch.ones(1))]}])

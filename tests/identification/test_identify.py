@@ -188,7 +188,7 @@ def test_a_fit_that_needs_more_steps_says_so():
 
 def test_data_that_do_not_fit_the_times_are_refused():
     rollout, state, data = ringing()
-    with pytest.raises(ObservationError, match="as many points"):
+    with pytest.raises(ObservationError, match=r"a frame for each of the times, got shape \(3, 16, 3\)"):
         fit(rollout, data[:-1], [E], state)
     with pytest.raises(KeyError, match="youngs_modulus"):
         fit(rollout, data, ["young_modulus"], state)
@@ -199,3 +199,77 @@ def test_a_fit_of_nothing_is_refused_with_what_there_is():
     rollout, state, data = ringing()
     with pytest.raises(ValueError, match=r"unknowns must name at least one of \[.*density.*\], got none"):
         fit(rollout, data, [], state)
+
+
+def problem_of(rollout, data, state):
+    return IdentificationProblem(rollout, data, [E, DAMPING], state=state, observe=Vertices(), times=TIMES)
+
+
+def test_residuals_follow_what_is_assigned_between_their_calls():
+    rollout, state, data = ringing()
+    problem = problem_of(rollout, data, state)
+    before = problem.residuals(problem.start), problem.jacobian(problem.start)
+    rollout.step.density = 1200.0
+    after = problem.residuals(problem.start), problem.jacobian(problem.start)
+    fresh = problem_of(rollout, data, state)
+    for old, new, expected in zip(before, after, (fresh.residuals, fresh.jacobian), strict=True):
+        assert not np.allclose(old, new, rtol=1e-3, atol=0)
+        np.testing.assert_array_equal(new, expected(fresh.start))
+
+
+def test_the_first_guess_is_that_of_when_the_problem_was_made():
+    problem = problem_of(*(ringing()[k] for k in (0, 2, 1)))
+    problem.assign([11.0, 1.0])
+    problem.start[:] = 0.0
+    assert problem.start == pytest.approx(np.log([1e5, 2.0]))
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([11.0], r"x must be of shape \(2,\), the stored values of .*youngs_modulus, .*coefficient, got"),
+        ([11.0, 1.0, 1.0], r"x must be of shape \(2,\)"),
+        ([11.0, np.nan], r"x must hold stored values, got .*coefficient must be positive.*NaN"),
+        ([1e3, 1.0], r"x must hold stored values, got .*youngs_modulus must be positive and finite, got inf"),
+    ],
+)
+def test_stored_values_that_are_none_are_refused_and_nothing_is_assigned(x, message):
+    rollout, state, data = ringing()
+    problem = problem_of(rollout, data, state)
+    for take in (problem.residuals, problem.jacobian, problem.assign):
+        with pytest.raises(ValueError, match=message):
+            take(x)
+    assert float(rollout.step.forces["elastic"].material.youngs_modulus) == pytest.approx(1e5)
+
+
+def test_an_option_that_is_misspelt_is_refused():
+    rollout, state, data = ringing()
+    options = {"state": state, "observe": Vertices(), "times": TIMES, "frame": 3}
+    for function in (identify, IdentificationProblem):
+        with pytest.raises(TypeError, match=rf"^{function.__name__}.* unexpected keyword argument 'frame'"):
+            function(rollout, data, [E], **options)
+
+
+def test_data_without_a_point_or_with_an_infinite_one_are_refused():
+    rollout, state, data = ringing()
+    with pytest.raises(ObservationError, match=r"nothing is observed: all 64 points are NaN"):
+        fit(rollout, np.full_like(data, np.nan), [E], state)
+    data[1, 2, 0] = np.inf
+    with pytest.raises(ObservationError, match=r"must be finite, .* got inf at \(0, 1, 2, 0\)"):
+        fit(rollout, data, [E], state)
+
+
+def test_a_fit_that_runs_to_the_limit_of_a_range_says_so():
+    rollout, state, data = ringing()
+    # A motion that grows, as if the damping were negative.
+    start = state.positions.numpy()
+    data = start + (data - start) * np.exp(8.0 * np.array(TIMES))[:, None, None]
+    found = fit(rollout, data, [DAMPING], state)
+    (sentence,) = found.undetermined
+    assert sentence.startswith(
+        "coefficient is not determined: the fit has run to the limit of its range, 0 1/s"
+    )
+    assert "the units of mesh and data" in sentence
+    assert found.values[DAMPING] < 1e-3
+    assert found.standard_errors[DAMPING] == np.inf

@@ -145,3 +145,12 @@ def test_it_is_symmetric_and_positive():
         S = gradient_covariance(residuals, J, torch.ones(30, 4, dtype=torch.bool))
         torch.testing.assert_close(S, S.T)
         assert float(torch.linalg.eigvalsh(S)[0]) > -1e-10 * float(S.norm())
+
+
+def test_what_hardly_changes_a_residual_may_have_far_to_go():
+    J, r = torch.randn(10, 1, 2, generator=generator()), torch.randn(10, 1, generator=generator(1))
+    expected = uncertainty(r, J).step
+    # Below the two-thirds power of rounding that makes a direction invisible.
+    found = uncertainty(r, J * torch.tensor([1.0, 1e-12]))
+    torch.testing.assert_close(found.step, expected / torch.tensor([1.0, 1e-12]))
+    assert len(found.invisible) == 1

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from simlayer import ObservationError
-from simlayer.identification.losses import PositionLoss, format_residual, residual
+from simlayer.identification.losses import LeastSquaresLoss, PositionLoss, format_residual, residual
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -176,3 +176,53 @@ def test_points_of_both_precisions_have_a_loss_in_double():
     assert loss.dtype == torch.float64
     # The rounding of observed coordinates of about one.
     assert loss.item() == pytest.approx(PositionLoss()(simulated, observed).item(), rel=1e-6)
+
+
+class Fixed(LeastSquaresLoss):
+    """A loss whose methods return what they are told to."""
+
+    def __init__(self, residuals, present):
+        super().__init__()
+        self.returned = residuals, present
+
+    def residuals(self, simulated, observed):
+        return self.returned[0]
+
+    def present(self, observed):
+        return self.returned[1]
+
+
+SEEN = torch.ones(2, 4, dtype=torch.bool)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("residuals", "present", "message"),
+    [
+        (1.0, SEEN, r"Fixed.residuals must return \(\*batch, F, K, 3\), got 1.0"),
+        (
+            torch.ones(2, 4),
+            SEEN,
+            r"Fixed.residuals must return \(\*batch, F, K, 3\), got Tensor of shape \(2, 4\)",
+        ),
+        (torch.ones(2, 4, 3).half(), SEEN, r"what Fixed.residuals returns must be a tensor of float32"),
+        (torch.ones(2, 4, 3), SEEN[:1], r"Fixed.present must return a boolean tensor of shape \(2, 4\)"),
+        (torch.ones(2, 4, 3), SEEN.double(), r"Fixed.present must return a boolean tensor of shape \(2, 4\)"),
+        (
+            torch.ones(2, 4, 3),
+            SEEN.to_sparse(),
+            r"Fixed.present must return a plain tensor, got one that is sparse",
+        ),
+    ],
+)
+def test_what_the_methods_of_a_loss_return_is_checked_by_their_names(residuals, present, message):
+    with pytest.raises(TypeError, match=message):
+        Fixed(residuals, present)(torch.ones(2, 4, 3), torch.ones(2, 4, 3))
+
+
+@pytest.mark.parametrize("noise", [1e-300, 1e300, [1e-300, 1e-300, 2e-300]])
+def test_only_the_relative_size_of_noise_matters_however_large_it_is(noise):
+    simulated, observed = points()
+    ratio = torch.tensor(noise, dtype=torch.float64) / torch.tensor(noise, dtype=torch.float64).max()
+    expected = PositionLoss(noise=ratio)(simulated, observed)
+    assert PositionLoss(noise=noise)(simulated, observed).item() == pytest.approx(expected.item(), rel=1e-14)

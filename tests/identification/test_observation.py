@@ -219,3 +219,17 @@ def test_a_release_time_of_several_samples_is_refused_when_made_and_when_assigne
     observed.release_time = torch.zeros(2, 1)
     with pytest.raises(ObservationError, match=message):
         observed(moving())
+
+
+def test_a_module_that_cannot_observe_is_named():
+    with pytest.raises(
+        ObservationError, match=r"sensors \(Linear\) cannot observe positions of shape \(\d+, 16, 3\)"
+    ):
+        ObservedRollout(observed_beam().rollout, nn.Linear(2, 2), torch.tensor([DT]))(moving((3, 1, 1)))
+
+
+def test_a_release_time_of_any_axes_is_one_number():
+    expected = observed_beam(release_time=0.5 * DT)(moving((3, 1, 1)))
+    for shape in ((1,), (1, 1, 1)):
+        found = observed_beam(release_time=torch.full(shape, 0.5 * DT))(moving((3, 1, 1)))
+        assert torch.equal(found, expected)

@@ -1,5 +1,6 @@
 """Sensors: markers move with the body that they are fixed to, and turn with it on their stand-offs."""
 
+import math
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from simlayer import Mesh, ObservationError, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.identification.point_location import distances_to_triangles
-from simlayer.identification.sensors import Markers, Vertices
+from simlayer.identification.sensors import FunctionSensors, Markers, Vertices
 from simlayer.linalg.polar import polar_rotation
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -301,3 +302,14 @@ def test_an_affine_motion_of_curved_elements_turns_stand_offs_by_its_rotation(el
     observed = Markers(mesh, bases, standoffs=o)(mesh.vertices @ F.T)
     expected = bases @ F.T + o @ by_singular_values(F).T
     torch.testing.assert_close(observed, expected, rtol=0, atol=1e-12)
+
+
+def test_a_function_is_sensors_whose_errors_name_it():
+    positions = torch.randn(5, 4, 3)
+    assert torch.equal(FunctionSensors(lambda x: x[..., :2, :])(positions), positions[:, :2])
+    with pytest.raises(
+        ObservationError, match=r"observe must map positions \(5, 4, 3\) .*sqrt.* which raised"
+    ):
+        FunctionSensors(math.sqrt)(positions)
+    with pytest.raises(TypeError, match=r"observe must be a function of 1 argument, got <function"):
+        FunctionSensors(lambda: positions)

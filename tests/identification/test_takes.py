@@ -6,7 +6,7 @@ from support.observed import DT, E, beam_mesh, observed_beam
 from support.scenes import moving
 
 from simlayer.errors import ObservationError
-from simlayer.identification.identify import Identified
+from simlayer.identification.identified import Identified
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification
@@ -86,3 +86,15 @@ def test_takes_of_different_rollouts_are_refused():
 def test_no_take_at_all_is_refused():
     with pytest.raises(ObservationError, match="takes must hold at least one ObservedRollout, got none"):
         ObservedTakes({})
+
+
+def test_states_that_are_not_one_per_take_are_refused():
+    with pytest.raises(ObservationError, match=r"state must be of 2 scenes, one per take.*\(3, 16, 3\)"):
+        takes()(moving((3, 1, 1), 3))
+    with pytest.raises(ObservationError, match=r"state must be of 2 scenes, one per take.*\(16, 3\)"):
+        takes()(moving((3, 1, 1)))
+
+
+def test_a_take_that_is_longer_than_the_longest_is_not_padded():
+    with pytest.raises(ObservationError, match=r"points must be those of one take.* at most 10 frames, got"):
+        takes().padded(torch.zeros(11, 16, 3), 0.0)
