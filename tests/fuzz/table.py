@@ -1,10 +1,12 @@
 """All public names: the calls of each, or why there is none."""
 
-from fuzz import table_basics, table_bodies, table_fits, table_steps
+from fuzz import table_basics, table_bodies, table_fits, table_identification, table_steps
 from fuzz.calls import Call
 
 CALLS: dict[str, Call] = {
-    call.name: call for table in (table_basics, table_bodies, table_steps, table_fits) for call in table.CALLS
+    call.name: call
+    for table in (table_basics, table_bodies, table_steps, table_fits, table_identification)
+    for call in table.CALLS
 }
 
 _ERROR = "raised, and not made by a user"
@@ -20,17 +22,10 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Matrix3", "QuadratureRule",
-            "ShapeFunctions", "StepContext",
+            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified", "Matrix3",
+            "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
-    ),
-    **dict.fromkeys(
-        [
-            "GaussNewton", "Identified", "IdentificationProblem", "LeastSquaresLoss", "ObservedTakes",
-            "identify", "parameter_jacobian", "to_physical", "to_stored",
-        ],
-        "new, and not tried yet",
     ),
     **dict.fromkeys(["ForceReference", "ImplicitFunction", "PointwiseEnergy", "extended", "trace"], _TRACER),
     **dict.fromkeys(

@@ -171,6 +171,7 @@ OBSERVATIONS = [
             lambda: scenes.observed_scenes().observed,
             lambda s: s == (2, 2, VERTICES, 3),
             finite=False,
+            also=lambda x: bool(not x.isinf().any() and not x.isnan().all()),
             form="same",
         ),
         batch_size=count(1, words=(None,)),
