@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from simlayer.autodiff.torch_private import is_mapped
 from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.named import Match, NamedTensors
+from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity, check_own_axes
 
 
@@ -29,8 +30,7 @@ def to_stored(module: nn.Module, name: str, value: Any) -> Tensor:
         KeyError: if the name is unknown, or the end of several names, or that of the stored value.
         ValueError: if the value is outside the range of the quantity or of another shape, or requires grad.
     """
-    named = NamedTensors(module)
-    match, quantity = _found(named, name)
+    named, match, quantity = _found(module, name)
     if match.is_stored and match.name != match.parameter:
         raise KeyError(f"{name!r} is the name of what is stored, and value is physical: name {match.name!r}.")
     parameter = named.parameters[match.parameter]
@@ -44,8 +44,7 @@ def to_physical(module: nn.Module, name: str, stored: Tensor) -> Tensor:
 
     Arguments and errors as for `to_stored`, whose inverse it is; the name of what is stored does, too.
     """
-    named = NamedTensors(module)
-    match, quantity = _found(named, name)
+    named, match, quantity = _found(module, name)
     _check_shape(named, match, checked_floats("stored", stored), "stored")
     value = quantity.value(stored)
     if not is_mapped(value):  # by vmap, under which no number can be looked at
@@ -58,11 +57,15 @@ def to_physical(module: nn.Module, name: str, stored: Tensor) -> Tensor:
     return value
 
 
-def _found(named: NamedTensors, name: str) -> tuple[Match, Quantity]:
-    match = named.find(name)
+def _found(module: nn.Module, name: str) -> tuple[NamedTensors, Match, Quantity]:
+    named = NamedTensors(checked_instance("module", module, nn.Module))
+    try:
+        match = named.find(name)
+    except KeyError as error:
+        raise KeyError(f"module ({type(module).__name__}): {error.args[0]}") from None
     if match.quantity is None:
         raise KeyError(f"{match.name!r} is a weight and no quantity: it is stored as it is.")
-    return match, match.quantity
+    return named, match, match.quantity
 
 
 def _check_shape(named: NamedTensors, match: Match, tensor: Tensor, argument: str) -> None:

@@ -182,7 +182,7 @@ OBSERVATIONS = [
         observed=instance(scenes.observed, ObservedRollout),
         trainable=Argument(Names(_QUANTITIES), lambda: ["youngs_modulus"], ("quantity",)),
         loss=instance(lambda: PositionLoss(0.1), nn.Module),
-        optimizer=function(lambda: _adam),
+        optimizer=function(lambda: _adam, optional=True),
         priors=Argument(
             Named(Instance((SmoothnessPrior,))),
             lambda: {"smooth": SmoothnessPrior(scenes.mesh(), "youngs_modulus", weight=1.0)},

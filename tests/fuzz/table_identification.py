@@ -215,9 +215,13 @@ CALLS: list[Call] = [
         ),
     ),
     *made(
-        "LeastSquaresLoss",
-        _forwarded,
+        "LeastSquaresLoss.residuals",
+        lambda residuals: _forwarded(residuals, torch.ones(2, 4, dtype=torch.bool)),
         residuals=tensor(lambda: torch.ones(2, 4, 3), lambda s: s == (2, 4, 3), finite=False, form="same"),
+    ),
+    *made(
+        "LeastSquaresLoss.present",
+        lambda present: _forwarded(torch.ones(2, 4, 3), present),
         present=Argument(Mask((2, 4)), lambda: torch.ones(2, 4, dtype=torch.bool)),
     ),
     *made("IdentificationProblem", _residuals, **_FIT),
@@ -274,16 +278,25 @@ CALLS: list[Call] = [
     ),
     *made(
         "to_stored",
-        to_stored,
-        module=instance(scenes.rollout, nn.Module),
+        lambda name, value: to_stored(scenes.rollout(), name, value),
         name=text(_MODULUS, lambda word: word in _QUANTITIES),
         value=quantity(1e5, _stored_shape, 0.0).called("value", _MODULUS),
     ),
     *made(
         "to_physical",
-        to_physical,
-        module=instance(scenes.rollout, nn.Module),
+        lambda name, stored: to_physical(scenes.rollout(), name, stored),
         name=text(_MODULUS, lambda word: word in (*_QUANTITIES, *_STORED)),
         stored=tensor(lambda: torch.tensor([11.0]), _stored_shape, low=-87.0, high=88.0, form="same"),
+    ),
+    # How many values there may be depends on the module.
+    *made(
+        "to_stored module",
+        lambda module: to_stored(module, _MODULUS, 1e5),
+        module=instance(scenes.rollout, nn.Module),
+    ),
+    *made(
+        "to_physical module",
+        lambda module: to_physical(module, _MODULUS, torch.tensor(11.0)),
+        module=instance(scenes.rollout, nn.Module),
     ),
 ]
