@@ -43,7 +43,7 @@ def parameter_jacobian(
         TypeError: if the function does not return such a tensor, or uses NumPy, or a parameter is no tensor
             of single or double precision.
         ValueError: if two parameters are the same tensor.
-        RuntimeError: if it is called in a transform of `torch.func`, or by itself: there are no second
+        RuntimeError: if it is called in a transform of `torch.func`, or in another: there are no second
             derivatives.
     """
     checked_function("function", function, arguments=0)
