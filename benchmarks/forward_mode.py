@@ -25,7 +25,7 @@ def beam(num_steps: int = 20) -> tuple[Callable[[], Tensor], Mapping[str, Tensor
     mesh = sl.box_mesh(cells=(10, 3, 3), size=(0.1, 0.03, 0.03), origin=(-0.1, 0.0, 0.0), element="hex20")
     forces = {
         "elastic": sl.ElasticForce(mesh, sl.StableNeoHookean(2.8e5, 0.499), quadrature="reduced"),
-        "viscosity": sl.KelvinVoigt(mesh, shear_viscosity=100.0),
+        "viscosity": sl.KelvinVoigt(mesh, shear_viscosity=100.0, quadrature="reduced"),
     }
     gravity = (0.0, 0.0, -9.80709)
     step = sl.Newmark(mesh, forces, dt=5e-3, density=1070.0, gravity=gravity, fixed=mesh.vertex_sets["x_min"])

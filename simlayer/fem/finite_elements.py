@@ -71,6 +71,7 @@ class FiniteElements(nn.Module):
         self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = SparseKernels()
         self.num_cells, self.nodes_per_cell = mesh.cells.shape
+        self.quadrature = quadrature
         gradients, weights = at_quadrature_points(mesh, quadrature_rule(mesh, quadrature))
         if len(weights) == 1:
             gradients, weights = gradients[:, :, 0], weights[0]
@@ -94,6 +95,11 @@ class FiniteElements(nn.Module):
     def connectivity(self) -> Int[Tensor, "M C"]:
         """The vertices of each cell."""
         return self.gather.cells.T
+
+    @property
+    def kind(self) -> tuple[int, str]:
+        """What two of them have in common if gradients and weights are the same: mesh and quadrature."""
+        return id(self.mesh), self.quadrature
 
     @property
     def volumes(self) -> Float[Tensor, "M"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import RatePotential
+from simlayer.forces.cell_terms import CellTerm, inherits
 from simlayer.forces.module_energy import ModuleEnergy
+from simlayer.forces.terms import Term
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.quantity import Quantity
@@ -18,6 +21,9 @@ from simlayer.state import State
 
 # A generic deformation gradient and rate to trace with.
 _EXAMPLE = [0.1 * k + 0.5 for k in range(18)]
+
+# A subclass that has one of these of its own is a term as every RatePotential is.
+_TERM = ("energy", "forward", "hessian_blocks", "connectivity", "at_end", "quadratic")
 
 
 class KelvinVoigt(RatePotential):
@@ -75,11 +81,14 @@ class KelvinVoigt(RatePotential):
     def energy(
         self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch"]:
-        return self.elements.integrate(self.traced_density.value(*self._arguments(positions, velocities)))
+        return _ViscousTerm(self, positions).energy(velocities)
 
     def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        stress = self.traced_density.gradient(*self._arguments(state.positions, state.velocities))
-        return self.elements.forces(Matrix3(*stress))
+        return -_ViscousTerm(self, state.positions).gradient(state.velocities)
+
+    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
+        own = inherits(self, KelvinVoigt, _TERM)
+        return _ViscousTerm(self, predicted) if own else super().term(start, predicted)
 
     def damping_product(
         self,
@@ -101,22 +110,43 @@ class KelvinVoigt(RatePotential):
         *,
         projected: bool = False,
     ) -> Float[Tensor, "*batch M D D"]:
-        # Semi-definite as it is.
-        return self.elements.stiffness_blocks(self._tangents(positions))
+        return _ViscousTerm(self, positions).hessian_blocks(velocities)
 
     def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         if state is None:
             # |sym dF| <= |dF|
             pressure, shear = self.rest_bounds
             return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
-        return self.elements.largest_eigenvalue(self._tangents(state.positions))
+        tangents = _ViscousTerm(self, state.positions).cell_tangents(state.velocities)
+        return self.elements.largest_eigenvalue(tangents)
 
-    def _tangents(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        return self.traced_density.hessian(
-            *self._arguments(positions, positions), point_axes=self.elements.weights.ndim
-        )
 
-    def _arguments(self, positions: Tensor, velocities: Tensor) -> tuple[list[Tensor], Matrix3]:
-        """Return what the density takes: coefficients with the deformation gradient, and its rate."""
-        F, rate = (self.elements.deformation_gradient(vectors) for vectors in (positions, velocities))
-        return [*self.traced_density.coefficients(self, positions.ndim - 2), *F], rate
+class _ViscousTerm(CellTerm):
+    """The potential of a viscosity where the body is in one step, a function of the velocities."""
+
+    of_velocities = True
+
+    def __init__(self, force: KelvinVoigt, positions: Float[Tensor, "*batch N 3"]) -> None:
+        self.force, self.elements, self.positions = force, force.elements, positions
+
+    @cached_property
+    def _given(self) -> list[Tensor]:
+        F = self.elements.deformation_gradient(self.positions)
+        return [*self.force.traced_density.coefficients(self.force, self.positions.ndim - 2), *F]
+
+    def density(self, gradient: Matrix3) -> Float[Tensor, "*cells_and_batch"]:
+        return self.force.traced_density.value(self._given, gradient)
+
+    def stress(self, gradient: Matrix3) -> Matrix3:
+        return Matrix3(*self.force.traced_density.gradient(self._given, gradient))
+
+    def tangents(
+        self, gradient: Matrix3, *, projected: bool = False
+    ) -> Float[Tensor, "*batch_and_points M 9 9"]:
+        # Semi-definite as they are, and the same at all velocities.
+        return self._tangents
+
+    @cached_property
+    def _tangents(self) -> Float[Tensor, "*batch_and_points M 9 9"]:
+        F, axes = Matrix3(*self._given[-9:]), self.elements.weights.ndim
+        return self.force.traced_density.hessian(self._given, F, point_axes=axes)

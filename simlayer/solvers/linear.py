@@ -32,6 +32,8 @@ _OPERATIONS, _BYTES = 1.5e10, 5e9
 _PRODUCTS_STEPS, _PRODUCTS_STATICS = 200, 2_000
 # A factor that takes no longer than this is always chosen [s].
 _ALWAYS = 0.05
+# Where a factor takes longer than so many solutions with one, that of an earlier matrix gets a trial first.
+_PATIENCE = 20
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,12 @@ class SparseDirect(LinearSolver):
 
     The pattern is analysed once in the life of a step, for all its matrices. Exact whatever the conditioning,
     as long as there is memory for the factors: best to some 50,000 unknowns, and several times as many where
-    the body is slender.
+    the body is slender. With so many unknowns in a compact body, where a factor takes longer than twenty
+    solutions, a patience of 20 saves time.
     """
 
     max_iterations: int = 50
-    patience: int = 20
+    patience: int = 0
 
     def inverse(self, matrix: BlockMatrix) -> Inverse:
         tree = matrix.pattern.analysis(FrontTree, FrontTree)
@@ -162,7 +165,9 @@ def solver_for(pattern: SparsityPattern, *, dynamic: bool) -> LinearSolver:
     products = _PRODUCTS_STEPS if dynamic else _PRODUCTS_STATICS
     factor, iterative = tree.operations / _OPERATIONS, products * 72 * len(pattern.columns) / _BYTES
     direct = factor <= max(iterative, _ALWAYS) and 8 * tree.entries <= _LARGEST_FACTOR
-    solver = SparseDirect() if direct else ConjugateGradients()
+    solution = 16 * tree.entries / _BYTES
+    patience = _PATIENCE if factor > _PATIENCE * solution else 0
+    solver = SparseDirect(patience=patience) if direct else ConjugateGradients()
     _log.info(
         "%s for %s unknowns: a factor takes some %.2g s and %.2g GiB, conjugate gradients %.2g s",
         *(type(solver).__name__, f"{unknowns:,}", factor, 8 * tree.entries / 2**30, iterative),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force
+from simlayer.forces.cell_terms import by_elements
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_choice
@@ -95,7 +96,7 @@ class ImplicitStep(Step, ABC):
         self.newton = NewtonSolver() if newton is None else newton
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
-        sets = [term.connectivity for term in terms]
+        sets = [first.connectivity for first, *_ in by_elements(terms)]
         self.assembly = Assembly(
             [cells for cells in sets if cells is not None], self.free, points=mesh.vertices
         )

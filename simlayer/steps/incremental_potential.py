@@ -10,11 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import listed
+from simlayer.forces.cell_terms import CellTerm, by_elements
 from simlayer.forces.terms import Term
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import Product
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened
 from simlayer.steps.base import Step
+
+# A term with its argument, its weight, and the derivative of its argument by the positions.
+_TermAt = tuple[Term, Tensor, float, float]
 
 
 class Scheme(NamedTuple):
@@ -69,7 +73,7 @@ class IncrementalPotential(MinimizationProblem):
         terms: the terms of the sum.
         loads: weights and constant forces [N].
         momentum: the momentum per time that the body brings along [N], which the residual is measured by too.
-        assembly: adds up the Hessians of the terms with connectivity, in their order.
+        assembly: adds up the Hessians of the terms with connectivity, in the order of `by_elements`.
     """
 
     def __init__(
@@ -119,12 +123,11 @@ class IncrementalPotential(MinimizationProblem):
         return value, Residual(self.step.free * total, scale)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
-        blocks, batch = [], positions.shape[:-2]
-        for term, vectors, weight, slope in self._terms_at(positions):
-            if term.connectivity is not None:
-                part = term.hessian_blocks(vectors, projected=projected)
-                part = part if weight * slope == 1 else weight * slope * part
-                blocks.append(part.expand(*batch, *part.shape[-3:]).reshape(batch.numel(), *part.shape[-3:]))
+        batch, at = positions.shape[:-2], {id(entry[0]): entry for entry in self._terms_at(positions)}
+        blocks = []
+        for terms in by_elements(self.terms):
+            part = _hessian_blocks([at[id(term)] for term in terms], projected=projected)
+            blocks.append(part.expand(*batch, *part.shape[-3:]).reshape(batch.numel(), *part.shape[-3:]))
         return Tangent(self.assembly(blocks, batch.numel()), self._unassembled(positions))
 
     def feasible_fraction(
@@ -147,8 +150,8 @@ class IncrementalPotential(MinimizationProblem):
         start = "" if self.scheme.inertia else " or another start, if there is an equilibrium near"
         return f"{found}No cell is inverted: try {gentler}{start}."
 
-    def _terms_at(self, positions: Tensor) -> Iterator[tuple[Term, Tensor, float, float]]:
-        """Yield each term with its argument, its weight, and the derivative of its argument by x."""
+    def _terms_at(self, positions: Tensor) -> Iterator[_TermAt]:
+        """Yield the terms, each where the positions are these."""
         rate = self.scheme.rate
         velocities = self.data.velocities(positions, rate)
         for term in self.terms:
@@ -169,6 +172,22 @@ class IncrementalPotential(MinimizationProblem):
             return flattened(self.step.free * total)
 
         return multiply
+
+
+def _hessian_blocks(terms: Sequence[_TermAt], *, projected: bool) -> Tensor:
+    """Return the weighted sum of the Hessians of terms over the same elements."""
+    (first, vectors, weight, slope), *others = terms
+    if not isinstance(first, CellTerm):
+        return _scaled(first.hessian_blocks(vectors, projected=projected), weight * slope)
+    total = _scaled(first.cell_tangents(vectors, projected=projected), weight * slope)
+    for term, vectors, weight, slope in others:
+        assert isinstance(term, CellTerm)
+        total = torch.add(total, term.cell_tangents(vectors, projected=projected), alpha=weight * slope)
+    return first.elements.stiffness_blocks(total)
+
+
+def _scaled(tensor: Tensor, scale: float) -> Tensor:
+    return tensor if scale == 1 else scale * tensor
 
 
 def _mean_length(vectors: Tensor) -> Tensor:
