@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -45,6 +46,8 @@ class GaussNewton(Optimizer):
         trust_radius: the greatest length of the first step.
         tolerance: converged when the next step would be shorter than this, or would reduce the loss by less
             than this share.
+        precision: converged when the minimum of the linearized problem is as near as this in standard errors,
+            those of residuals that are independent of each other.
         max_trials: how many steps are tried before `step` returns without one that is accepted.
 
     Raises:
@@ -58,10 +61,12 @@ class GaussNewton(Optimizer):
         *,
         trust_radius: float = 1.0,
         tolerance: float = 1e-9,
+        precision: float = 0.03,
         max_trials: int = 10,
     ) -> None:
         self.trust_radius = checked_number("trust_radius", trust_radius, above=0.0)
         self.tolerance = checked_number("tolerance", tolerance, above=0.0)
+        self.precision = checked_number("precision", precision, above=0.0)
         self.max_trials = checked_integer("max_trials", max_trials, least=1)
         super().__init__(checked_parameters("params", params), {})
         self._parameters: list[Tensor] = self.param_groups[0]["params"]
@@ -145,8 +150,8 @@ class GaussNewton(Optimizer):
 
     def _accepted(self) -> dict[str, Any]:
         """Return the last evaluation as the place from which steps are made."""
-        loss, gradient, curvature = (part.tolist() for part in self.equations[:3])
-        return {"at": self._values().tolist(), "loss": loss, "gradient": gradient, "curvature": curvature}
+        parts = zip(NormalEquations._fields, self.equations, strict=True)
+        return {"at": self._values().tolist()} | {name: part.tolist() for name, part in parts}
 
     def _expansion(self) -> tuple[Tensor, Tensor]:
         gradient, curvature = (self._state[name] for name in ("gradient", "curvature"))
@@ -154,10 +159,14 @@ class GaussNewton(Optimizer):
 
     def _next(self) -> Float[Tensor, "P"]:
         """Return the step to try."""
+        return self._step(self._state["radius"])
+
+    def _step(self, radius: float) -> Float[Tensor, "P"]:
+        """Return the step to the minimum of the linearized problem within a radius."""
         gradient, curvature = self._expansion()
         # Jacobians lose a third of the digits in long rollouts; their squares have twice the error.
         tolerance = max(self._epsilon ** (4 / 3), 4e-15)
-        return trust_region_step(gradient, curvature, self._state["radius"], rank_tolerance=tolerance)
+        return trust_region_step(gradient, curvature, radius, rank_tolerance=tolerance)
 
     def _reduction(self, step: Float[Tensor, "P"]) -> float:
         """Return by how much a step reduces the linearized sum of squares."""
@@ -165,8 +174,10 @@ class GaussNewton(Optimizer):
         return -float(gradient @ step + 0.5 * step @ curvature @ step)
 
     def _negligible(self, step: Float[Tensor, "P"]) -> bool:
-        tolerance = max(self.tolerance, 10 * self._epsilon)
-        return float(step.norm()) <= tolerance or self._reduction(step) <= tolerance * self._state["loss"]
+        tolerance, loss = max(self.tolerance, 10 * self._epsilon), self._state["loss"]
+        # So many standard errors away, the sum of squares is larger by their square times its mean square.
+        near = self._reduction(self._step(math.inf)) <= self.precision**2 * loss / (3 * self._state["number"])
+        return near or float(step.norm()) <= tolerance or self._reduction(step) <= tolerance * loss
 
     def _judge(self, step: Float[Tensor, "P"]) -> bool:
         """Accept or reject the last evaluation, and return whether that ends the search for a step."""

@@ -81,7 +81,7 @@ class _Closure:
 
 def _optimizer(**arguments: Any) -> Any:
     made = GaussNewton(**arguments)
-    return made.trust_radius, made.tolerance, made.max_trials, made.param_groups[0]["params"]
+    return made.trust_radius, made.tolerance, made.precision, made.max_trials, made.param_groups[0]["params"]
 
 
 def _step(closure: Any) -> Any:
@@ -204,6 +204,7 @@ CALLS: list[Call] = [
         params=Argument(Parameters(), lambda: [nn.Parameter(torch.tensor(1.0), requires_grad=False)]),
         trust_radius=positive(1.0),
         tolerance=positive(1e-9),
+        precision=positive(0.03),
         max_trials=count(10),
     ),
     *made("GaussNewton.step", _step, closure=function(_Closure)),

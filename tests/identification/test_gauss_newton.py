@@ -36,7 +36,7 @@ class Problem:
         self.calls += 1
         x = self.x.detach()
         value, jacobian = self.residuals(x), torch.func.jacfwd(self.residuals)(x)
-        self.optimizer.equations = NormalEquations.of(value, jacobian, torch.tensor(1))
+        self.optimizer.equations = NormalEquations.of(value, jacobian, torch.tensor(1 + len(value) // 3))
 
     def solve(self, steps=100):
         for step in range(steps):
@@ -53,7 +53,7 @@ def test_the_end_of_a_curved_valley_is_found():
 
 
 def test_a_minimum_with_residuals_is_where_their_gradient_vanishes():
-    problem = Problem(exponential, [0.0, 0.0])
+    problem = Problem(exponential, [0.0, 0.0], precision=1e-9)
     assert problem.solve() <= 10
     gradient = problem.optimizer.equations.gradient
     # A step of 1e-9 is negligible.
@@ -73,8 +73,19 @@ def test_no_step_is_longer_than_the_trust_radius():
     assert float((problem.x.data - 3).norm()) <= 0.1 * (1 + 1e-8)
 
 
+def test_a_fit_ends_where_its_minimum_is_near_in_standard_errors():
+    exact, problem = (Problem(exponential, [0.0, 0.0], precision=p) for p in (1e-9, 0.03))
+    exact.solve()
+    problem.solve()
+    assert problem.calls < exact.calls
+    residuals, jacobian = (f(exact.x.data) for f in (exponential, torch.func.jacfwd(exponential)))
+    variance = residuals.square().mean() * torch.linalg.inv(jacobian.T @ jacobian).diag()
+    # Gauss-Newton sees the distance but for the curvature of the residuals, a few per cent of it.
+    assert bool(((problem.x.data - exact.x.data).abs() < 0.04 * variance.sqrt()).all())
+
+
 def test_once_converged_nothing_is_evaluated_until_the_values_are_changed():
-    problem = Problem(exponential, [0.0, 0.0])
+    problem = Problem(exponential, [0.0, 0.0], precision=1e-6)
     problem.solve()
     calls, found = problem.calls, problem.x.data.clone()
     problem.optimizer.step(problem)
