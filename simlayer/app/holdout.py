@@ -37,19 +37,22 @@ class HoldOut:
     points: Float[Tensor, "T K 3"]
 
     @torch.no_grad()
-    def compare(self, start: State) -> tuple[dict[str, Any], Float[Tensor, "T K 3"]]:
-        """Return the residual at the release that fits best, and the simulated points."""
-        motion = self.simulation.motion(start)
+    def compare(self, motion: State, *, every: int) -> tuple[dict[str, Any], Float[Tensor, "T K 3"]]:
+        """Return the residual at the release that fits best, and the simulated points.
+
+        Args:
+            motion: the frames of the rollout, which a release only shifts in time.
+            every: the steps from one to the next.
+        """
         guess = float(self.simulation.release_time)
 
         def points(release: float) -> Tensor:
             self.simulation.release_time = release
-            return self.simulation.observe(motion)[0]
+            return self.simulation.observe(motion, every=every)[0]
 
         def error(release: float) -> float:
             return float((points(release) - self.points).square().nanmean())
 
-        # The release only shifts the motion in time, so that it is simulated once.
         bounds = (guess - _SLACK, guess + _SLACK)
         found = minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 1e-6})
         simulated = points(float(found.x))

@@ -17,9 +17,11 @@ from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.report import format_regions
 from simlayer.app.results import add_uncertainty, write_results
+from simlayer.app.scene import Scene
+from simlayer.app.takes import Take
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
-from simlayer.identification.uncertainty import Uncertainty, assess, parameter_names
+from simlayer.identification.uncertainty import Uncertainty, parameter_names
 from simlayer.identification.unknowns import assigned
 from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
@@ -41,17 +43,18 @@ def write_outputs(
     """Write the files of a run whose model is at the values found; return the results with residuals."""
     scene, scenes, model = problem.scene, problem.scenes, problem.model
     start = State(scenes.positions[:1], scenes.velocities[:1])
-    residuals = _draw_takes(folder, problem, initial, start)
+    motion, every = _motion(problem, start)
+    residuals = _draw_takes(folder, problem, initial, start, motion, every)
     results = {**results, "residual": next(iter(residuals.values()))}
     if len(residuals) > 1:
         results["takes"] = residuals
     if model.few_squares:
-        uncertainty = assess(model.least_squares(), scenes)
+        uncertainty = model.uncertainty(scenes)
         results = add_uncertainty(results, model, uncertainty)
         _draw_uncertainty(folder, problem, uncertainty)
     if problem.holdout is not None:
         other = problem.holdout
-        results["holdout"], points = other.compare(start)
+        results["holdout"], points = other.compare(motion, every=every)
         drawn = {"found": points}
         figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn)
         figure.savefig(folder / "found_over_holdout.png", dpi=150)
@@ -59,28 +62,59 @@ def write_outputs(
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     fields = _draw_fields(folder, problem, history, results)
-    every = math.ceil(scene.rollout.num_steps / FRAMES)
-    motion = scene.rollout.trajectory(scene.observed.start(start), every=every).positions[:, 0]
-    times = torch.arange(len(motion)) * every * scene.rollout.step.dt
-    write_movie(folder / "motion.mp4", scene.mesh, motion)
-    write_frames(folder / "motion.pvd", scene.mesh, motion, times=times, cell_fields=fields)
+    frames, times = _frames(scene, start, motion, every)
+    write_movie(folder / "motion.mp4", scene.mesh, frames)
+    write_frames(folder / "motion.pvd", scene.mesh, frames, times=times, cell_fields=fields)
     return results
 
 
+def _motion(problem: FitProblem, start: State) -> tuple[State, int]:
+    """Return frames of the rollout that serve all recordings, and the steps from one to the next."""
+    observed = [take.observed for take in problem.takes.values()]
+    observed += [] if problem.holdout is None else [problem.holdout.simulation]
+    every, scene = math.gcd(*(simulation.every for simulation in observed)), problem.scene
+    return scene.rollout.trajectory(scene.observed.start(start), every=every), every
+
+
+def _frames(scene: Scene, start: State, motion: State, every: int) -> tuple[Tensor, Tensor]:
+    """Return some frames of the motion that was found, and their times."""
+    wanted = math.ceil(scene.rollout.num_steps / FRAMES)
+    if every > wanted:
+        motion, every = scene.rollout.trajectory(scene.observed.start(start), every=wanted), wanted
+    stride = math.ceil(wanted / every)
+    frames = motion.positions[::stride, 0]
+    return frames, torch.arange(len(frames)) * stride * every * scene.rollout.step.dt
+
+
 def _draw_takes(
-    folder: Path, problem: FitProblem, initial: Mapping[str, Tensor], start: State
+    folder: Path,
+    problem: FitProblem,
+    initial: Mapping[str, Tensor],
+    start: State,
+    motion: State,
+    every: int,
 ) -> dict[str, dict[str, float]]:
     """Draw the first guess and what was found over each recording, and return the residuals by its name."""
     with assigned(problem.model.candidates, initial):
-        guesses = {name: take.observed(start)[0] for name, take in problem.takes.items()}
-    residuals = {}
+        guesses = _points(problem.takes, *_motion(problem, start))
+    found, residuals = _points(problem.takes, motion, every), {}
     for name, take in problem.takes.items():
-        bodies = {"first guess": guesses[name], "found": take.observed(start)[0]}
+        bodies = {"first guess": guesses[name], "found": found[name]}
         residuals[name] = residual(bodies["found"], take.points)
         figure = take.data.picture(problem.scene.mesh, take.observed.times, take.points, bodies)
         title = "target" if take.data is problem.data else name
         figure.savefig(folder / f"found_over_{title}.png", dpi=150)
     return residuals
+
+
+def _points(takes: Mapping[str, Take], motion: State, every: int) -> dict[str, Tensor]:
+    """Return the points of each recording in the frames of a rollout."""
+    points = {}
+    for name, take in takes.items():
+        stride = take.observed.every // every
+        frames = State(motion.positions[::stride], motion.velocities[::stride])
+        points[name] = take.observed.observe(frames)[0]
+    return points
 
 
 def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,13 @@ from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.unknowns import Unknown
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.state import State
+
+
+class Linearization(NamedTuple):
+    """Residuals, and their Jacobian with respect to the stored values of the unknowns."""
+
+    residuals: Float[Tensor, "B F K 3"]
+    jacobian: Float[Tensor, "B F K 3 P"]
 
 
 @dataclass(frozen=True)
@@ -40,18 +48,18 @@ class LeastSquares:
         check_residuals(self.loss, residuals, self.loss.present(scenes.observed))
         return residuals
 
-    def linearized(
-        self, scenes: ObservedScenes
-    ) -> tuple[Float[Tensor, "B F K 3"], Float[Tensor, "B F K 3 P"]]:
-        """Return the residuals, and their Jacobian with respect to the stored values."""
+    def linearized(self, scenes: ObservedScenes) -> Linearization:
+        """Return the residuals and their Jacobian at the present values."""
         self.observed.check_end()
         parameters = {unknown.name: unknown.parameter for unknown in self.unknowns}
         value, columns = parameter_jacobian(lambda: self.residuals(scenes), parameters)
-        return value, torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
+        return Linearization(
+            value, torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
+        )
 
-    def normal_equations(self, scenes: ObservedScenes) -> NormalEquations:
-        """Return the expansion of the loss of some scenes about the present values."""
-        value, jacobian = self.linearized(scenes)
+    def normal_equations(self, scenes: ObservedScenes, at: Linearization) -> NormalEquations:
+        """Return the expansion of the loss of some scenes about the values at which they were linearized."""
+        value, jacobian = at
         count = self.loss.present(scenes.observed).sum()
         return NormalEquations.of(value.flatten(), jacobian.flatten(0, -2), count)
 

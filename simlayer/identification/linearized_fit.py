@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from torch import Tensor
 from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.first_guess import FirstGuess
 from simlayer.identification.gauss_newton import GaussNewton
-from simlayer.identification.least_squares import LeastSquares
+from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.scenes import ObservedScenes
 
@@ -27,7 +28,9 @@ class LinearizedFit:
 
     def __init__(self, problem: LeastSquares, optimizer: GaussNewton, guess: FirstGuess) -> None:
         self.problem, self.optimizer, self._guess = problem, optimizer, guess
-        self._last: tuple[tuple[Tensor, ...], Tensor] | None = None
+        # The last evaluation, and that with the least loss, which is the last one that was accepted.
+        self._last: _Evaluation | None = None
+        self._best: _Evaluation | None = None
 
     def evaluate(
         self, scenes: ObservedScenes, total: Callable[[Tensor], Tensor] = lambda part: part
@@ -35,7 +38,7 @@ class LinearizedFit:
         """Return the loss of the scenes, with its gradient.
 
         Where the simulation fails after a step of the optimizer, the loss is infinite, and a shorter step is
-        tried.
+        tried. What was evaluated last, or best, is not simulated again.
 
         Args:
             scenes: in several processes, those of this process.
@@ -44,25 +47,48 @@ class LinearizedFit:
         Raises:
             SimulationError, ObservationError: if the simulation fails where no shorter step is left.
         """
+        evaluation = self._known(scenes)
+        if evaluation is None:
+            evaluation = self._last = self._evaluated(scenes, total)
+            if self._best is None or evaluation.equations.loss < self._best.equations.loss:
+                self._best = evaluation
+        self.optimizer.equations = evaluation.equations
+        return evaluation.equations.as_loss(unknown.parameter for unknown in self.problem.unknowns)
+
+    def linearization(self, scenes: ObservedScenes) -> Linearization | None:
+        """Return the residuals and their Jacobian, if known for these scenes and the present values."""
+        evaluation = self._known(scenes)
+        return None if evaluation is None else evaluation.linearization
+
+    def _evaluated(self, scenes: ObservedScenes, total: Callable[[Tensor], Tensor]) -> _Evaluation:
+        found = None
         try:
             with self._guess.explained():
-                equations = self.problem.normal_equations(scenes)
+                found = self.problem.linearized(scenes)
+            equations = self.problem.normal_equations(scenes, found)
         except (SimulationError, ObservationError):
             if not self.optimizer.may_retreat:
                 raise
             equations = NormalEquations.failed(self.problem.size, scenes.observed.device)
-        self.optimizer.equations = equations.over_processes(total)
-        self._last = self._inputs(scenes), self.optimizer.equations.loss
-        return self.optimizer.equations.as_loss(unknown.parameter for unknown in self.problem.unknowns)
+        return _Evaluation(self._inputs(scenes), found, equations.over_processes(total))
 
-    def known_loss(self, scenes: ObservedScenes) -> Tensor | None:
-        """Return the loss of the last evaluation if it was one of these scenes, at the present values."""
-        if self._last is None:
-            return None
-        before, loss = self._last
-        pairs = zip(before, self._inputs(scenes), strict=True)
-        same = all(a.shape == b.shape and torch.allclose(a, b, 0, 0, equal_nan=True) for a, b in pairs)
-        return loss if same else None
+    def _known(self, scenes: ObservedScenes) -> _Evaluation | None:
+        """Return the evaluation of these scenes at the present values, if there was one."""
+        inputs = self._inputs(scenes)
+        return next((kept for kept in (self._last, self._best) if kept and kept.is_of(inputs)), None)
 
     def _inputs(self, scenes: ObservedScenes) -> tuple[Tensor, ...]:
         return (*scenes, *(unknown.parameter.detach().clone() for unknown in self.problem.unknowns))
+
+
+class _Evaluation(NamedTuple):
+    """The scenes and values of an evaluation, what it gave, and the normal equations of all processes."""
+
+    inputs: tuple[Tensor, ...]
+    linearization: Linearization | None
+    equations: NormalEquations
+
+    def is_of(self, inputs: tuple[Tensor, ...]) -> bool:
+        """Return whether scenes and values are these, to the last bit."""
+        pairs = zip(self.inputs, inputs, strict=True)
+        return all(a.shape == b.shape and torch.allclose(a, b, 0, 0, equal_nan=True) for a, b in pairs)

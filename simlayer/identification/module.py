@@ -21,6 +21,7 @@ from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
+from simlayer.identification.uncertainty import Uncertainty, assess
 from simlayer.identification.unknowns import (
     check_gradients_finite,
     select_unknowns,
@@ -118,19 +119,19 @@ class ParameterIdentification(LightningModule):
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
     def _evaluate(self, batch: ObservedScenes) -> Tensor:
-        """Return the total loss."""
+        """Return the total loss, which Gauss-Newton computes once for the same values."""
+        if self._gauss_newton is not None:
+            total = partial(self.trainer.strategy.reduce, reduce_op="sum")
+            return self._gauss_newton.evaluate(batch, total)
         with self._first_guess.explained():
             self.observed.check_end()
             return self.total_loss(batch)
 
     def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
-        if self._gauss_newton is None:
-            return self._evaluate(batch)
-        return self._gauss_newton.evaluate(batch, partial(self.trainer.strategy.reduce, reduce_op="sum"))
+        return self._evaluate(batch)
 
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        known = None if self._gauss_newton is None else self._gauss_newton.known_loss(batch)
-        loss = self._evaluate(batch) if known is None else known
+        loss = self._evaluate(batch)
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
@@ -154,6 +155,15 @@ class ParameterIdentification(LightningModule):
                 f"{name} is no sum of squares, which Gauss-Newton needs; use L-BFGS (optimizer=lbfgs)."
             )
         return LeastSquares(self.observed, self.loss, self.unknowns)
+
+    def uncertainty(self, scenes: ObservedScenes) -> Uncertainty:
+        """Return how sure a fit to these scenes is of the present values.
+
+        Raises:
+            ValueError: as for `least_squares`.
+        """
+        known = None if self._gauss_newton is None else self._gauss_newton.linearization(scenes)
+        return assess(self.least_squares(), scenes, known)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)

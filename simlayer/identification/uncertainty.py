@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from simlayer.identification.least_squares import LeastSquares
+from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.linear_uncertainty import LinearUncertainty, linear_uncertainty
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
@@ -81,15 +81,20 @@ class Uncertainty:
         return numbers / float((inflated[chosen] / independent[chosen]).log().mean().exp())
 
 
-def assess(problem: LeastSquares, scenes: ObservedScenes) -> Uncertainty:
+def assess(problem: LeastSquares, scenes: ObservedScenes, known: Linearization | None = None) -> Uncertainty:
     """Return the uncertainty of the present values, as those of a fit to these scenes.
 
     It is that of `linear_uncertainty`, by the derivatives of the residuals with respect to the stored values;
     physical values have the covariance that the derivative of their map gives them (delta method). The
     loss weights the residuals by their noise, whose size is taken from the residuals themselves. What the
     model does wrong is in the residuals, too, but not its bias.
+
+    Args:
+        problem: the residuals as a function of the unknowns.
+        scenes: what the unknowns were fitted to.
+        known: the residuals and their Jacobian at the present values, if they have been computed.
     """
-    value, jacobian = problem.linearized(scenes)
+    value, jacobian = problem.linearized(scenes) if known is None else known
     slopes, scales = _slopes(problem.unknowns), _scales(problem.unknowns)
     present = problem.loss.present(scenes.observed)[..., None].expand(value.shape)
     linear = linear_uncertainty(

@@ -11,7 +11,9 @@ from torch import nn
 from torch.optim import LBFGS, Adam
 
 from simlayer.errors import GradientError, SimulationError
+from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.gradient_check import check_fit_gradients, fit_gradients
+from simlayer.identification.least_squares import LeastSquares
 from simlayer.identification.losses import PositionLoss
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
@@ -62,6 +64,35 @@ def fit(model, scenes, *, epochs, validate=False):
     made = trainer(max_epochs=epochs, num_sanity_val_steps=0, limit_val_batches=1.0 if validate else 0)
     made.fit(model, loader, loader)
     return made
+
+
+# What is simulated.
+
+
+def test_gauss_newton_simulates_each_trial_once_for_loss_validation_and_uncertainty(monkeypatch):
+    model, scenes = fitted([E, DAMPING], optimizer=GaussNewton)
+    calls = {"linearized": 0, "simulated": 0}
+
+    def counted(kind, function):
+        def call(*arguments):
+            calls[kind] += 1
+            return function(*arguments)
+
+        return call
+
+    losses = []
+    monkeypatch.setattr(LeastSquares, "linearized", counted("linearized", LeastSquares.linearized))
+    monkeypatch.setattr(PositionLoss, "forward", counted("simulated", PositionLoss.forward))
+    setter = GaussNewton.equations.fset
+    monkeypatch.setattr(
+        GaussNewton,
+        "equations",
+        GaussNewton.equations.setter(lambda self, e: (losses.append(float(e.loss)), setter(self, e))),
+    )
+    loader = scene_loader(scenes)
+    trainer(max_epochs=20, num_sanity_val_steps=-1).fit(model, loader, loader)
+    model.uncertainty(scenes)
+    assert calls == {"linearized": len(set(losses)), "simulated": 0}
 
 
 # What is trained.
