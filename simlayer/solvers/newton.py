@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,15 +13,15 @@ from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, largest
+from simlayer.solvers.rounding import Corrections
 from simlayer.solvers.search_directions import Point, SearchDirections
 
 # Energies that differ by less cannot be compared: relative to a sum whose terms may be much larger.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # The share of an energy that the rounding of its parts may reach in a stiff body that hardly moves.
 _CANCELLING = 1e-2
-# Positions that Newton's step moves by less, relative to the largest, are as good as their precision allows:
-# where forces are large against the residual, their rounding keeps the gradient from the tolerance.
-_STILL = {torch.float64: 1e-12, torch.float32: 1e-6}
+# Where rounding alone moves a body by more than this share of its size, there is no solution to speak of.
+_BLURRED = 0.01
 _ENDLESS, _STUCK = "the energy falls without end", "no shorter step lowers the energy"
 
 
@@ -33,7 +34,8 @@ class NewtonSolver:
     residual falls by a factor of four in each iteration, the inverse of the last Hessian is updated with the
     changes of the gradient instead (BFGS), which takes a fraction of the time. The length begins with what
     stays in the domain of the energy; it is halved until the energy falls enough (Armijo 1966), or, where
-    energies differ by rounding only, until the gradient does.
+    energies differ by rounding only, until the gradient does. Where rounding keeps the gradient from the
+    tolerance, the search ends as soon as Newton's steps get no shorter.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default
@@ -60,34 +62,34 @@ class NewtonSolver:
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
         point = _point(problem, start)
         history: list[str] = []
-        directions = SearchDirections(problem, solver)
-        polished = still = torch.zeros(start.shape[:-2], dtype=torch.bool, device=start.device)
+        directions, corrections = SearchDirections(problem, solver), Corrections(start)
+        polished = done = torch.zeros_like(point.energy, dtype=torch.bool)
         for iteration in range(self.max_iterations + 1):
             error = Residual(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
+            _check(problem, point, start, error, history)
             small = error <= tolerance
-            active = ~(still | small & polished)
-            lost = _lost(point.positions, start, problem.max_displacement)
-            broken = ~(error + point.scale + point.energy).isfinite()
-            if bool((lost | broken).any()):
-                why = "the energy or its gradient is not finite" if bool(broken.any()) else _ENDLESS
-                raise _failure(problem, point, broken if bool(broken.any()) else lost, history, why)
+            active = ~(done | small & polished)
             if not bool(active.any()):
                 return point.positions
             if iteration == self.max_iterations:
                 break
             direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
-            before = point
-            point, moved = _search(problem, before, direction)
-            rounded = _at_rounding(before, direction, point, by_hessian=directions.by_hessian)
-            still = ~active & still | active & rounded
-            stuck = active & ~moved & ~still
-            if bool((stuck & ~small).any()):
-                singular = ~largest(direction).isfinite()
-                why = "its tangent is singular" if bool((stuck & singular).any()) else _STUCK
-                raise _failure(problem, point, stuck & ~small, history, why)
+            length, rounded = largest(direction), active & directions.at_rounding(point)
+            point, moved = _search(problem, point, direction, directions.at_rounding)
+            spent = corrections.exhausted(direction, rounded, by_hessian=directions.by_hessian)
+            spent = spent | rounded & ~moved
+            if bool((blurred := spent & ~small & ~(length <= _BLURRED * _size(start))).any()):
+                raise _failure(problem, point, blurred, history, _precision(start))
+            if bool((stuck := active & ~moved & ~rounded & ~small).any()):
+                singular = bool((stuck & ~length.isfinite()).any())
+                why = "its tangent is singular" if singular else _STUCK
+                raise _failure(problem, point, stuck, history, why)
+            done = done | spent
             # One more iteration after the tolerance is met, unless numbers of this precision have no better.
-            polished = small | stuck
+            polished = small | ~moved
+        if bool((active & directions.at_rounding(point)).any()):
+            raise _failure(problem, point, active & directions.at_rounding(point), history, _precision(start))
         why = f"after {self.max_iterations} iterations, of which NewtonSolver(max_iterations=...) allows more"
         raise _failure(problem, point, active, history, why)
 
@@ -97,8 +99,25 @@ def _point(problem: MinimizationProblem, positions: Tensor) -> Point:
     return Point(positions, value, *residual)
 
 
+def _check(
+    problem: MinimizationProblem, point: Point, start: Tensor, error: Tensor, history: list[str]
+) -> None:
+    """Raise ConvergenceError if the search went where nothing is finite, or without end."""
+    if bool((broken := ~(error + point.scale + point.energy).isfinite()).any()):
+        why = "the energy or its gradient is not finite"
+        raise _failure(problem, point, broken, history, why)
+    size = _size(start)
+    # A body is so many of its sizes away from where it started.
+    lost = (size > 0) & (largest(point.positions - start) > problem.max_displacement * size)
+    if bool(lost.any()):
+        raise _failure(problem, point, lost, history, _ENDLESS)
+
+
 def _search(
-    problem: MinimizationProblem, point: Point, direction: Tensor
+    problem: MinimizationProblem,
+    point: Point,
+    direction: Tensor,
+    at_rounding: Callable[[Point], Bool[Tensor, "*batch"]],
 ) -> tuple[Point, Bool[Tensor, "*batch"]]:
     """Return the next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
@@ -116,7 +135,8 @@ def _search(
         # A sum of large terms that cancel is rounded by more than it changes; its slope at both ends is not.
         sinks = (trial.gradient * direction).sum((-1, -2)) <= (1 - 1e-4) * slope.abs()
         sinks = sinks & (trial.energy - energy <= _CANCELLING * energy.abs())
-        good = waiting & (falls | (smaller & (level | sinks)))
+        # Where the gradient is rounding, so are differences of energies.
+        good = waiting & (falls | (smaller & (level | sinks)) | at_rounding(trial))
         best = Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
         if not bool(waiting.any()):
@@ -125,23 +145,20 @@ def _search(
     return best, ~waiting
 
 
-def _at_rounding(
-    before: Point, direction: Tensor, after: Point, *, by_hessian: bool
-) -> Bool[Tensor, "*batch"]:
-    """Return in which samples the positions before are as good as their precision allows."""
-    smallest = _STILL[direction.dtype] * largest(before.positions)
-    slope = (before.gradient * direction).sum((-1, -2)).abs()
-    level = slope <= _ROUNDING[direction.dtype] * before.energy.abs()
-    # Where the energy is level, what Newton's step leaves of the gradient is rounding if no part of it helps.
-    idle = level & (largest(after.positions - before.positions) <= smallest)
-    near = largest(direction) <= smallest
-    return near | idle if by_hessian else near
+def _size(positions: Tensor) -> Tensor:
+    """Return the longest side of the box around the body in each sample."""
+    return (positions.amax(-2) - positions.amin(-2)).amax(-1)
 
 
-def _lost(positions: Tensor, start: Tensor, max_displacement: float) -> Bool[Tensor, "*batch"]:
-    """Return in which samples a body is so many of its sizes away from where it started."""
-    size = (start.amax(-2) - start.amin(-2)).amax(-1)
-    return (size > 0) & (largest(positions - start) > max_displacement * size)
+def _precision(positions: Tensor) -> str:
+    """Return why rounding hides a solution, and what helps."""
+    farthest, size = float(positions.abs().max()), float(_size(positions).max())
+    remedies = [] if positions.dtype == torch.float64 else ["convert it, rollout.double()"]
+    remedies += ["put the origin into the body"] if farthest > 2 * size else []
+    return (
+        f"in numbers of {positions.dtype}, forces on a body of {size:.3g} m at coordinates up to "
+        f"{farthest:.3g} m are rounded by more than what moves it: {', or '.join(remedies)}"
+    )
 
 
 def _failure(

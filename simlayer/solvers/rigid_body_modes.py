@@ -51,7 +51,9 @@ def zero_stiffness_modes(
     multiply = tangent.multiplication()
     images = torch.stack([multiply(motion.contiguous()) for motion in motions.unbind(1)], 1)
     stiffness = motions.flatten(-2) @ images.flatten(-2).mT
-    scale = tangent.matrix.diagonal_blocks().diagonal(dim1=-2, dim2=-1).abs().mean((-1, -2))
+    # What is fixed has the rows of the identity, which is no stiffness of the body.
+    diagonal = free * tangent.matrix.diagonal_blocks().diagonal(dim1=-2, dim2=-1).abs()
+    scale = diagonal.sum((-1, -2)) / free.sum().clamp(min=1)
     for sample, length in enumerate(lengths):
         allowed = combinations[sample][:, length < small]
         values, vectors = torch.linalg.eigh(allowed.T @ stiffness[sample] @ allowed)

@@ -12,6 +12,7 @@ from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gr
 from simlayer.solvers.linear import Inverse, LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Tangent, flattened, largest
 from simlayer.solvers.quasi_newton import InverseUpdates
+from simlayer.solvers.rounding import rounding_level
 
 # While each iteration leaves at most this fraction of the residual, no new Hessian is computed.
 _FAST = 0.25
@@ -34,6 +35,7 @@ class SearchDirections:
 
     Attributes:
         by_hessian: whether the last direction is Newton's.
+        rounding: how large each component of the gradient may be by rounding, from the last Hessian.
     """
 
     by_hessian: bool
@@ -44,6 +46,7 @@ class SearchDirections:
         self.solution: Product
         self.updated: InverseUpdates | None = None
         self.last: Point | None = None
+        self.rounding: Tensor | None = None
 
     def at(self, point: Point, active: Bool[Tensor, "*batch"]) -> Tensor:
         """Return the direction at a point in each sample."""
@@ -60,8 +63,15 @@ class SearchDirections:
             found = self._newton(point, right)
         return found.view_as(point.gradient).to(point.gradient)
 
+    def at_rounding(self, point: Point) -> Bool[Tensor, "*batch"]:
+        """Return in which samples no component of the gradient is more than rounding, as far as is known."""
+        if self.rounding is None:
+            return torch.zeros_like(point.energy, dtype=torch.bool)
+        return (point.gradient.abs() <= self.rounding).all(-1).all(-1)
+
     def _newton(self, point: Point, right: Tensor) -> Tensor:
         tangent = self.problem.tangent(point.positions, projected=False).double()
+        self.rounding = rounding_level(tangent, point.positions)
         found = self._solve(tangent, right)
         vectors, indefinite = found.vectors, found.indefinite
         if bool(indefinite.any()):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from simlayer.solvers.block_matrix import BlockMatrix
 
-# Stiffness relative to that of a vertex that is no more than rounding.
-_ROUNDING = {torch.float64: 1e-9, torch.float32: 3e-7}
+# Stiffness that is no more than rounding, relative to that of springs between vertices against the motion.
+_ROUNDING = {torch.float64: 1e-12, torch.float32: 5e-8}
 # How many modes are looked for, and in how many unknowns factors can be had.
 _MODES, _UNKNOWNS = 6, 60_000
 
@@ -19,7 +20,9 @@ def soft_modes(matrix: BlockMatrix, sample: int) -> list[list[int]]:
 
     Empty where there are none, and where the matrix is too large for them to be found.
     """
-    tangent, small = matrix.to_scipy(sample), _ROUNDING[matrix.values.dtype]
+    # Without what is fixed: its rows are those of the identity, which is soft beside a stiff body.
+    free = matrix.pattern.free.flatten().nonzero().flatten().cpu().numpy()
+    tangent, small = matrix.to_scipy(sample)[free][:, free], _ROUNDING[matrix.values.dtype]
     size = tangent.shape[0]
     scale = float(np.abs(tangent.diagonal()).mean())
     if not (_MODES < size <= _UNKNOWNS and np.isfinite(tangent.data).all() and scale > 0):
@@ -29,6 +32,25 @@ def soft_modes(matrix: BlockMatrix, sample: int) -> list[list[int]]:
         values, vectors = eigsh(tangent, k=_MODES, sigma=-small * scale, v0=start)
     except (ArpackError, RuntimeError):
         return []
-    lengths = np.linalg.norm(vectors.T.reshape(_MODES, -1, 3), axis=-1)
-    found = [length for value, length in zip(values, lengths, strict=True) if abs(value) <= small * scale]
+    moves = np.zeros((_MODES, matrix.pattern.free.numel()))
+    moves[:, free] = vectors.T
+    moves = moves.reshape(_MODES, -1, 3)
+    lengths = np.linalg.norm(moves, axis=-1)
+    without = np.abs(values) <= small * _spring_energies(matrix, sample, moves)
+    found = lengths[without]
     return [[int(v) for v in np.argsort(-length) if length[v] > 0.1 * length.max()] for length in found]
+
+
+def _spring_energies(
+    matrix: BlockMatrix, sample: int, moves: Float[np.ndarray, "K N 3"]
+) -> Float[np.ndarray, "K"]:
+    """Return what motions would cost if each block of the matrix were a spring between its two vertices.
+
+    A slender body bends with little stiffness beside that of a vertex, but with little difference of
+    neighbours too.
+    """
+    columns = matrix.pattern.columns.cpu().numpy()
+    rows = np.repeat(np.arange(moves.shape[1]), matrix.pattern.starts.diff().cpu().numpy())
+    springs = np.linalg.norm(matrix.values[sample].double().cpu().numpy(), axis=(-1, -2))
+    energies: np.ndarray = (springs * np.square(moves[:, rows] - moves[:, columns]).sum(-1)).sum(-1) / 2
+    return energies
