@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.autodiff.torch_private import is_mapped
+from simlayer.errors import first_index
 from simlayer.linalg.rotation import rotation_matrix, rotation_vector
 from simlayer.quantities.arguments import checked_flag, checked_number
 from simlayer.quantities.arrays import checked_floats, described
@@ -26,7 +28,7 @@ def motion_controls(path: Float[Tensor, "frames *batch N 3"], dt: float) -> dict
 
     Raises:
         TypeError: if the path is no dense tensor of single or double precision.
-        ValueError: if it has no step, or is of another shape.
+        ValueError: if it has no step, is of another shape, or is not finite, at free components too.
     """
     _check_path("path", path, "N")
     dt = checked_number("dt", dt, above=0.0, unit="s")
@@ -58,7 +60,8 @@ def obstacle_controls(
 
     Raises:
         TypeError: if a path is no dense tensor of single or double precision.
-        ValueError: if it has no step, or the rotations have another number of them, or another dtype.
+        ValueError: if it has no step or is not finite, or the rotations have another number of steps, another
+            dtype, or a batch that does not fit.
     """
     _check_path("path", path)
     dt = checked_number("dt", dt, above=0.0, unit="s")
@@ -68,16 +71,27 @@ def obstacle_controls(
     speeds = {"velocity": path.diff(dim=0) / dt}
     if rotations is not None:
         _check_path("rotations", rotations)
-        if len(rotations) != len(path) or rotations.dtype != path.dtype:
-            raise ValueError(
-                "path and rotations must be at the same times and of one dtype, got "
-                f"{described(path)}, and {described(rotations)}."
-            )
+        _check_together(path, rotations)
         matrices = rotation_matrix(rotations)
         speeds["angular_velocity"] = rotation_vector(matrices[1:] @ matrices[:-1].mT) / dt
     read = slice(None, -1) if explicit else slice(1, None)
     controls = {name: place[read] for name, place in places.items()} | speeds
     return {f"forces.{contact}.obstacle.{name}": control for name, control in controls.items()}
+
+
+def _check_together(path: Tensor, rotations: Tensor) -> None:
+    """Raise ValueError unless a path and rotations are of one obstacle in one batch."""
+    if len(rotations) != len(path) or rotations.dtype != path.dtype:
+        raise ValueError(
+            "path and rotations must be at the same times and of one dtype, got "
+            f"{described(path)}, and {described(rotations)}."
+        )
+    batches = path.shape[1:-1], rotations.shape[1:-1]
+    if any(a != b and 1 not in (a, b) for a, b in zip(*map(reversed, batches), strict=False)):
+        raise ValueError(
+            f"path is of a batch {tuple(batches[0])} and rotations are of {tuple(batches[1])}, which do not "
+            "broadcast: give both for the same samples, or one without a batch."
+        )
 
 
 def _check_path(name: str, path: Tensor, *own: str) -> None:
@@ -87,4 +101,16 @@ def _check_path(name: str, path: Tensor, *own: str) -> None:
         raise ValueError(
             f"{name} must hold the start and at least one step, of shape "
             f"({', '.join(('T + 1', '*batch', *own, '3'))}), got shape {tuple(path.shape)}."
+        )
+    if is_mapped(path):
+        return  # none of its numbers can be read
+    wrong = ~path.detach().isfinite()
+    if bool(wrong.any()):
+        index = first_index(wrong)
+        step, *rest = index
+        sample, vertex = tuple(rest[: len(rest) - 1 - len(own)]), rest[-2:-1] if own else []
+        raise ValueError(
+            f"{name} must be finite, got {path[index].item():g} "
+            f"{f'after step {step}' if step else 'at the start'}"
+            f"{f', in sample {sample}' if sample else ''}{f', at vertex {vertex[0]}' if vertex else ''}."
         )

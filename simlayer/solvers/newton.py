@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,9 @@ from simlayer.solvers.search_directions import Point, SearchDirections
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
 # The share of an energy that the rounding of its parts may reach in a stiff body that hardly moves.
 _CANCELLING = 1e-2
-# Where rounding alone moves a body by more than this share of its size, there is no solution to speak of.
-_BLURRED = 0.01
+# Where rounding alone deforms a body by more than the first share of its size, or keeps it as a whole from
+# going where it should by more than the second, there is no solution to speak of.
+_BLURRED, _ADRIFT = 1e-2, 1e-3
 _ENDLESS, _STUCK = "the energy falls without end", "no shorter step lowers the energy"
 
 
@@ -76,11 +76,11 @@ class NewtonSolver:
                 break
             direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
             length, rounded = largest(direction), active & directions.at_rounding(point)
-            point, moved = _search(problem, point, direction, directions.at_rounding)
+            point, moved = _search(problem, point, direction, directions)
             spent = corrections.exhausted(direction, rounded, by_hessian=directions.by_hessian)
             spent = spent | rounded & ~moved
-            if bool((blurred := spent & ~small & ~(length <= _BLURRED * _size(start))).any()):
-                raise _failure(problem, point, blurred, history, _precision(start))
+            if bool(spent.any()):
+                _check_precision(problem, point, spent & ~small, length, history)
             if bool((stuck := active & ~moved & ~rounded & ~small).any()):
                 singular = bool((stuck & ~length.isfinite()).any())
                 why = "its tangent is singular" if singular else _STUCK
@@ -113,11 +113,18 @@ def _check(
         raise _failure(problem, point, lost, history, _ENDLESS)
 
 
+def _check_precision(
+    problem: MinimizationProblem, point: Point, ended: Tensor, length: Tensor, history: list[str]
+) -> None:
+    """Raise ConvergenceError if a search ended by rounding before there was a solution."""
+    size = _size(point.positions)
+    blurred = ended & ~((length <= _BLURRED * size) & (problem.drift(point.gradient) <= _ADRIFT * size))
+    if bool(blurred.any()):
+        raise _failure(problem, point, blurred, history, _precision(point.positions))
+
+
 def _search(
-    problem: MinimizationProblem,
-    point: Point,
-    direction: Tensor,
-    at_rounding: Callable[[Point], Bool[Tensor, "*batch"]],
+    problem: MinimizationProblem, point: Point, direction: Tensor, directions: SearchDirections
 ) -> tuple[Point, Bool[Tensor, "*batch"]]:
     """Return the next point, and in which samples it is a better one."""
     energy, size = point.energy, largest(point.gradient)
@@ -125,6 +132,7 @@ def _search(
     length = problem.feasible_fraction(point.positions, direction)
     waiting = torch.ones_like(energy, dtype=torch.bool)
     best = point
+    most_rise = torch.minimum(_CANCELLING * energy.abs(), directions.energy_rounding(point))
     for _ in range(40):
         positions = point.positions + length[..., None, None] * direction
         trial = _point(problem, positions)
@@ -134,9 +142,10 @@ def _search(
         smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
         # A sum of large terms that cancel is rounded by more than it changes; its slope at both ends is not.
         sinks = (trial.gradient * direction).sum((-1, -2)) <= (1 - 1e-4) * slope.abs()
-        sinks = sinks & (trial.energy - energy <= _CANCELLING * energy.abs())
+        # No rise beyond that rounding, or the search would go round and round between points of two valleys.
+        sinks = sinks & (trial.energy - energy <= most_rise)
         # Where the gradient is rounding, so are differences of energies.
-        good = waiting & (falls | (smaller & (level | sinks)) | at_rounding(trial))
+        good = waiting & (falls | (smaller & (level | sinks)) | directions.at_rounding(trial))
         best = Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
         waiting = waiting & ~good
         if not bool(waiting.any()):

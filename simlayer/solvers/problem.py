@@ -77,6 +77,10 @@ class MinimizationProblem(ABC):
         """Return the fraction of a move, at most 1, that stays where the function is finite."""
         return positions.new_ones(positions.shape[:-2])
 
+    def drift(self, gradient: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        """Return how far a free body as a whole is from where a gradient that is left would move it."""
+        return gradient.new_zeros(gradient.shape[:-2])
+
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         """Return what may explain a failure at these positions of a sample."""
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from simlayer.solvers.conjugate_gradients import Product, Solution, conjugate_gradients
@@ -68,6 +68,11 @@ class SearchDirections:
         if self.rounding is None:
             return torch.zeros_like(point.energy, dtype=torch.bool)
         return (point.gradient.abs() <= self.rounding).all(-1).all(-1)
+
+    def energy_rounding(self, point: Point) -> Float[Tensor, "*batch"]:
+        """Return how much an energy may differ by the rounding of positions."""
+        assert self.rounding is not None
+        return (self.rounding * point.positions.abs()).sum((-1, -2))
 
     def _newton(self, point: Point, right: Tensor) -> Tensor:
         tangent = self.problem.tangent(point.positions, projected=False).double()

@@ -137,6 +137,13 @@ class IncrementalPotential(MinimizationProblem):
         parts = [term.feasible_fraction(positions, direction) for term in terms]
         return torch.stack(parts).amin(0) if parts else super().feasible_fraction(positions, direction)
 
+    def drift(self, gradient: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        if not self.scheme.inertia:
+            return super().drift(gradient)
+        # Elastic forces, and their rounding, cancel in the sum over a body.
+        net = gradient.sum(-2) * self.step.free.amin(-2)
+        return net.abs().amax(-1) / (self.scheme.inertia * self.step.vertex_masses.sum(-1))
+
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         J = self.step.elements.deformation_gradient(positions).det()
         found = f"The smallest J = det F there is {float(J.min()):.3g}. "

@@ -1,5 +1,7 @@
 """Held vertices and obstacles that follow a path."""
 
+import math
+
 import pytest
 import torch
 from support.scenes import beam, moving, noise, rest
@@ -105,3 +107,28 @@ def test_what_is_no_path_of_vertices_is_refused_by_name(path, message):
 def test_rotations_of_another_precision_than_the_path_are_refused():
     with pytest.raises(ValueError, match=r"path and rotations must .*float32, and .*float64"):
         obstacle_controls(torch.zeros(3, 3).float(), 0.1, explicit=True, rotations=torch.zeros(3, 3).double())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_path_that_is_not_finite_is_refused_by_step_sample_and_vertex(value):
+    given = path(2)
+    given[3, 1, 5, 0] = value
+    with pytest.raises(ValueError, match=r"path must be finite, .* step 3, in sample \(1,\), at vertex 5"):
+        motion_controls(given, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["path", "rotations"])
+def test_the_path_of_an_obstacle_that_is_not_finite_is_refused_by_step_and_sample(name):
+    given = {"path": torch.zeros(T + 1, 2, 3), "rotations": torch.zeros(T + 1, 2, 3)}
+    given[name][4, 1, 2] = math.nan
+    with pytest.raises(ValueError, match=rf"{name} must be finite, got nan after step 4, in sample \(1,\)"):
+        obstacle_controls(given["path"], 1e-3, explicit=False, rotations=given["rotations"])
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(("first", "second"), [((2,), (3,)), ((4, 2), (3,))])
+def test_rotations_of_another_batch_than_the_path_are_refused(first, second):
+    with pytest.raises(ValueError, match=r"path is of a batch .* rotations are of .* do not broadcast"):
+        obstacle_controls(
+            torch.zeros(T + 1, *first, 3), 1e-3, explicit=True, rotations=torch.zeros(T + 1, *second, 3)
+        )
