@@ -49,6 +49,9 @@ class ReducedLoad(MinimizationProblem):
     ) -> Float[Tensor, "*batch"]:
         return self.problem.feasible_fraction(positions, direction)
 
+    def not_finite(self, positions: Float[Tensor, "*batch N 3"]) -> str:
+        return self.problem.not_finite(positions)
+
     def describe(self, positions: Float[Tensor, "N 3"]) -> str:
         return self.problem.describe(positions)
 

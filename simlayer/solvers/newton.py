@@ -104,7 +104,7 @@ def _check(
 ) -> None:
     """Raise ConvergenceError if the search went where nothing is finite, or without end."""
     if bool((broken := ~(error + point.scale + point.energy).isfinite()).any()):
-        why = "the energy or its gradient is not finite"
+        why = f"{problem.not_finite(point.positions)} is not finite"
         raise _failure(problem, point, broken, history, why)
     size = _size(start)
     # A body is so many of its sizes away from where it started.

@@ -77,6 +77,10 @@ class MinimizationProblem(ABC):
         """Return the fraction of a move, at most 1, that stays where the function is finite."""
         return positions.new_ones(positions.shape[:-2])
 
+    def not_finite(self, positions: Float[Tensor, "*batch N 3"]) -> str:
+        """Return what is not finite at positions where the function or its gradient is not."""
+        return "the energy or its gradient"
+
     def drift(self, gradient: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         """Return how far a free body as a whole is from where a gradient that is left would move it."""
         return gradient.new_zeros(gradient.shape[:-2])

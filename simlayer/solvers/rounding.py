@@ -37,12 +37,14 @@ class Corrections:
 
     That a residual is no more than rounding is not enough: what little of it moves the body as a whole may
     still be right, and each correction makes it better. As in iterative refinement (Demmel et al. 2006),
-    there is no progress where corrections get no shorter; unless they go on in one direction.
+    there is no progress where corrections get no shorter; unless they go on in one direction, by more than
+    positions are rounded.
     """
 
-    def __init__(self, like: Float[Tensor, "*batch N 3"]) -> None:
-        self.last = torch.zeros_like(like)
-        self.shortest, self.idle = (like.new_full(like.shape[:-2], value) for value in (torch.inf, 0.0))
+    def __init__(self, start: Float[Tensor, "*batch N 3"]) -> None:
+        self.last = torch.zeros_like(start)
+        self.shortest, self.idle = (start.new_full(start.shape[:-2], value) for value in (torch.inf, 0.0))
+        self.resolution = 2 * _MARGIN * torch.finfo(start.dtype).eps * largest(start)
 
     def exhausted(
         self, direction: Float[Tensor, "*batch N 3"], at_rounding: Bool[Tensor, "*batch"], *, by_hessian: bool
@@ -51,6 +53,7 @@ class Corrections:
         length = largest(direction)
         squares = direction.square().sum((-1, -2)) * self.last.square().sum((-1, -2))
         onwards = (direction * self.last).sum((-1, -2)) > 0.5 * squares.sqrt()
+        onwards = onwards & (length > self.resolution)
         if by_hessian:  # other directions say little by their length
             self.idle = self.idle + (at_rounding & ~onwards & ~(length <= self.shortest / 2))
         self.shortest, self.last = torch.minimum(self.shortest, length), direction

@@ -34,9 +34,9 @@ def soft_modes(matrix: BlockMatrix, sample: int) -> list[list[int]]:
         return []
     moves = np.zeros((_MODES, matrix.pattern.free.numel()))
     moves[:, free] = vectors.T
-    moves = moves.reshape(_MODES, -1, 3)
-    lengths = np.linalg.norm(moves, axis=-1)
-    without = np.abs(values) <= small * _spring_energies(matrix, sample, moves)
+    vertex_moves = moves.reshape(_MODES, -1, 3)
+    lengths = np.linalg.norm(vertex_moves, axis=-1)
+    without = np.abs(values) <= small * _spring_energies(matrix, sample, vertex_moves)
     found = lengths[without]
     return [[int(v) for v in np.argsort(-length) if length[v] > 0.1 * length.max()] for length in found]
 

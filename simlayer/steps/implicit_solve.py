@@ -18,6 +18,7 @@ from simlayer.solvers.conjugate_gradients import Solution, conjugate_gradients
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, flattened
 from simlayer.steps.base import Step
+from simlayer.steps.broken_forces import broken_force
 from simlayer.steps.contact_checks import check_start, check_way
 from simlayer.steps.incremental_potential import IncrementalPotential, StepData
 
@@ -110,6 +111,13 @@ class ImplicitSolve(ImplicitFunction):
         # Quantities first: what is derived from them is not to blame.
         for name in sorted(values, key=lambda name: name not in quantities):
             _refuse(name, values[name], axes=self.named.own_axes.get(name, values[name].ndim))
+        start = StepData(*inputs[:count]).start
+        # What was computed from forces is not to blame either.
+        if bool(start.isfinite().all()) and (found := broken_force(self.step, start)):
+            raise ConvergenceError(
+                f"{found} is not finite at the start of an implicit step, where all positions and quantities "
+                "are: look at its formula, and at parameters and buffers of its own."
+            )
         for name, tensor in zip(_READ, inputs[:count], strict=True):
             _refuse(name, tensor, axes=2)
 

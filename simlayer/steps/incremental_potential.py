@@ -16,6 +16,7 @@ from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.conjugate_gradients import Product
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent, flattened
 from simlayer.steps.base import Step
+from simlayer.steps.broken_forces import broken_terms
 
 # A term with its argument, its weight, and the derivative of its argument by the positions.
 _TermAt = tuple[Term, Tensor, float, float]
@@ -136,6 +137,10 @@ class IncrementalPotential(MinimizationProblem):
         terms = [term for term in self.terms if not term.of_velocities]
         parts = [term.feasible_fraction(positions, direction) for term in terms]
         return torch.stack(parts).amin(0) if parts else super().feasible_fraction(positions, direction)
+
+    def not_finite(self, positions: Float[Tensor, "*batch N 3"]) -> str:
+        found = broken_terms(self.step, [(term, vectors) for term, vectors, *_ in self._terms_at(positions)])
+        return found or super().not_finite(positions)
 
     def drift(self, gradient: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         if not self.scheme.inertia:
