@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from simlayer.autodiff.forward_mode import call_with_tangents, carries_tangents
+from simlayer.autodiff.torch_private import transforms_active
 from simlayer.errors import TracingError
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.step_function import Function, repeated
@@ -52,9 +53,13 @@ class Tangents:
         return tuple(map(self.of, (*state[:2], *state.history)))
 
 
-def in_forward_mode(inputs: RolloutInputs) -> bool:
-    """Return whether a rollout with these inputs is differentiated in forward mode, and in no other."""
-    return carries_tangents(inputs.tensors())
+def in_forward_mode(step: Step, inputs: RolloutInputs) -> bool:
+    """Return whether a rollout is to carry the derivatives of these inputs itself.
+
+    Not those of `torch.autograd.forward_ad` through implicit steps: these take up dual tensors one by one,
+    and torch has no forward mode within that one.
+    """
+    return (step.explicit or transforms_active()) and carries_tangents(inputs.tensors())
 
 
 def run_in_forward_mode(

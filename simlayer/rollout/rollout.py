@@ -168,7 +168,8 @@ class RolloutModule(CheckedModule):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             run = functools.partial(self._simulate, every=every)
             try:
-                states = run_in_forward_mode(run, inputs) if in_forward_mode(inputs) else run(inputs)
+                carries = in_forward_mode(self.step, inputs)
+                states = run_in_forward_mode(run, inputs) if carries else run(inputs)
             except SimulationError as error:
                 error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
                 raise

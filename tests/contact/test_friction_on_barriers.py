@@ -16,6 +16,7 @@ from simlayer import (
     Sphere,
     StableNeoHookean,
     State,
+    StVenantKirchhoff,
     SymplecticEuler,
     box_mesh,
     obstacle_controls,
@@ -149,3 +150,21 @@ def test_compiled_friction_on_a_barrier_has_the_gradients_of_eager_one():
         found.append([loss.detach(), *torch.autograd.grad(loss.sum(), inputs)])
     for eager, compiled in zip(*found, strict=True):
         assert torch.allclose(eager, compiled, rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.parametrize("modulus", [2e3, 1e5])
+def test_a_search_goes_not_to_and_fro_between_two_valleys_of_an_energy_that_is_not_convex(modulus):
+    # St Venant-Kirchhoff softens where it is pressed, and contact stiffens at once.
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.06, 0.02, 0.02), element="hex20")
+    plane = HalfSpace(point=(0.0, 0.0, -0.006))
+    forces = {
+        "elastic": ElasticForce(mesh, StVenantKirchhoff(modulus, 0.3)),
+        "contact": BarrierContact(mesh, plane, stiffness=1e4, activation_distance=4e-3),
+    }
+    friction = {"friction": CoulombFriction("contact", coefficient=MU, threshold_speed=1e-3)}
+    step = Newmark(mesh, forces, dt=4e-3, gravity=(0.0, 0.0, -GRAVITY), dissipation=friction)
+    velocities = torch.tensor([[0.3, 0.0, -0.5], [0.15, 0.0, -0.25]])[:, None].expand(
+        2, len(mesh.vertices), 3
+    )
+    end = RolloutModule(step, 20)(State(mesh.vertices.expand(2, -1, -1), velocities))
+    assert bool((end.positions[..., 2] > -0.006).all())

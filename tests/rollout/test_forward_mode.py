@@ -217,3 +217,21 @@ def test_a_force_that_cannot_be_traced_has_derivatives_too():
     rollout = RolloutModule(step, 3)
     start = State(mesh.vertices, 0.1 * torch.ones_like(mesh.vertices))
     assert_equal_to_reverse_mode(lambda: rollout(start).positions, trained(rollout, "gust.gain"))
+
+
+@pytest.mark.parametrize("kind", [BackwardEuler, Newmark, BDF2, Equilibrium])
+def test_dual_numbers_go_through_implicit_steps(kind):
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.06, 0.03, 0.03))
+    elastic = ElasticForce(mesh, StableNeoHookean(2e4, 0.4))
+    rollout = RolloutModule(kind(mesh, {"elastic": elastic}, dt=0.01, fixed="x_min"), 3)
+    gravity = noise(3, 3, seed=5)
+
+    def end(modulus: Tensor, gravity: Tensor) -> Tensor:
+        state = State.at_rest(mesh.vertices)
+        return rollout(state, {"youngs_modulus": modulus}, {"gravity": gravity}).positions
+
+    inputs, changes = (torch.tensor([2e4]), gravity), (torch.tensor([3e2]), noise(3, 3, seed=7))
+    _, change = torch.func.jvp(end, inputs, changes)
+    with forward_ad.dual_level():
+        dual = end(*(forward_ad.make_dual(x, dx) for x, dx in zip(inputs, changes, strict=True)))
+        assert torch.allclose(forward_ad.unpack_dual(dual).tangent, change, rtol=AGREE, atol=0)
