@@ -54,8 +54,8 @@ def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
         if not line or _is_own(frames[-1]):
             raise
         raise TracingError(
-            f"a function that is traced fails{line}: {error} It may use tensor operations only, of torch and "
-            "not of NumPy or math, that work on tensors of any batch."
+            f"a function that is traced fails{line}: {str(error).rstrip('.')}. It may use tensor "
+            "operations only, of torch and not of NumPy or math, that work on tensors of any batch."
         ) from error
     recorder.graph.output(recorder.nodes_of(results))
     recorder.graph.eliminate_dead_code()

@@ -23,6 +23,7 @@ from simlayer.fem.stiffness import largest_eigenvalue, rest_eigenvalue_bounds, s
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.validation import check_constant
 from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.objects import checked_instance
 
@@ -65,6 +66,8 @@ class FiniteElements(nn.Module):
     ) -> None:
         super().__init__()
         self.mesh = checked_instance("mesh", mesh, Mesh)
+        # vertices.requires_grad_() comes after the mesh's own check.
+        check_constant(mesh.vertices, mesh.source)
         checked_choice("quadrature", quadrature, ("full", "reduced"))
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]

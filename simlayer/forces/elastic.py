@@ -169,6 +169,8 @@ class _ElasticTerm(CellTerm):
 def _check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
     checked_instance("material", material, Material, example="StableNeoHookean(1e5, 0.45)")
+    for quantity in material.quantities().values():
+        quantity.stored(material)
     if not list(material.parameters()):
         kind = type(material).__name__
         raise ValueError(

@@ -40,6 +40,15 @@ def offenders(bad: Bool[Tensor, "K"], numbers: Int[Tensor, "K"]) -> str:
     return f"{len(found)} of {len(numbers)}: {listed(found)}"
 
 
+def check_constant(vertices: Tensor, source: str) -> None:
+    """Raise MeshError if rest positions require grad, which what is computed from them once would cut off."""
+    if vertices.requires_grad:
+        raise MeshError(
+            f"{source}: vertices must be a constant, got a tensor that requires grad: no gradient would "
+            "reach a rest shape. Pass vertices.detach(); the positions of an initial state may require grad."
+        )
+
+
 def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
     """Check the types and shapes of the two arrays."""
     for name, value in (("vertices", vertices), ("cells", cells)):
@@ -50,11 +59,7 @@ def check_arrays(vertices: Tensor, cells: Tensor, source: str) -> None:
             )
         if odd := oddity(value):
             raise MeshError(f"{source}: {name} must be a plain tensor, got one that is {odd}.")
-    if vertices.requires_grad:
-        raise MeshError(
-            f"{source}: vertices must be a constant, got a tensor that requires grad: no gradient would "
-            "reach a rest shape. Pass vertices.detach(); the positions of an initial state may require grad."
-        )
+    check_constant(vertices, source)
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise MeshError(
             f"{source}: vertices must be floating-point numbers of shape (N, 3) [m], "

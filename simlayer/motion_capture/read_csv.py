@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,7 +46,8 @@ def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     """Return the header's cells, and the cells of the other lines by line number."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            text = file.read()
+            reader = csv.reader(io.StringIO(text, newline=""))
             lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ObservationError(f"{path} could not be read as comma-separated text: {error}.") from error
@@ -57,6 +60,13 @@ def _lines(path: Path) -> tuple[list[str], dict[int, list[str]]]:
             raise ObservationError(
                 f"{path}: line {number} must have {len(header)} cells like the header, got {len(line)}."
             )
+    if not text.endswith(("\n", "\r")):
+        # Cut inside its last number, a file is still one that can be read.
+        warnings.warn(
+            f"{path} does not end with a line break: it may be cut short, in its last number too, "
+            f"{lines[-1][1][-1]!r}. If it is whole, add the line break.",
+            stacklevel=5,
+        )
     return header, cells
 
 

@@ -84,7 +84,10 @@ class NamedTensors:
 
     @cached_property
     def quantities(self) -> dict[str, NamedQuantity]:
-        """Every quantity by its physical name."""
+        """Every quantity by its physical name; ValueError if one was given no value."""
+        for _, module in self.physical:
+            for quantity in module.quantities().values():
+                quantity.stored(module)
         return {
             prefix + name: NamedQuantity(prefix, module, quantity)
             for prefix, module in self.physical

@@ -99,9 +99,17 @@ class Quantity:
                 current.copy_(current)  # counts as a modification, of which autograd warns backward
 
     def stored(self, module: nn.Module) -> Tensor:
-        """Return the parameter in which a module stores this quantity, or what takes its place for a time."""
-        parameter = module._parameters[self.stored_name]
-        assert parameter is not None
+        """Return the parameter in which a module stores this quantity, or what takes its place for a time.
+
+        Raises:
+            ValueError: if the module was given no value of it.
+        """
+        parameter = module._parameters.get(self.stored_name)
+        if parameter is None:
+            raise ValueError(
+                f"{self.name} of {type(module).__name__} has no value: assign it in the constructor, as in "
+                f"self.{self.name} = {self.name}."
+            )
         return parameter
 
     @property

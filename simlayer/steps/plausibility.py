@@ -22,7 +22,7 @@ _SPEEDS = (0.03, 3e4)
 def warn_of_units(mesh: Mesh, forces: dict[str, Force], density: Tensor) -> None:
     """Warn with ImplausibleWarning if a body is of a size, or as stiff, as none is in SI units."""
     size = float((mesh.vertices.amax(0) - mesh.vertices.amin(0)).max())
-    if not _SIZES[0] <= size <= _SIZES[1]:
+    if not _SIZES[0] <= size < _SIZES[1]:
         _warn(f"the body is {size:g} m long: coordinates are in m. read_mesh(path, scale=1e-3) reads mm.")
     for name, force in forces.items():
         if isinstance(force, ElasticForce) and isinstance(force.material, IsotropicMaterial):

@@ -19,11 +19,7 @@ def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
         named: the tensors of a step.
         dtype: the precision of its mesh.
     """
-    if dtype not in PRECISIONS:
-        raise TypeError(
-            f"a step computes in torch.float32 or torch.float64, not in {dtype}: build it under one of these "
-            "as torch's default, or convert it back by .float() or .double()."
-        )
+    _check_supported(dtype)
     tensors = {entry.name: named.parameters[entry.stored_name] for entry in named.quantities.values()}
     package = __name__.partition(".")[0]
     for name, buffer in named.buffers.items():
@@ -37,6 +33,14 @@ def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
                 f"{part} is {tensor.dtype} but the mesh of the step is {dtype}: it was made under another "
                 f"default dtype, or converted in place with another rollout; convert it by .to({dtype})."
             )
+
+
+def _check_supported(dtype: torch.dtype) -> None:
+    if dtype not in PRECISIONS:
+        raise TypeError(
+            f"a step computes in torch.float32 or torch.float64, not in {dtype}: build it under one of these "
+            "as torch's default, or convert it back by .float() or .double()."
+        )
 
 
 def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
@@ -68,10 +72,11 @@ def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None
     if not isinstance(state, State):
         raise TypeError(
             f"state must be a State(positions, velocities), got {described(state)}; "
-            "State.at_rest(positions) has no velocities."
+            "State.at_rest(positions) makes one without velocities."
         )
     if not isinstance(state.history, tuple):
         raise TypeError(f"history of the state must be a tuple of tensors, got {described(state.history)}.")
+    _check_supported(like.dtype)  # before the state's own would be advised
     past = {f"history[{index}]": tensor for index, tensor in enumerate(state.history)}
     for part, tensor in {"positions": state.positions, "velocities": state.velocities, **past}.items():
         name = f"state.{part}"

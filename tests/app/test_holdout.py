@@ -76,6 +76,6 @@ def test_a_take_that_is_longer_than_the_simulation_is_refused(tmp_path):
         ",".join([f"{t:.2f}", *["0.01"] * len(columns)]) for t in times
     ]
     path = tmp_path / "long.csv"
-    path.write_text("\n".join(rows))
+    path.write_text("\n".join(rows) + "\n")
     with pytest.raises(ObservationError, match=r"holdout.data ends 0.378 s after the simulation"):
         build_holdout(configured(data={"path": str(path)}, release_time=0.0), scene())

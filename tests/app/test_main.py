@@ -350,7 +350,7 @@ def test_an_exception_in_a_material_of_ones_own_shows_where_it_was_raised(monkey
 def test_a_recording_whose_clock_runs_long_begins_at_its_first_frame_or_is_refused(tmp_path):
     times = 1000 + np.arange(1, 6) * 2e-3
     rows = [f"{t},0.1,0.015,{0.015 - 20 * (t - times[0]) ** 2}" for t in times]
-    (tmp_path / "take.csv").write_text("\n".join(["time_s,tip_x_m,tip_y_m,tip_z_m", *rows]))
+    (tmp_path / "take.csv").write_text("\n".join(["time_s,tip_x_m,tip_y_m,tip_z_m", *rows, ""]))
     options = ["data=marker_paths", "data.path=take.csv", "data.points={tip: [0.1, 0.015, 0.015]}"]
     options += ["run_name=test", f"trainable=[{E}]", "trainer.max_epochs=1"]
     message = failure(*options, "observation.release_time=0")

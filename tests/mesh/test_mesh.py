@@ -8,6 +8,7 @@ import torch
 from jaxtyping import TypeCheckError
 from support.meshes import ELEMENTS, wavy
 
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.primitives import box_mesh
 
@@ -35,6 +36,10 @@ def test_a_mesh_without_a_file_is_in_its_own_order():
 def test_vertices_that_require_a_gradient_are_refused():
     with pytest.raises(MeshError, match="vertices must be a constant, got a tensor that requires grad"):
         Mesh(CORNERS.clone().requires_grad_(), CELLS)
+    mesh = Mesh(CORNERS.clone(), CELLS)
+    mesh.vertices.requires_grad_()
+    with pytest.raises(MeshError, match="vertices must be a constant, got a tensor that requires grad"):
+        FiniteElements(mesh)
 
 
 def test_vertices_take_the_default_dtype():

@@ -86,7 +86,7 @@ def test_the_markers_that_are_asked_for_are_read_in_this_order_whatever_the_othe
     path = write_csv(tmp_path / "take.csv", recording)
     path.write_text(path.read_text().replace("b_z_m", "b_w_m").replace("time_s", "force_x_N,time_s", 1))
     text = path.read_text().splitlines()
-    path.write_text("\n".join([text[0], *(f"heavy,{line}" for line in text[1:])]))
+    path.write_text("\n".join([text[0], *(f"heavy,{line}" for line in text[1:])]) + "\n")
     got = read_recording(path, markers=("d", "a"))
     assert_same(got, Recording(recording.times, recording.markers[:, [3, 0]], ("d", "a")))
     assert read_recording(path, markers="d").names == ("d",)
@@ -96,7 +96,7 @@ def spoiled(path, line, column, text):
     """The file with another text in one cell, counted from 0."""
     lines = [row.split(",") for row in path.read_text().splitlines()]
     lines[line][column] = text
-    path.write_text("\n".join(",".join(row) for row in lines))
+    path.write_text("".join(",".join(row) + "\n" for row in lines))
 
 
 @pytest.mark.parametrize(
@@ -312,3 +312,11 @@ def test_what_is_printed():
     assert repr(with_gaps()) == (
         "Recording(recording: 5 markers in 40 frames, 0 to 0.39 s, 2 samples missing)"
     )
+
+
+def test_a_csv_file_that_may_end_inside_its_last_number_is_warned_of(tmp_path):
+    path = write_csv(tmp_path / "take.csv", with_gaps())
+    path.write_text(path.read_text()[:-3])
+    last = path.read_text().rpartition(",")[2]
+    with pytest.warns(UserWarning, match=rf"take\.csv does not end with a line break.*'{last}'"):
+        read_recording(path)

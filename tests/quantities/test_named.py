@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 from support.quantities import Pair, Spring
+from torch import nn
 
+from simlayer import PhysicalModule, Quantity
 from simlayer.quantities.named import NamedTensors
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -138,3 +140,14 @@ def test_gradients_flow_to_what_is_substituted():
         pull = spring.pull
     (gradient,) = torch.autograd.grad(pull, value)
     assert gradient.item() == pytest.approx(math.sqrt(5), rel=1e-15)
+
+
+def test_a_quantity_that_was_given_no_value_is_named_with_the_remedy():
+    class Forgetful(PhysicalModule):
+        stiffness = Quantity("N/m", positive=True)
+
+    message = "stiffness of Forgetful has no value: assign it in the constructor"
+    with pytest.raises(ValueError, match=message):
+        _ = Forgetful().stiffness
+    with pytest.raises(ValueError, match=message):
+        _ = NamedTensors(nn.ModuleDict({"part": Forgetful()})).quantities

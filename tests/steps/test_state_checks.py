@@ -87,6 +87,8 @@ def test_half_precision_is_named(dtype):
     state = moving().to(dtype)
     with pytest.raises(TypeError, match=f"torch.float32 or torch.float64, not in {dtype}"):
         RolloutModule(step, 2)(state)
+    with pytest.raises(TypeError, match=f"torch.float32 or torch.float64, not in {dtype}"):
+        RolloutModule(step, 2)(moving())
 
 
 def test_parts_of_another_precision_are_named_where_the_step_is_made(body):
