@@ -150,6 +150,6 @@ def _no_such_option(text: str) -> str:
     available = text.partition("Available options")[2].partition("Config search path")[0]
     options = [line.strip() for line in available.splitlines()[1:] if line.strip()]
     near = difflib.get_close_matches(option, options, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     several = f" Several are listed: {group}=[{','.join(options[:2])}]." if group in LISTS else ""
-    return f"{group} has no option {option!r}; {hint}There are: {', '.join(options)}.{several}"
+    return f"{group} has no option {option!r}{hint} There are: {', '.join(options)}.{several}"

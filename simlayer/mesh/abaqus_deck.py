@@ -145,6 +145,8 @@ class Deck:
         instance = keyword.parameters.get("INSTANCE", "")
         if sets is self._scope.node_sets and "ELSET" in keyword.parameters:
             _add(sets, Members(name, keyword.line, [keyword.required("ELSET")], instance, of_elements=True))
+        elif not keyword.data:
+            keyword.line.warn(f"*{keyword.name} names no members of {name}: is the deck cut short here?")
         for line in keyword.data:
             fields = line.fields()
             if "GENERATE" in keyword.parameters:

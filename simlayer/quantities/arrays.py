@@ -112,7 +112,8 @@ def described(value: Any) -> str:
     if isinstance(value, (Tensor, np.ndarray)) and (value.ndim or getattr(value, "is_meta", False)):
         return f"{type(value).__name__} of shape {tuple(value.shape)}, {value.dtype}"
     if isinstance(value, torch.nn.Module):
-        return f"a {type(value).__name__}"
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
     if isinstance(value, Tensor):
         return f"a tensor of {value.item()}" if value.layout == torch.strided else f"a tensor, {value.layout}"
     text = " ".join(repr(value).split())

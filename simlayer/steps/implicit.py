@@ -16,6 +16,7 @@ from simlayer.forces.cell_terms import by_elements
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
@@ -55,6 +56,8 @@ class ImplicitStep(Step, ABC):
     """
 
     explicit = False
+    newton = Option(checked_instance, kind=NewtonSolver)
+    solver = Option(checked_instance, kind=LinearSolver, example="SparseDirect()")
 
     def __init__(
         self,
@@ -74,8 +77,6 @@ class ImplicitStep(Step, ABC):
         solver: LinearSolver | Literal["auto"] = "auto",
     ) -> None:
         checked_choice("mass_matrix", mass_matrix, MASS_MATRICES)
-        if newton is not None:
-            checked_instance("newton", newton, NewtonSolver)
         if isinstance(solver, str):
             checked_choice("solver", solver, ("auto",))
         else:

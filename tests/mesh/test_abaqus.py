@@ -326,3 +326,9 @@ def test_vertices_and_cells_keep_the_numbers_of_the_deck(tmp_path):
     mesh = read(tmp_path, NODES.replace("5,", "50,") + CELLS.replace("4, 5", "4, 50") + END)
     assert mesh.vertex_ids.tolist() == [1, 2, 3, 4, 50]
     assert mesh.cell_ids.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("keyword", ["*NSET, NSET=TIP", "*ELSET, ELSET=TIP, GENERATE"])
+def test_a_set_without_members_is_warned_of_by_its_line(tmp_path, keyword):
+    with pytest.warns(UserWarning, match=r"line 10: [*](NSET|ELSET) names no members of TIP: .*cut short"):
+        read(tmp_path, f"{NODES}{CELLS}{keyword}\n")

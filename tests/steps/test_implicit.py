@@ -325,6 +325,10 @@ def test_a_rollout_of_implicit_steps_copies_and_pickles(mesh, elastic):
 def test_solvers_of_another_kind_are_refused(mesh, elastic, options):
     with pytest.raises((TypeError, ValueError), match=f"{next(iter(options))} must be "):
         beam(mesh, elastic, BackwardEuler, dt=0.01, **options)
+    ((name, value),) = options.items()
+    step = beam(mesh, elastic, BackwardEuler, dt=0.01)
+    with pytest.raises(TypeError, match=f"{name} must be "):
+        setattr(step, name, value)
 
 
 def test_a_step_needs_far_fewer_tangents_than_iterations(mesh, elastic, monkeypatch):
