@@ -67,7 +67,12 @@ class IdentificationProblem:
     ) -> None:
         sensors = observe if isinstance(observe, nn.Module) else FunctionSensors(observe)
         observed = ObservedRollout(
-            rollout, sensors, times, initial=initial, release_time=release_time, frames=frames
+            rollout,
+            sensors,
+            checked_numbers("times", times),
+            initial=initial,
+            release_time=release_time,
+            frames=frames,
         )
         rollout.step.check_state(state)
         points = checked_numbers("data", data).to(state.positions)

@@ -65,7 +65,7 @@ def test_one_modulus_and_the_release_of_each_take_are_found():
     optimizer = model.configure_optimizers()
     while not optimizer.converged:
         optimizer.step(lambda: model._gauss_newton.evaluate(scenes))
-    found = Identified(tuple(model.unknowns), assess(problem, scenes), points[0].numpy(), 0)
+    found = Identified(tuple(model.unknowns), assess(problem, scenes), points[0][None].numpy(), 0)
     assert found.values == pytest.approx(
         {E: 1e5, "a.release_time": RELEASES["a"], "b.release_time": RELEASES["b"]}, rel=1e-6
     )
