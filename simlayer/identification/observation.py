@@ -47,7 +47,7 @@ class ObservedRollout(PhysicalModule):
         times: Float[Tensor, "T"],
         *,
         initial: InitialState | None = None,
-        release_time: float = 0.0,
+        release_time: float | Tensor = 0.0,
         frames: int = 4,
     ) -> None:
         super().__init__()
