@@ -100,6 +100,7 @@ def test_implicit_steps_factorize_as_often_for_six_directions_as_for_one():
     assert counts[0] == counts[1]
 
 
+@pytest.mark.unchecked
 def test_what_is_no_function_of_tensors_is_refused():
     parameter = torch.nn.Parameter(torch.ones(()))
     with pytest.raises(TypeError, match=r"function must return a tensor of floating point, got State"):
