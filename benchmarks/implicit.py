@@ -69,7 +69,7 @@ def peer(mesh: sl.Mesh) -> Callable[[], Outcome]:
 def compare(mesh: sl.Mesh, runs: int) -> None:
     calls = {
         "simlayer, sparse direct": equilibrium(mesh, sl.SparseDirect()),
-        "simlayer, block Jacobi": equilibrium(mesh, sl.ConjugateGradients()),
+        "simlayer, conjugate gradients": equilibrium(mesh, sl.ConjugateGradients()),
     }
     if missing := peer_torch_fem.available():
         print(f"  torch-fem left out: {missing}")
@@ -83,12 +83,12 @@ def compare(mesh: sl.Mesh, runs: int) -> None:
                 results[name].append(outcome)
     _, _, first, slope = results["simlayer, sparse direct"][0]
     print(f"Equilibrium, {len(mesh.cells):,} tet4, {3 * len(mesh.vertices):,} unknowns; medians of {runs}")
-    print(f"  {'':<26} {'forward':>10} {'backward':>10}   differences of positions, of the gradient")
+    print(f"  {'':<30} {'forward':>10} {'backward':>10}   differences of positions, of the gradient")
     for name, rows in results.items():
         forward, backward = (statistics.median(row[k] for row in rows) for k in (0, 1))
         off = float((rows[0][2] - first).abs().max() / first.abs().max())
         gradient = float((rows[0][3] / slope - 1).abs())
-        print(f"  {name:<26} {forward:8.2f} s {backward:8.2f} s   {off:.1e}, {gradient:.1e}")
+        print(f"  {name:<30} {forward:8.2f} s {backward:8.2f} s   {off:.1e}, {gradient:.1e}")
 
 
 def newmark(runs: int, steps: int = 20) -> None:
