@@ -29,7 +29,10 @@ from simlayer.state import State
 _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 # A subclass that has one of these of its own is a term as every Potential is.
-_TERM = ("energy", "forward", "gradient", "energy_and_gradient", "hessian_blocks", "connectivity", "at_end")
+_TERM = (
+    "energy", "forward", "gradient", "energy_and_gradient", "hessian_blocks", "connectivity",
+    "feasible_fraction", "at_end", "sets_scale",
+)  # fmt: skip
 
 
 def traced_energy_density(material: Material) -> ModuleEnergy:

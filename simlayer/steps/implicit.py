@@ -79,8 +79,6 @@ class ImplicitStep(Step, ABC):
         checked_choice("mass_matrix", mass_matrix, MASS_MATRICES)
         if isinstance(solver, str):
             checked_choice("solver", solver, ("auto",))
-        else:
-            checked_instance("solver", solver, LinearSolver, example="SparseDirect()")
         super().__init__(
             mesh,
             forces,

@@ -79,3 +79,13 @@ def test_a_subclass_with_an_energy_of_its_own_is_a_term_by_that(mesh, kind):
     own, plain = (force(mesh, **options).term(x, x) for force in (Doubled, kind))
     assert not isinstance(own, CellTerm)
     torch.testing.assert_close(own.energy(1.01 * x), 2 * plain.energy(1.01 * x))
+
+
+def test_a_subclass_that_bounds_its_moves_keeps_its_bound(mesh):
+    class Bounded(ElasticForce):
+        def feasible_fraction(self, vectors, direction):
+            return torch.full(vectors.shape[:-2], 0.5)
+
+    x = moved(mesh)
+    term = Bounded(mesh, StableNeoHookean(1e5, 0.4)).term(x, x)
+    assert torch.equal(term.feasible_fraction(x, x), torch.full((2,), 0.5))
