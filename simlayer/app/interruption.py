@@ -52,6 +52,11 @@ class Interruption(Callback):
         self.asked = number
         print("\nEnding after this evaluation of the loss; press Ctrl-C again to end at once.", flush=True)
 
+    def obey(self) -> None:
+        """Raise Interrupted if there was a signal, where processes do not share what is done."""
+        if self.asked is not None:
+            raise Interrupted(self.asked)
+
     def _obey(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self.asked is not None, all=False):
             raise Interrupted(self.asked or signal.SIGTERM)

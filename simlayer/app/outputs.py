@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simlayer.app.coarse import discretization_changes
 from simlayer.app.corner_picture import corner_picture
 from simlayer.app.movie import write_movie
 from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.report import format_regions
-from simlayer.app.results import add_uncertainty, write_results
+from simlayer.app.results import add_discretization, add_uncertainty, write_results
 from simlayer.app.scene import Scene
 from simlayer.app.takes import Take
 from simlayer.identification.history import History
@@ -49,8 +50,12 @@ def write_outputs(
     if len(residuals) > 1:
         results["takes"] = residuals
     if model.few_squares:
-        uncertainty = model.uncertainty(scenes)
+        at = model.linearized(scenes)
+        uncertainty = model.uncertainty(scenes, at)
         results = add_uncertainty(results, model, uncertainty)
+        if problem.coarser:
+            changes = discretization_changes(problem.coarser, model, scenes, at)
+            results = add_discretization(results, model, changes)
         _draw_uncertainty(folder, problem, uncertainty)
     if problem.holdout is not None:
         other = problem.holdout

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
+from simlayer.app.coarse import CoarserFit, build_coarser
 from simlayer.app.config_checks import num_processes
 from simlayer.app.config_tree import build, flatten
 from simlayer.app.data import Data
@@ -32,6 +35,7 @@ class FitProblem:
         model: the model at the first guess.
         reference: the true values of unknowns, where they are known.
         holdout: observations that are not fitted, if there are any.
+        coarser: the same fit by coarser simulations, each coarser than the one before.
     """
 
     data: Data
@@ -41,31 +45,61 @@ class FitProblem:
     reference: dict[str, Tensor]
     takes: dict[str, Take]
     holdout: HoldOut | None
+    coarser: list[CoarserFit]
 
 
 def build_problem(config: DictConfig) -> FitProblem:
     """Return the fit that a configuration describes."""
     data: Data = build(config.data)
     scene = build_scene(config, build(config.mesh), data)
-    scenes = ObservedScenes(scene.start.positions, scene.start.velocities, observe_scene(data, scene, config))
-    takes = build_takes(config, scene, Take(data, scene.observed, scenes.observed[0]))
-    observed = scene.observed if len(takes) == 1 else ObservedTakes({n: t.observed for n, t in takes.items()})
-    if isinstance(observed, ObservedTakes):
-        points = torch.stack([observed.padded(take.points, torch.nan) for take in takes.values()])
+    points = observe_scene(data, scene, config)
+    takes = build_takes(config, scene, Take(data, scene.observed, points[0]))
+    names = list(takes)
+
+    def modelled(
+        config: DictConfig, scene: Scene, takes: Sequence[Take]
+    ) -> tuple[ObservedScenes, ParameterIdentification]:
+        return _model(config, scene, dict(zip(names, takes, strict=True)), points)
+
+    scenes, model = modelled(config, scene, list(takes.values()))
+    reference = _reference(data, scene, model)
+    holdout = build_holdout(config, scene)
+    coarser = build_coarser(config, data, scene, takes, modelled)
+    if coarser and not model.few_squares:
+        raise ConfigError(
+            "coarse.mesh and coarse.step need a loss that is a sum of squares, without priors, and few "
+            "unknown numbers; set both to null."
+        )
+    return FitProblem(data, scene, scenes, model, reference, takes, holdout, coarser)
+
+
+def _model(
+    config: DictConfig, scene: Scene, takes: dict[str, Take], points: Float[Tensor, "B T K 3"]
+) -> tuple[ObservedScenes, ParameterIdentification]:
+    """Return the initial states and observations of some recordings of a scene, and the model of the fit.
+
+    `points` are those of each scene in the only recording, if there is one.
+    """
+    if len(takes) == 1:
+        (observed,) = (take.observed for take in takes.values())
+        scenes = ObservedScenes(*scene.start[:2], points)
+    else:
+        observed = ObservedTakes({name: take.observed for name, take in takes.items()})
+        padded = [observed.padded(take.points, torch.nan) for take in takes.values()]
         positions, velocities = (part.expand(len(takes), -1, -1) for part in scene.start[:2])
-        scenes = ObservedScenes(positions, velocities, points)
+        scenes = ObservedScenes(positions, velocities, torch.stack(padded))
     if len(scenes.positions) % num_processes(config):
         raise ConfigError(
             f"{len(scenes.positions)} scene(s) cannot be shared equally by {num_processes(config)} "
             "processes. Change trainer.devices, or the number of scenes (initial.known.pull=[1, 2])."
         )
     loss = build(config.loss)(scale=_motion(scene, scenes))
-    for points in scenes.observed:
-        if not bool(loss(points.nan_to_num(), points).isfinite()):
+    for each in scenes.observed:
+        if not bool(loss(each.nan_to_num(), each).isfinite()):
             raise ObservationError(
                 f"no point was observed in the frames that count, {loss.frames!r}: there is nothing to fit."
             )
-    model = ParameterIdentification(
+    return scenes, ParameterIdentification(
         observed,
         trainable=all_releases(config.trainable, list(takes)),
         loss=loss,
@@ -74,9 +108,6 @@ def build_problem(config: DictConfig) -> FitProblem:
         scheduler=build(config.scheduler) or None,
         fields=flatten(config.fields),
     )
-    reference = _reference(data, scene, model)
-    holdout = build_holdout(config, scene)
-    return FitProblem(data, scene, scenes, model, reference, takes, holdout)
 
 
 def _reference(data: Data, scene: Scene, model: ParameterIdentification) -> dict[str, Tensor]:

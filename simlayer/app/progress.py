@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Mapping
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -16,6 +17,12 @@ from simlayer.identification.unknowns import format_value
 
 # A body that is off by more than so many times the observed motion is not observed, but lost.
 FAR = 5.0
+
+
+def format_progress(loss: float, values: Mapping[str, float | list[float]]) -> str:
+    """Format the loss and the unknowns of a fit, by name, in a line."""
+    found = ", ".join(f"{name.rpartition('.')[2]} = {format_value(value)}" for name, value in values.items())
+    return f"loss = {loss:.3e}, {found}"
 
 
 class FitProgress(ProgressBar):
@@ -86,10 +93,7 @@ class FitProgress(ProgressBar):
         if not self._enabled or not self._history.rows:
             return
         row = self._history.rows[-1]
-        values = ", ".join(
-            f"{name.rpartition('.')[2]} = {format_value(v)}" for name, v in row["values"].items()
-        )
-        text = f"loss = {row['loss']:.3e}, {values}"
+        text = format_progress(row["loss"], row["values"])
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif row["epoch"] % max((trainer.max_epochs or 1) // 10, 1) == 0 or row["epoch"] < 5:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from simlayer.app.problem import FitProblem
 from simlayer.identification.losses import format_residual
-from simlayer.identification.measured_values import EXACT, format_measured
+from simlayer.identification.measured_values import EXACT, format_change, format_measured
 from simlayer.identification.unknowns import format_unknown, format_value
 
 
@@ -84,6 +84,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     lines += [_format_parameter(name, row) for name, row in results["parameters"].items()]
     if any("±" in line for line in lines):
         lines.append(_format_errors(uncertainty))
+    lines += _format_discretization(results["parameters"])
     for name, other in results.get("takes", {}).items():
         lines.append(f"Residual of take {name}: {format_residual(other)}")
     if "residual" in results and "takes" not in results:
@@ -108,6 +109,21 @@ def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
         reference += f", {'median error' if many else 'error'} {row['relative_error']:.2%}"
     lines = [f"{text} ({reference})", *(f"  where it is {line}" for line in format_regions(row))]
     return "\n".join(lines)
+
+
+def _format_discretization(parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Format what finer meshes and steps would change, a line per parameter, and where that is from."""
+    lines = []
+    for name, row in parameters.items():
+        if "discretization" not in row or not row.get("determined", True):
+            continue
+        changes = (
+            f"{part} {format_change(change, row['unit'])}" for part, change in row["discretization"].items()
+        )
+        lines.append(f"Discretization of {name}: {', '.join(changes)}")
+    if lines:
+        lines.append("Discretization: what a mesh or step without error would change, by coarser ones.")
+    return lines
 
 
 def _format_errors(uncertainty: Mapping[str, Any]) -> str:

@@ -81,6 +81,27 @@ def add_uncertainty(
     }
 
 
+def add_discretization(
+    results: Mapping[str, Any], model: ParameterIdentification, changes: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """Return the results with the changes of the values found [SI] on infinitely fine meshes and steps.
+
+    Args:
+        results: the results so far.
+        model: the fit.
+        changes: those of all P numbers, by "mesh" and "step".
+    """
+    rows, sizes = dict(results["parameters"]), [unknown.parameter.numel() for unknown in model.unknowns]
+    for part, change in changes.items():
+        for unknown, own in zip(model.unknowns, change.split(sizes), strict=True):
+            before = rows[unknown.name].get("discretization", {})
+            rows[unknown.name] = {
+                **rows[unknown.name],
+                "discretization": before | {part: summarize(own.reshape(unknown.parameter.shape))},
+            }
+    return {**results, "parameters": rows}
+
+
 def read_converged(folder: Path) -> dict[str, Any] | None:
     """Return the results of a run that has converged, None for one that can be resumed.
 

@@ -31,6 +31,18 @@ class Take:
     observed: ObservedRollout
     points: Float[Tensor, "T K 3"]
 
+    def on(self, scene: Scene, *, frames: int) -> Take:
+        """Return the same recording of another simulation, as of now, with so many frames between two."""
+        observed = ObservedRollout(
+            scene.rollout,
+            self.data.sensors(scene.mesh),
+            self.observed.times,
+            initial=scene.observed.initial,
+            release_time=float(self.observed.release_time.detach()),
+            frames=frames,
+        )
+        return Take(self.data, observed, self.points)
+
 
 def build_take(config: DictConfig, scene: Scene, part: DictConfig, *, key: str, slack: float = 0.0) -> Take:
     """Return a recording of the same motion as the scene's own.

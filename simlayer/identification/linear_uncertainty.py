@@ -81,11 +81,11 @@ def linear_uncertainty(
         numbers=numbers,
         noise=noise,
         correlated=correlated,
-        step=_step(rows, residuals[present], tolerance=epsilon ** (2 / 3)),
+        step=least_squares_step(rows, residuals[present], tolerance=epsilon ** (2 / 3)),
     )
 
 
-def _step(
+def least_squares_step(
     rows: Float[Tensor, "R P"], residuals: Float[Tensor, "R"], *, tolerance: float
 ) -> Float[Tensor, "P"]:
     """Return the change that minimizes the sum of squares, without what is combined to nothing.

@@ -21,14 +21,29 @@ def format_measured(value: float, error: float, unit: str) -> str:
     scale = max(abs(value), error)
     if not (math.isfinite(scale) and scale > 0):
         return _with_unit(f"{value:.6g}", unit)
-    power = min(max(3 * math.floor(math.log10(scale) / 3), -6), 9) if unit in PREFIXED else 0
-    value, error, unit = value / 10.0**power, error / 10.0**power, PREFIXES[power] + unit
+    power, unit = _prefixed(scale, unit)
+    value, error = value / 10.0**power, error / 10.0**power
     if not error > EXACT * abs(value):
         return _with_unit(f"{value:.6g}", unit)
     decimals = max(1 - math.floor(math.log10(float(f"{error:.1e}"))), 0)
     if decimals > 8 or scale / 10.0**power >= 1e6:
         return _with_unit(f"{value:.6g} ± {error:.2g}", unit)
     return _with_unit(f"{value:.{decimals}f} ± {error:.{decimals}f}", unit)
+
+
+def format_change(change: float | list[float], unit: str) -> str:
+    """Format a change, or a few, with three digits, a sign and an SI prefix."""
+    if not isinstance(change, float):
+        return f"({', '.join(format_change(part, unit) for part in change)})"
+    power, unit = _prefixed(abs(change), unit)
+    return _with_unit(f"{change / 10.0**power:+.3g}", unit)
+
+
+def _prefixed(scale: float, unit: str) -> tuple[int, str]:
+    """Return the power of ten by which numbers of a scale are divided, and the unit with its prefix."""
+    known = unit in PREFIXED and math.isfinite(scale) and scale > 0
+    power = min(max(3 * math.floor(math.log10(scale) / 3), -6), 9) if known else 0
+    return power, PREFIXES[power] + unit
 
 
 def _with_unit(text: str, unit: str) -> str:

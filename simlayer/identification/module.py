@@ -15,7 +15,7 @@ from torch.optim import LBFGS, Optimizer
 from simlayer.errors import SimulationError
 from simlayer.identification.first_guess import FirstGuess
 from simlayer.identification.gauss_newton import MOST_UNKNOWNS, GaussNewton
-from simlayer.identification.least_squares import LeastSquares
+from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
@@ -156,14 +156,22 @@ class ParameterIdentification(LightningModule):
             )
         return LeastSquares(self.observed, self.loss, self.unknowns)
 
-    def uncertainty(self, scenes: ObservedScenes) -> Uncertainty:
-        """Return how sure a fit to these scenes is of the present values.
+    def linearized(self, scenes: ObservedScenes) -> Linearization:
+        """Return the residuals of these scenes and their Jacobian at the present values.
 
         Raises:
             ValueError: as for `least_squares`.
         """
         known = None if self._gauss_newton is None else self._gauss_newton.linearization(scenes)
-        return assess(self.least_squares(), scenes, known)
+        return self.least_squares().linearized(scenes) if known is None else known
+
+    def uncertainty(self, scenes: ObservedScenes, at: Linearization | None = None) -> Uncertainty:
+        """Return how sure a fit to these scenes is of the present values, where it may be linearized already.
+
+        Raises:
+            ValueError: as for `least_squares`.
+        """
+        return assess(self.least_squares(), scenes, self.linearized(scenes) if at is None else at)
 
     def on_after_backward(self) -> None:
         check_gradients_finite(self.unknowns, epoch=self.current_epoch)

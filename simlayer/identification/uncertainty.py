@@ -95,7 +95,7 @@ def assess(problem: LeastSquares, scenes: ObservedScenes, known: Linearization |
         known: the residuals and their Jacobian at the present values, if they have been computed.
     """
     value, jacobian = problem.linearized(scenes) if known is None else known
-    slopes, scales = _slopes(problem.unknowns), _scales(problem.unknowns)
+    slopes, scales = stored_slopes(problem.unknowns), _scales(problem.unknowns)
     present = problem.loss.present(scenes.observed)[..., None].expand(value.shape)
     linear = linear_uncertainty(
         value.double().cpu().flatten(2),
@@ -119,7 +119,7 @@ def parameter_names(unknowns: Sequence[Unknown], labels: Mapping[str, str] | Non
     return tuple(names)
 
 
-def _slopes(unknowns: Sequence[Unknown]) -> Float[Tensor, "P"]:
+def stored_slopes(unknowns: Sequence[Unknown]) -> Float[Tensor, "P"]:
     """Return the derivative of each physical value by its stored one."""
     slopes = []
     for unknown in unknowns:

@@ -16,6 +16,7 @@ class BDF2(ImplicitStep):
     start are those of constant acceleration. Arguments as for `ImplicitStep`.
     """
 
+    order = 2
     history_size = 2
 
     @property

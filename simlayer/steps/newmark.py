@@ -22,6 +22,7 @@ class Newmark(ImplicitStep):
     steps. Arguments as for `ImplicitStep`.
     """
 
+    order = 2
     history_size = 1
 
     @property

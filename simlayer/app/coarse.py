@@ -1,0 +1,159 @@
+"""Coarser simulations of the same scene: where a fit begins, and what mesh and step do to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from simlayer.app.config_tree import build
+from simlayer.app.data import Data
+from simlayer.app.interruption import Interruption
+from simlayer.app.progress import format_progress
+from simlayer.app.scene import Scene, build_scene
+from simlayer.app.takes import Take
+from simlayer.errors import ConfigError, ObservationError, SimulationError
+from simlayer.identification.discretization import Refinement, discretization_change
+from simlayer.identification.first_guess import FirstGuess
+from simlayer.identification.gauss_newton import GaussNewton
+from simlayer.identification.least_squares import Linearization
+from simlayer.identification.linearized_fit import LinearizedFit
+from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.unknowns import summarize
+
+# A coarse fit is only a start: as near to its minimum as this, in standard errors, and after so many steps.
+PRECISION, MOST_STEPS = 0.3, 30
+
+
+@dataclass(frozen=True)
+class CoarserFit:
+    """The same fit by a coarser simulation.
+
+    Attributes:
+        part: what is coarser than in the fit before, "mesh" or "step".
+        refinement: by how much that one is finer.
+        scenes: initial states and observations.
+        model: the simulation and its unknowns.
+    """
+
+    part: str
+    refinement: Refinement
+    scenes: ObservedScenes
+    model: ParameterIdentification
+
+    def assign(self, other: ParameterIdentification) -> None:
+        """Set the unknowns to the values of another model."""
+        for own, unknown in zip(self.model.unknowns, other.unknowns, strict=True):
+            own.parameter.data.copy_(unknown.parameter.data)
+
+
+Modelled = Callable[[DictConfig, Scene, list[Take]], tuple[ObservedScenes, ParameterIdentification]]
+
+
+def build_coarser(
+    config: DictConfig, data: Data, scene: Scene, takes: dict[str, Take], modelled: Modelled
+) -> list[CoarserFit]:
+    """Return the configured coarser fits, the mesh of the first and the step of the second being coarser.
+
+    Args:
+        config: the composed configuration.
+        data: the first recording.
+        scene: the simulation.
+        takes: the recordings.
+        modelled: makes the initial states, the observations and the model of a scene.
+
+    Raises:
+        ConfigError: if a simulation is not coarser, or its mesh has not the points that were observed.
+    """
+    found: list[CoarserFit] = []
+    for part in ("mesh", "step"):
+        if not config.coarse[part]:
+            continue
+        config = OmegaConf.merge(config, {part: config.coarse[part]})
+        coarse = build_scene(config, build(config.mesh), data)
+        ratio = _ratio(part, scene, coarse)
+        order = config.coarse.order if part == "mesh" else coarse.rollout.step.order
+        on_scene = [take.on(coarse, frames=config.observation.frames) for take in takes.values()]
+        for take, other in zip(takes.values(), on_scene, strict=True):
+            _check_points(take, other, coarse)
+        found.append(CoarserFit(part, Refinement(ratio, order), *modelled(config, coarse, on_scene)))
+        scene = coarse
+    return found
+
+
+def _ratio(part: str, fine: Scene, coarse: Scene) -> float:
+    if part == "mesh":
+        counts = len(fine.mesh.cells), len(coarse.mesh.cells)
+        ratio, change = (counts[0] / counts[1]) ** (1 / 3), f"{counts[1]:,} cells for {counts[0]:,}"
+    else:
+        steps = fine.rollout.step.dt, coarse.rollout.step.dt
+        ratio, change = steps[1] / steps[0], f"steps of {steps[1]:g} s for those of {steps[0]:g} s"
+    if not ratio > 1.01:
+        raise ConfigError(f"coarse.{part} must make the simulation coarser, got {change}.")
+    return ratio
+
+
+def _check_points(fine: Take, coarse: Take, scene: Scene) -> None:
+    count = coarse.observed.sensors(scene.start.positions[0]).shape[-2]
+    if count != fine.points.shape[-2]:
+        raise ConfigError(
+            f"coarse.mesh shows {count} points where {fine.points.shape[-2]} were observed: it needs points "
+            "that are given by their positions (data=marker_paths), not by vertices of the mesh."
+        )
+
+
+def start_from_coarse(
+    coarser: list[CoarserFit], model: ParameterIdentification, interruption: Interruption, *, loud: bool
+) -> None:
+    """Set the unknowns of a model to what the coarsest simulation finds; they stay where that fails.
+
+    Args:
+        coarser: the coarser fits.
+        model: the model that is to begin there.
+        interruption: obeyed between steps.
+        loud: whether to print the loss and the values after each step.
+    """
+    coarsest = coarser[-1]
+    coarsest.assign(model)
+    unknowns = coarsest.model.unknowns
+    optimizer = GaussNewton([unknown.parameter for unknown in unknowns], precision=PRECISION)
+    fit = LinearizedFit(coarsest.model.least_squares(), optimizer, FirstGuess(unknowns))
+    try:
+        for number in range(1, MOST_STEPS + 1):
+            optimizer.step(lambda: fit.evaluate(coarsest.scenes))
+            values = {unknown.name: summarize(unknown.value) for unknown in unknowns}
+            if loud:
+                print(f"coarse {number:4}  {format_progress(optimizer.loss, values)}", flush=True)
+            interruption.obey()
+            if optimizer.converged:
+                break
+    except (SimulationError, ObservationError) as error:
+        if loud:
+            print(f"The coarse simulation fails, so that the fit starts at its first guess: {error}")
+        return
+    for unknown, found in zip(model.unknowns, unknowns, strict=True):
+        unknown.parameter.data.copy_(found.parameter.data)
+
+
+@torch.no_grad()
+def discretization_changes(
+    coarser: list[CoarserFit], model: ParameterIdentification, scenes: ObservedScenes, at: Linearization
+) -> dict[str, Float[Tensor, "P"]]:
+    """Return by how much an infinitely fine "mesh", and "step", would change the values found [SI].
+
+    Each takes one rollout of a coarser simulation; the model's own is linearized `at` the values found.
+    """
+    squares, finer, changes = model.least_squares(), at.residuals, {}
+    for coarse in coarser:
+        coarse.assign(model)
+        residuals = coarse.model.least_squares().residuals(coarse.scenes)
+        changes[coarse.part] = discretization_change(
+            squares, at, finer - residuals, scenes, coarse.refinement
+        )
+        finer = residuals
+    return changes

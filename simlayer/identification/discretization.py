@@ -1,0 +1,61 @@
+"""How much finer meshes and time steps would change what a fit has found, by Richardson's extrapolation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.identification.least_squares import LeastSquares, Linearization
+from simlayer.identification.linear_uncertainty import least_squares_step
+from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.uncertainty import stored_slopes
+from simlayer.quantities.arguments import checked_number
+
+
+class Refinement(NamedTuple):
+    """How much finer one of two discretizations is.
+
+    Attributes:
+        ratio: of the sizes of cells, or of time steps; above 1.
+        order: the power of that size that the error is proportional to.
+    """
+
+    ratio: float
+    order: float
+
+    @property
+    def weight(self) -> float:
+        """What is left of the error of the finer one, as a share of the difference of the two."""
+        ratio = checked_number("ratio", self.ratio, above=1.0)
+        return 1 / (ratio ** checked_number("order", self.order, above=0.0) - 1)
+
+
+@torch.no_grad()
+def discretization_change(
+    fine: LeastSquares,
+    at: Linearization,
+    difference: Float[Tensor, "B F K 3"],
+    scenes: ObservedScenes,
+    refinement: Refinement,
+) -> Float[Tensor, "P"]:
+    """Return by how much the values of a fit would change [SI] on an infinitely fine discretization.
+
+    What is observed there follows from two discretizations (Richardson 1911), u + (u - u_c) / (r^p - 1), and
+    the change of the parameters from the linearized fit, so that it takes one coarse rollout. It is an
+    estimate: the error of a mesh follows a power of the size of its cells only once these are small.
+
+    Args:
+        fine: the fit.
+        at: its residuals at the values found, and their Jacobian.
+        difference: of the residuals of two discretizations at the same values, fine minus coarse.
+        scenes: what was fitted.
+        refinement: how much finer the fine one is.
+    """
+    present = fine.loss.present(scenes.observed)
+    shift = refinement.weight * difference[present].double().flatten()
+    rows = at.jacobian[present].double().flatten(0, -2)
+    tolerance = torch.finfo(at.residuals.dtype).eps ** (2 / 3)
+    return stored_slopes(fine.unknowns) * least_squares_step(rows, shift, tolerance=tolerance).cpu()
