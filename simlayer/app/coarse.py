@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -74,7 +75,7 @@ def build_coarser(
     for part in ("mesh", "step"):
         if not config.coarse[part]:
             continue
-        config = OmegaConf.merge(config, {part: config.coarse[part]})
+        config = cast("DictConfig", OmegaConf.merge(config, {part: config.coarse[part]}))
         coarse = build_scene(config, build(config.mesh), data)
         ratio = _ratio(part, scene, coarse)
         order = config.coarse.order if part == "mesh" else coarse.rollout.step.order

@@ -19,6 +19,7 @@ from simlayer.app.scene import Scene, build_scene, observe_scene
 from simlayer.app.takes import Take, all_releases, build_takes
 from simlayer.errors import ConfigError, ObservationError
 from simlayer.identification.module import ParameterIdentification
+from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
 
@@ -80,12 +81,13 @@ def _model(
 
     `points` are those of each scene in the only recording, if there is one.
     """
+    observed: ObservedRollout | ObservedTakes
     if len(takes) == 1:
         (observed,) = (take.observed for take in takes.values())
         scenes = ObservedScenes(*scene.start[:2], points)
     else:
-        observed = ObservedTakes({name: take.observed for name, take in takes.items()})
-        padded = [observed.padded(take.points, torch.nan) for take in takes.values()]
+        observed = every = ObservedTakes({name: take.observed for name, take in takes.items()})
+        padded = [every.padded(take.points, torch.nan) for take in takes.values()]
         positions, velocities = (part.expand(len(takes), -1, -1) for part in scene.start[:2])
         scenes = ObservedScenes(positions, velocities, torch.stack(padded))
     if len(scenes.positions) % num_processes(config):
