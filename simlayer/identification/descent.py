@@ -37,6 +37,16 @@ class Place(NamedTuple):
     radius: Float[Tensor, "*batch"]
     converged: Bool[Tensor, "*batch"]
 
+    def updated(self, mask: Bool[Tensor, "*batch"], other: Place) -> Place:
+        """Return the places of another where a mask is true, and these elsewhere."""
+        pairs = zip(other.equations, self.equations, strict=True)
+        return Place(
+            chosen(mask, other.at, self.at),
+            NormalEquations(*(chosen(mask, new, old) for new, old in pairs)),
+            chosen(mask, other.radius, self.radius),
+            chosen(mask, other.converged, self.converged),
+        )
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -58,7 +68,7 @@ class Descent:
         return self._settled(Place(at, equations, radius, torch.zeros_like(radius, dtype=torch.bool)))
 
     def step(self, place: Place, radius: float | Tensor | None = None) -> Float[Tensor, "*batch P"]:
-        """Return the step to the minimum of the linearized problem within a radius, by default the place's."""
+        """Return the step to the minimum of the linearized problem within a radius, that of the place."""
         # Jacobians lose a third of the digits in long rollouts; their squares have twice the error.
         tolerance = max(self.epsilon ** (4 / 3), 4e-15)
         radius = place.radius if radius is None else radius
@@ -85,11 +95,9 @@ class Descent:
         taken = quality > TAKEN
         far = (quality > GOOD) & (length > 0.99 * place.radius)
         radius = torch.where(far, 2 * place.radius, place.radius).where(quality >= POOR, length / 4)
-        pairs = zip(to, place.equations, strict=True)
-        equations = NormalEquations(*(new.where(_like(taken, new), old) for new, old in pairs))
+        moved = place.updated(taken, Place(trial, to, radius, place.converged))
         converged = ~taken & (predicted <= ACCURACY * loss)
-        at = trial.where(taken[..., None], place.at)
-        return self._settled(Place(at, equations, radius, converged)), taken
+        return self._settled(moved._replace(radius=radius, converged=converged)), taken
 
     def _settled(self, place: Place) -> Place:
         """Return a place that has converged where the next step would be negligible."""
@@ -101,6 +109,6 @@ class Descent:
         return place._replace(converged=place.converged | near | short)
 
 
-def _like(mask: Tensor, other: Tensor) -> Tensor:
-    """Return a mask of fits with axes for what there is of each."""
-    return mask[(..., *[None] * (other.ndim - mask.ndim))]
+def chosen(mask: Bool[Tensor, "*batch"], new: Tensor, old: Tensor) -> Tensor:
+    """Return the new where a mask of fits is true, and the old elsewhere; `(*batch, ...)` each."""
+    return new.where(mask.to(new.device)[(..., *[None] * (new.ndim - mask.ndim))], old)

@@ -105,13 +105,13 @@ class GaussNewton(Optimizer):
                     "closure must assign equations that are finite to begin with, got a loss of "
                     f"{self.equations.loss:g}."
                 )
-            self._keep(self._rules.begin(self._values(), self._on_cpu()))
+            self._keep(self.rules.begin(self._values(), self._on_cpu()))
         for _ in range(0 if state["converged"] else self.max_trials):
             place = self._place()
-            step = self._rules.step(place)
+            step = self.rules.step(place)
             self._assign(place.at + step)
             self._evaluate(closure)
-            place, taken = self._rules.judge(place, step, self._values(), self._on_cpu())
+            place, taken = self.rules.judge(place, step, self._values(), self._on_cpu())
             self._keep(place)
             if not taken:
                 self._assign(place.at)
@@ -131,7 +131,8 @@ class GaussNewton(Optimizer):
             )
 
     @property
-    def _rules(self) -> Descent:
+    def rules(self) -> Descent:
+        """The rules of its steps."""
         epsilon = max(torch.finfo(parameter.dtype).eps for parameter in self._parameters)
         return Descent(self.trust_radius, self.tolerance, self.precision, epsilon)
 
