@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -22,10 +22,10 @@ FEW = 12
 
 @dataclass(frozen=True)
 class SpecimenUnknown(Unknown):
-    """A quantity of one specimen, as its fit has left it.
+    """A quantity of a specimen as its fit has left it, whatever becomes of the rollout.
 
     Attributes:
-        stored: the stored value, without batch.
+        stored: the stored value.
     """
 
     stored: Tensor = field(repr=False)
@@ -33,6 +33,10 @@ class SpecimenUnknown(Unknown):
     @property
     def parameter(self) -> Tensor:
         return self.stored
+
+    def of(self, index: int) -> SpecimenUnknown:
+        """Return the quantity of one specimen, where the stored value is that of many."""
+        return replace(self, stored=self.stored[index])
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,12 @@ class IdentifiedSpecimens:
     `found[3]` is what the fit of a specimen has found, as `identify` returns it.
 
     Attributes:
-        unknowns: the quantities, of the rollout.
+        unknowns: the quantities, with a value for each specimen.
         fits: what each fit has found, None for those that failed.
         errors: why fits have failed, by the index of the specimen.
     """
 
-    unknowns: tuple[Unknown, ...]
+    unknowns: tuple[SpecimenUnknown, ...]
     fits: tuple[Identified | None, ...]
     errors: dict[int, str]
 
@@ -72,8 +76,7 @@ class IdentifiedSpecimens:
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each of the P numbers of a specimen."""
-        stored = [SpecimenUnknown(u.name, u.module, u.quantity, u.parameter[0]) for u in self.unknowns]
-        return parameter_names(stored)
+        return parameter_names([unknown.of(0) for unknown in self.unknowns])
 
     @property
     def values(self) -> dict[str, Float[Tensor, "B"]]:

@@ -88,11 +88,18 @@ def identify_specimens(
     for unknown in problem.squares.unknowns:
         _give_each(unknown, len(points))
     optimizer = GaussNewton([unknown.parameter for unknown in problem.squares.unknowns])
-    specimens = Specimens(problem.squares, problem.scenes)
+    specimens = Specimens(problem.observed, problem.squares, problem.scenes)
     fits = SpecimenFits(specimens, optimizer.rules, max_trials=optimizer.max_trials)
     fits.solve(most)
-    found = [None if k in fits.errors else _found(fits, k) for k in range(len(points))]
-    return IdentifiedSpecimens(tuple(problem.squares.unknowns), tuple(found), fits.errors)
+    stored = tuple(
+        SpecimenUnknown(u.name, u.module, u.quantity, u.parameter.detach().clone())
+        for u in problem.squares.unknowns
+    )
+    found = [
+        None if k in fits.errors else _found(fits, k, tuple(unknown.of(k) for unknown in stored))
+        for k in range(len(points))
+    ]
+    return IdentifiedSpecimens(stored, tuple(found), fits.errors)
 
 
 def _give_each(unknown: Unknown, count: int) -> None:
@@ -115,14 +122,10 @@ def _give_each(unknown: Unknown, count: int) -> None:
     unknown.parameter.data = own.clone()
 
 
-def _found(fits: SpecimenFits, index: int) -> Identified:
+def _found(fits: SpecimenFits, index: int, unknowns: tuple[SpecimenUnknown, ...]) -> Identified:
     """Return what the fit of one specimen has found."""
     specimens, one = fits.specimens, slice(index, index + 1)
     squares, scenes = specimens.squares, ObservedScenes(*(part[one] for part in specimens.scenes))
-    unknowns = tuple(
-        SpecimenUnknown(u.name, u.module, u.quantity, u.parameter.detach()[index].clone())
-        for u in squares.unknowns
-    )
     at = Linearization(*(part[one] for part in fits.linearization))
     uncertainty = assess(LeastSquares(squares.observed, squares.loss, unknowns), scenes, at)
     return Identified(unknowns, uncertainty, at.residuals.cpu().numpy(), int(fits.steps[index]))

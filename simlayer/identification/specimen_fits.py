@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from simlayer.errors import SimulationError
 from simlayer.identification.descent import Descent, chosen
 from simlayer.identification.least_squares import Linearization
 from simlayer.identification.specimens import Specimens
@@ -34,7 +35,11 @@ class SpecimenFits:
     def __init__(self, specimens: Specimens, rules: Descent, *, max_trials: int = 10) -> None:
         self.specimens, self.rules, self.max_trials = specimens, rules, max_trials
         start = specimens.values()
-        self.linearization, equations, self.errors = specimens.linearized(start)
+        everyone = torch.ones(specimens.count, dtype=torch.bool)
+        found, equations, self.errors = specimens.linearized(start, everyone)
+        if found is None:
+            raise SimulationError(f"no specimen can be simulated; the first one: {self.errors[0]}")
+        self.linearization = found
         # What failed has an infinite loss and no slope: it is where it stays.
         self.place = rules.begin(start, equations)
         self.steps = self.place.converged.long()
@@ -62,14 +67,14 @@ class SpecimenFits:
     def _round(self, active: Tensor) -> None:
         """Try a step of each active fit."""
         before, specimens = self.place, self.specimens
-        step = self.rules.step(before).where(active[:, None], 0.0)
+        step = self.rules.step(before)
         trial = specimens.rounded(before.at + step)
-        found, equations, failed = specimens.linearized(trial, before.at)
+        found, equations, failed = specimens.linearized(trial, active)
         after, taken = self.rules.judge(before, step, trial, equations)
-        taken &= active
         self.place = before.updated(active, after)
-        pairs = zip(found, self.linearization, strict=True)
-        self.linearization = Linearization(*(chosen(taken, new, old) for new, old in pairs))
+        if found is not None:
+            pairs = zip(found, self.linearization, strict=True)
+            self.linearization = Linearization(*(chosen(active & taken, new, old) for new, old in pairs))
         self._trials += active
         ended = active & (taken | self.place.converged | (self._trials == self.max_trials))
         self.steps += ended

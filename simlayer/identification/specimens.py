@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from simlayer.errors import SimulationError
 from simlayer.identification.descent import chosen
 from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.normal_equations import NormalEquations
+from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
 from simlayer.quantities.named import NamedTensors
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
+from simlayer.state import State
 
 UNOBSERVED = "nothing of it is observed: all of its points are NaN."
 OUT_OF_RANGE = "its values leave their range."
@@ -27,19 +30,29 @@ class Specimens:
     directions, along which the numbers of all specimens change at once, tell all blocks.
 
     Args:
-        squares: the residuals; every unknown has a value per specimen, `(B, own)`.
+        observed: the simulation and its sensors, whose unknowns have a value per specimen, `(B, own)`.
+        squares: its residuals.
         scenes: one for each specimen.
     """
 
-    def __init__(self, squares: LeastSquares, scenes: ObservedScenes) -> None:
+    def __init__(self, observed: ObservedRollout, squares: LeastSquares, scenes: ObservedScenes) -> None:
         self.squares, self.scenes = squares, scenes
         self.count = len(scenes.observed)
-        self.sizes = [unknown.parameter[0].numel() for unknown in squares.unknowns]
-        self._named = NamedTensors(squares.observed)
-        paths = {id(parameter): path for path, parameter in self._named.parameters.items()}
-        # Whose scene and values are simulated for each: another's for one that fails at the first guess.
-        self._rows = torch.arange(self.count)
-        self._places = [paths[id(unknown.parameter)] for unknown in squares.unknowns]
+        self.numbers = squares.loss.present(scenes.observed).flatten(1).sum(1).cpu()
+        self._observed, self._motion = observed, _Motion(observed)
+        self._sizes = [unknown.parameter[0].numel() for unknown in squares.unknowns]
+        # A compiled step is compiled anew for every number of samples.
+        step = observed.rollout.step
+        self._fill = step.explicit and observed.rollout.compiler is not False
+        named = NamedTensors(self._motion)
+        self._each = [
+            entry.stored_name
+            for entry in named.quantities.values()
+            if (own := named.parameters[entry.stored_name]).ndim > entry.quantity.own_axes
+            and len(own) == self.count
+        ]
+        places = {id(parameter): place for place, parameter in named.parameters.items()}
+        self._places = [places[id(unknown.parameter)] for unknown in squares.unknowns]
 
     def values(self) -> Float[Tensor, "B P"]:
         """Return the stored values in double precision."""
@@ -56,56 +69,65 @@ class Specimens:
         return torch.cat([part.double().cpu().flatten(1) for _, part in self._parts(values)], 1)
 
     def linearized(
-        self, values: Float[Tensor, "B P"], known: Float[Tensor, "B P"] | None = None
-    ) -> tuple[Linearization, NormalEquations, dict[int, str]]:
-        """Return residuals, Jacobian and normal equations at these values, and what went wrong with whom.
+        self, values: Float[Tensor, "B P"], wanted: Bool[Tensor, "B"]
+    ) -> tuple[Linearization | None, NormalEquations, dict[int, str]]:
+        """Return residuals, Jacobian and normal equations of some specimens, and why others have failed.
 
-        A specimen that fails does not stop the others. Its residuals mean nothing, its loss is infinite.
+        One that fails does not stop the others. The residuals of what failed, or is not wanted, mean nothing,
+        and its loss is infinite.
 
         Args:
             values: the stored values.
-            known: values at which every specimen could be simulated that was at first; none the first time.
+            wanted: which specimens are to be simulated.
 
         Raises:
-            SimulationError: if no specimen can be simulated, or the error is none of a specimen.
+            SimulationError: if the simulation fails for a reason that is none of a specimen.
         """
-        failed: dict[int, str] = {}
-        if known is not None:
-            inside = self._in_range(values)
-            failed = dict.fromkeys((~inside).nonzero().flatten().tolist(), OUT_OF_RANGE)
-            values = values.where(inside[:, None], known)
+        self.assign(values)
+        left = wanted & self._in_range(values) & (self.numbers > 0)
+        failed = dict.fromkeys((wanted & ~left).nonzero().flatten().tolist(), OUT_OF_RANGE)
+        failed |= dict.fromkeys((wanted & (self.numbers == 0)).nonzero().flatten().tolist(), UNOBSERVED)
         found = None
-        while found is None:
+        while found is None and bool(left.any()):
+            rows = left.nonzero().flatten()
+            if self._fill:
+                rows = torch.cat([rows, rows[:1].expand(self.count - len(rows))])
             try:
-                self.assign(values[self._rows])
-                found = self._linearized(ObservedScenes(*(part[self._rows] for part in self.scenes)))
+                found = self._linearized(rows)
             except SimulationError as error:
-                index = int(self._rows[error.sample[0]]) if error.sample else None
-                if index is None or index in failed:
+                if not error.sample:
                     raise
-                failed[index] = str(error)
-                values = self._without(index, values, known, error)
-        equations = self._equations(found)
-        finite = torch.stack([part.reshape(self.count, -1).isfinite().all(1) for part in equations]).all(0)
-        failed = dict.fromkeys((~finite).nonzero().flatten().tolist(), NOT_FINITE) | failed
-        failed |= dict.fromkeys((self._numbers() == 0).nonzero().flatten().tolist(), UNOBSERVED)
-        lost = torch.zeros(self.count, dtype=torch.bool)
-        lost[list(failed)] = True
-        none = NormalEquations.failed(len(values[0]), lost.device)
-        pairs = zip(none, equations, strict=True)
-        return found, NormalEquations(*(chosen(lost, bad.expand_as(e), e) for bad, e in pairs)), failed
+                index = int(rows[error.sample[0]])
+                failed[index], left[index] = str(error), False
+        size, count = values.shape[1], self.count
+        none = NormalEquations.failed(size, values.device)
+        equations = NormalEquations(*(part.expand(count, *part.shape) for part in none))
+        if found is not None:
+            flat = (found.residuals.cpu().flatten(1), found.jacobian.cpu().flatten(1, -2))
+            own = NormalEquations.of(*flat, self.numbers.clamp(min=1))
+            finite = torch.stack([part.reshape(count, -1).isfinite().all(1) for part in own]).all(0)
+            failed |= dict.fromkeys((left & ~finite).nonzero().flatten().tolist(), NOT_FINITE)
+            pairs = zip(own, equations, strict=True)
+            equations = NormalEquations(*(chosen(left & finite, new, lost) for new, lost in pairs))
+        return found, equations, failed
 
-    def _without(self, index: int, values: Tensor, known: Tensor | None, error: SimulationError) -> Tensor:
-        """Return values with which a specimen that failed cannot stop the others again."""
-        if known is not None:
-            values = values.clone()
-            values[index] = known[index]
-            return values
-        others = (self._rows == torch.arange(self.count)) & (self._rows != index)
-        if not bool(others.any()):
-            raise error
-        self._rows[self._rows == index] = int(others.nonzero()[0])
-        return values
+    def _linearized(self, rows: Int[Tensor, "S"]) -> Linearization:
+        """Return residuals and Jacobian where those specimens are simulated that are in these rows."""
+        start = State(self.scenes.positions[rows], self.scenes.velocities[rows])
+        each = {place: self._motion.get_parameter(place).detach()[rows] for place in self._each}
+        # What is added to the values of all specimens.
+        shifts = {place: torch.zeros_like(each[place][0]) for place in self._places}
+        # Sensors and losses may tell specimens apart, and see all of them.
+        back = torch.zeros(self.count, dtype=torch.long).index_copy(0, rows, torch.arange(len(rows)))
+
+        def residuals() -> Tensor:
+            moved = each | {place: each[place] + shift for place, shift in shifts.items()}
+            motion = functional_call(self._motion, moved, (start,))
+            simulated = self._observed.observe(State(motion.positions[:, back], motion.velocities[:, back]))
+            return self.squares.compared(simulated, self.scenes)
+
+        value, columns = parameter_jacobian(residuals, shifts)
+        return Linearization(value, torch.cat([c.reshape(*value.shape, -1) for c in columns.values()], -1))
 
     def _in_range(self, values: Float[Tensor, "B P"]) -> Bool[Tensor, "B"]:
         """Return for which specimens stored values stand for physical ones in their ranges."""
@@ -116,35 +138,18 @@ class Specimens:
             inside &= fits.flatten(1).all(1).cpu()
         return inside
 
-    def _linearized(self, scenes: ObservedScenes) -> Linearization:
-        """Return residuals and Jacobian of some scenes, `(B, F, K, 3)` and `(B, F, K, 3, P)`."""
-        parameters = [unknown.parameter.detach() for unknown in self.squares.unknowns]
-        # What is added to the values of all specimens.
-        shifts = {
-            u.name: torch.zeros_like(p[0]) for u, p in zip(self.squares.unknowns, parameters, strict=True)
-        }
-
-        def residuals() -> Tensor:
-            moved = [value + shift for value, shift in zip(parameters, shifts.values(), strict=True)]
-            with self._named.substituted(dict(zip(self._places, moved, strict=True))):
-                return self.squares.residuals(scenes)
-
-        self.squares.observed.check_end()
-        value, columns = parameter_jacobian(residuals, shifts)
-        return Linearization(value, torch.cat([c.reshape(*value.shape, -1) for c in columns.values()], -1))
-
-    def _equations(self, found: Linearization) -> NormalEquations:
-        value, jacobian = (part.cpu() for part in found)
-        numbers = self._numbers().clamp(min=1)
-        return NormalEquations.of(value.flatten(1), jacobian.flatten(1, -2), numbers)
-
-    def _numbers(self) -> Tensor:
-        """Return how many points of each specimen were observed."""
-        return self.squares.loss.present(self.scenes.observed).flatten(1).sum(1).cpu()
-
     def _parts(self, values: Float[Tensor, "B P"]) -> list[tuple[Unknown, Tensor]]:
         """Return the part of the values that belongs to each unknown, in its shape and precision."""
-        pairs = zip(self.squares.unknowns, values.split(self.sizes, 1), strict=True)
-        return [
-            (unknown, part.to(unknown.parameter).reshape(unknown.parameter.shape)) for unknown, part in pairs
-        ]
+        pairs = zip(self.squares.unknowns, values.split(self._sizes, 1), strict=True)
+        return [(unknown, part.to(unknown.parameter).view_as(unknown.parameter)) for unknown, part in pairs]
+
+
+class _Motion(nn.Module):
+    """The motion of an observed rollout, for `functional_call`."""
+
+    def __init__(self, observed: ObservedRollout) -> None:
+        super().__init__()
+        self.observed = observed
+
+    def forward(self, state: State) -> State:
+        return self.observed.motion(state)
