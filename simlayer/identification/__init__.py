@@ -3,7 +3,9 @@
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
 from simlayer.identification.identified import Identified
+from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify import IdentificationProblem, identify
+from simlayer.identification.identify_specimens import identify_specimens
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
 from simlayer.identification.module import ParameterIdentification
@@ -18,6 +20,7 @@ __all__ = [
     "History",
     "IdentificationProblem",
     "Identified",
+    "IdentifiedSpecimens",
     "InitialState",
     "LeastSquaresLoss",
     "Markers",
@@ -29,5 +32,6 @@ __all__ = [
     "SmoothnessPrior",
     "Vertices",
     "identify",
+    "identify_specimens",
     "scene_loader",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,22 +11,14 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 from torch.optim import Optimizer
 
+from simlayer.identification.descent import Descent, Place
 from simlayer.identification.normal_equations import NormalEquations
-from simlayer.identification.trust_region import trust_region_step
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, checked_parameters
 
 # Above this many unknown numbers a quasi-Newton method needs less time and memory.
 MOST_UNKNOWNS = 30
-
-# Fractions of the predicted reduction: a step is taken above the first; below the second the radius
-# shrinks, above the third it grows (Nocedal and Wright 2006, algorithm 4.1).
-TAKEN, POOR, GOOD = 1e-4, 0.25, 0.75
-
-# Reductions by less than this share of the loss are within the simulation's own errors: where one is
-# predicted and does not come about, the fit has converged.
-ACCURACY = 1e-6
 
 
 class GaussNewton(Optimizer):
@@ -114,13 +105,17 @@ class GaussNewton(Optimizer):
                     "closure must assign equations that are finite to begin with, got a loss of "
                     f"{self.equations.loss:g}."
                 )
-            state |= self._accepted() | {"radius": self.trust_radius}
-            state["converged"] = self._negligible(self._next())
+            self._keep(self.rules.begin(self._values(), self._on_cpu()))
         for _ in range(0 if state["converged"] else self.max_trials):
-            step = self._next()
-            self._assign(torch.tensor(state["at"], dtype=torch.float64) + step)
+            place = self._place()
+            step = self.rules.step(place)
+            self._assign(place.at + step)
             self._evaluate(closure)
-            if self._judge(step):
+            place, taken = self.rules.judge(place, step, self._values(), self._on_cpu())
+            self._keep(place)
+            if not taken:
+                self._assign(place.at)
+            if taken or state["converged"]:
                 break
         return self.loss
 
@@ -136,9 +131,31 @@ class GaussNewton(Optimizer):
             )
 
     @property
+    def rules(self) -> Descent:
+        """The rules of its steps."""
+        epsilon = max(torch.finfo(parameter.dtype).eps for parameter in self._parameters)
+        return Descent(self.trust_radius, self.tolerance, self.precision, epsilon)
+
+    @property
     def _state(self) -> dict[str, Any]:
         # Plain numbers: torch casts tensors of a state to the precision of the parameters.
         return self.state[self._parameters[0]]
+
+    def _keep(self, place: Place) -> None:
+        parts = {**place._asdict(), **place.equations._asdict()}
+        del parts["equations"]
+        self._state.update({name: part.tolist() for name, part in parts.items()})
+
+    def _place(self) -> Place:
+        parts = {
+            name: torch.tensor(part, dtype=None if name == "converged" else torch.float64)
+            for name, part in self._state.items()
+        }
+        equations = NormalEquations(*(parts[name] for name in NormalEquations._fields))
+        return Place(parts["at"], equations, parts["radius"], parts["converged"])
+
+    def _on_cpu(self) -> NormalEquations:
+        return NormalEquations(*(part.cpu() for part in self.equations))
 
     def _values(self) -> Float[Tensor, "P"]:
         return parameters_to_vector(self._parameters).double().cpu()
@@ -147,55 +164,3 @@ class GaussNewton(Optimizer):
         parts = values.split([parameter.numel() for parameter in self._parameters])
         for parameter, part in zip(self._parameters, parts, strict=True):
             parameter.copy_(part.reshape(parameter.shape))
-
-    def _accepted(self) -> dict[str, Any]:
-        """Return the last evaluation as the place from which steps are made."""
-        parts = zip(NormalEquations._fields, self.equations, strict=True)
-        return {"at": self._values().tolist()} | {name: part.tolist() for name, part in parts}
-
-    def _expansion(self) -> tuple[Tensor, Tensor]:
-        gradient, curvature = (self._state[name] for name in ("gradient", "curvature"))
-        return torch.tensor(gradient, dtype=torch.float64), torch.tensor(curvature, dtype=torch.float64)
-
-    def _next(self) -> Float[Tensor, "P"]:
-        """Return the step to try."""
-        return self._step(self._state["radius"])
-
-    def _step(self, radius: float) -> Float[Tensor, "P"]:
-        """Return the step to the minimum of the linearized problem within a radius."""
-        gradient, curvature = self._expansion()
-        # Jacobians lose a third of the digits in long rollouts; their squares have twice the error.
-        tolerance = max(self._epsilon ** (4 / 3), 4e-15)
-        return trust_region_step(gradient, curvature, radius, rank_tolerance=tolerance)
-
-    def _reduction(self, step: Float[Tensor, "P"]) -> float:
-        """Return by how much a step reduces the linearized sum of squares."""
-        gradient, curvature = self._expansion()
-        return -float(gradient @ step + 0.5 * step @ curvature @ step)
-
-    def _negligible(self, step: Float[Tensor, "P"]) -> bool:
-        tolerance, loss = max(self.tolerance, 10 * self._epsilon), self._state["loss"]
-        # So many standard errors away, the sum of squares is larger by their square times its mean square.
-        near = self._reduction(self._step(math.inf)) <= self.precision**2 * loss / (3 * self._state["number"])
-        return near or float(step.norm()) <= tolerance or self._reduction(step) <= tolerance * loss
-
-    def _judge(self, step: Float[Tensor, "P"]) -> bool:
-        """Accept or reject the last evaluation, and return whether that ends the search for a step."""
-        state, length = self._state, float(step.norm())
-        quality = (state["loss"] - float(self.equations.loss)) / self._reduction(step)
-        # A simulation that failed has an infinite loss.
-        if not quality >= POOR:
-            state["radius"] = length / 4
-        elif quality > GOOD and length > 0.99 * state["radius"]:
-            state["radius"] *= 2
-        if quality > TAKEN:
-            state |= self._accepted()
-        else:
-            self._assign(torch.tensor(state["at"], dtype=torch.float64))
-            state["converged"] = self._reduction(step) <= ACCURACY * state["loss"]
-        state["converged"] = state["converged"] or self._negligible(self._next())
-        return state["converged"] or quality > TAKEN
-
-    @property
-    def _epsilon(self) -> float:
-        return max(torch.finfo(parameter.dtype).eps for parameter in self._parameters)

@@ -66,7 +66,7 @@ class IdentificationProblem:
         frames: int = 4,
     ) -> None:
         sensors = observe if isinstance(observe, nn.Module) else FunctionSensors(observe)
-        observed = ObservedRollout(
+        self.observed = observed = ObservedRollout(
             rollout,
             sensors,
             checked_numbers("times", times),

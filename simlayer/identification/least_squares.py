@@ -43,7 +43,12 @@ class LeastSquares:
 
     def residuals(self, scenes: ObservedScenes) -> Float[Tensor, "B F K 3"]:
         """Return the residuals at the present values, zero where a point was not observed."""
-        simulated = self.observed(State(scenes.positions, scenes.velocities))
+        return self.compared(self.observed(State(scenes.positions, scenes.velocities)), scenes)
+
+    def compared(
+        self, simulated: Float[Tensor, "B T K 3"], scenes: ObservedScenes
+    ) -> Float[Tensor, "B F K 3"]:
+        """Return the residuals of simulated points, zero where a point was not observed."""
         residuals = self.loss.residuals(simulated, scenes.observed)
         check_residuals(self.loss, residuals, self.loss.present(scenes.observed))
         return residuals

@@ -15,6 +15,7 @@ class NormalEquations(NamedTuple):
 
     With residuals r and their Jacobian J, L = r r / n, g = 2 Jᵀ r / n and H = 2 Jᵀ J / n, in double
     precision. Parts of the residuals have equations of their own: times n, they add up to those of all.
+    Those of a batch of fits have its axes in front.
 
     Attributes:
         loss: L.
@@ -23,18 +24,21 @@ class NormalEquations(NamedTuple):
         number: n, how many points were observed.
     """
 
-    loss: Float[Tensor, ""]
-    gradient: Float[Tensor, "P"]
-    curvature: Float[Tensor, "P P"]
-    number: Float[Tensor, ""]
+    loss: Float[Tensor, "*batch"]
+    gradient: Float[Tensor, "*batch P"]
+    curvature: Float[Tensor, "*batch P P"]
+    number: Float[Tensor, "*batch"]
 
     @staticmethod
     def of(
-        residuals: Float[Tensor, "R"], jacobian: Float[Tensor, "R P"], number: Int[Tensor, ""]
+        residuals: Float[Tensor, "*batch R"],
+        jacobian: Float[Tensor, "*batch R P"],
+        number: Int[Tensor, "*batch"],
     ) -> NormalEquations:
         """Return the normal equations of some residuals and their Jacobian."""
-        r, J, n = residuals.double(), jacobian.double(), number.double()
-        return NormalEquations(r @ r / n, 2 * J.T @ r / n, 2 * J.T @ J / n, n)
+        r, J, n = residuals.double()[..., None], jacobian.double(), number.double()
+        gradient, curvature = 2 * (J.mT @ r)[..., 0] / n[..., None], 2 * J.mT @ J / n[..., None, None]
+        return NormalEquations(r.square().sum((-2, -1)) / n, gradient, curvature, n)
 
     @staticmethod
     def failed(size: int, device: torch.device) -> NormalEquations:
@@ -42,6 +46,11 @@ class NormalEquations(NamedTuple):
         zeros = torch.zeros(size, size + 1, dtype=torch.float64, device=device)
         one = torch.ones((), dtype=torch.float64, device=device)
         return NormalEquations(one / 0, zeros[:, 0], zeros[:, 1:], one)
+
+    def reduction(self, step: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """Return by how much a step reduces the mean of squares, as far as the expansion tells."""
+        slope, bend = (self.gradient * step).sum(-1), (self.curvature @ step[..., None])[..., 0]
+        return -(slope + 0.5 * (step * bend).sum(-1))
 
     def over_processes(self, total: Callable[[Tensor], Tensor]) -> NormalEquations:
         """Return the normal equations of all processes, given a function that sums a tensor over them."""

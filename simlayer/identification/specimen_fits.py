@@ -1,0 +1,83 @@
+"""Gauss-Newton for many specimens at once, each on a way of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from simlayer.errors import SimulationError
+from simlayer.identification.descent import Descent, chosen
+from simlayer.identification.least_squares import Linearization
+from simlayer.identification.specimens import Specimens
+
+
+class SpecimenFits:
+    """The fits of many specimens: steps, trust radius and convergence of each are those of a single fit.
+
+    Each round simulates all of them once. One that has converged keeps its values; one that fails, where a
+    shorter step does not help, is left where it was, with a reason in `errors`.
+
+    Args:
+        specimens: their residuals.
+        rules: of the steps.
+        max_trials: how many trials make a step, even where none was accepted, as for `GaussNewton`.
+
+    Attributes:
+        place: where each fit is.
+        linearization: residuals and Jacobian there.
+        steps: how many steps each has made.
+        errors: why fits have failed, by the index of the specimen.
+
+    Raises:
+        SimulationError: if no specimen can be simulated.
+    """
+
+    def __init__(self, specimens: Specimens, rules: Descent, *, max_trials: int = 10) -> None:
+        self.specimens, self.rules, self.max_trials = specimens, rules, max_trials
+        start = specimens.values()
+        everyone = torch.ones(specimens.count, dtype=torch.bool)
+        found, equations, self.errors = specimens.linearized(start, everyone)
+        if found is None:
+            raise SimulationError(f"no specimen can be simulated; the first one: {self.errors[0]}")
+        self.linearization = found
+        # What failed has an infinite loss and no slope: it is where it stays.
+        self.place = rules.begin(start, equations)
+        self.steps = self.place.converged.long()
+        self._trials = torch.zeros_like(self.steps)
+
+    @property
+    def active(self) -> Tensor:
+        """Which fits have steps to make, `(B,)`."""
+        active = ~self.place.converged
+        active[list(self.errors)] = False
+        return active
+
+    def solve(self, max_steps: int) -> None:
+        """Make all steps, of each specimen at most so many, and leave the values that were found."""
+        while bool((active := self.active).any()):
+            self._round(active)
+            for index in (self.active & (self.steps >= max_steps)).nonzero().flatten().tolist():
+                self.errors[index] = (
+                    f"Gauss-Newton has not converged in {max_steps} steps; the loss is "
+                    f"{float(self.place.equations.loss[index]):.3g} m². Start nearer to the solution, or "
+                    "allow more (max_steps)."
+                )
+        self.specimens.assign(self.place.at)
+
+    def _round(self, active: Tensor) -> None:
+        """Try a step of each active fit."""
+        before, specimens = self.place, self.specimens
+        step = self.rules.step(before)
+        trial = specimens.rounded(before.at + step)
+        found, equations, failed = specimens.linearized(trial, active)
+        after, taken = self.rules.judge(before, step, trial, equations)
+        self.place = before.updated(active, after)
+        if found is not None:
+            pairs = zip(found, self.linearization, strict=True)
+            self.linearization = Linearization(*(chosen(active & taken, new, old) for new, old in pairs))
+        self._trials += active
+        ended = active & (taken | self.place.converged | (self._trials == self.max_trials))
+        self.steps += ended
+        self._trials[ended] = 0
+        last = before.radius <= 0.01 * self.rules.trust_radius
+        self.errors |= {k: reason for k, reason in failed.items() if active[k] and last[k]}
