@@ -65,7 +65,7 @@ class Descent:
     def begin(self, at: Float[Tensor, "*batch P"], equations: NormalEquations) -> Place:
         """Return the place where fits begin."""
         radius = torch.full_like(equations.loss, self.trust_radius)
-        return self.settled(Place(at, equations, radius, torch.zeros_like(radius, dtype=torch.bool)))
+        return self._settled(Place(at, equations, radius, torch.zeros_like(radius, dtype=torch.bool)))
 
     def step(self, place: Place, radius: float | Tensor | None = None) -> Float[Tensor, "*batch P"]:
         """Return the step to the minimum of the linearized problem within a radius, that of the place."""
@@ -97,9 +97,9 @@ class Descent:
         radius = torch.where(far, 2 * place.radius, place.radius).where(quality >= POOR, length / 4)
         moved = place.updated(taken, Place(trial, to, radius, place.converged))
         converged = ~taken & (predicted <= ACCURACY * loss)
-        return self.settled(moved._replace(radius=radius, converged=converged)), taken
+        return self._settled(moved._replace(radius=radius, converged=converged)), taken
 
-    def settled(self, place: Place) -> Place:
+    def _settled(self, place: Place) -> Place:
         """Return a place that has converged where the next step would be negligible."""
         tolerance, equations, step = max(self.tolerance, 10 * self.epsilon), place.equations, self.step(place)
         # So many standard errors away, the sum of squares is larger by their square times its mean square.

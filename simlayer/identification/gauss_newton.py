@@ -20,9 +20,6 @@ from simlayer.quantities.objects import checked_function, checked_instance, chec
 # Above this many unknown numbers a quasi-Newton method needs less time and memory.
 MOST_UNKNOWNS = 30
 
-# Where a step is to reduce the loss by more than this share, most of the loss is not noise.
-MOSTLY = 0.9
-
 
 class GaussNewton(Optimizer):
     """Minimizes a sum of squares by linearizing its residuals (the Levenberg-Marquardt method).
@@ -33,9 +30,7 @@ class GaussNewton(Optimizer):
     accepted step, and none once converged. What it keeps is part of its `state_dict`.
 
     Each call of the closure has to assign `equations`, as `ParameterIdentification` does, and
-    `IdentificationProblem.solve`: a loss and its gradient are not enough. Where `needs_exact` is false, they
-    may be those of an approximate Jacobian, which `assign_approximate` says. After a step that fails, where
-    a step is to reduce most of the loss, and before the fit counts as converged they have to be exact.
+    `IdentificationProblem.solve`: a loss and its gradient are not enough.
 
     Args:
         params: the parameters, of single or double precision; no groups of them.
@@ -45,9 +40,6 @@ class GaussNewton(Optimizer):
         precision: converged when the minimum of the linearized problem is as near as this in standard errors,
             those of residuals that are independent of each other.
         max_trials: how many steps are tried before `step` returns without one that is accepted.
-
-    Attributes:
-        needs_exact: whether the next evaluation has to have the exact Jacobian.
 
     Raises:
         TypeError: if `params` does not hold parameters.
@@ -70,7 +62,6 @@ class GaussNewton(Optimizer):
         super().__init__(checked_parameters("params", params), {})
         self._parameters: list[Tensor] = self.param_groups[0]["params"]
         self._equations: NormalEquations | None = None
-        self.needs_exact, self._exact = True, True
 
     @property
     def equations(self) -> NormalEquations:
@@ -85,12 +76,7 @@ class GaussNewton(Optimizer):
         size, given = len(self._values()), tuple(equations.curvature.shape)
         if given != (size, size):
             raise ValueError(f"equations must be those of {size} unknown numbers, got a curvature {given}.")
-        self._equations, self._exact = equations, True
-
-    def assign_approximate(self, equations: NormalEquations) -> None:
-        """Assign `equations` that follow from the exact residuals and an approximate Jacobian of them."""
-        self.equations = equations
-        self._exact = False
+        self._equations = equations
 
     @property
     def converged(self) -> bool:
@@ -113,7 +99,7 @@ class GaussNewton(Optimizer):
         checked_function("closure", closure, arguments=0)
         state = self._state
         if state.get("at") != self._values().tolist():
-            self._evaluate(closure, exactly=True)
+            self._evaluate(closure)
             if not all(bool(part.isfinite().all()) for part in self.equations):
                 raise ValueError(
                     "closure must assign equations that are finite to begin with, got a loss of "
@@ -124,23 +110,17 @@ class GaussNewton(Optimizer):
             place = self._place()
             step = self.rules.step(place)
             self._assign(place.at + step)
-            # Far from the noise, steps of an exact Jacobian converge quadratically.
-            far = float(place.equations.reduction(step)) > MOSTLY * self.loss
-            self._evaluate(closure, exactly=far)
+            self._evaluate(closure)
             place, taken = self.rules.judge(place, step, self._values(), self._on_cpu())
-            self._keep(place, exact=self._exact if taken else state["exact"])
+            self._keep(place)
             if not taken:
                 self._assign(place.at)
-            if not state["exact"] and (state["converged"] or not taken):
-                self._evaluate(closure, exactly=True)
-                place = place._replace(equations=self._on_cpu(), converged=torch.tensor(False))
-                self._keep(self.rules.settled(place))
             if taken or state["converged"]:
                 break
         return self.loss
 
-    def _evaluate(self, closure: Callable[[], Any], *, exactly: bool) -> None:
-        self._equations, self.needs_exact = None, exactly
+    def _evaluate(self, closure: Callable[[], Any]) -> None:
+        self._equations = None
         with torch.enable_grad():
             closure()
         if self._equations is None:
@@ -161,16 +141,15 @@ class GaussNewton(Optimizer):
         # Plain numbers: torch casts tensors of a state to the precision of the parameters.
         return self.state[self._parameters[0]]
 
-    def _keep(self, place: Place, *, exact: bool = True) -> None:
+    def _keep(self, place: Place) -> None:
         parts = {**place._asdict(), **place.equations._asdict()}
         del parts["equations"]
-        self._state.update({name: part.tolist() for name, part in parts.items()}, exact=exact)
+        self._state.update({name: part.tolist() for name, part in parts.items()})
 
     def _place(self) -> Place:
         parts = {
             name: torch.tensor(part, dtype=None if name == "converged" else torch.float64)
             for name, part in self._state.items()
-            if name != "exact"
         }
         equations = NormalEquations(*(parts[name] for name in NormalEquations._fields))
         return Place(parts["at"], equations, parts["radius"], parts["converged"])
