@@ -28,7 +28,7 @@ from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import summarize
 
 # A coarse fit is only a start: as near to its minimum as this, in standard errors, and after so many steps.
-PRECISION, MOST_STEPS = 0.3, 30
+PRECISION, MOST_STEPS = 1.0, 30
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class CoarserFit:
     Attributes:
         part: what is coarser than in the fit before, "mesh" or "step".
         refinement: by how much that one is finer.
+        takes: the recordings of it, by name.
         scenes: initial states and observations.
         model: the simulation and its unknowns.
     """
 
     part: str
     refinement: Refinement
+    takes: dict[str, Take]
     scenes: ObservedScenes
     model: ParameterIdentification
 
@@ -53,7 +55,7 @@ class CoarserFit:
             own.parameter.data.copy_(unknown.parameter.data)
 
 
-Modelled = Callable[[DictConfig, Scene, list[Take]], tuple[ObservedScenes, ParameterIdentification]]
+Modelled = Callable[[DictConfig, Scene, dict[str, Take]], tuple[ObservedScenes, ParameterIdentification]]
 
 
 def build_coarser(
@@ -79,10 +81,10 @@ def build_coarser(
         coarse = build_scene(config, build(config.mesh), data)
         ratio = _ratio(part, scene, coarse)
         order = config.coarse.order if part == "mesh" else coarse.rollout.step.order
-        on_scene = [take.on(coarse, frames=config.observation.frames) for take in takes.values()]
-        for take, other in zip(takes.values(), on_scene, strict=True):
-            _check_points(take, other, coarse)
-        found.append(CoarserFit(part, Refinement(ratio, order), *modelled(config, coarse, on_scene)))
+        own = {n: take.on(coarse, frames=config.observation.frames) for n, take in takes.items()}
+        for name, take in takes.items():
+            _check_points(take, own[name], coarse)
+        found.append(CoarserFit(part, Refinement(ratio, order), own, *modelled(config, coarse, own)))
         scene = coarse
     return found
 

@@ -100,16 +100,30 @@ def _draw_takes(
     every: int,
 ) -> dict[str, dict[str, float]]:
     """Draw the first guess and what was found over each recording, and return the residuals by its name."""
-    with assigned(problem.model.candidates, initial):
-        guesses = _points(problem.takes, *_motion(problem, start))
+    label, guesses = _first_guess(problem, initial, start)
     found, residuals = _points(problem.takes, motion, every), {}
     for name, take in problem.takes.items():
-        bodies = {"first guess": guesses[name], "found": found[name]}
+        bodies = {label: guesses[name], "found": found[name]}
         residuals[name] = residual(bodies["found"], take.points)
         figure = take.data.picture(problem.scene.mesh, take.observed.times, take.points, bodies)
         title = "target" if take.data is problem.data else name
         figure.savefig(folder / f"found_over_{title}.png", dpi=150)
     return residuals
+
+
+def _first_guess(
+    problem: FitProblem, initial: Mapping[str, Tensor], start: State
+) -> tuple[str, dict[str, Tensor]]:
+    """Return a label, and the points of each recording at the first guess, by the cheapest simulation."""
+    if not problem.coarser:
+        with assigned(problem.model.candidates, initial):
+            return "first guess", _points(problem.takes, *_motion(problem, start))
+    coarsest = problem.coarser[-1]
+    with assigned(coarsest.model.candidates, initial):
+        points = coarsest.model(State(coarsest.scenes.positions, coarsest.scenes.velocities))
+    # Where there are several recordings, frames that are missing come first.
+    pairs = zip(coarsest.takes.items(), points, strict=False)
+    return "first guess (coarse)", {name: own[-len(take.observed.times) :] for (name, take), own in pairs}
 
 
 def _points(takes: Mapping[str, Take], motion: State, every: int) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -55,14 +55,8 @@ def build_problem(config: DictConfig) -> FitProblem:
     scene = build_scene(config, build(config.mesh), data)
     points = observe_scene(data, scene, config)
     takes = build_takes(config, scene, Take(data, scene.observed, points[0]))
-    names = list(takes)
-
-    def modelled(
-        config: DictConfig, scene: Scene, takes: Sequence[Take]
-    ) -> tuple[ObservedScenes, ParameterIdentification]:
-        return _model(config, scene, dict(zip(names, takes, strict=True)), points)
-
-    scenes, model = modelled(config, scene, list(takes.values()))
+    modelled = partial(_model, points)
+    scenes, model = modelled(config, scene, takes)
     reference = _reference(data, scene, model)
     holdout = build_holdout(config, scene)
     coarser = build_coarser(config, data, scene, takes, modelled)
@@ -75,7 +69,7 @@ def build_problem(config: DictConfig) -> FitProblem:
 
 
 def _model(
-    config: DictConfig, scene: Scene, takes: dict[str, Take], points: Float[Tensor, "B T K 3"]
+    points: Float[Tensor, "B T K 3"], config: DictConfig, scene: Scene, takes: dict[str, Take]
 ) -> tuple[ObservedScenes, ParameterIdentification]:
     """Return the initial states and observations of some recordings of a scene, and the model of the fit.
 

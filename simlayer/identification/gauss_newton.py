@@ -52,7 +52,7 @@ class GaussNewton(Optimizer):
         *,
         trust_radius: float = 1.0,
         tolerance: float = 1e-9,
-        precision: float = 0.03,
+        precision: float = 0.1,
         max_trials: int = 10,
     ) -> None:
         self.trust_radius = checked_number("trust_radius", trust_radius, above=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from simlayer.state import State
@@ -23,5 +24,5 @@ class BackwardEuler(ImplicitStep):
         return Scheme(inertia=1 / self.h**2, rate=1 / self.h)
 
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        target = state.positions + self.h * state.velocities
+        target = torch.add(state.positions, state.velocities, alpha=self.h)
         return target, state.velocities, state.positions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from simlayer.state import State
@@ -33,10 +34,11 @@ class BDF2(ImplicitStep):
 
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         positions, velocities = state.history
-        drift = (4 * state.velocities - velocities) / 3
-        target = (4 * state.positions - positions) / 3 + drift / self.scheme.rate
+        drift = torch.lerp(velocities, state.velocities, 4 / 3)
+        target = torch.add(torch.lerp(positions, state.positions, 4 / 3), drift, alpha=1 / self.scheme.rate)
         # A parabola through both positions with the velocity between them.
-        predicted = state.positions + self.h * (1.5 * state.velocities - 0.5 * velocities)
+        between = torch.lerp(velocities, state.velocities, 1.5)
+        predicted = torch.add(state.positions, between, alpha=self.h)
         return target, drift, predicted
 
     def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:

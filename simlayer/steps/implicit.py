@@ -107,6 +107,8 @@ class ImplicitStep(Step, ABC):
     def scheme(self) -> Scheme:
         """The coefficients of the scheme, see `Scheme`."""
 
+    # Here and in what follows, sums take a factor where they can: in forward mode torch would compute
+    # products in Python.
     @abstractmethod
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Return target, drift and predicted positions, see `StepData`."""
@@ -135,7 +137,7 @@ class ImplicitStep(Step, ABC):
         velocities = data.velocities(positions, self.scheme.rate)
         end = state._replace(positions=positions)
         velocities = self.dissipated(end, velocities, self.h / 2, without_term=True)
-        velocities = torch.addcmul(self.fixed_velocities, self.free, velocities)
+        velocities = torch.where(self.free > 0, velocities, self.fixed_velocities)
         return State(positions, velocities, self.history(state, data, positions))
 
     def stable_dts(
@@ -177,10 +179,11 @@ class ImplicitStep(Step, ABC):
 
     def end_accelerations(self, start: Tensor, end: State) -> Float[Tensor, "*batch N 3"]:
         """Return the accelerations [m/s²] by terms `at_end`, given the positions at the start of the step."""
-        total = torch.zeros_like(end.positions)
-        for term in self.terms(*[start] * 3):
-            if term.at_end:
-                total = total + term.gradient(end.velocities if term.of_velocities else end.positions)
+        terms = [term for term in self.terms(*[start] * 3) if term.at_end]
+        if not terms:
+            return torch.zeros_like(end.positions)
+        parts = [term.gradient(end.velocities if term.of_velocities else end.positions) for term in terms]
+        total = sum(parts, torch.zeros_like(end.positions))
         return -accelerations(self, total, consistent=self.consistent_mass)
 
     def _data(self, state: State) -> StepData:

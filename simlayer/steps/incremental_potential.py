@@ -58,7 +58,7 @@ class StepData(NamedTuple):
 
     def velocities(self, positions: Float[Tensor, "*batch N 3"], rate: float) -> Float[Tensor, "*batch N 3"]:
         """Return the velocities at the end [m/s], which change with the positions there at a rate [1/s]."""
-        return self.drift + rate * (positions - self.target)
+        return torch.add(self.drift, positions - self.target, alpha=rate)
 
 
 class IncrementalPotential(MinimizationProblem):

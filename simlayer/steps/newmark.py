@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from simlayer.state import State
@@ -34,12 +35,13 @@ class Newmark(ImplicitStep):
 
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         h, (acceleration,) = self.h, state.history
-        coasted = state.positions + h * state.velocities
-        target = coasted + h**2 * (0.5 - BETA) * acceleration
-        drift = state.velocities + h * (1 - GAMMA) * acceleration
-        return target, drift, coasted + 0.5 * h**2 * acceleration
+        coasted = torch.add(state.positions, state.velocities, alpha=h)
+        target = torch.add(coasted, acceleration, alpha=h**2 * (0.5 - BETA))
+        drift = torch.add(state.velocities, acceleration, alpha=h * (1 - GAMMA))
+        return target, drift, torch.add(coasted, acceleration, alpha=0.5 * h**2)
 
     def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
         inertia, rate, end_weight = self.scheme
         at_end = self.end_accelerations(data.start, State(positions, data.velocities(positions, rate)))
-        return (self.free * inertia * (positions - data.target) - end_weight * at_end,)
+        moved = torch.where(self.free > 0, positions - data.target, 0.0)
+        return (torch.add(-at_end * end_weight, moved, alpha=inertia),)
