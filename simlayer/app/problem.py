@@ -60,10 +60,12 @@ def build_problem(config: DictConfig) -> FitProblem:
     reference = _reference(data, scene, model)
     holdout = build_holdout(config, scene)
     coarser = build_coarser(config, data, scene, takes, modelled)
-    if coarser and not model.few_squares:
+    shapes = [unknown.parameter.shape for unknown in model.unknowns]
+    others = [[unknown.parameter.shape for unknown in coarse.model.unknowns] for coarse in coarser]
+    if coarser and (not model.few_squares or any(other != shapes for other in others)):
         raise ConfigError(
             "coarse.mesh and coarse.step need a loss that is a sum of squares, without priors, and few "
-            "unknown numbers; set both to null."
+            "unknown numbers, none of them of a cell or vertex; set both to null."
         )
     return FitProblem(data, scene, scenes, model, reference, takes, holdout, coarser)
 
