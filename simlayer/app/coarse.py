@@ -1,4 +1,4 @@
-"""Coarser simulations of the same scene: where a fit begins, and what mesh and step do to its results."""
+"""Coarser simulations of the same scene, and what mesh and step do to the results of a fit."""
 
 from __future__ import annotations
 
@@ -13,22 +13,13 @@ from torch import Tensor
 
 from simlayer.app.config_tree import build
 from simlayer.app.data import Data
-from simlayer.app.interruption import Interruption
-from simlayer.app.progress import format_progress
 from simlayer.app.scene import Scene, build_scene
 from simlayer.app.takes import Take
-from simlayer.errors import ConfigError, ObservationError, SimulationError
+from simlayer.errors import ConfigError
 from simlayer.identification.discretization import Refinement, discretization_change
-from simlayer.identification.first_guess import FirstGuess
-from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.least_squares import Linearization
-from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.scenes import ObservedScenes
-from simlayer.identification.unknowns import summarize
-
-# A coarse fit is only a start: as near to its minimum as this, in standard errors, and after so many steps.
-PRECISION, MOST_STEPS = 1.0, 30
 
 
 @dataclass(frozen=True)
@@ -108,39 +99,6 @@ def _check_points(fine: Take, coarse: Take, scene: Scene) -> None:
             f"coarse.mesh shows {count} points where {fine.points.shape[-2]} were observed: it needs points "
             "that are given by their positions (data=marker_paths), not by vertices of the mesh."
         )
-
-
-def start_from_coarse(
-    coarser: list[CoarserFit], model: ParameterIdentification, interruption: Interruption, *, loud: bool
-) -> None:
-    """Set the unknowns of a model to what the coarsest simulation finds; they stay where that fails.
-
-    Args:
-        coarser: the coarser fits.
-        model: the model that is to begin there.
-        interruption: obeyed between steps.
-        loud: whether to print the loss and the values after each step.
-    """
-    coarsest = coarser[-1]
-    coarsest.assign(model)
-    unknowns = coarsest.model.unknowns
-    optimizer = GaussNewton([unknown.parameter for unknown in unknowns], precision=PRECISION)
-    fit = LinearizedFit(coarsest.model.least_squares(), optimizer, FirstGuess(unknowns))
-    try:
-        for number in range(1, MOST_STEPS + 1):
-            optimizer.step(lambda: fit.evaluate(coarsest.scenes))
-            values = {unknown.name: summarize(unknown.value) for unknown in unknowns}
-            if loud:
-                print(f"coarse {number:4}  {format_progress(optimizer.loss, values)}", flush=True)
-            interruption.obey()
-            if optimizer.converged:
-                break
-    except (SimulationError, ObservationError) as error:
-        if loud:
-            print(f"The coarse simulation fails, so that the fit starts at its first guess: {error}")
-        return
-    for unknown, found in zip(model.unknowns, unknowns, strict=True):
-        unknown.parameter.data.copy_(found.parameter.data)
 
 
 @torch.no_grad()

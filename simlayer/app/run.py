@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from simlayer.app.checkpoints import CHECKPOINTS, LAST, WholeCheckpoints, find_checkpoint, load_checkpoint
-from simlayer.app.coarse import start_from_coarse
+from simlayer.app.coarse_start import start_from_coarse
 from simlayer.app.config_tree import build
 from simlayer.app.interruption import Interrupted, Interruption
 from simlayer.app.loggers import WandbReport, build_loggers, finish
@@ -101,9 +101,7 @@ def _fit(
             initial = problem.model.values()
             with interruption:
                 if problem.coarser and last is None:
-                    start_from_coarse(
-                        problem.coarser, problem.model, interruption, loud=trainer.is_global_zero
-                    )
+                    start_from_coarse(problem, interruption, loud=trainer.is_global_zero)
                 failure = _train(trainer, problem, last)
                 if not trainer.is_global_zero and (failure is None or isinstance(failure, Interrupted)):
                     return {}

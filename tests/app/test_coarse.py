@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.configs import composed
 
-from simlayer.app.coarse import start_from_coarse
+from simlayer.app.coarse_start import start_from_coarse
 from simlayer.app.interruption import Interrupted, Interruption
 from simlayer.app.main import main
 from simlayer.app.problem import build_problem
@@ -30,7 +30,7 @@ def problem(*overrides):
 
 
 def start(problem):
-    start_from_coarse(problem.coarser, problem.model, Interruption(), loud=False)
+    start_from_coarse(problem, Interruption(), loud=False)
 
 
 @pytest.mark.usefixtures("float64")
@@ -73,7 +73,7 @@ def test_a_signal_ends_the_coarse_fit_after_its_step():
     fit, interruption = problem(*COARSE), Interruption()
     interruption.asked = 2
     with pytest.raises(Interrupted):
-        start_from_coarse(fit.coarser, fit.model, interruption, loud=False)
+        start_from_coarse(fit, interruption, loud=False)
 
 
 @pytest.mark.usefixtures("float64")
