@@ -42,7 +42,7 @@ class BorrowedJacobian(LeastSquares):
 
 
 def start_from_coarse(problem: FitProblem, interruption: Interruption, *, loud: bool) -> None:
-    """Bring the unknowns of a fit near to its minimum, by its coarsest simulation and few rollouts of its own.
+    """Bring the unknowns of a fit near to its minimum by its coarsest simulation and few rollouts of its own.
 
     These take the derivatives of the coarse simulation. Where one of the two fails, the unknowns stay.
 
@@ -70,9 +70,7 @@ def start_from_coarse(problem: FitProblem, interruption: Interruption, *, loud: 
         _minimized(borrowed, problem.scenes, *BORROWED, lambda *args: show("start ", squares, *args))
     except (SimulationError, ObservationError) as error:
         if loud:
-            print(
-                f"The fit starts at its first guess, because a simulation fails before: {error}", flush=True
-            )
+            print(f"The fit starts at its first guess, because a simulation failed: {error}", flush=True)
         for unknown, value in zip(squares.unknowns, before, strict=True):
             unknown.parameter.data.copy_(value)
 
