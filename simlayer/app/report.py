@@ -55,19 +55,39 @@ def _assumed(config: DictConfig, problem: FitProblem, given: Collection[str]) ->
     """Return what matters for the motion and was not given by the user."""
     scene, step = problem.scene, problem.scene.rollout.step
     moving = bool(scene.start.velocities.any())
-    release = float(scene.observed.release_time.detach())
     gravity = format_value(step.gravity.detach().flatten().tolist())
-    assumptions = {
-        "initial": "moving at the release" if moving else "at rest until the release",
-        "observation.release_time": f"released at {release:g} s of the file's clock",
-        "step.density": f"density {float(step.density.detach().mean()):g} kg/m³",
-        "step.gravity": f"gravity {gravity} m/s²",
-        "dissipation": f"dissipation {', '.join(step.dissipation) or 'none'}",
-    }
+    released = _released(config, problem, given)
+    assumptions = [
+        (_is_given("initial", given), "moving at the release" if moving else "at rest until the release"),
+        (not released, released),
+        (_is_given("step.density", given), f"density {float(step.density.detach().mean()):g} kg/m³"),
+        (_is_given("step.gravity", given), f"gravity {gravity} m/s²"),
+        (_is_given("dissipation", given), f"dissipation {', '.join(step.dissipation) or 'none'}"),
+    ]
     if config.duration is None and len(scene.observed.times) == 1:
-        when = float(scene.observed.times) - release
-        assumptions["duration"] = f"observed {when:g} s after the release"
-    return [text for key, text in assumptions.items() if not any(_within(name, key) for name in given)]
+        when = float(scene.observed.times) - float(scene.observed.release_time.detach())
+        assumptions.append((_is_given("duration", given), f"observed {when:g} s after the release"))
+    return [text for is_known, text in assumptions if not is_known]
+
+
+def _released(config: DictConfig, problem: FitProblem, given: Collection[str]) -> str:
+    """Return when the takes are released of which the user has not said it, in words; nothing if of none."""
+    listed = _is_given("takes", given)
+    known = [_is_given("observation.release_time", given)]
+    known += [listed and part.get("release_time") is not None for part in config.takes]
+    times = {
+        name: f"{float(take.observed.release_time.detach()):g} s"
+        for (name, take), is_known in zip(problem.takes.items(), known, strict=True)
+        if not is_known
+    }
+    if len(known) > 1:
+        times = {name: f"{time} ({name})" for name, time in times.items()}
+    clock = "the files' clocks" if len(times) > 1 else "the file's clock"
+    return f"released at {' and '.join(times.values())} of {clock}" if times else ""
+
+
+def _is_given(key: str, given: Collection[str]) -> bool:
+    return any(_within(name, key) for name in given)
 
 
 def _within(name: str, key: str) -> bool:
@@ -96,6 +116,15 @@ def format_table(results: Mapping[str, Any]) -> str:
             f"{other['release_time']:.5g} s"
         )
     return "\n".join(lines)
+
+
+def format_files(folder: Path) -> str:
+    """Format which files a run has written, and what to install for the movie that it has not."""
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    line = f"Written to {folder}: {', '.join(files)}"
+    if "motion.pvd" in files and "motion.mp4" not in files:
+        line += "\nThere is no motion.mp4, which needs the extra `movie`: pip install 'simlayer[movie]'"
+    return line
 
 
 def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
