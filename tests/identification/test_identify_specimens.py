@@ -13,6 +13,7 @@ from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.identify import identify
 from simlayer.identification.identify_specimens import identify_specimens
 from simlayer.identification.initial_state import InitialState
+from simlayer.identification.measured_values import format_measured
 from simlayer.identification.sensors import Vertices
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -212,3 +213,22 @@ def test_what_is_no_batch_of_specimens_is_refused():
         ValueError, match=r"density must have one value, .* each of 3 specimens, got .*\(2, 1\)"
     ):
         fit(rollout, data, "density", state)
+
+
+def test_of_many_specimens_ranges_are_printed_and_of_few_their_values():
+    rollout, state = ringing(), moving((3, 1, 1), 14)
+    moduli = torch.linspace(0.8e5, 1.2e5, 14)[:, None]
+    data = seen(rollout, state, {E: moduli})
+    data[13] = math.nan
+    found = fit(rollout, data, E, state)
+    heading, row, failed = str(found).splitlines()
+    assert heading == "14 specimens: 13 fitted, 1 FAILED"
+    low, high = (format_measured(float(limit), 0.0, "Pa") for limit in found.values[E][:13].aminmax())
+    assert row.startswith(f"{E} = {low} to {high}, median 98.4")
+    assert "±" in row
+    assert failed == "specimen 13 FAILED: nothing of it is observed: all of its points are NaN."
+    few = fit(ringing(), data[:2], E, State(state.positions[:2], state.velocities[:2]))
+    assert str(few).splitlines()[1].count("±") == 2
+    assert few[-1].values[E] == float(few.values[E][1])
+    with pytest.raises(IndexError, match="index must be that of one of 2 specimens, got 2"):
+        few[2]
