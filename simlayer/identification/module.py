@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from simlayer.errors import SimulationError
 from simlayer.identification.first_guess import FirstGuess
@@ -19,6 +19,7 @@ from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.quasi_newton import lbfgs
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.uncertainty import Uncertainty, assess
@@ -31,16 +32,6 @@ from simlayer.identification.unknowns import (
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
-
-# For many unknowns and a smooth loss.
-lbfgs = partial(
-    LBFGS,
-    max_iter=4,
-    history_size=20,
-    tolerance_grad=1e-9,
-    tolerance_change=1e-12,
-    line_search_fn="strong_wolfe",
-)
 
 
 class ParameterIdentification(LightningModule):

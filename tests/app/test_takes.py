@@ -10,10 +10,10 @@ from support.configs import composed
 from support.recordings import write_csv
 
 from simlayer import ElasticForce, LinearElastic, RolloutModule, State, SymplecticEuler, box_mesh
+from simlayer.app.announcement import announce
 from simlayer.app.config_checks import check_config
 from simlayer.app.main import main
 from simlayer.app.problem import build_problem
-from simlayer.app.report import announce
 from simlayer.app.takes import all_releases, take_names
 from simlayer.errors import ConfigError
 from simlayer.identification.observation import ObservedRollout
