@@ -77,17 +77,24 @@ def test_a_filmed_body_is_identified_from_numpy(readme, capsys):
     names["times"] = np.linspace(0.002, 0.02, 35)
     markers = Markers(mesh, torch.tensor([[0.1, 0.0, 0.03], [0.1, 0.03, 0.0]]))
     filmed = ObservedRollout(names["rollout"], markers, torch.as_tensor(names["times"]))
-    names["data"] = filmed(simlayer.State.at_rest(mesh.vertices)).numpy()
+    rest = simlayer.State.at_rest(mesh.vertices)
+    names["data"] = filmed(rest).numpy()
+    elastic.material.youngs_modulus = 0.9e5
+    names["trials"] = np.stack([names["data"], filmed(rest).numpy()])
     elastic.material.youngs_modulus = 1.3e5
     exec(BLOCKS[3], names)
     assert names["fit"].steps <= 10
     assert names["fit"].values[names["fit"].uncertainty.names[0]] == pytest.approx(1e5, rel=1e-3)
     assert "youngs_modulus = 100" in capsys.readouterr().out
+    exec(BLOCKS[4], names)
+    moduli = next(iter(names["found"].values.values()))
+    torch.testing.assert_close(moduli, moduli.new_tensor([1e5, 0.9e5]), rtol=1e-3, atol=0)
+    assert "2 specimens: 2 fitted" in capsys.readouterr().out
 
 
 def test_the_readmes_jacobian_has_a_derivative_for_every_coordinate(readme):
     names = dict(readme) | {"state": simlayer.State.at_rest(readme["mesh"].vertices)}
-    exec(BLOCKS[4], names)
+    exec(BLOCKS[5], names)
     assert names["jacobian"]["youngs_modulus"].shape == names["value"].shape
 
 
@@ -95,7 +102,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
     # The fit before has changed the other elastic force.
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(BLOCKS[5], names)
+    exec(BLOCKS[6], names)
     start = simlayer.State.at_rest(names["mesh"].vertices)
     moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
     assert bool((moved[:, 2] < 0).all())
@@ -103,7 +110,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
 
 
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[6], readme)
+    exec(BLOCKS[7], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -111,7 +118,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[7], names)
+    exec(BLOCKS[8], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

@@ -1,78 +1,14 @@
-"""Printed output of a run: the announcement before the fit, the table after it."""
+"""Printed output of a run after the fit: the table of results, and the files."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from simlayer.app.problem import FitProblem
 from simlayer.identification.losses import format_residual
 from simlayer.identification.measured_values import EXACT, format_change, format_measured
-from simlayer.identification.unknowns import format_unknown, format_value
-
-
-def announce(
-    config: DictConfig, problem: FitProblem, folder: Path, *, given: Collection[str] | None = None
-) -> None:
-    """Print what will be done, before anything takes long.
-
-    Args:
-        config: the composed configuration.
-        problem: the fit.
-        folder: the folder of the run.
-        given: the keys that the user has set; with observations from a file, what was assumed of the body
-            beside them is printed.
-    """
-    scene, model = problem.scene, problem.model
-    step, count = scene.rollout.step, scene.rollout.num_steps
-    stable = step.stable_dt(scene.start)
-    labels = model.short_names()
-    unknowns = ", ".join(f"{labels[u.name]} = {format_unknown(u)}" for u in model.unknowns)
-    speed = float(scene.observed.start(scene.start).velocities.detach().norm(dim=-1).max())
-    compiled = {"False": "not compiled", "auto": "compiled if it pays"}.get(
-        str(scene.rollout.compiler), "compiled"
-    )
-    limit = f"stable up to {stable:.2g} s" if math.isfinite(stable) else "stable at any length"
-    print(scene.mesh)
-    fixed = int(scene.fixed.any(1).sum())
-    scenes = len(scene.start.positions)
-    print(f"Scenes:    {scenes}, {fixed} fixed vertices, initial speeds up to {speed:.3g} m/s")
-    print(f"Time:      {count} steps of {step.dt:.2g} s ({limit}), {count * step.dt:.3g} s in total")
-    for take in problem.takes.values():
-        print(f"Observed:  {take.data.description()}")
-    if problem.data.path is not None:
-        print(f"Assumed:   {', '.join(_assumed(config, problem, given or ())) or 'nothing'}")
-    print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
-    print(f"Fit:       starts at {unknowns}")
-    print(f"Output:    {folder}", flush=True)
-
-
-def _assumed(config: DictConfig, problem: FitProblem, given: Collection[str]) -> list[str]:
-    """Return what matters for the motion and was not given by the user."""
-    scene, step = problem.scene, problem.scene.rollout.step
-    moving = bool(scene.start.velocities.any())
-    release = float(scene.observed.release_time.detach())
-    gravity = format_value(step.gravity.detach().flatten().tolist())
-    assumptions = {
-        "initial": "moving at the release" if moving else "at rest until the release",
-        "observation.release_time": f"released at {release:g} s of the file's clock",
-        "step.density": f"density {float(step.density.detach().mean()):g} kg/m³",
-        "step.gravity": f"gravity {gravity} m/s²",
-        "dissipation": f"dissipation {', '.join(step.dissipation) or 'none'}",
-    }
-    if config.duration is None and len(scene.observed.times) == 1:
-        when = float(scene.observed.times) - release
-        assumptions["duration"] = f"observed {when:g} s after the release"
-    return [text for key, text in assumptions.items() if not any(_within(name, key) for name in given)]
-
-
-def _within(name: str, key: str) -> bool:
-    """Return whether setting a key of the configuration sets another one, or a part of it."""
-    return f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.")
+from simlayer.identification.unknowns import format_value
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -96,6 +32,15 @@ def format_table(results: Mapping[str, Any]) -> str:
             f"{other['release_time']:.5g} s"
         )
     return "\n".join(lines)
+
+
+def format_files(folder: Path) -> str:
+    """Format which files a run has written, and what to install for the movie that it has not."""
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    line = f"Written to {folder}: {', '.join(files)}"
+    if "motion.pvd" in files and "motion.mp4" not in files:
+        line += "\nThere is no motion.mp4, which needs the extra `movie`: pip install 'simlayer[movie]'"
+    return line
 
 
 def _format_parameter(name: str, row: Mapping[str, Any]) -> str:

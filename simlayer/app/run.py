@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
+from simlayer.app.announcement import announce
 from simlayer.app.checkpoints import CHECKPOINTS, LAST, WholeCheckpoints, find_checkpoint, load_checkpoint
 from simlayer.app.coarse_start import start_from_coarse
 from simlayer.app.config_tree import build
@@ -27,7 +28,7 @@ from simlayer.app.loggers import WandbReport, build_loggers, finish
 from simlayer.app.outputs import write_outputs
 from simlayer.app.problem import FitProblem, build_problem
 from simlayer.app.progress import FitProgress
-from simlayer.app.report import announce, format_table
+from simlayer.app.report import format_files, format_table
 from simlayer.app.results import CONVERGED, collect_results, read_converged, write_results
 from simlayer.app.run_folder import locked, record_config
 from simlayer.identification.gradient_check import check_fit_gradients
@@ -170,9 +171,8 @@ def _ending(config: DictConfig, history: History, failure: BaseException | None)
 
 def _report(folder: Path, results: Mapping[str, Any]) -> None:
     """Print the end of a fit, its table, and the files that were written."""
-    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     print(f"\nEnded: {results['ended']}, after {results['seconds']:g} s and {results['epochs']} epochs.")
-    print(f"{format_table(results)}\nWritten to {folder}: {', '.join(files)}", flush=True)
+    print(f"{format_table(results)}\n{format_files(folder)}", flush=True)
 
 
 def _callbacks(config: DictConfig, folder: Path) -> list[Callback]:

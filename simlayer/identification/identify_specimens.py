@@ -22,6 +22,7 @@ from simlayer.identification.uncertainty import assess
 from simlayer.identification.unknowns import Unknown
 from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.objects import checked_instance
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -61,6 +62,7 @@ def identify_specimens(
             another number of specimens.
         SimulationError: if no specimen can be simulated at the first guess.
     """
+    checked_instance("rollout", rollout, RolloutModule)
     points = checked_numbers("data", data)
     if points.ndim != 4:
         raise ObservationError(

@@ -61,16 +61,26 @@ class LinearizedFit:
         return None if evaluation is None else evaluation.linearization
 
     def _evaluated(self, scenes: ObservedScenes, total: Callable[[Tensor], Tensor]) -> _Evaluation:
-        found = None
+        found, raised = None, None
+        equations = NormalEquations.failed(self.problem.size, scenes.observed.device)
         try:
             with self._guess.explained():
                 found = self.problem.linearized(scenes)
             equations = self.problem.normal_equations(scenes, found)
-        except (SimulationError, ObservationError):
-            if not self.optimizer.may_retreat:
-                raise
-            equations = NormalEquations.failed(self.problem.size, scenes.observed.device)
+        except Exception as error:
+            if not isinstance(error, SimulationError | ObservationError) or not self.optimizer.may_retreat:
+                raised = error
+        self._agree(raised, total, scenes.observed.device)
         return _Evaluation(self._inputs(scenes), found, equations.over_processes(total))
+
+    @staticmethod
+    def _agree(raised: Exception | None, total: Callable[[Tensor], Tensor], device: torch.device) -> None:
+        """Raise an error of this process, or that another one has raised: it would never join in a sum."""
+        failures = total(torch.tensor(float(raised is not None), device=device))
+        if raised is not None:
+            raise raised
+        if float(failures):
+            raise SimulationError("the fit has failed in another process, whose error says why.")
 
     def _known(self, scenes: ObservedScenes) -> _Evaluation | None:
         """Return the evaluation of these scenes at the present values, if there was one."""

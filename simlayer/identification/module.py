@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from simlayer.errors import SimulationError
 from simlayer.identification.first_guess import FirstGuess
@@ -19,6 +19,7 @@ from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.quasi_newton import lbfgs
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.uncertainty import Uncertainty, assess
@@ -31,16 +32,6 @@ from simlayer.identification.unknowns import (
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
 from simlayer.state import State
-
-# For many unknowns and a smooth loss.
-lbfgs = partial(
-    LBFGS,
-    max_iter=4,
-    history_size=20,
-    tolerance_grad=1e-9,
-    tolerance_change=1e-12,
-    line_search_fn="strong_wolfe",
-)
 
 
 class ParameterIdentification(LightningModule):
@@ -81,9 +72,8 @@ class ParameterIdentification(LightningModule):
         self.observed: ObservedRollout | ObservedTakes = observed
         checked_instance("observed", observed, (ObservedRollout, ObservedTakes))
         self.loss = checked_instance("loss", loss, nn.Module, example="PositionLoss()")
-        self.priors = nn.ModuleDict(
-            {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
-        )
+        priors = {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
+        self.priors = nn.ModuleDict(priors)
         self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
         self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
         trainable = checked_names("trainable", [trainable] if isinstance(trainable, str) else trainable)
@@ -94,8 +84,7 @@ class ParameterIdentification(LightningModule):
         self.unknowns = list(dict.fromkeys(select_unknowns(self.candidates, trainable)))
         if not self.unknowns:
             raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}, got none.")
-        names = [str(prior.name) for prior in self.priors.values()]
-        self._with_prior = select_unknowns(self.candidates, names)
+        self._with_prior = select_unknowns(self.candidates, [str(p.name) for p in self.priors.values()])
         with torch.no_grad():
             self._prior_loss()  # A prior of fields refuses a quantity that is none.
         # A strategy for several processes looks for what to synchronize right after this.
@@ -118,7 +107,7 @@ class ParameterIdentification(LightningModule):
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
 
-    def _evaluate(self, batch: ObservedScenes) -> Tensor:
+    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
         """Return the total loss, which Gauss-Newton computes once for the same values."""
         if self._gauss_newton is not None:
             total = partial(self.trainer.strategy.reduce, reduce_op="sum")
@@ -127,11 +116,8 @@ class ParameterIdentification(LightningModule):
             self.observed.check_end()
             return self.total_loss(batch)
 
-    def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
-        return self._evaluate(batch)
-
     def validation_step(self, batch: ObservedScenes, index: int) -> None:
-        loss = self._evaluate(batch)
+        loss = self.training_step(batch, index)
         if not bool(loss.isfinite()):
             raise SimulationError(f"the loss is {float(loss)} after epoch {self.current_epoch}.")
         # `History` passes it on to loggers, together with the values that it belongs to.
@@ -192,10 +178,8 @@ class ParameterIdentification(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
 
     def on_train_start(self) -> None:
-        if self._gauss_newton is None:
-            return
         batches, accumulated = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
-        if not batches == accumulated == 1:
+        if self._gauss_newton is not None and not batches == accumulated == 1:
             raise ValueError(
                 "Gauss-Newton compares evaluations of the same scenes: give all scenes in one batch, and "
                 f"leave accumulate_grad_batches at 1; got {batches} batches and {accumulated}."

@@ -47,18 +47,22 @@ def _weighted(
 
     C_l is the covariance of the coordinates' residuals l frames apart, averaged over the frames. The
     weights w are Parzen's; they vanish from a lag on that the correlation between successive frames decides
-    (Andrews 1991, Econometrica 59, 817).
+    (Andrews 1991, Econometrica 59, 817). Memory is that of the Jacobian, however many frames there are.
     """
-    count = len(residuals)
+    count, coordinates = residuals.shape
     scaled = residuals / present.double().mean(0).clamp(min=1 / count).sqrt()
-    # By frame of the Jacobian and frame of the residuals, instead of the large matrices C_l.
-    projected = torch.einsum("tcp,sc->tsp", jacobian, scaled)
+    # By frame of the Jacobian and frame of the residuals, where the matrices C_l are larger than that.
+    projected = torch.einsum("tcp,sc->tsp", jacobian, scaled) if coordinates > count else None
     correlation = min(max(_correlation(residuals, present), -STRONGEST), STRONGEST)
     width = max(2.6614 * (4 * correlation**2 / (1 - correlation) ** 4 * count) ** 0.2, 1.0)
     total = torch.zeros(jacobian.shape[-1], jacobian.shape[-1], dtype=residuals.dtype)
     for lag in range(min(math.ceil(width), count)):
-        early, late = projected[: count - lag, : count - lag], projected[lag:, lag:]
-        part = torch.einsum("tsp,tsq->pq", early, late) / count
+        end = count - lag
+        if projected is not None:
+            part = torch.einsum("tsp,tsq->pq", projected[:end, :end], projected[lag:, lag:]) / count
+        else:
+            covariance = scaled[:end].T @ scaled[lag:] / count
+            part = torch.einsum("tcp,tcq->pq", jacobian[:end], covariance @ jacobian[lag:])
         total += _parzen(lag / width) * (part + part.T if lag else part)
     return total
 

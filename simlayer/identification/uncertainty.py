@@ -121,10 +121,11 @@ def parameter_names(unknowns: Sequence[Unknown], labels: Mapping[str, str] | Non
 
 def stored_slopes(unknowns: Sequence[Unknown]) -> Float[Tensor, "P"]:
     """Return the derivative of each physical value by its stored one."""
-    slopes = []
+    slopes: list[Tensor] = []
     for unknown in unknowns:
-        stored = unknown.parameter.detach().double().cpu().flatten()
-        slopes.append(torch.func.jvp(unknown.quantity.decode, (stored,), (torch.ones_like(stored),))[1])
+        with torch.enable_grad():
+            stored = unknown.parameter.detach().double().cpu().flatten().requires_grad_()
+            slopes += torch.autograd.grad(unknown.quantity.decode(stored).sum(), stored)
     return torch.cat(slopes)
 
 

@@ -10,8 +10,10 @@ from support.configs import composed
 from support.recordings import write_csv
 
 from simlayer import ElasticForce, LinearElastic, RolloutModule, State, SymplecticEuler, box_mesh
+from simlayer.app.announcement import announce
 from simlayer.app.config_checks import check_config
 from simlayer.app.main import main
+from simlayer.app.problem import build_problem
 from simlayer.app.takes import all_releases, take_names
 from simlayer.errors import ConfigError
 from simlayer.identification.observation import ObservedRollout
@@ -65,8 +67,34 @@ def test_one_modulus_is_found_from_two_takes_with_a_release_and_a_residual_each(
     out = capsys.readouterr().out
     assert "Residual of take a: 0.03" in out
     assert "±" in out
+    assert (
+        out.count("There is no motion.mp4, which needs the extra `movie`: pip install 'simlayer[movie]'") == 1
+    )
     assert (tmp_path / "outputs/test/found_over_a.png").is_file()
     assert (tmp_path / "outputs/test/uncertainty.png").is_file()
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_release_of_every_take_that_was_not_given_is_said_to_be_assumed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "b.csv", first=2.0, release=2.0031, frames=20, seed=0)
+    record(tmp_path / "a.csv", first=0.5, release=0.5012, frames=20, seed=1)
+    config = composed(
+        *("mesh=box", "mesh.cells=[2,1,1]", "mesh.size=[0.06,0.03,0.03]", "constraints.fixed.tag=x_min"),
+        *("data=marker_paths", "data.points={p:[0.06,0,0.03],q:[0.06,0.03,0]}", "data.path=b.csv"),
+        *("takes=[{data:{path:a.csv}}]", "step.dt=5e-4", f"trainable=[{E}]"),
+    )
+    problem = build_problem(config)
+
+    def assumed(config, *given):
+        announce(config, problem, tmp_path, given=given)
+        return capsys.readouterr().out.partition("Assumed:")[2].partition("\n")[0]
+
+    assert "released at 2 s (b) and 0.5 s (a) of the files' clocks" in assumed(config, "takes")
+    assert "released at 0.5 s (a) of the file's clock" in assumed(config, "takes", "observation.release_time")
+    config.takes = [{**config.takes[0], "release_time": 0.5}]
+    assert "released at 2 s (b) of the file's clock" in assumed(config, "takes")
+    assert "released" not in assumed(config, "takes", "observation")
 
 
 def test_release_time_stands_for_that_of_every_take():

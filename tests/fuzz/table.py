@@ -22,8 +22,8 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified", "Matrix3",
-            "QuadratureRule", "ShapeFunctions", "StepContext",
+            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified",
+            "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),

@@ -24,6 +24,7 @@ from simlayer.identification import (
     ObservedTakes,
     Vertices,
     identify,
+    identify_specimens,
 )
 from simlayer.identification.normal_equations import NormalEquations
 
@@ -141,6 +142,11 @@ def _identified(**given: Any) -> Any:
     return found.values, found.standard_errors, found.residuals, found.undetermined
 
 
+def _identified_each(**given: Any) -> Any:
+    found = identify_specimens(**given)
+    return found.values, found.standard_errors, found.correlation, found.steps, found.undetermined, str(found)
+
+
 def _assigned_values(x: Any) -> Any:
     problem = _problem()
     problem.assign(x)
@@ -197,6 +203,15 @@ _FIT = {
     "frames": count(1),
 }  # fmt: skip
 
+_FIT_EACH = _FIT | {
+    "data": tensor(
+        lambda: torch.stack([_data(), _data() + 1e-6]),
+        lambda s: len(s) == 4 and s[1:] == (2, VERTICES, 3),
+        finite=False,
+        also=lambda x: bool(not x.isinf().any() and not x.isnan().all()),
+    ).called("data", "observed"),
+}  # fmt: skip
+
 CALLS: list[Call] = [
     *made(
         "GaussNewton",
@@ -248,6 +263,7 @@ CALLS: list[Call] = [
     ),
     *made("IdentificationProblem.result", lambda steps: _problem().result(steps).steps, steps=count(0, 0)),
     *made("identify", _identified, **_FIT, max_steps=count(50)),
+    *made("identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50)),
     *made(
         "ObservedTakes",
         ObservedTakes,

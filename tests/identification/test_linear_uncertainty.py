@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from simlayer.identification.linear_uncertainty import linear_uncertainty
-from simlayer.identification.time_correlation import gradient_covariance
+from simlayer.identification.time_correlation import _correlation, _parzen, _weighted, gradient_covariance
 
 pytestmark = pytest.mark.usefixtures("float64")
 EPSILON = 2.2e-16
@@ -138,11 +138,46 @@ def test_the_covariance_of_the_gradient_is_that_of_an_autoregressive_process():
     torch.testing.assert_close(torch.stack(found).mean(0).diagonal(), exact.diagonal(), rtol=0.25, atol=0)
 
 
-def test_it_is_symmetric_and_positive():
+@pytest.mark.parametrize("coordinates", [3, 90])
+def test_its_sum_is_that_of_its_definition(coordinates):
+    """Over all pairs of frames, with fewer coordinates than frames and with more."""
+    frames = 40
+    residuals = autoregressive(frames, coordinates, 0.5, 0)
+    J = torch.randn(frames, coordinates, 2, generator=generator(1))
+    present = torch.rand(frames, coordinates, generator=generator(2)) < 0.8
+    expected = torch.zeros(2, 2)
+    scaled = residuals / present.double().mean(0).sqrt()
+    correlation = _correlation(residuals, present)
+    width = 2.6614 * (4 * correlation**2 / (1 - correlation) ** 4 * frames) ** 0.2
+    assert 3 < width < frames
+    for early in range(frames):
+        for late in range(frames):
+            lag = abs(late - early)
+            if lag < width:
+                C = sum(torch.outer(scaled[t], scaled[t + lag]) for t in range(frames - lag)) / frames
+                C = C if late >= early else C.T
+                expected += _parzen(lag / width) * J[early].T @ C @ J[late]
+    found = _weighted(residuals, J, present)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+
+
+def test_a_recording_of_many_frames_needs_no_table_of_their_pairs():
+    """That of 40,000 frames would take 26 GB; of slow changes the covariance is that of a long run."""
+    J, correlation = line(40_000), 0.7
+    found = gradient_covariance(
+        autoregressive(40_000, 1, correlation, 0), J, torch.ones(40_000, 1, dtype=torch.bool)
+    )
+    expected = (1 + correlation) / (1 - correlation) * J[:, 0].square().sum(0)
+    # The correlation of 40,000 frames has an error of 0.4 %, which is six times as large in the covariance.
+    torch.testing.assert_close(found.diagonal(), expected, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("coordinates", [4, 40])
+def test_it_is_symmetric_and_positive(coordinates):
     for seed in range(10):
-        residuals = torch.randn(30, 4, generator=generator(seed))
-        J = torch.randn(30, 4, 3, generator=generator(seed + 100))
-        S = gradient_covariance(residuals, J, torch.ones(30, 4, dtype=torch.bool))
+        residuals = torch.randn(30, coordinates, generator=generator(seed))
+        J = torch.randn(30, coordinates, 3, generator=generator(seed + 100))
+        S = gradient_covariance(residuals, J, torch.ones(30, coordinates, dtype=torch.bool))
         torch.testing.assert_close(S, S.T)
         assert float(torch.linalg.eigvalsh(S)[0]) > -1e-10 * float(S.norm())
 

@@ -1,5 +1,7 @@
 """The step of a trust-region method is the minimum of a quadratic in a ball."""
 
+import math
+
 import pytest
 import torch
 
@@ -42,3 +44,12 @@ def test_a_direction_without_curvature_gets_no_step_however_large_the_radius():
 def test_without_any_curvature_there_is_no_step():
     step = trust_region_step(torch.zeros(2), torch.zeros(2, 2), 1.0, rank_tolerance=TOLERANCE)
     assert torch.equal(step, torch.zeros(2))
+
+
+def test_steps_of_a_batch_are_those_of_its_members():
+    gradients, curvatures = map(torch.stack, zip(*map(problem, range(4)), strict=True))
+    curvatures[2] = torch.diag(torch.tensor([1.0, 0.0, 2.0, 0.0]))
+    radii = torch.tensor([1e-3, 1e9, 0.3, math.inf])
+    found = trust_region_step(gradients, curvatures, radii, rank_tolerance=TOLERANCE)
+    for step, *given in zip(found, gradients, curvatures, radii, strict=True):
+        torch.testing.assert_close(step, trust_region_step(*given, rank_tolerance=TOLERANCE))
