@@ -21,8 +21,9 @@ from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import summarize
 
 # The distance from the minimum at which a fit ends [standard errors], and after how many steps: of the coarse
-# one, which is only a start, and of that by the simulation itself with the derivatives of the coarse one.
-COARSE, BORROWED = (1.0, 30), (0.1, 5)
+# one, which is only a start, and of that by the simulation itself with the derivatives of the coarse one, of
+# which further steps would soon go to a minimum that is none.
+COARSE, BORROWED = (1.0, 30), (0.3, 1)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BorrowedJacobian(LeastSquares):
 
 
 def start_from_coarse(problem: FitProblem, interruption: Interruption, *, loud: bool) -> None:
-    """Bring the unknowns of a fit near to its minimum by its coarsest simulation and few rollouts of its own.
+    """Bring the unknowns of a fit near to its minimum by its coarsest simulation and two rollouts of its own.
 
     These take the derivatives of the coarse simulation. Where one of the two fails, the unknowns stay.
 
