@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
+from simlayer.solvers.line_search import STRAIGHT, SearchPaths
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
@@ -61,6 +62,7 @@ def minimize_by_load_steps(
     problem: MinimizationProblem,
     start: Float[Tensor, "*batch N 3"],
     solver: LinearSolver,
+    paths: SearchPaths = STRAIGHT,
 ) -> Float[Tensor, "*batch N 3"]:
     """Return a minimum near the start, at once where that works, else in load steps as long as they can be.
 
@@ -68,7 +70,7 @@ def minimize_by_load_steps(
         ConvergenceError: if steps of a 256th do not converge either.
     """
     try:
-        return newton.minimize(problem, start, solver)
+        return newton.minimize(problem, start, solver, paths)
     except ConvergenceError as error:
         direct = error
     gradient = problem.residual(start).gradient
@@ -79,7 +81,7 @@ def minimize_by_load_steps(
         goal = min(reached + step, 1.0)
         try:
             partly = ReducedLoad(problem, start, gradient, 1 - goal)
-            positions = newton.minimize(partly, positions, solver)
+            positions = newton.minimize(partly, positions, solver, paths)
         except ConvergenceError as error:
             step /= 2
             if step < _SHORTEST:

@@ -23,6 +23,7 @@ from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
+from simlayer.solvers.rotating_paths import RotatingPaths
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.implicit_solve import ImplicitSolve
@@ -111,11 +112,16 @@ class ImplicitStep(Step, ABC):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Return target, drift and predicted positions, see `StepData`."""
 
+    @property
+    def paths(self) -> RotatingPaths:
+        """The paths along which a minimum is searched."""
+        return RotatingPaths(self.elements, self.free, self.assembly.pattern)
+
     def minimum(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
         """Return the minimum of the incremental potential near the start; raises ConvergenceError."""
-        return self.newton.minimize(problem, start, self.solver)
+        return self.newton.minimize(problem, start, self.solver, self.paths)
 
     def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
         """Return what the next step reads of this one, given the state before and the positions after."""
