@@ -14,6 +14,8 @@ from simlayer.solvers.linear import Inverse, SparseDirect
 from simlayer.solvers.problem import flattened
 from simlayer.solvers.sparsity import SparsityPattern
 
+# With fewer vertices, these paths take longer than the Hessians that they save in a step.
+FEWEST_IN_STEPS = 1000
 # Rotations [rad] whose squares are no strain to speak of.
 _STRAIGHT = 1e-4
 # The largest rotation [rad] of a cell in one go: beyond may be another minimum than the one that is near.

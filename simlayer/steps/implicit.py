@@ -20,10 +20,11 @@ from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
+from simlayer.solvers.line_search import STRAIGHT, SearchPaths
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
-from simlayer.solvers.rotating_paths import RotatingPaths
+from simlayer.solvers.rotating_paths import FEWEST_IN_STEPS, RotatingPaths
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.implicit_solve import ImplicitSolve
@@ -113,8 +114,10 @@ class ImplicitStep(Step, ABC):
         """Return target, drift and predicted positions, see `StepData`."""
 
     @property
-    def paths(self) -> RotatingPaths:
+    def paths(self) -> SearchPaths:
         """The paths along which a minimum is searched."""
+        if self.scheme.inertia and len(self.free) < FEWEST_IN_STEPS:
+            return STRAIGHT
         return RotatingPaths(self.elements, self.free, self.assembly.pattern)
 
     def minimum(
