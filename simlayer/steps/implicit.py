@@ -20,17 +20,17 @@ from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
-from simlayer.solvers.line_search import STRAIGHT, SearchPaths
+from simlayer.solvers.line_search import SearchPaths
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
-from simlayer.solvers.rotating_paths import FEWEST_IN_STEPS, RotatingPaths
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.implicit_solve import ImplicitSolve
 from simlayer.steps.incremental_potential import IncrementalPotential, Scheme, StepData
 from simlayer.steps.mass_matrix import Inertia, accelerations, mass_matrices, weighed
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.rotating_paths import search_paths
 
 MASS_MATRICES = ("lumped", "consistent")
 
@@ -116,9 +116,8 @@ class ImplicitStep(Step, ABC):
     @property
     def paths(self) -> SearchPaths:
         """The paths along which a minimum is searched."""
-        if self.scheme.inertia and len(self.free) < FEWEST_IN_STEPS:
-            return STRAIGHT
-        return RotatingPaths(self.elements, self.free, self.assembly.pattern)
+        dynamic = self.scheme.inertia > 0
+        return search_paths(self.elements, self.free, self.assembly.pattern, dynamic=dynamic)
 
     def minimum(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]

@@ -18,7 +18,7 @@ from simlayer import (
 from simlayer.fem import FiniteElements
 from simlayer.solvers.block_matrix import Assembly
 from simlayer.solvers.line_search import STRAIGHT
-from simlayer.solvers.rotating_paths import RotatingPaths
+from simlayer.steps.rotating_paths import RotatingPaths
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 

@@ -9,13 +9,14 @@ from torch import Tensor
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.linalg.matrix3 import Matrix3, dot
 from simlayer.solvers.block_matrix import Assembly
-from simlayer.solvers.line_search import Path, SearchPaths
+from simlayer.solvers.line_search import STRAIGHT, Path, SearchPaths
 from simlayer.solvers.linear import Inverse, SparseDirect
 from simlayer.solvers.problem import flattened
 from simlayer.solvers.sparsity import SparsityPattern
 
-# With fewer vertices, these paths take longer than the Hessians that they save in a step.
-FEWEST_IN_STEPS = 1000
+# With fewer vertices, these paths take longer than the Hessians that they save in a step; with more, factors
+# of the Laplacian are large.
+_FEWEST_IN_STEPS, _MOST = 1_000, 200_000
 # Rotations [rad] whose squares are no strain to speak of.
 _STRAIGHT = 1e-4
 # The largest rotation [rad] of a cell in one go: beyond may be another minimum than the one that is near.
@@ -97,6 +98,14 @@ class RotatingPaths(SearchPaths):
         matrix = assembly([elements.stiffness_blocks(tangent)[None]], 1)
         matrix.values[:, matrix.pattern.diagonal] *= 1 + _SHIFT
         return SparseDirect().inverse(matrix)
+
+
+def search_paths(
+    elements: FiniteElements, free: Float[Tensor, "N 3"], pattern: SparsityPattern, *, dynamic: bool
+) -> SearchPaths:
+    """Return the paths that suit a body of this size, in a step with inertia or in statics."""
+    fewest = _FEWEST_IN_STEPS if dynamic else 0
+    return RotatingPaths(elements, free, pattern) if fewest <= len(free) <= _MOST else STRAIGHT
 
 
 def _spin(gradient: Matrix3, rate: Matrix3) -> tuple[tuple[Tensor, ...], Tensor]:
