@@ -28,8 +28,8 @@ _ANALYSED, _LARGEST_FACTOR = 200_000, 2**31
 # Speed of an elimination [1/s] and of products with the matrix [byte/s], of one core.
 _OPERATIONS, _BYTES = 1.5e10, 5e9
 # Products that block Jacobi takes while one factor serves: in a step inertia makes the matrix better
-# conditioned.
-_PRODUCTS_STEPS, _PRODUCTS_STATICS = 200, 2_000
+# conditioned: some 200 per direction, and several directions, in a regular mesh, thousands among slivers.
+_PRODUCTS_STEPS, _PRODUCTS_STATICS = 700, 2_000
 # A factor that takes no longer than this is always chosen [s].
 _ALWAYS = 0.05
 # Where a factor takes longer than so many solutions with one, that of an earlier matrix gets a trial first.

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError
+from simlayer.solvers.line_search import STRAIGHT, SearchPaths
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
@@ -15,6 +16,8 @@ from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
 _log = logging.getLogger(__name__)
 
 _SHORTEST = 1 / 256
+# Hessians that all load steps together may take, over the iterations that one search may.
+_MOST = 2
 
 
 class ReducedLoad(MinimizationProblem):
@@ -29,6 +32,7 @@ class ReducedLoad(MinimizationProblem):
     ) -> None:
         self.problem, self.start, self.loads = problem, start, share * gradient
         self.max_displacement = problem.max_displacement
+        self.hessians = 0
 
     def value(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         return self.evaluate(positions)[0]
@@ -42,6 +46,7 @@ class ReducedLoad(MinimizationProblem):
         return value - work, residual._replace(gradient=residual.gradient - self.loads)
 
     def tangent(self, positions: Float[Tensor, "*batch N 3"], *, projected: bool) -> Tangent:
+        self.hessians += 1
         return self.problem.tangent(positions, projected=projected)
 
     def feasible_fraction(
@@ -61,34 +66,38 @@ def minimize_by_load_steps(
     problem: MinimizationProblem,
     start: Float[Tensor, "*batch N 3"],
     solver: LinearSolver,
+    paths: SearchPaths = STRAIGHT,
 ) -> Float[Tensor, "*batch N 3"]:
     """Return a minimum near the start, at once where that works, else in load steps as long as they can be.
 
     Raises:
-        ConvergenceError: if steps of a 256th do not converge either.
+        ConvergenceError: if steps of a 256th do not converge either, or they take twice as many Hessians as
+            one search may take iterations.
     """
     try:
-        return newton.minimize(problem, start, solver)
+        return newton.minimize(problem, start, solver, paths)
     except ConvergenceError as error:
         direct = error
     gradient = problem.residual(start).gradient
     if not bool(gradient.isfinite().all()):
         raise direct
-    positions, reached, step = start, 0.0, 0.5
+    positions, reached, step, hessians = start, 0.0, 0.5, 0
     while reached < 1:
         goal = min(reached + step, 1.0)
+        partly = ReducedLoad(problem, start, gradient, 1 - goal)
         try:
-            partly = ReducedLoad(problem, start, gradient, 1 - goal)
-            positions = newton.minimize(partly, positions, solver)
+            positions = newton.minimize(partly, positions, solver, paths)
         except ConvergenceError as error:
             step /= 2
-            if step < _SHORTEST:
+            hessians += partly.hessians
+            if step < _SHORTEST or hessians > _MOST * newton.max_iterations:
                 raise ConvergenceError(
-                    f"{direct}\nIn load steps it went to {reached:.1%} of the loads, and no further.",
+                    f"{direct}\nIn load steps it went to {reached:.1%} of the loads, and no further "
+                    f"with {hessians} Hessians.",
                     (*direct.history, *error.history),
                     sample=error.sample,
                 ) from error
             continue
         _log.info("%.1f %% of the loads", 100 * goal)
-        reached, step = goal, 2 * step
+        reached, step, hessians = goal, 2 * step, hessians + partly.hessians
     return positions

@@ -10,15 +10,12 @@ from torch import Tensor
 
 from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.solvers.line_search import STRAIGHT, SearchPaths, line_search
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, Residual, largest
 from simlayer.solvers.rounding import Corrections
 from simlayer.solvers.search_directions import Point, SearchDirections
 
-# Energies that differ by less cannot be compared: relative to a sum whose terms may be much larger.
-_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
-# The share of an energy that the rounding of its parts may reach in a stiff body that hardly moves.
-_CANCELLING = 1e-2
 # Where rounding alone deforms a body by more than the first share of its size, or keeps it as a whole from
 # going where it should by more than the second, there is no solution to speak of.
 _BLURRED, _ADRIFT = 1e-2, 1e-3
@@ -34,8 +31,9 @@ class NewtonSolver:
     residual falls by a factor of four in each iteration, the inverse of the last Hessian is updated with the
     changes of the gradient instead (BFGS), which takes a fraction of the time. The length begins with what
     stays in the domain of the energy; it is halved until the energy falls enough (Armijo 1966), or, where
-    energies differ by rounding only, until the gradient does. Where rounding keeps the gradient from the
-    tolerance, the search ends as soon as Newton's steps get no shorter.
+    energies differ by rounding only, until the gradient does. Implicit steps search along paths on which
+    cells rotate, see `RotatingPaths`. Where rounding keeps the gradient from the tolerance, the search ends
+    as soon as Newton's steps get no shorter.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default
@@ -56,11 +54,15 @@ class NewtonSolver:
         )
 
     def minimize(
-        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
+        self,
+        problem: MinimizationProblem,
+        start: Float[Tensor, "*batch N 3"],
+        solver: LinearSolver,
+        paths: SearchPaths = STRAIGHT,
     ) -> Float[Tensor, "*batch N 3"]:
         """Return a minimum near `start`; raises ConvergenceError rather than return anything less."""
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
-        point = _point(problem, start)
+        point = Point.at(problem, start)
         history: list[str] = []
         directions, corrections = SearchDirections(problem, solver), Corrections(start)
         polished = done = torch.zeros_like(point.energy, dtype=torch.bool)
@@ -76,7 +78,7 @@ class NewtonSolver:
                 break
             direction = torch.where(active[..., None, None], directions.at(point, active), 0.0)
             length, rounded = largest(direction), active & directions.at_rounding(point)
-            point, moved = _search(problem, point, direction, directions)
+            point, moved = line_search(problem, point, direction, directions, paths)
             spent = corrections.exhausted(direction, rounded, by_hessian=directions.by_hessian)
             spent = spent | rounded & ~moved
             if bool(spent.any()):
@@ -92,11 +94,6 @@ class NewtonSolver:
             raise _failure(problem, point, active & directions.at_rounding(point), history, _precision(start))
         why = f"after {self.max_iterations} iterations, of which NewtonSolver(max_iterations=...) allows more"
         raise _failure(problem, point, active, history, why)
-
-
-def _point(problem: MinimizationProblem, positions: Tensor) -> Point:
-    value, residual = problem.evaluate(positions)
-    return Point(positions, value, *residual)
 
 
 def _check(
@@ -123,37 +120,6 @@ def _check_precision(
         raise _failure(problem, point, blurred, history, _precision(point.positions))
 
 
-def _search(
-    problem: MinimizationProblem, point: Point, direction: Tensor, directions: SearchDirections
-) -> tuple[Point, Bool[Tensor, "*batch"]]:
-    """Return the next point, and in which samples it is a better one."""
-    energy, size = point.energy, largest(point.gradient)
-    slope = (point.gradient * direction).sum((-1, -2))
-    length = problem.feasible_fraction(point.positions, direction)
-    waiting = torch.ones_like(energy, dtype=torch.bool)
-    best = point
-    most_rise = torch.minimum(_CANCELLING * energy.abs(), directions.energy_rounding(point))
-    for _ in range(40):
-        positions = point.positions + length[..., None, None] * direction
-        trial = _point(problem, positions)
-        falls = trial.energy <= energy + 1e-4 * length * slope
-        level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
-        # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
-        smaller = largest(trial.gradient) <= (1 - 1e-4 * length) * size
-        # A sum of large terms that cancel is rounded by more than it changes; its slope at both ends is not.
-        sinks = (trial.gradient * direction).sum((-1, -2)) <= (1 - 1e-4) * slope.abs()
-        # No rise beyond that rounding, or the search would go round and round between points of two valleys.
-        sinks = sinks & (trial.energy - energy <= most_rise)
-        # Where the gradient is rounding, so are differences of energies.
-        good = waiting & (falls | (smaller & (level | sinks)) | directions.at_rounding(trial))
-        best = Point(*(_chosen(good, new, old) for new, old in zip(trial, best, strict=True)))
-        waiting = waiting & ~good
-        if not bool(waiting.any()):
-            break
-        length = torch.where(waiting, length / 2, length)
-    return best, ~waiting
-
-
 def _size(positions: Tensor) -> Tensor:
     """Return the longest side of the box around the body in each sample."""
     return (positions.amax(-2) - positions.amin(-2)).amax(-1)
@@ -178,10 +144,6 @@ def _failure(
     shown = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
     lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions[sample])}"]
     return ConvergenceError("\n".join([*lines, *shown]), tuple(history), sample=sample)
-
-
-def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(where[(..., *[None] * (new.ndim - where.ndim))], new, old)
 
 
 def _line(iteration: int, energy: Tensor, error: Tensor) -> str:

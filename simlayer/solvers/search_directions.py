@@ -26,6 +26,12 @@ class Point(NamedTuple):
     gradient: Tensor
     scale: Tensor
 
+    @classmethod
+    def at(cls, problem: MinimizationProblem, positions: Tensor) -> Point:
+        """Return the point at these positions."""
+        value, residual = problem.evaluate(positions)
+        return cls(positions, value, *residual)
+
 
 class SearchDirections:
     """The directions of one search: Newton's, and between them those of an updated inverse.

@@ -33,7 +33,7 @@ class Equilibrium(ImplicitStep):
     One call is the whole solution; its gradient is one linear solve, to every quantity and to the positions
     of what is fixed. The free components of the state are a guess and have no gradient. Repeated by a rollout
     it follows loads that are controls, or fixed components with prescribed velocities. Where Newton's method
-    does not get there at once, it goes in load steps.
+    does not get there at once, it goes in load steps, of a bounded number of Hessians in all.
 
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
 
@@ -86,14 +86,16 @@ class Equilibrium(ImplicitStep):
     def minimum(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
+        computable = bool(problem.residual(start).gradient.isfinite().all())
+        if computable:
+            self._check_fixed(problem, start)
         try:
-            positions = minimize_by_load_steps(self.newton, problem, start, self.solver)
+            positions = minimize_by_load_steps(self.newton, problem, start, self.solver, self.paths)
         except ConvergenceError as error:
-            if bool(problem.residual(start).gradient.isfinite().all()):
-                self._check_fixed(problem, start, error)
+            if computable:
                 _check_soft(problem, start, error)
             raise
-        self._check_fixed(problem, positions, None)
+        self._check_fixed(problem, positions)
         smallest = float(self.elements.deformation_gradient(positions).det().min())
         if smallest <= 0:
             warnings.warn(
@@ -103,7 +105,7 @@ class Equilibrium(ImplicitStep):
             )
         return positions
 
-    def _check_fixed(self, problem: MinimizationProblem, positions: Tensor, error: Exception | None) -> None:
+    def _check_fixed(self, problem: MinimizationProblem, positions: Tensor) -> None:
         count = int(self.piece.max()) + 1
         parts = [(self.piece == number).nonzero().flatten() for number in range(count)] if count > 1 else []
         for vertices in (*parts, None):
@@ -115,7 +117,7 @@ class Equilibrium(ImplicitStep):
                 raise ConvergenceError(
                     f"nothing resists a rigid motion of {what}: {', '.join(motions)}. Fix more of its "
                     f"vertices (three that are not in a line){join}, or add a force with a stiffness."
-                ) from error
+                )
 
     @property
     def scheme(self) -> Scheme:

@@ -20,6 +20,7 @@ from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.solvers.block_matrix import Assembly
+from simlayer.solvers.line_search import SearchPaths
 from simlayer.solvers.linear import LinearSolver, solver_for
 from simlayer.solvers.newton import NewtonSolver
 from simlayer.solvers.problem import MinimizationProblem
@@ -29,6 +30,7 @@ from simlayer.steps.implicit_solve import ImplicitSolve
 from simlayer.steps.incremental_potential import IncrementalPotential, Scheme, StepData
 from simlayer.steps.mass_matrix import Inertia, accelerations, mass_matrices, weighed
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.rotating_paths import search_paths
 
 MASS_MATRICES = ("lumped", "consistent")
 
@@ -113,11 +115,17 @@ class ImplicitStep(Step, ABC):
     def free_motion(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Return target, drift and predicted positions, see `StepData`."""
 
+    @property
+    def paths(self) -> SearchPaths:
+        """The paths along which a minimum is searched."""
+        dynamic = self.scheme.inertia > 0
+        return search_paths(self.elements, self.free, self.assembly.pattern, dynamic=dynamic)
+
     def minimum(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
     ) -> Float[Tensor, "*batch N 3"]:
         """Return the minimum of the incremental potential near the start; raises ConvergenceError."""
-        return self.newton.minimize(problem, start, self.solver)
+        return self.newton.minimize(problem, start, self.solver, self.paths)
 
     def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
         """Return what the next step reads of this one, given the state before and the positions after."""

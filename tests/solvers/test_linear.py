@@ -90,7 +90,7 @@ def test_the_solver_is_chosen_by_its_work_and_the_choice_is_logged(caplog, monke
 
 
 def test_a_thick_body_takes_factors_in_statics_and_products_in_steps():
-    mesh = box_mesh(cells=(20, 20, 20), element="hex8")
+    mesh = box_mesh(cells=(24, 24, 24))
     pattern = Assembly([mesh.cells], torch.ones_like(mesh.vertices), mesh.vertices).pattern
-    assert solver_for(pattern, dynamic=False) == SparseDirect()
+    assert isinstance(solver_for(pattern, dynamic=False), SparseDirect)
     assert solver_for(pattern, dynamic=True) == ConjugateGradients()

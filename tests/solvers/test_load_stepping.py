@@ -47,7 +47,7 @@ def test_a_problem_restrained_fully_is_in_balance_where_it_starts_and_not_at_all
 
 @pytest.fixture(scope="module")
 def soft(float64_throughout):
-    """A beam under a hundred times its weight, and more than Newton's method does from rest."""
+    """A beam under a hundred times its weight, and more than twenty iterations do from rest."""
     mesh = box_mesh(cells=(4, 1, 1), size=(0.1, 0.02, 0.02))
     elastic = ElasticForce(mesh, NeoHookean(2e4, 0.45))
     step = Equilibrium(mesh, {"elastic": elastic}, gravity=(0.0, 0.0, -1e3), fixed="x_min")
@@ -67,7 +67,7 @@ class Once(NewtonSolver):
 def test_an_equilibrium_that_newtons_method_misses_is_reached_in_load_steps(soft):
     mesh, step = soft
     start = State.at_rest(mesh.vertices)
-    step.newton = Once()
+    step.newton = Once(max_iterations=20)
     Once.tries = 0
     end = step(start).positions
     assert Once.tries > 1, "this scene should need load steps"
