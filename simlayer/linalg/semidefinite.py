@@ -9,5 +9,9 @@ from torch import Tensor
 
 def semidefinite_part(matrices: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
     """Return symmetric matrices with their negative eigenvalues set to zero."""
-    values, vectors = torch.linalg.eigh(matrices)
-    return (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+    # Where a Cholesky factor exists nothing is to do, and it takes a tenth of the time of eigenvalues.
+    indefinite = torch.linalg.cholesky_ex(matrices).info != 0
+    values, vectors = torch.linalg.eigh(matrices[indefinite])
+    result = matrices.clone()
+    result[indefinite] = (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+    return result
