@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,11 +15,13 @@ from simlayer.app.config_tree import build
 from simlayer.app.data import Data
 from simlayer.app.scene import Scene, build_scene
 from simlayer.app.takes import Take
-from simlayer.errors import ConfigError
+from simlayer.errors import ConfigError, ObservationError, SimulationError
 from simlayer.identification.discretization import Refinement, discretization_change
 from simlayer.identification.least_squares import Linearization
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.scenes import ObservedScenes
+from simlayer.identification.unknowns import assigned
+from simlayer.state import State
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class CoarserFit:
         """Set the unknowns to the values of another model."""
         for own, unknown in zip(self.model.unknowns, other.unknowns, strict=True):
             own.parameter.data.copy_(unknown.parameter.data)
+
+    @torch.no_grad()
+    def points(self, values: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "T K 3"]]:
+        """Return the points of each recording [m], by its name, that are simulated with these values."""
+        with assigned(self.model.candidates, values):
+            points = self.model(State(self.scenes.positions, self.scenes.velocities))
+        # Of a single recording the first scene is meant; of several, frames that are missing come first.
+        pairs = zip(self.takes.items(), points, strict=False)
+        return {name: own[-len(take.observed.times) :] for (name, take), own in pairs}
 
 
 Modelled = Callable[[DictConfig, Scene, dict[str, Take]], tuple[ObservedScenes, ParameterIdentification]]
@@ -107,12 +118,23 @@ def discretization_changes(
 ) -> dict[str, Float[Tensor, "P"]]:
     """Return by how much an infinitely fine "mesh", and "step", would change the values found [SI].
 
-    Each takes one rollout of a coarser simulation; the model's own is linearized `at` the values found.
+    Each takes one rollout of a coarser simulation. Where that fails, the rest is left out, and the reason
+    printed.
+
+    Args:
+        coarser: the fits by coarser simulations, each coarser than the one before.
+        model: the model, with the values found.
+        scenes: what was fitted.
+        at: its residuals and Jacobian at these values.
     """
     squares, finer, changes = model.least_squares(), at.residuals, {}
     for coarse in coarser:
         coarse.assign(model)
-        residuals = coarse.model.least_squares().residuals(coarse.scenes)
+        try:
+            residuals = coarse.model.least_squares().residuals(coarse.scenes)
+        except (SimulationError, ObservationError) as error:
+            print(f"What the {coarse.part} changes is not known: the coarser simulation failed: {error}")
+            break
         changes[coarse.part] = discretization_change(
             squares, at, finer - residuals, scenes, coarse.refinement
         )

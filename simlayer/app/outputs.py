@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from simlayer.app.report import format_regions
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
 from simlayer.app.scene import Scene
 from simlayer.app.takes import Take
+from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
 from simlayer.identification.uncertainty import Uncertainty, parameter_names
@@ -115,15 +117,11 @@ def _first_guess(
     problem: FitProblem, initial: Mapping[str, Tensor], start: State
 ) -> tuple[str, dict[str, Tensor]]:
     """Return a label, and the points of each recording at the first guess, by the cheapest simulation."""
-    if not problem.coarser:
-        with assigned(problem.model.candidates, initial):
-            return "first guess", _points(problem.takes, *_motion(problem, start))
-    coarsest = problem.coarser[-1]
-    with assigned(coarsest.model.candidates, initial):
-        points = coarsest.model(State(coarsest.scenes.positions, coarsest.scenes.velocities))
-    # Where there are several recordings, frames that are missing come first.
-    pairs = zip(coarsest.takes.items(), points, strict=False)
-    return "first guess (coarse)", {name: own[-len(take.observed.times) :] for (name, take), own in pairs}
+    if problem.coarser:
+        with suppress(SimulationError, ObservationError):
+            return "first guess (coarse)", problem.coarser[-1].points(initial)
+    with assigned(problem.model.candidates, initial):
+        return "first guess", _points(problem.takes, *_motion(problem, start))
 
 
 def _points(takes: Mapping[str, Take], motion: State, every: int) -> dict[str, Tensor]:

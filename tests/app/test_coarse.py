@@ -72,6 +72,24 @@ def test_a_coarse_simulation_that_fails_leaves_the_first_guess(monkeypatch):
 
 
 @pytest.mark.usefixtures("float64")
+def test_a_coarse_simulation_that_always_fails_costs_a_run_nothing_else(tmp_path, monkeypatch, capsys):
+    """Its explicit steps are longer than stable ones."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # no movies
+    mesh = ("mesh=box", "mesh.cells=[2,1,1]", "mesh.size=[0.1,0.03,0.03]", "constraints.fixed.tag=x_min")
+    data = ("data=marker_paths", "data.points={p:[0.1,0,0.03]}", "data.frame_rate=100")
+    motion = ("initial=at_rest", "duration=0.03", "step.dt=5e-4", "step.gravity=[0,0,-9.81]")
+    moduli = ("material.youngs_modulus=1.1e5", "++data.truth.youngs_modulus=1e5", f"trainable=[{E}]")
+    options = ("rollout.compile=false", "logger=csv", "run_name=test")
+    main([*mesh, *data, *motion, *moduli, *options, "coarse.step={dt:5e-3}"])
+    results, out = json.loads((tmp_path / "outputs/test/results.json").read_text()), capsys.readouterr().out
+    assert "standard_error" in results["parameters"][E]
+    assert "discretization" not in results["parameters"][E]
+    assert "What the step changes is not known: the coarser simulation failed: dt = 0.005 s is beyond" in out
+    assert (tmp_path / "outputs/test/found_over_target.png").is_file()
+
+
+@pytest.mark.usefixtures("float64")
 def test_a_signal_ends_the_coarse_fit_after_its_step():
     fit, interruption = problem(*COARSE), Interruption()
     interruption.asked = 2
