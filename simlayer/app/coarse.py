@@ -1,4 +1,4 @@
-"""Coarser simulations of the same scene, and what mesh and step do to the results of a fit."""
+"""Coarser simulations of the same scene, and what the errors of mesh and step do to the results of a fit."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CoarserFit:
 
     Attributes:
         part: what is coarser than in the fit before, "mesh" or "step".
-        refinement: by how much that one is finer.
-        takes: the recordings of it, by name.
+        refinement: by how much the fit before is finer.
+        takes: the recordings with their coarser simulations, by name.
         scenes: initial states and observations.
         model: the simulation and its unknowns.
     """
@@ -57,23 +57,23 @@ class CoarserFit:
         return {name: own[-len(take.observed.times) :] for (name, take), own in pairs}
 
 
-Modelled = Callable[[DictConfig, Scene, dict[str, Take]], tuple[ObservedScenes, ParameterIdentification]]
+ModelBuilder = Callable[[DictConfig, Scene, dict[str, Take]], tuple[ObservedScenes, ParameterIdentification]]
 
 
 def build_coarser(
-    config: DictConfig, data: Data, scene: Scene, takes: dict[str, Take], modelled: Modelled
+    config: DictConfig, data: Data, scene: Scene, takes: dict[str, Take], build_model: ModelBuilder
 ) -> list[CoarserFit]:
-    """Return the configured coarser fits, the mesh of the first and the step of the second being coarser.
+    """Return the configured coarser fits: with a coarser mesh, then with a coarser step on that mesh, too.
 
     Args:
         config: the composed configuration.
         data: the first recording.
         scene: the simulation.
-        takes: the recordings.
-        modelled: makes the initial states, the observations and the model of a scene.
+        takes: the recordings, by name.
+        build_model: returns the initial states with the observations, and the model, of a scene.
 
     Raises:
-        ConfigError: if a simulation is not coarser, or its mesh has not the points that were observed.
+        ConfigError: if a simulation is not coarser, or its mesh lacks points that were observed.
     """
     found: list[CoarserFit] = []
     for part in ("mesh", "step"):
@@ -86,17 +86,18 @@ def build_coarser(
         own = {n: take.on(coarse, frames=config.observation.frames) for n, take in takes.items()}
         for name, take in takes.items():
             _check_points(take, own[name], coarse)
-        found.append(CoarserFit(part, Refinement(ratio, order), own, *modelled(config, coarse, own)))
+        found.append(CoarserFit(part, Refinement(ratio, order), own, *build_model(config, coarse, own)))
         scene = coarse
     return found
 
 
 def _ratio(part: str, fine: Scene, coarse: Scene) -> float:
+    """Return by how much larger the coarse cells, or steps, are."""
     if part == "mesh":
         counts = len(fine.mesh.cells), len(coarse.mesh.cells)
         ratio, change = (counts[0] / counts[1]) ** (1 / 3), f"{counts[1]:,} cells for {counts[0]:,}"
     else:
-        steps = fine.rollout.step.dt, coarse.rollout.step.dt
+        steps = [scene.rollout.step.dt / scene.rollout.step.substeps for scene in (fine, coarse)]
         ratio, change = steps[1] / steps[0], f"steps of {steps[1]:g} s for those of {steps[0]:g} s"
     if not ratio > 1.01:
         raise ConfigError(f"coarse.{part} must make the simulation coarser, got {change}.")
@@ -107,8 +108,8 @@ def _check_points(fine: Take, coarse: Take, scene: Scene) -> None:
     count = coarse.observed.sensors(scene.start.positions[0]).shape[-2]
     if count != fine.points.shape[-2]:
         raise ConfigError(
-            f"coarse.mesh shows {count} points where {fine.points.shape[-2]} were observed: it needs points "
-            "that are given by their positions (data=marker_paths), not by vertices of the mesh."
+            f"coarse.mesh has {count} points to compare with {fine.points.shape[-2]} that were observed: "
+            "give these by their positions (data=marker_paths), not by vertices of the mesh."
         )
 
 

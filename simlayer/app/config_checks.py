@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ def check_config(config: DictConfig, *, multirun: bool) -> None:
     """Raise ConfigError with everything that is wrong with a composed configuration."""
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError("these have no value yet:\n" + "\n".join(f"  {_blank(key)}" for key in missing))
-    problems = [*_values(config), *_optimizer(config), *_processes(config, multirun), *_data(config)]
+    if not (problems := [*_coarse(config)]):  # The others look into it.
+        problems = [*_values(config), *_optimizer(config), *_processes(config, multirun), *_data(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -40,7 +42,7 @@ def _values(config: DictConfig) -> Iterator[str]:
         value = OmegaConf.select(config, key)
         if not isinstance(value, int) or value < 1:
             yield f"{key} must be a whole number of at least 1, got {value!r}."
-    for key in ("duration", "step.dt"):
+    for key in ("duration", "step.dt", "coarse.step.dt"):
         value = OmegaConf.select(config, key)
         if value not in (None, "auto") and not (isinstance(value, int | float) and value > 0):
             yield f"{key} must be a positive number of seconds, got {value!r}."
@@ -107,12 +109,29 @@ def _data(config: DictConfig) -> Iterator[str]:
         if "data" not in take or set(take) - {"data", "release_time"}:
             yield f"takes[{number}] must have data, and may have release_time, got {list(take)}."
     takes = [f"takes.{number}.data.path" for number in range(len(config.takes))]
-    for key in ("mesh.path", "data.path", "holdout.data.path", *takes):
+    for key in ("mesh.path", "coarse.mesh.path", "data.path", "holdout.data.path", *takes):
         path = OmegaConf.select(config, key)
         if path is not None and not Path(path).is_file():
             yield f"{key}: {path} does not exist (looked from {Path.cwd()}).{_origin(config, str(path))}"
     if data.path is not None and (data.twin != "same" or data.noise or data.missing):
         yield "data.twin, data.noise and data.missing only apply to a twin; leave them out, or data.path."
+
+
+def _coarse(config: DictConfig) -> Iterator[str]:
+    if not OmegaConf.is_dict(config.coarse) or set(config.coarse) - {"mesh", "step", "order"}:
+        yield f"coarse must be {{mesh: ..., step: ..., order: ...}}, got {config.coarse!r}."
+        return
+    for part, example in (("mesh", "{cells: [6, 2, 2]}"), ("step", "{dt: 1e-2}")):
+        own, keys = config.coarse.get(part), [key for key in config[part] if not key.startswith("_")]
+        if own is None:
+            continue
+        if not OmegaConf.is_dict(own):
+            yield f"coarse.{part} must be keys of {part} that differ, such as {example}, got {own!r}."
+        elif unknown := [key for key in own if key not in config[part]]:
+            yield f"coarse.{part}.{unknown[0]}: {part} has no such key; it has {', '.join(keys)}."
+    order = config.coarse.get("order")
+    if not isinstance(order, int | float) or not 0 < order < math.inf:
+        yield f"coarse.order must be a positive number, the order of the error of the mesh, got {order!r}."
 
 
 def _origin(config: DictConfig, path: str) -> str:

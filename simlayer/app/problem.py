@@ -18,6 +18,7 @@ from simlayer.app.holdout import HoldOut, build_holdout
 from simlayer.app.scene import Scene, build_scene, observe_scene
 from simlayer.app.takes import Take, all_releases, build_takes
 from simlayer.errors import ConfigError, ObservationError
+from simlayer.identification.gauss_newton import MOST_UNKNOWNS
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
@@ -55,27 +56,27 @@ def build_problem(config: DictConfig) -> FitProblem:
     scene = build_scene(config, build(config.mesh), data)
     points = observe_scene(data, scene, config)
     takes = build_takes(config, scene, Take(data, scene.observed, points[0]))
-    modelled = partial(_model, points)
-    scenes, model = modelled(config, scene, takes)
+    build_model = partial(_build_model, points)
+    scenes, model = build_model(config, scene, takes)
     reference = _reference(data, scene, model)
     holdout = build_holdout(config, scene)
-    coarser = build_coarser(config, data, scene, takes, modelled)
+    coarser = build_coarser(config, data, scene, takes, build_model)
     shapes = [unknown.parameter.shape for unknown in model.unknowns]
     others = [[unknown.parameter.shape for unknown in coarse.model.unknowns] for coarse in coarser]
     if coarser and (not model.few_squares or any(other != shapes for other in others)):
         raise ConfigError(
-            "coarse.mesh and coarse.step need a loss that is a sum of squares, without priors, and few "
-            "unknown numbers, none of them of a cell or vertex; set both to null."
+            "coarse.mesh and coarse.step need a loss that is a sum of squares, without priors, and at most "
+            f"{MOST_UNKNOWNS} unknown numbers, as many on each mesh (no fields); set both to null."
         )
     return FitProblem(data, scene, scenes, model, reference, takes, holdout, coarser)
 
 
-def _model(
+def _build_model(
     points: Float[Tensor, "B T K 3"], config: DictConfig, scene: Scene, takes: dict[str, Take]
 ) -> tuple[ObservedScenes, ParameterIdentification]:
     """Return the initial states and observations of some recordings of a scene, and the model of the fit.
 
-    `points` are those of each scene in the only recording, if there is one.
+    `points` are those of every scene if there is one recording, and not used if there are several.
     """
     observed: ObservedRollout | ObservedTakes
     if len(takes) == 1:

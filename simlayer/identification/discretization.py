@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -15,22 +15,29 @@ from simlayer.identification.uncertainty import stored_slopes
 from simlayer.quantities.arguments import checked_number
 
 
-class Refinement(NamedTuple):
+@dataclass(frozen=True)
+class Refinement:
     """How much finer one of two discretizations is.
 
     Attributes:
-        ratio: of the sizes of cells, or of time steps; above 1.
-        order: the power of that size that the error is proportional to.
+        ratio: of the sizes of cells, or of time steps, the coarse one's over the fine one's; above 1.
+        order: the power of that size that the error is proportional to; above 0.
+
+    Raises:
+        ValueError: if one of them is out of its range.
     """
 
     ratio: float
     order: float
 
+    def __post_init__(self) -> None:
+        checked_number("ratio", self.ratio, above=1.0)
+        checked_number("order", self.order, above=0.0)
+
     @property
     def weight(self) -> float:
-        """What is left of the error of the finer one, as a share of the difference of the two."""
-        ratio = checked_number("ratio", self.ratio, above=1.0)
-        return 1 / (ratio ** checked_number("order", self.order, above=0.0) - 1)
+        """The error of the finer one as a share of the difference of the two."""
+        return 1 / (self.ratio**self.order - 1)
 
 
 @torch.no_grad()
@@ -43,9 +50,9 @@ def discretization_change(
 ) -> Float[Tensor, "P"]:
     """Return by how much the values of a fit would change [SI] on an infinitely fine discretization.
 
-    What is observed there follows from two discretizations (Richardson 1911), u + (u - u_c) / (r^p - 1), and
-    the change of the parameters from the linearized fit, so that it takes one coarse rollout. It is an
-    estimate: the error of a mesh follows a power of the size of its cells only once these are small.
+    The motion there is extrapolated from two discretizations (Richardson 1911), u + (u - u_c) / (r^p - 1),
+    and the change of the values follows from the linearized fit, so that one coarse rollout is enough. It is
+    an estimate: the error of a mesh follows a power of the size of its cells only once these are small.
 
     Args:
         fine: the fit.

@@ -126,5 +126,5 @@ def test_a_coarser_mesh_needs_points_that_are_given_by_position():
         "coarse.mesh={cells:[2,1,1]}",
         f"trainable=[{E}]",
     )
-    with pytest.raises(ConfigError, match=r"coarse.mesh shows .* points where .* were observed"):
+    with pytest.raises(ConfigError, match=r"coarse.mesh has .* points to compare with .* that were observed"):
         build_problem(config)
