@@ -21,8 +21,8 @@ def announce(
         config: the composed configuration.
         problem: the fit.
         folder: the folder of the run.
-        given: the keys that the user has set; with observations from a file, what was assumed of the body
-            beside them is printed.
+        given: the keys that the user has set; where observations come from a file, what was assumed of the
+            body without being set is printed.
     """
     scene, model = problem.scene, problem.model
     step, count = scene.rollout.step, scene.rollout.num_steps
@@ -68,7 +68,7 @@ def _assumed(config: DictConfig, problem: FitProblem, given: Collection[str]) ->
 
 
 def _released(config: DictConfig, problem: FitProblem, given: Collection[str]) -> str:
-    """Return when the takes are released of which the user has not said it, in words; nothing if of none."""
+    """Return the releases that were assumed, in words: those of takes for which the user has set none."""
     listed = _is_given("takes", given)
     known = [_is_given("observation.release_time", given)]
     known += [listed and part.get("release_time") is not None for part in config.takes]

@@ -1,4 +1,4 @@
-"""The beginning of a fit by a coarser simulation, which takes a fraction of the time."""
+"""The start of a fit by a coarser simulation, which takes a fraction of the time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import summarize
 
-# The distance from the minimum at which a fit ends [standard errors], and after how many steps: of the coarse
-# one, which is only a start, and of that by the simulation itself with the derivatives of the coarse one, of
-# which further steps would soon go to a minimum that is none.
+# Where a fit ends: the distance from the minimum [standard errors], and the most steps. The coarse fit is
+# only a start. The fine residuals with the Jacobian of the coarse ones take a single step: more of them would
+# lead away from the minimum, as that Jacobian is not theirs.
 COARSE, BORROWED = (1.0, 30), (0.3, 1)
 
 
 @dataclass(frozen=True)
 class BorrowedJacobian(LeastSquares):
-    """Least squares of which only the residuals are computed.
+    """Least squares whose residuals are computed, and whose Jacobian is that of a similar problem.
 
     Attributes:
-        jacobian: that of a similar problem, taken for its own.
+        jacobian: the Jacobian of the similar problem, with respect to the same P stored values.
     """
 
     jacobian: Float[Tensor, "B F K 3 P"]
@@ -43,14 +43,18 @@ class BorrowedJacobian(LeastSquares):
 
 
 def start_from_coarse(problem: FitProblem, interruption: Interruption, *, loud: bool) -> None:
-    """Bring the unknowns of a fit near to its minimum by its coarsest simulation and two rollouts of its own.
+    """Bring the unknowns of a fit near to its minimum by its coarsest simulation and few rollouts.
 
-    These take the derivatives of the coarse simulation. Where one of the two fails, the unknowns stay.
+    The coarse simulation is fitted first; one Gauss-Newton step of the fit itself follows, with the Jacobian
+    of the coarse one. Where a simulation fails, the unknowns keep their first guess.
 
     Args:
         problem: the fit.
         interruption: obeyed between steps.
         loud: whether to print the loss and the values after each step.
+
+    Raises:
+        Interrupted: after a step, if there was a signal.
     """
 
     def show(name: str, squares: LeastSquares, number: int, loss: float) -> None:
@@ -71,7 +75,7 @@ def start_from_coarse(problem: FitProblem, interruption: Interruption, *, loud: 
         _minimized(borrowed, problem.scenes, *BORROWED, lambda *args: show("start ", squares, *args))
     except (SimulationError, ObservationError) as error:
         if loud:
-            print(f"The fit starts at its first guess, because a simulation failed: {error}", flush=True)
+            print(f"The fit starts at its first guess, because the coarse start failed: {error}", flush=True)
         for unknown, value in zip(squares.unknowns, before, strict=True):
             unknown.parameter.data.copy_(value)
 
@@ -83,7 +87,15 @@ def _minimized(
     most: int,
     show: Callable[[int, float], None],
 ) -> Linearization:
-    """Bring the unknowns to the minimum by Gauss-Newton, and return the residuals and Jacobian there."""
+    """Bring the unknowns near to the minimum by Gauss-Newton, and return the residuals and Jacobian there.
+
+    Args:
+        squares: the residuals.
+        scenes: what is fitted.
+        precision: the distance from the minimum at which to end [standard errors].
+        most: the number of steps after which to end.
+        show: called with the number of each step, and the loss after it.
+    """
     parameters = [unknown.parameter for unknown in squares.unknowns]
     optimizer = GaussNewton(parameters, precision=precision, max_trials=2)
     fit = LinearizedFit(squares, optimizer, FirstGuess(squares.unknowns))

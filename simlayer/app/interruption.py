@@ -53,7 +53,7 @@ class Interruption(Callback):
         print("\nEnding after this evaluation of the loss; press Ctrl-C again to end at once.", flush=True)
 
     def obey(self) -> None:
-        """Raise Interrupted if there was a signal, where processes do not share what is done."""
+        """Raise Interrupted if this process got a signal; for work that processes do not share."""
         if self.asked is not None:
             raise Interrupted(self.asked)
 

@@ -57,7 +57,7 @@ def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
 
 
 def _format_discretization(parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Format what finer meshes and steps would change, a line per parameter, and where that is from."""
+    """Format what a mesh and a step without error would change: a line per parameter, and a last one."""
     lines = []
     for name, row in parameters.items():
         if "discretization" not in row or not row.get("determined", True):
@@ -67,7 +67,9 @@ def _format_discretization(parameters: Mapping[str, Mapping[str, Any]]) -> list[
         )
         lines.append(f"Discretization of {name}: {', '.join(changes)}")
     if lines:
-        lines.append("Discretization: what a mesh or step without error would change, by coarser ones.")
+        lines.append(
+            "Discretization: what a mesh or step without error would change, estimated from coarser ones."
+        )
     return lines
 
 

@@ -84,12 +84,12 @@ def add_uncertainty(
 def add_discretization(
     results: Mapping[str, Any], model: ParameterIdentification, changes: Mapping[str, Tensor]
 ) -> dict[str, Any]:
-    """Return the results with the changes of the values found [SI] on infinitely fine meshes and steps.
+    """Return the results with what an infinitely fine mesh, and step, would change in the values found.
 
     Args:
         results: the results so far.
         model: the fit.
-        changes: those of all P numbers, by "mesh" and "step".
+        changes: the changes of all P numbers [SI], `(P,)`, by "mesh" and "step".
     """
     rows, sizes = dict(results["parameters"]), [unknown.parameter.numel() for unknown in model.unknowns]
     for part, change in changes.items():

@@ -32,7 +32,12 @@ class Take:
     points: Float[Tensor, "T K 3"]
 
     def on(self, scene: Scene, *, frames: int) -> Take:
-        """Return the same recording of another simulation, as of now, with so many frames between two."""
+        """Return the same recording with another simulation, and the release time that it has now.
+
+        Args:
+            scene: the other simulation.
+            frames: the least number of frames of its rollout between two observations.
+        """
         observed = ObservedRollout(
             scene.rollout,
             self.data.sensors(scene.mesh),

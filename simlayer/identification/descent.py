@@ -1,4 +1,4 @@
-"""The way of the Levenberg-Marquardt method to a minimum, of one fit or of a batch of them."""
+"""The steps of the Levenberg-Marquardt method, for one fit or a batch of them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ACCURACY = 1e-6
 
 
 class Place(NamedTuple):
-    """Where fits are on their way: the values accepted last, and what the next step follows from.
+    """Where fits are: the values that were accepted last, and what their next steps follow from.
 
     Attributes:
-        at: the values, in double precision.
+        at: the stored values of the P parameters, in double precision.
         equations: the normal equations there.
-        radius: how far a step may go.
+        radius: the greatest length of the next step, in stored values.
         converged: whether no step is left to make.
     """
 
@@ -38,7 +38,7 @@ class Place(NamedTuple):
     converged: Bool[Tensor, "*batch"]
 
     def updated(self, mask: Bool[Tensor, "*batch"], other: Place) -> Place:
-        """Return the places of another where a mask is true, and these elsewhere."""
+        """Return these places, replaced by those of `other` where a mask of fits is true."""
         pairs = zip(other.equations, self.equations, strict=True)
         return Place(
             chosen(mask, other.at, self.at),
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Descent:
-    """The rules of the way, see `GaussNewton`.
+    """The rules by which fits step and converge, see `GaussNewton`.
 
     Attributes:
         trust_radius, tolerance, precision: as for `GaussNewton`.
@@ -63,12 +63,12 @@ class Descent:
     epsilon: float
 
     def begin(self, at: Float[Tensor, "*batch P"], equations: NormalEquations) -> Place:
-        """Return the place where fits begin."""
+        """Return the place where fits begin, given the values there and their normal equations."""
         radius = torch.full_like(equations.loss, self.trust_radius)
         return self._settled(Place(at, equations, radius, torch.zeros_like(radius, dtype=torch.bool)))
 
     def step(self, place: Place, radius: float | Tensor | None = None) -> Float[Tensor, "*batch P"]:
-        """Return the step to the minimum of the linearized problem within a radius, that of the place."""
+        """Return the step to the minimum of the linearized problem within a radius, or the place's."""
         # Jacobians lose a third of the digits in long rollouts; their squares have twice the error.
         tolerance = max(self.epsilon ** (4 / 3), 4e-15)
         radius = place.radius if radius is None else radius
@@ -82,7 +82,7 @@ class Descent:
         trial: Float[Tensor, "*batch P"],
         to: NormalEquations,
     ) -> tuple[Place, Bool[Tensor, "*batch"]]:
-        """Return the place after a step was tried, and whether the step was taken.
+        """Return the place after a step was tried, and for which fits it was taken.
 
         Args:
             place: the place before.
@@ -100,9 +100,9 @@ class Descent:
         return self._settled(moved._replace(radius=radius, converged=converged)), taken
 
     def _settled(self, place: Place) -> Place:
-        """Return a place that has converged where the next step would be negligible."""
+        """Return the place, marked as converged where the next step would be negligible."""
         tolerance, equations, step = max(self.tolerance, 10 * self.epsilon), place.equations, self.step(place)
-        # So many standard errors away, the sum of squares is larger by their square times its mean square.
+        # k standard errors from the minimum, the sum of squares is larger by k² variances of a residual.
         left = equations.reduction(self.step(place, math.inf))
         near = left <= self.precision**2 * equations.loss / (3 * equations.number)
         short = (step.norm(dim=-1) <= tolerance) | (equations.reduction(step) <= tolerance * equations.loss)
@@ -110,5 +110,5 @@ class Descent:
 
 
 def chosen(mask: Bool[Tensor, "*batch"], new: Tensor, old: Tensor) -> Tensor:
-    """Return the new where a mask of fits is true, and the old elsewhere; `(*batch, ...)` each."""
+    """Return `new` where a mask of fits is true, and `old` elsewhere; `(*batch, ...)` each."""
     return new.where(mask.to(new.device)[(..., *[None] * (new.ndim - mask.ndim))], old)

@@ -16,7 +16,7 @@ from simlayer.identification.uncertainty import parameter_names
 from simlayer.identification.unknowns import Unknown
 from simlayer.quantities.arguments import checked_integer
 
-# Of more specimens, or sentences, a summary is printed.
+# Of more specimens, or sentences about them, a summary is printed.
 FEW = 12
 
 
@@ -41,9 +41,10 @@ class SpecimenUnknown(Unknown):
 
 @dataclass(frozen=True)
 class IdentifiedSpecimens:
-    """What the fits of B specimens have found. The rollout has the values, too, `(B, own)` each.
+    """What the fits of B specimens have found.
 
-    `found[3]` is what the fit of a specimen has found, as `identify` returns it.
+    `found[3]` is what the fit of specimen 3 has found, as `identify` returns it. The rollout has the values,
+    too, `(B, own)` each.
 
     Attributes:
         unknowns: the quantities, with a value for each specimen.
@@ -97,7 +98,7 @@ class IdentifiedSpecimens:
 
     @property
     def undetermined(self) -> dict[int, list[str]]:
-        """What the data of a specimen do not determine, in sentences, by its index."""
+        """What the data of specimens do not determine, in sentences, by the index of the specimen."""
         sentences = {k: fit.undetermined for k, fit in enumerate(self.fits) if fit is not None}
         return {k: listed for k, listed in sentences.items() if listed}
 

@@ -52,7 +52,7 @@ def identify_specimens(
             for each, `(B, own)`; the unknowns get one for each.
         data: positions of the observed points of each specimen [m], `(B, T, K, 3)`; NaN where a point was not
             observed.
-        unknowns: the names of the quantities, see `print(rollout)`; not `release_time`.
+        unknowns: the names of the quantities, see `print(rollout)`; not `release_time`, which is one for all.
         state: the initial state of all specimens, `(N, 3)`, or `(B, N, 3)`, each.
         observe, times, noise, initial, release_time, frames: as for `IdentificationProblem`.
         max_steps: the most steps of a fit.
@@ -105,10 +105,10 @@ def identify_specimens(
 
 
 def _give_each(unknown: Unknown, count: int) -> None:
-    """Give each specimen a value of an unknown, at first that of all.
+    """Give an unknown one value for each specimen, at first the same where it has a single one.
 
     Raises:
-        ValueError: if it cannot have that, or has values of another number of specimens.
+        ValueError: if the unknown cannot have that, or has values for another number of specimens.
     """
     if unknown.name == "release_time":
         raise ValueError("unknowns must not name 'release_time', which is one number for all specimens.")

@@ -88,9 +88,15 @@ def linear_uncertainty(
 def least_squares_step(
     rows: Float[Tensor, "R P"], residuals: Float[Tensor, "R"], *, tolerance: float
 ) -> Float[Tensor, "P"]:
-    """Return the change that minimizes the sum of squares, without what is combined to nothing.
+    """Return the change of P parameters that minimizes the sum of squares of linearized residuals.
 
-    In units in which all columns are of one length: what hardly changes any residual may have far to go.
+    There is no change along directions in which the residuals change by rounding only. These are told with
+    all columns scaled to unit length: a parameter that hardly changes any residual may have far to go.
+
+    Args:
+        rows: the derivatives of the residuals.
+        residuals: the residuals.
+        tolerance: singular values below this share of the largest are rounding.
     """
     lengths = rows.norm(dim=0).clamp(min=1e-300)
     columns, sizes, directions = torch.linalg.svd(rows / lengths, full_matrices=False)

@@ -75,7 +75,7 @@ class LinearizedFit:
 
     @staticmethod
     def _agree(raised: Exception | None, total: Callable[[Tensor], Tensor], device: torch.device) -> None:
-        """Raise an error of this process, or that another one has raised: it would never join in a sum."""
+        """Raise an error in every process if one of them has failed, as that one joins no later sum."""
         failures = total(torch.tensor(float(raised is not None), device=device))
         if raised is not None:
             raise raised

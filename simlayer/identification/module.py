@@ -152,7 +152,11 @@ class ParameterIdentification(LightningModule):
         return self.least_squares().linearized(scenes) if known is None else known
 
     def uncertainty(self, scenes: ObservedScenes, at: Linearization | None = None) -> Uncertainty:
-        """Return how sure a fit to these scenes is of the present values, where it may be linearized already.
+        """Return how sure a fit to these scenes is of the present values.
+
+        Args:
+            scenes: what the unknowns were fitted to.
+            at: the residuals and Jacobian at the present values, if they have been computed.
 
         Raises:
             ValueError: as for `least_squares`.

@@ -1,4 +1,4 @@
-"""Gauss-Newton for many specimens at once, each on a way of its own."""
+"""Gauss-Newton for many specimens at once, each with steps of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SpecimenFits:
     Attributes:
         place: where each fit is.
         linearization: residuals and Jacobian there.
-        steps: how many steps each has made.
+        steps: how many steps each fit has made, `(B,)`; one if it had converged to begin with.
         errors: why fits have failed, by the index of the specimen.
 
     Raises:
@@ -40,20 +40,20 @@ class SpecimenFits:
         if found is None:
             raise SimulationError(f"no specimen can be simulated; the first one: {self.errors[0]}")
         self.linearization = found
-        # What failed has an infinite loss and no slope: it is where it stays.
+        # A specimen that failed has an infinite loss and no slope, so that it stays where it is.
         self.place = rules.begin(start, equations)
         self.steps = self.place.converged.long()
         self._trials = torch.zeros_like(self.steps)
 
     @property
     def active(self) -> Tensor:
-        """Which fits have steps to make, `(B,)`."""
+        """Which fits have steps left to make, `(B,)`."""
         active = ~self.place.converged
         active[list(self.errors)] = False
         return active
 
     def solve(self, max_steps: int) -> None:
-        """Make all steps, of each specimen at most so many, and leave the values that were found."""
+        """Make all steps, at most `max_steps` of each fit, and set the specimens to the values found."""
         while bool((active := self.active).any()):
             self._round(active)
             for index in (self.active & (self.steps >= max_steps)).nonzero().flatten().tolist():

@@ -26,13 +26,17 @@ NOT_FINITE = "its residuals, or their derivatives, are not finite."
 class Specimens:
     """The residuals of B specimens, as a function of the P unknown numbers of each.
 
-    What is observed of a specimen depends on its own numbers only: the Jacobian is a block for each, and P
-    directions, along which the numbers of all specimens change at once, tell all blocks.
+    What is observed of a specimen depends on its own numbers only: the Jacobian has a block for each, and P
+    directions, along which the numbers of all specimens change at once, give all blocks.
 
     Args:
         observed: the simulation and its sensors, whose unknowns have a value per specimen, `(B, own)`.
         squares: its residuals.
         scenes: one for each specimen.
+
+    Attributes:
+        count: B, how many specimens there are.
+        numbers: how many points of each were observed, `(B,)`.
     """
 
     def __init__(self, observed: ObservedRollout, squares: LeastSquares, scenes: ObservedScenes) -> None:
@@ -73,15 +77,16 @@ class Specimens:
     ) -> tuple[Linearization | None, NormalEquations, dict[int, str]]:
         """Return residuals, Jacobian and normal equations of some specimens, and why others have failed.
 
-        One that fails does not stop the others. The residuals of what failed, or is not wanted, mean nothing,
-        and its loss is infinite.
+        One that fails does not stop the others. Where a specimen failed, or is not wanted, the residuals mean
+        nothing, and the loss is infinite. There is no linearization if none can be simulated. Reasons are by
+        the index of the specimen.
 
         Args:
             values: the stored values.
             wanted: which specimens are to be simulated.
 
         Raises:
-            SimulationError: if the simulation fails for a reason that is none of a specimen.
+            SimulationError: if the simulation fails for a reason that belongs to no single specimen.
         """
         self.assign(values)
         left = wanted & self._in_range(values) & (self.numbers > 0)
@@ -112,7 +117,7 @@ class Specimens:
         return found, equations, failed
 
     def _linearized(self, rows: Int[Tensor, "S"]) -> Linearization:
-        """Return residuals and Jacobian where those specimens are simulated that are in these rows."""
+        """Return residuals and Jacobian of all specimens, simulating those with these indices."""
         start = State(self.scenes.positions[rows], self.scenes.velocities[rows])
         each = {place: self._motion.get_parameter(place).detach()[rows] for place in self._each}
         # What is added to the values of all specimens.
