@@ -9,7 +9,7 @@ from torch import Tensor
 
 def semidefinite_part(matrices: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
     """Return symmetric matrices with their negative eigenvalues set to zero."""
-    # Where a Cholesky factor exists nothing is to do, and it takes a tenth of the time of eigenvalues.
+    # A matrix with a Cholesky factor stays as it is; to try takes a tenth of the time of its eigenvalues.
     indefinite = torch.linalg.cholesky_ex(matrices).info != 0
     values, vectors = torch.linalg.eigh(matrices[indefinite])
     result = matrices.clone()

@@ -20,12 +20,15 @@ Path = Callable[[Tensor], Tensor]
 
 
 class SearchPaths:
-    """Ways to go from a point in a direction: straight lines; a subclass has others."""
+    """Paths from a point that begin in a direction: straight lines here, others in subclasses."""
 
     def along(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
     ) -> tuple[Path, Float[Tensor, "*batch"]]:
-        """Return the map of lengths to positions, whose derivative at 0 is the direction, and the longest."""
+        """Return the map of lengths to positions, and the greatest length to take, at most 1.
+
+        At length 0 the derivative of the map is the direction.
+        """
         longest = positions.new_ones(positions.shape[:-2])
         return lambda length: positions + length[..., None, None] * direction, longest
 
@@ -40,10 +43,18 @@ def line_search(
     directions: SearchDirections,
     paths: SearchPaths,
 ) -> tuple[Point, Bool[Tensor, "*batch"]]:
-    """Return the next point, and in which samples it is a better one."""
+    """Return the next point, and in which samples it is a better one; others stay where they are.
+
+    Args:
+        problem: what is minimized.
+        point: where the search is.
+        direction: from there.
+        directions: tells where the direction is from, and how far energy and gradient are rounded.
+        paths: how positions go on in a direction of Newton's; in others they go straight.
+    """
     energy, size = point.energy, largest(point.gradient)
     slope = (point.gradient * direction).sum((-1, -2))
-    # Where an updated inverse converges, straight lines do.
+    # An updated inverse is in use only while the search converges fast, which straight lines do, too.
     ways = paths if directions.by_hessian else STRAIGHT
     path, longest = ways.along(point.positions, direction)
     length = torch.minimum(longest, problem.feasible_fraction(point.positions, direction))
@@ -75,7 +86,7 @@ def _chosen(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 
 def _feasible(problem: MinimizationProblem, start: Tensor, end: Tensor) -> Tensor:
-    """Return the end of a move, or where on the straight way there the energy is still finite."""
+    """Return the end of a move, or how far the straight line to it stays where the energy is finite."""
     fraction = problem.feasible_fraction(start, end - start)
     return torch.where(
         (fraction < 1)[..., None, None], start + fraction[..., None, None] * (end - start), end

@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 _ANALYSED, _LARGEST_FACTOR = 200_000, 2**31
 # Speed of an elimination [1/s] and of products with the matrix [byte/s], of one core.
 _OPERATIONS, _BYTES = 1.5e10, 5e9
-# Products that block Jacobi takes while one factor serves: in a step inertia makes the matrix better
-# conditioned: some 200 per direction, and several directions, in a regular mesh, thousands among slivers.
+# Products that block Jacobi takes while one factor serves. In a step inertia makes the matrix better
+# conditioned: some 200 per direction, for several directions, in a regular mesh; thousands among slivers.
 _PRODUCTS_STEPS, _PRODUCTS_STATICS = 700, 2_000
 # A factor that takes no longer than this is always chosen [s].
 _ALWAYS = 0.05

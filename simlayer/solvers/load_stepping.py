@@ -16,7 +16,7 @@ from simlayer.solvers.problem import MinimizationProblem, Residual, Tangent
 _log = logging.getLogger(__name__)
 
 _SHORTEST = 1 / 256
-# Hessians that all load steps together may take, over the iterations that one search may.
+# The most Hessians of all load steps together, as a multiple of the most iterations of one search.
 _MOST = 2
 
 
@@ -71,8 +71,8 @@ def minimize_by_load_steps(
     """Return a minimum near the start, at once where that works, else in load steps as long as they can be.
 
     Raises:
-        ConvergenceError: if steps of a 256th do not converge either, or they take twice as many Hessians as
-            one search may take iterations.
+        ConvergenceError: if a load step fails that is a 256th of the loads, or after which all together have
+            taken twice as many Hessians as one search may take iterations.
     """
     try:
         return newton.minimize(problem, start, solver, paths)

@@ -31,9 +31,9 @@ class NewtonSolver:
     residual falls by a factor of four in each iteration, the inverse of the last Hessian is updated with the
     changes of the gradient instead (BFGS), which takes a fraction of the time. The length begins with what
     stays in the domain of the energy; it is halved until the energy falls enough (Armijo 1966), or, where
-    energies differ by rounding only, until the gradient does. Implicit steps search along paths on which
-    cells rotate, see `RotatingPaths`. Where rounding keeps the gradient from the tolerance, the search ends
-    as soon as Newton's steps get no shorter.
+    energies differ by rounding only, until the gradient does. Equilibria, and steps of large bodies, are
+    searched along paths on which cells rotate, see `RotatingPaths`. Where rounding keeps the gradient from
+    the tolerance, the search ends as soon as Newton's steps get no shorter.
 
     Attributes:
         tolerance: of the largest component of the gradient relative to the scene's own forces; by default

@@ -56,7 +56,7 @@ class Step(PhysicalModule, ABC):
     derives_from = ("masses",)
     # Whether a step is one fixed sequence of operators, to be compiled as a whole and run again at will.
     explicit = True
-    # The power of dt that the error of a motion is proportional to.
+    # The power of dt that the error of a smooth motion is proportional to.
     order: ClassVar[int] = 1
     # How many tensors of history it keeps; None: not known, and not checked.
     history_size: ClassVar[int | None] = None

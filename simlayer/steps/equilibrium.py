@@ -33,7 +33,7 @@ class Equilibrium(ImplicitStep):
     One call is the whole solution; its gradient is one linear solve, to every quantity and to the positions
     of what is fixed. The free components of the state are a guess and have no gradient. Repeated by a rollout
     it follows loads that are controls, or fixed components with prescribed velocities. Where Newton's method
-    does not get there at once, it goes in load steps, of a bounded number of Hessians in all.
+    does not get there at once, it goes in load steps, which give up after a bounded number of Hessians.
 
     Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
 

@@ -19,7 +19,7 @@ from simlayer.solvers.sparsity import SparsityPattern
 _FEWEST_IN_STEPS, _MOST = 1_000, 200_000
 # Rotations [rad] whose squares are no strain to speak of.
 _STRAIGHT = 1e-4
-# The largest rotation [rad] of a cell in one go: beyond may be another minimum than the one that is near.
+# The largest rotation [rad] of a cell in one line search: farther away there may be another minimum.
 _FARTHEST = 1.5
 # Added to the diagonal, relative to it, so that a piece that nothing holds stays where it is.
 _SHIFT = 1e-8
@@ -29,7 +29,7 @@ class RotatingPaths(SearchPaths):
     """Paths that begin in a given direction, along which cells rotate where they would shear and swell.
 
     On a straight line, a rotation by an angle φ stretches a cell by φ²/2, which a slender body resists more
-    than any bending: straight searches take steps as short as that is small. Here the gradient of the move in
+    than any bending, so that straight searches take short steps. Here the gradient of the move in
     each cell is split into a spin, by least squares, and the rest; the spin goes on as a rotation, which
     turns the rest with it (as in modal warping: Choi, Ko 2005). The positions are those whose gradients fit
     best to these, by one solve with the Laplacian of the body. At the start, their derivative is the
@@ -37,7 +37,7 @@ class RotatingPaths(SearchPaths):
 
     Args:
         elements: the cells of the body.
-        free: which components may move.
+        free: which components may move, 1 for those, 0 for others.
         pattern: the sparsity pattern of the step, which keeps the factors of the Laplacian.
     """
 
@@ -71,7 +71,7 @@ class RotatingPaths(SearchPaths):
         return path, longest
 
     def _fitted(self, gradients: Matrix3) -> Float[Tensor, "*batch N 3"]:
-        """Return the move of the free components whose gradients are nearest to these."""
+        """Return the move of the free components [m] whose gradients are nearest to these."""
         right = -self.elements.forces(gradients)
         fitted = torch.zeros_like(right)
         for axes, inverse in self.pattern.analysis(RotatingPaths, self._inverses):
