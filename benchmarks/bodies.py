@@ -64,11 +64,11 @@ def main() -> None:
     )
     parser.add_argument("bodies", nargs="+", help="mesh files that simlayer.read_mesh reads")
     parser.add_argument("--law", default="StableNeoHookean", help="the material, by its name in simlayer")
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=5, help="how many steps are timed")
     arguments = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
-    print(f"{'body':<16} {'vertices':>9} {'cells':>9} {'step':>9} {'equilibrium':>12} {'steps':>6}")
+    print(f"{'body':<16} {'vertices':>9} {'cells':>9} {'step':>9} {'equilibrium':>12} {'ratio':>6}")
     for path in arguments.bodies:
         mesh, options = scene(path, arguments.law)
         step = seconds_per_step(mesh, options, arguments.steps)

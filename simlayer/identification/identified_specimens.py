@@ -109,7 +109,8 @@ class IdentifiedSpecimens:
 
     def __str__(self) -> str:
         undetermined = self.undetermined
-        heading = f"{len(self):,} specimens: {len(self) - len(self.errors):,} fitted"
+        heading = f"{len(self):,} specimen{'s' if len(self) > 1 else ''}: "
+        heading += f"{len(self) - len(self.errors):,} fitted"
         heading += f", {len(undetermined):,} with something not determined" if undetermined else ""
         heading += f", {len(self.errors):,} FAILED" if self.errors else ""
         sentences = {k: f"specimen {k} FAILED: {reason}" for k, reason in sorted(self.errors.items())}
