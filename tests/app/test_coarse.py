@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.configs import composed
 
-from simlayer.app.coarse_start import start_from_coarse
+from simlayer.app.coarse_start import BorrowedJacobian, start_from_coarse
 from simlayer.app.interruption import Interrupted, Interruption
 from simlayer.app.main import main
 from simlayer.app.problem import build_problem
@@ -60,13 +60,14 @@ def test_a_fit_starts_nearer_than_its_coarse_mesh_comes(capsys):
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_coarse_simulation_that_fails_leaves_the_first_guess(monkeypatch):
+@pytest.mark.parametrize("failing", [LeastSquares, BorrowedJacobian], ids=["coarse", "fine"])
+def test_a_simulation_that_fails_leaves_the_first_guess(failing, monkeypatch):
     fit = problem(*COARSE)
 
     def fail(*_):
         raise SimulationError("it tore")
 
-    monkeypatch.setattr(LeastSquares, "linearized", fail)
+    monkeypatch.setattr(failing, "linearized", fail)
     start(fit)
     assert fit.model.unknowns[0].value.item() == pytest.approx(2e5)
 
