@@ -109,6 +109,14 @@ class Descent:
         return place._replace(converged=place.converged | near | short)
 
 
+def not_converged(steps: int, loss: float) -> str:
+    """Return what is wrong with a fit that has made so many steps, the most that it may, and its remedy."""
+    return (
+        f"Gauss-Newton has not converged in {steps} steps; the loss is {loss:.3g} m². Start nearer to the "
+        "solution, or allow more (max_steps)."
+    )
+
+
 def chosen(mask: Bool[Tensor, "*batch"], new: Tensor, old: Tensor) -> Tensor:
     """Return `new` where a mask of fits is true, and `old` elsewhere; `(*batch, ...)` each."""
     return new.where(mask.to(new.device)[(..., *[None] * (new.ndim - mask.ndim))], old)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from simlayer.errors import ConvergenceError, ObservationError
+from simlayer.identification.descent import not_converged
 from simlayer.identification.first_guess import FirstGuess
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.identified import Identified
@@ -145,10 +146,7 @@ class IdentificationProblem:
         steps = 0
         while not optimizer.converged:
             if steps == most:
-                raise ConvergenceError(
-                    f"Gauss-Newton has not converged in {most} steps; the loss is {optimizer.loss:.3g} m². "
-                    "Start nearer to the solution, or allow more (max_steps)."
-                )
+                raise ConvergenceError(not_converged(most, optimizer.loss))
             optimizer.step(lambda: fit.evaluate(self.scenes))
             steps += 1
         return self.result(steps)

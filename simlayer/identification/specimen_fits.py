@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from simlayer.errors import SimulationError
-from simlayer.identification.descent import Descent, chosen
+from simlayer.identification.descent import Descent, chosen, not_converged
 from simlayer.identification.least_squares import Linearization
 from simlayer.identification.specimens import Specimens
 
@@ -57,11 +57,7 @@ class SpecimenFits:
         while bool((active := self.active).any()):
             self._round(active)
             for index in (self.active & (self.steps >= max_steps)).nonzero().flatten().tolist():
-                self.errors[index] = (
-                    f"Gauss-Newton has not converged in {max_steps} steps; the loss is "
-                    f"{float(self.place.equations.loss[index]):.3g} m². Start nearer to the solution, or "
-                    "allow more (max_steps)."
-                )
+                self.errors[index] = not_converged(max_steps, float(self.place.equations.loss[index]))
         self.specimens.assign(self.place.at)
 
     def _round(self, active: Tensor) -> None:
