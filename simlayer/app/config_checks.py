@@ -13,6 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from simlayer.app.config_tree import config_folder
 from simlayer.errors import ConfigError
 
+# The keys of a coarser simulation: with others it would be another body, or another motion.
+COARSER = {"mesh": ("cells", "path"), "step": ("dt", "substeps")}
+
 
 def check_config(config: DictConfig, *, multirun: bool) -> None:
     """Raise ConfigError with everything that is wrong with a composed configuration."""
@@ -122,13 +125,13 @@ def _coarse(config: DictConfig) -> Iterator[str]:
         yield f"coarse must be {{mesh: ..., step: ..., order: ...}}, got {config.coarse!r}."
         return
     for part, example in (("mesh", "{cells: [6, 2, 2]}"), ("step", "{dt: 1e-2}")):
-        own, keys = config.coarse.get(part), [key for key in config[part] if not key.startswith("_")]
+        own, keys = config.coarse.get(part), [key for key in COARSER[part] if key in config[part]]
         if own is None:
             continue
         if not OmegaConf.is_dict(own):
             yield f"coarse.{part} must be keys of {part} that differ, such as {example}, got {own!r}."
-        elif unknown := [key for key in own if key not in config[part]]:
-            yield f"coarse.{part}.{unknown[0]}: {part} has no such key; it has {', '.join(keys)}."
+        elif unknown := [key for key in own if key not in keys]:
+            yield f"coarse.{part}.{unknown[0]} cannot be coarser; what can is {', '.join(keys)}."
     order = config.coarse.get("order")
     if not isinstance(order, int | float) or not 0 < order < math.inf:
         yield f"coarse.order must be a positive number, the order of the error of the mesh, got {order!r}."

@@ -71,8 +71,9 @@ def test_every_experiment_can_be_run(experiment):
         (["coarse.step=0.01"], "coarse.step must be keys of step that differ, such as {dt: 1e-2}, got 0.01."),
         (
             ["mesh=box", "coarse.mesh={cell:[1,1,1]}"],
-            "coarse.mesh.cell: mesh has no such key; it has cells, ",
+            "coarse.mesh.cell cannot be coarser; what can is cells.",
         ),
+        (["coarse.step={density:500}"], "coarse.step.density cannot be coarser; what can is dt, substeps."),
         (["coarse.step={dt:-1}"], "coarse.step.dt must be a positive number of seconds, got -1."),
         (["coarse.mesh={path:nowhere.msh}"], "coarse.mesh.path: nowhere.msh does not exist"),
         (["coarse.order=-1"], "coarse.order must be a positive number, the order of the error of the mesh"),
