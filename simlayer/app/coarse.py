@@ -100,7 +100,10 @@ def _ratio(part: str, fine: Scene, coarse: Scene) -> float:
         steps = [scene.rollout.step.dt / scene.rollout.step.substeps for scene in (fine, coarse)]
         ratio, change = steps[1] / steps[0], f"steps of {steps[1]:g} s for those of {steps[0]:g} s"
     if not ratio > 1.01:
-        raise ConfigError(f"coarse.{part} must make the simulation coarser, got {change}.")
+        raise ConfigError(
+            f"coarse.{part} must make the simulation coarser, got {change}; set coarse.{part}=null to do "
+            "without."
+        )
     return ratio
 
 

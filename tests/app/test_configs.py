@@ -61,7 +61,9 @@ def test_numbers_have_a_comment_with_their_unit_or_meaning(group, option):
 # An experiment on few cells, for few steps, without compiler: it has to run, not to find anything.
 SHORT = {
     "silicone_beam": [
-        "mesh.cells=[1,2,2]",
+        "mesh.cells=[2,2,2]",
+        "coarse.mesh={cells:[1,2,2]}",
+        "coarse.step={dt:0.02}",
         "duration=0.02",
         "observation.release_time=0",
         "data.path=null",
@@ -74,7 +76,7 @@ SHORT = {
         "++data.truth.forces.viscosity.shear_viscosity=200",
         "++data.truth.release_time=0.001",
     ],
-    "equilibrium": ["mesh.cells=[2,2,2]"],
+    "equilibrium": ["mesh.cells=[2,2,2]", "coarse.mesh={cells:[1,2,2]}"],
     "cantilever": ["mesh=box", "mesh.cells=[2,1,1]", "constraints.fixed.tag=x_min"],
     "blank": [
         "mesh=box",
