@@ -22,7 +22,7 @@ from simlayer.identification.unknowns import summarize
 
 # Where a fit ends: the distance from the minimum [standard errors], and the most steps. The coarse fit is
 # only a start. The fine residuals with the Jacobian of the coarse ones take a single step: more of them would
-# lead away from the minimum, as that Jacobian is not theirs.
+# end beside the minimum, as that Jacobian is not theirs.
 COARSE, BORROWED = (1.0, 30), (0.3, 1)
 
 

@@ -72,9 +72,8 @@ def identify_specimens(
     most = checked_integer("max_steps", max_steps, least=1)
     rollout.step.check_state(state)
     if state.positions.ndim == 2:
-        state = State(
-            state.positions.expand(len(points), -1, -1), state.velocities.expand(len(points), -1, -1)
-        )
+        positions, velocities = (part.expand(len(points), -1, -1) for part in state[:2])
+        state = State(positions, velocities)
     problem = IdentificationProblem(
         rollout,
         points,
@@ -93,15 +92,7 @@ def identify_specimens(
     specimens = Specimens(problem.observed, problem.squares, problem.scenes)
     fits = SpecimenFits(specimens, optimizer.rules, max_trials=optimizer.max_trials)
     fits.solve(most)
-    stored = tuple(
-        SpecimenUnknown(u.name, u.module, u.quantity, u.parameter.detach().clone())
-        for u in problem.squares.unknowns
-    )
-    found = [
-        None if k in fits.errors else _found(fits, k, tuple(unknown.of(k) for unknown in stored))
-        for k in range(len(points))
-    ]
-    return IdentifiedSpecimens(stored, tuple(found), fits.errors)
+    return _identified(fits)
 
 
 def _give_each(unknown: Unknown, count: int) -> None:
@@ -122,6 +113,20 @@ def _give_each(unknown: Unknown, count: int) -> None:
             f"{tuple(data.shape)}."
         )
     unknown.parameter.data = own.clone()
+
+
+def _identified(fits: SpecimenFits) -> IdentifiedSpecimens:
+    """Return what all fits have found."""
+    specimens = fits.specimens
+    stored = tuple(
+        SpecimenUnknown(u.name, u.module, u.quantity, u.parameter.detach().clone())
+        for u in specimens.squares.unknowns
+    )
+    found = [
+        None if k in fits.errors else _found(fits, k, tuple(unknown.of(k) for unknown in stored))
+        for k in range(specimens.count)
+    ]
+    return IdentifiedSpecimens(stored, tuple(found), fits.errors)
 
 
 def _found(fits: SpecimenFits, index: int, unknowns: tuple[SpecimenUnknown, ...]) -> Identified:

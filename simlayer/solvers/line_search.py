@@ -62,7 +62,10 @@ def line_search(
     best = point
     most_rise = torch.minimum(_CANCELLING * energy.abs(), directions.energy_rounding(point))
     for _ in range(40):
-        trial = Point.at(problem, _feasible(problem, point.positions, path(length)))
+        end = path(length)
+        if ways is not STRAIGHT:  # On a straight line the length is feasible already.
+            end = _feasible(problem, point.positions, end)
+        trial = Point.at(problem, end)
         falls = trial.energy <= energy + 1e-4 * length * slope
         level = (trial.energy - energy).abs() <= _ROUNDING[energy.dtype] * energy.abs()
         # Strictly smaller, or the search would jump to and fro between two sides of a valley for ever.
