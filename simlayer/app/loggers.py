@@ -18,7 +18,6 @@ from simlayer.app.problem import FitProblem
 from simlayer.app.run_folder import write_whole
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
-from simlayer.state import State
 
 
 def build_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> list[Logger]:
@@ -89,17 +88,15 @@ class WandbReport(Callback):
         }
         epoch = trainer.current_epoch + 1
         if epoch <= 3 or epoch % self._every == 0:
-            media["found over target"] = self._picture(pl_module, f"epoch {epoch}")
+            media["found over target"] = self._picture(f"epoch {epoch}")
         if media:
             run.log({**media, "trainer/global_step": epoch})
 
     @torch.no_grad()
-    def _picture(self, model: ParameterIdentification, title: str) -> wandb.Image:
+    def _picture(self, title: str) -> wandb.Image:
         """Draw the present simulation of the first scene over its observations."""
-        problem, scenes = self._problem, self._problem.scenes
-        start = State(scenes.positions[:1], scenes.velocities[:1])
-        take = next(iter(problem.takes.values()))
-        points = {title: take.observed(start.to(model.device))[0].cpu()}
+        problem, take = self._problem, next(iter(self._problem.takes.values()))
+        points = {title: take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
         # W&B would turn a bare figure into an interactive one.
         return wandb.Image(take.data.picture(problem.scene.mesh, take.observed.times, take.points, points))
 

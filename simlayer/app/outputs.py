@@ -19,7 +19,6 @@ from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.report import format_regions
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
-from simlayer.app.scene import Scene
 from simlayer.app.takes import Take
 from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.history import History
@@ -45,9 +44,8 @@ def write_outputs(
 ) -> dict[str, Any]:
     """Write the files of a run whose model is at the values found; return the results with residuals."""
     scene, scenes, model = problem.scene, problem.scenes, problem.model
-    start = State(scenes.positions[:1], scenes.velocities[:1])
-    motion, every = _motion(problem, start)
-    residuals = _draw_takes(folder, problem, initial, start, motion, every)
+    motion, every = _motion(problem)
+    residuals = _draw_takes(folder, problem, initial, motion, every)
     results = {**results, "residual": next(iter(residuals.values()))}
     if len(residuals) > 1:
         results["takes"] = residuals
@@ -69,40 +67,39 @@ def write_outputs(
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     fields = _draw_fields(folder, problem, history, results)
-    frames, times = _frames(scene, start, motion, every)
+    frames, times = _frames(problem, motion, every)
     write_movie(folder / "motion.mp4", scene.mesh, frames)
     write_frames(folder / "motion.pvd", scene.mesh, frames, times=times, cell_fields=fields)
     return results
 
 
-def _motion(problem: FitProblem, start: State) -> tuple[State, int]:
+def _motion(problem: FitProblem) -> tuple[State, int]:
     """Return frames of the rollout that serve all recordings, and the steps from one to the next."""
-    observed = [take.observed for take in problem.takes.values()]
-    observed += [] if problem.holdout is None else [problem.holdout.simulation]
-    every, scene = math.gcd(*(simulation.every for simulation in observed)), problem.scene
-    return scene.rollout.trajectory(scene.observed.start(start), every=every), every
+    other = [] if problem.holdout is None else [problem.holdout.simulation.every]
+    every = math.gcd(problem.model.observed.every, *other)
+    return problem.motion(every), every
 
 
-def _frames(scene: Scene, start: State, motion: State, every: int) -> tuple[Tensor, Tensor]:
+def _frames(problem: FitProblem, motion: State, every: int) -> tuple[Tensor, Tensor]:
     """Return some frames of the motion that was found, and their times."""
-    wanted = math.ceil(scene.rollout.num_steps / FRAMES)
+    rollout = problem.scene.rollout
+    wanted = math.ceil(rollout.num_steps / FRAMES)
     if every > wanted:
-        motion, every = scene.rollout.trajectory(scene.observed.start(start), every=wanted), wanted
+        motion, every = problem.motion(wanted), wanted
     stride = math.ceil(wanted / every)
     frames = motion.positions[::stride, 0]
-    return frames, torch.arange(len(frames)) * stride * every * scene.rollout.step.dt
+    return frames, torch.arange(len(frames)) * stride * every * rollout.step.dt
 
 
 def _draw_takes(
     folder: Path,
     problem: FitProblem,
     initial: Mapping[str, Tensor],
-    start: State,
     motion: State,
     every: int,
 ) -> dict[str, dict[str, float]]:
     """Draw the first guess and what was found over each recording, and return the residuals by its name."""
-    label, guesses = _first_guess(problem, initial, start)
+    label, guesses = _first_guess(problem, initial)
     found, residuals = _points(problem.takes, motion, every), {}
     for name, take in problem.takes.items():
         bodies = {label: guesses[name], "found": found[name]}
@@ -113,15 +110,13 @@ def _draw_takes(
     return residuals
 
 
-def _first_guess(
-    problem: FitProblem, initial: Mapping[str, Tensor], start: State
-) -> tuple[str, dict[str, Tensor]]:
+def _first_guess(problem: FitProblem, initial: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
     """Return a label, and the points of each recording at the first guess, by the cheapest simulation."""
     if problem.coarser:
         with suppress(SimulationError, ObservationError):
             return "first guess (coarse)", problem.coarser[-1].points(initial)
     with assigned(problem.model.candidates, initial):
-        return "first guess", _points(problem.takes, *_motion(problem, start))
+        return "first guess", _points(problem.takes, *_motion(problem))
 
 
 def _points(takes: Mapping[str, Take], motion: State, every: int) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
+from simlayer.state import State
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,20 @@ class FitProblem:
     takes: dict[str, Take]
     holdout: HoldOut | None
     coarser: list[CoarserFit]
+
+    @torch.no_grad()
+    def motion(self, every: int) -> State:
+        """Return the frames of the first scene, so many steps apart, with the present values of the model.
+
+        `(F, 1, N, 3)` each. What the fit has simulated with these values is not simulated again.
+        """
+        observed = self.scene.observed
+        scenes = ObservedScenes(*(part.to(observed.since_first.device) for part in self.scenes))
+        known = self.model.known_motion(scenes)
+        if known is not None and every == self.model.observed.every:
+            return State(known.positions[:, :1], known.velocities[:, :1])
+        start = State(scenes.positions[:1], scenes.velocities[:1])
+        return observed.rollout.trajectory(observed.start(start), every=every)
 
 
 def build_problem(config: DictConfig) -> FitProblem:

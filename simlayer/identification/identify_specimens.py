@@ -133,6 +133,7 @@ def _found(fits: SpecimenFits, index: int, unknowns: tuple[SpecimenUnknown, ...]
     """Return what the fit of one specimen has found."""
     specimens, one = fits.specimens, slice(index, index + 1)
     squares, scenes = specimens.squares, ObservedScenes(*(part[one] for part in specimens.scenes))
-    at = Linearization(*(part[one] for part in fits.linearization))
+    residuals, jacobian, _ = fits.linearization
+    at = Linearization(residuals[one], jacobian[one])
     uncertainty = assess(LeastSquares(squares.observed, squares.loss, unknowns), scenes, at)
     return Identified(unknowns, uncertainty, at.residuals.cpu().numpy(), int(fits.steps[index]))

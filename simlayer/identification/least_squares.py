@@ -21,10 +21,17 @@ from simlayer.state import State
 
 
 class Linearization(NamedTuple):
-    """Residuals, and their Jacobian with respect to the stored values of the unknowns."""
+    """Residuals, and their Jacobian with respect to the stored values of the unknowns.
+
+    Attributes:
+        residuals: zero where a point was not observed.
+        jacobian: their derivatives.
+        motion: the frames of the rollout that was observed, if there was a single one.
+    """
 
     residuals: Float[Tensor, "B F K 3"]
     jacobian: Float[Tensor, "B F K 3 P"]
+    motion: State | None = None
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,19 @@ class LeastSquares:
         """Return the residuals and their Jacobian at the present values."""
         self.observed.check_end()
         parameters = {unknown.name: unknown.parameter for unknown in self.unknowns}
-        value, columns = parameter_jacobian(lambda: self.residuals(scenes), parameters)
-        return Linearization(
-            value, torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
-        )
+
+        def residuals() -> tuple[Tensor, State]:
+            motion = self.observed.motion(State(scenes.positions, scenes.velocities))
+            return self.compared(self.observed.observe(motion), scenes), motion
+
+        value, columns, motion = parameter_jacobian(residuals, parameters, has_aux=True)
+        jacobian = torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
+        return Linearization(value, jacobian, State(*motion))
 
     def normal_equations(self, scenes: ObservedScenes, at: Linearization) -> NormalEquations:
         """Return the expansion of the loss of some scenes about the values at which they were linearized."""
-        value, jacobian = at
         count = self.loss.present(scenes.observed).sum()
-        return NormalEquations.of(value.flatten(), jacobian.flatten(0, -2), count)
+        return NormalEquations.of(at.residuals.flatten(), at.jacobian.flatten(0, -2), count)
 
     @property
     def size(self) -> int:

@@ -142,6 +142,15 @@ class ParameterIdentification(LightningModule):
             )
         return LeastSquares(self.observed, self.loss, self.unknowns)
 
+    def known_motion(self, scenes: ObservedScenes) -> State | None:
+        """Return the frames of the rollouts that Gauss-Newton has observed, if at the present values.
+
+        They are `(F, B, N, 3)` each, with B = 1 where several takes start in the same state, and
+        `observed.every` steps apart.
+        """
+        known = None if self._gauss_newton is None else self._gauss_newton.linearization(scenes)
+        return None if known is None else known.motion
+
     def linearized(self, scenes: ObservedScenes) -> Linearization:
         """Return the residuals of these scenes and their Jacobian at the present values.
 

@@ -69,8 +69,11 @@ class SpecimenFits:
         after, taken = self.rules.judge(before, step, trial, equations)
         self.place = before.updated(active, after)
         if found is not None:
-            pairs = zip(found, self.linearization, strict=True)
-            self.linearization = Linearization(*(chosen(active & taken, new, old) for new, old in pairs))
+            known, moved = self.linearization, active & taken
+            self.linearization = Linearization(
+                chosen(moved, found.residuals, known.residuals),
+                chosen(moved, found.jacobian, known.jacobian),
+            )
         self._trials += active
         ended = active & (taken | self.place.converged | (self._trials == self.max_trials))
         self.steps += ended

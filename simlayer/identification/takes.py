@@ -42,10 +42,14 @@ class ObservedTakes(nn.Module):
             raise ObservationError("takes must share one rollout, and one InitialState if they have any.")
         self.takes = nn.ModuleList(takes.values())
         self.names = tuple(takes)
-        self._every = math.gcd(*(take.every for take in takes.values()))
+        self.every = math.gcd(*(take.every for take in takes.values()))
 
     def forward(self, state: State) -> Float[Tensor, "B T K 3"]:
         """Return the points observed in each take; bodies start in one state, or each in its own."""
+        return self.observe(self.motion(state))
+
+    def motion(self, state: State) -> State:
+        """Return the frames of the rollout, `(F, B, N, 3)` each, or `(F, 1, N, 3)` if all start alike."""
         first = self._list()[0]
         first.rollout.step.check_state(state)
         if state.positions.ndim != 3 or len(state.positions) != len(self.takes):
@@ -55,11 +59,15 @@ class ObservedTakes(nn.Module):
             )
         one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
         start = first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
-        motion = first.rollout.trajectory(start, every=self._every)
+        return first.rollout.trajectory(start, every=self.every)
+
+    def observe(self, motion: State) -> Float[Tensor, "B T K 3"]:
+        """Return the points observed in each take of a motion, or of its own."""
         points = []
         for k, take in enumerate(self._list()):
-            own = motion if one else State(motion.positions[:, [k]], motion.velocities[:, [k]])
-            points.append(take.observe(own, every=self._every)[0])
+            sample = [0 if motion.positions.shape[1] == 1 else k]
+            own = State(motion.positions[:, sample], motion.velocities[:, sample])
+            points.append(take.observe(own, every=self.every)[0])
         return torch.stack([self.padded(part, 0.0) for part in points])
 
     def padded(self, points: Float[Tensor, "_ K 3"], value: float) -> Float[Tensor, "T K 3"]:

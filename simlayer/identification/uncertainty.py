@@ -94,7 +94,7 @@ def assess(problem: LeastSquares, scenes: ObservedScenes, known: Linearization |
         scenes: what the unknowns were fitted to.
         known: the residuals and their Jacobian at the present values, if they have been computed.
     """
-    value, jacobian = problem.linearized(scenes) if known is None else known
+    value, jacobian, _ = problem.linearized(scenes) if known is None else known
     slopes, scales = stored_slopes(problem.unknowns), _scales(problem.unknowns)
     present = problem.loss.present(scenes.observed)[..., None].expand(value.shape)
     linear = linear_uncertainty(

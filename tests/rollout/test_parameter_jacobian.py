@@ -57,6 +57,32 @@ def test_what_follows_a_rollout_and_what_precedes_it_may_be_a_network():
         assert torch.allclose(found, slope, rtol=1e-10)
 
 
+def test_what_comes_with_a_value_is_that_of_the_same_call_and_has_no_derivatives():
+    rollout = RolloutModule(beam(), 3)
+    (modulus,) = rollout.train_only("youngs_modulus")
+    calls = []
+
+    def height():
+        calls.append(1)
+        motion = rollout.trajectory(moving())
+        return motion.positions[-1, ..., 2].mean(), motion
+
+    value, jacobian, motion = parameter_jacobian(height, {"E": modulus}, has_aux=True)
+    assert len(calls) == 1
+    # Eager and traced steps round differently.
+    torch.testing.assert_close(motion.positions, rollout.trajectory(moving()).positions.detach())
+    assert not motion.positions.requires_grad
+    assert value == motion.positions[-1, ..., 2].mean()
+    assert torch.equal(jacobian["E"], parameter_jacobian(lambda: height()[0], {"E": modulus})[1]["E"])
+    torch.testing.assert_close(parameter_jacobian(height, {}, has_aux=True)[2], motion)
+
+
+def test_a_pair_is_asked_for_where_something_comes_with_the_value():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(TypeError, match=r"function must return a pair \(value, aux\)"):
+        parameter_jacobian(lambda: 2 * parameter, {"x": parameter}, has_aux=True)
+
+
 def test_a_function_may_read_parameters_without_a_rollout_and_ignore_others():
     read, ignored = torch.nn.Parameter(torch.tensor([1.0, 2.0])), torch.nn.Parameter(torch.ones(3))
     value, jacobian = parameter_jacobian(lambda: read**2, {"read": read, "ignored": ignored})
