@@ -20,7 +20,12 @@ class LastInverse(LinearSolver):
         self.last = self.solver.inverse(matrix)
         return self.last
 
-    def kept(self, most: float) -> tuple[Tensor, ...]:
-        """Return what the last inverse is made of, nothing if that takes more than so many bytes."""
-        kept = () if self.last is None else self.last.kept
-        return kept if sum(tensor.nbytes for tensor in kept) <= most else ()
+    def kept(self, *, bytes: float, products: float) -> tuple[Tensor, ...]:
+        """Return what the last inverse is made of, if that takes at most so many bytes.
+
+        Nothing, too, if the inverse is made in less time than so many products with it take.
+        """
+        if self.last is None or self.last.products < products:
+            return ()
+        kept = self.last.kept
+        return kept if sum(tensor.nbytes for tensor in kept) <= bytes else ()

@@ -33,8 +33,6 @@ _PRODUCTS_STEPS, _PRODUCTS_STATICS = 700, 2_000
 _ALWAYS = 0.05
 # Where a factor takes longer than so many solutions with one, that of an earlier matrix gets a trial first.
 _PATIENCE = 20
-# Where a factor takes longer than so many, it is worth keeping for a tangent that is not far from its own.
-_WORTH_KEEPING = 5
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,15 @@ class Inverse:
         positive: false for samples whose matrix was found not to be positive definite, even by rounding only.
         exact: whether they are the inverses, up to rounding.
         kept: all of the factors of each sample, from which `LinearSolver.restored` makes this again; empty
-            where that is not possible, or a factor takes no longer than a few products with its inverse.
+            where that is not possible.
+        products: how many products with it take as long as making it, by an estimate.
     """
 
     product: Product
     positive: Bool[Tensor, "B"]
     exact: bool = False
     kept: tuple[Tensor, ...] = ()
+    products: float = 0.0
 
     def __call__(self, vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
         return self.product(vectors)
@@ -126,10 +126,14 @@ class SparseDirect(LinearSolver):
         factors = [_factorized(tree, matrix, sample) for sample in range(len(matrix.values))]
         positive = [isinstance(factor, CholeskyFactor) for factor in factors]
         kept: tuple[Tensor, ...] = ()
-        if all(positive) and _factor_seconds(tree) > _WORTH_KEEPING * _solution_seconds(tree):
+        if all(positive):
             kept = tuple(torch.from_numpy(f.storage) for f in factors if isinstance(f, CholeskyFactor))
         return Inverse(
-            _solution(factors), torch.tensor(positive, device=matrix.values.device), exact=True, kept=kept
+            _solution(factors),
+            torch.tensor(positive, device=matrix.values.device),
+            exact=True,
+            kept=kept,
+            products=_factor_seconds(tree) / max(_solution_seconds(tree), 1e-9),
         )
 
     def restored(self, pattern: SparsityPattern, kept: Sequence[Tensor]) -> Inverse:

@@ -29,6 +29,10 @@ from simlayer.steps.nearby_factor import solution_near
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
+# A factor is kept if it takes as long as so many solutions; one in each step costs more than a single one,
+# since its memory is always new.
+_WORTH_STATICS, _WORTH_STEPS = 5, 8
+
 # What the data of a step are to a user, in the order of `StepData`.
 _READ = (
     "the position or velocity of a vertex",
@@ -77,7 +81,9 @@ class ImplicitSolve(ImplicitFunction):
             solver = LastInverse(self.solver)
             found = self.minimize(problem, _better(problem, *guesses), solver)
             # In single precision, products with the tangent have to be those with an assembled one.
-            self.kept = solver.kept(self.memory) if found.dtype == torch.float64 else ()
+            if found.dtype == torch.float64:
+                worth = _WORTH_STEPS if problem.scheme.inertia else _WORTH_STATICS
+                self.kept = solver.kept(bytes=self.memory, products=worth)
             check_way(self.step, data.start, found, is_motion=problem.scheme.inertia > 0)
             return found
 

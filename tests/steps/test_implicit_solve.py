@@ -21,9 +21,8 @@ from simlayer import (
     State,
     box_mesh,
 )
-from simlayer.solvers import linear
 from simlayer.solvers.multifrontal import CholeskyFactor
-from simlayer.steps import nearby_factor
+from simlayer.steps import implicit_solve, nearby_factor
 
 pytestmark = pytest.mark.usefixtures("float64_throughout")
 
@@ -34,7 +33,8 @@ BUDGET = 2**30
 
 @pytest.fixture(autouse=True)
 def small_factors_are_worth_keeping(monkeypatch):
-    monkeypatch.setattr(linear, "_WORTH_KEEPING", 0)
+    monkeypatch.setattr(implicit_solve, "_WORTH_STATICS", 0)
+    monkeypatch.setattr(implicit_solve, "_WORTH_STEPS", 0)
 
 
 @pytest.fixture
