@@ -19,8 +19,14 @@ class ImplicitFunction(ABC):
     """Positions x that make a residual r(x, inputs) zero, where its derivative dr/dx is symmetric.
 
     Called with the inputs it is differentiable in them, by the implicit function theorem: backward solves
-    with dr/dx once and takes one vector-Jacobian product of the residual. It keeps x and the inputs.
+    with dr/dx once and takes one vector-Jacobian product of the residual. It keeps x, the inputs, and what
+    `find` has left for it.
+
+    Attributes:
+        kept: what `find` leaves for backward, if anything.
     """
+
+    kept: Sequence[Tensor] = ()
 
     def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
         if carries_tangents(inputs):
@@ -48,6 +54,10 @@ class ImplicitFunction(ABC):
         There may be several right-hand sides, on an axis before those of the positions.
         """
 
+    def solve_with(self, kept: Sequence[Tensor], positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
+        """Return the solution for one right-hand side, given what `find` has left for it."""
+        return self.solve(positions, right, *inputs)
+
 
 class _ImplicitNode(torch.autograd.Function):
     @staticmethod
@@ -57,15 +67,19 @@ class _ImplicitNode(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.function, *tensors = inputs
-        ctx.save_for_backward(output, *tensors)
+        ctx.number = len(tensors)
+        # Saved, so that it is freed with the graph.
+        ctx.save_for_backward(output, *tensors, *ctx.function.kept)
         ctx.save_for_forward(output, *tensors)
+        ctx.function.kept = ()
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError("an implicit step cannot be differentiated twice (create_graph=True).")
-        positions, *inputs = ctx.saved_tensors
-        adjoint = -ctx.function.solve(positions, cotangent, *inputs)
+        positions, *saved = ctx.saved_tensors
+        inputs, kept = saved[: ctx.number], saved[ctx.number :]
+        adjoint = -ctx.function.solve_with(kept, positions, cotangent, *inputs)
         needed = ctx.needs_input_grad[1:]
         with torch.enable_grad():
             inputs = [x.detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
@@ -84,7 +98,7 @@ class _ImplicitNode(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, _: None, *directions: Tensor | None) -> Tensor:
-        positions, *inputs = ctx.saved_tensors
+        positions, *inputs = ctx.saved_tensors[: 1 + ctx.number]
         run = functools.partial(_at_solution, ctx.function)
         along = [None, *(d if d is None else d[None] for d in directions)]
         return along_directions(run, [positions, *inputs], along)[1][0][0]

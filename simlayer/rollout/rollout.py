@@ -28,6 +28,7 @@ from simlayer.rollout.forward_mode import (
 )
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
 from simlayer.rollout.layout import on_state, unpack, unpack_result
+from simlayer.rollout.memory import kept_for_backward
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
 from simlayer.rollout.transforms import check_transforms
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
@@ -51,7 +52,8 @@ class RolloutModule(CheckedModule):
         compile: True: compiled, from the first call; "auto": compiled from steps x substeps x cells x samples
             = 5 million on; False: eager, which is the reference and can be differentiated twice; or the name
             of a torch compiler backend. A first call with new shapes takes seconds.
-        memory_budget: for checkpoint="auto" [bytes].
+        memory_budget: for checkpoint="auto", and for the factors of implicit steps, which backward keeps if
+            one for each step fits [bytes].
         validate: before a call, compare dt with the stable one; after it, check that the state is finite, and
             that every contact was resolved.
     """
@@ -164,7 +166,9 @@ class RolloutModule(CheckedModule):
         """Return the last state and the frames."""
         # Half precision has an error of order one in a deformation gradient.
         self.step.check_state(state)
-        with torch.autocast(state.positions.device.type, enabled=False):
+        autocast = torch.autocast(state.positions.device.type, enabled=False)
+        each = self.memory_budget / (self.num_steps * self.step.substeps)
+        with autocast, kept_for_backward(self.step, each):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
             run = functools.partial(self._simulate, every=every)
             try:
@@ -234,7 +238,7 @@ class RolloutModule(CheckedModule):
             return self.checkpoint
         if self.checkpoint == "auto":
             if not self.step.explicit:
-                return None  # keeps the state only, and is costly to run again
+                return None  # keeps little, and is costly to run again
             kept = bytes_kept(inputs, start, advance) * self.num_steps * self.step.substeps
             if kept <= self.memory_budget:
                 return None

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.sparse.linalg import SuperLU, splu
 from torch import Tensor
 
-from simlayer.errors import ConvergenceError
 from simlayer.quantities.arguments import checked_integer
 from simlayer.solvers.block_matrix import BlockMatrix
 from simlayer.solvers.conjugate_gradients import Product
 from simlayer.solvers.fronts import FrontTree
+from simlayer.solvers.indefinite_factor import IndefiniteFactor
 from simlayer.solvers.multifrontal import CholeskyFactor, NotPositiveDefiniteError
 from simlayer.solvers.sparsity import SparsityPattern
 
@@ -44,11 +43,16 @@ class Inverse:
         product: the products `(B, *columns, N, 3) -> (B, *columns, N, 3)` with it.
         positive: false for samples whose matrix was found not to be positive definite, even by rounding only.
         exact: whether they are the inverses, up to rounding.
+        kept: all of the factors of each sample, from which `LinearSolver.restored` makes this again; empty
+            where that is not possible.
+        products: how many products with it take as long as making it, by an estimate.
     """
 
     product: Product
     positive: Bool[Tensor, "B"]
     exact: bool = False
+    kept: tuple[Tensor, ...] = ()
+    products: float = 0.0
 
     def __call__(self, vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
         return self.product(vectors)
@@ -77,6 +81,10 @@ class LinearSolver(ABC):
     @abstractmethod
     def inverse(self, matrix: BlockMatrix) -> Inverse:
         """Return something close to the inverse of the matrix of each sample."""
+
+    def restored(self, pattern: SparsityPattern, kept: Sequence[Tensor]) -> Inverse:
+        """Return an inverse of this solver again, given what it kept, and the pattern of its matrix."""
+        raise NotImplementedError(f"the inverses of {type(self).__name__} keep nothing.")
 
 
 @dataclass(frozen=True)
@@ -116,43 +124,52 @@ class SparseDirect(LinearSolver):
     def inverse(self, matrix: BlockMatrix) -> Inverse:
         tree = matrix.pattern.analysis(FrontTree, FrontTree)
         factors = [_factorized(tree, matrix, sample) for sample in range(len(matrix.values))]
-
-        def product(vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
-            right = vectors.detach().double().cpu().flatten(-2)
-            columns = right.reshape(len(right), -1, right.shape[-1]).mT.contiguous().numpy()
-            solved = np.stack([f.solve(b) for f, b in zip(factors, columns, strict=True)])
-            return torch.from_numpy(solved).mT.reshape(vectors.shape).to(vectors)
-
         positive = [isinstance(factor, CholeskyFactor) for factor in factors]
-        return Inverse(product, torch.tensor(positive, device=matrix.values.device), exact=True)
+        kept: tuple[Tensor, ...] = ()
+        if all(positive):
+            kept = tuple(torch.from_numpy(f.storage) for f in factors if isinstance(f, CholeskyFactor))
+        return Inverse(
+            _solution(factors),
+            torch.tensor(positive, device=matrix.values.device),
+            exact=True,
+            kept=kept,
+            products=_factor_seconds(tree) / max(_solution_seconds(tree), 1e-9),
+        )
+
+    def restored(self, pattern: SparsityPattern, kept: Sequence[Tensor]) -> Inverse:
+        tree = pattern.analysis(FrontTree, FrontTree)
+        factors = [CholeskyFactor.restored(tree, storage.cpu().numpy()) for storage in kept]
+        return Inverse(
+            _solution(factors), torch.ones(len(kept), dtype=torch.bool), exact=True, kept=tuple(kept)
+        )
 
 
-class _IndefiniteFactor:
-    """Stands for the Cholesky factor of a matrix that has none: LU factors, made when they are asked for."""
+def _solution(factors: Sequence[CholeskyFactor | IndefiniteFactor]) -> Product:
+    """Return the products with the inverses whose factors these are."""
 
-    def __init__(self, matrix: BlockMatrix, sample: int) -> None:
-        self.matrix, self.sample = matrix, sample
+    def product(vectors: Float[Tensor, "B *columns N 3"]) -> Float[Tensor, "B *columns N 3"]:
+        right = vectors.detach().double().cpu().flatten(-2)
+        columns = right.reshape(len(right), -1, right.shape[-1]).mT.contiguous().numpy()
+        solved = np.stack([f.solve(b) for f, b in zip(factors, columns, strict=True)])
+        return torch.from_numpy(solved).mT.reshape(vectors.shape).to(vectors)
 
-    @cached_property
-    def _factors(self) -> SuperLU:
-        # For a symmetric matrix: an ordering of A + Aᵀ, and pivots from the diagonal.
-        options = {"SymmetricMode": True}
-        matrix = self.matrix.to_scipy(self.sample)
-        try:
-            return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-        except RuntimeError as error:
-            raise ConvergenceError(f"the tangent of sample {self.sample} has no inverse: {error}.") from error
-
-    def solve(self, right: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
-        solution: np.ndarray = self._factors.solve(right)
-        return solution
+    return product
 
 
-def _factorized(tree: FrontTree, matrix: BlockMatrix, sample: int) -> CholeskyFactor | _IndefiniteFactor:
+def _factor_seconds(tree: FrontTree) -> float:
+    return tree.operations / _OPERATIONS
+
+
+def _solution_seconds(tree: FrontTree) -> float:
+    # Forth and back through the factor.
+    return 16 * tree.entries / _BYTES
+
+
+def _factorized(tree: FrontTree, matrix: BlockMatrix, sample: int) -> CholeskyFactor | IndefiniteFactor:
     try:
         return CholeskyFactor(tree, matrix.values[sample].detach().double().cpu().numpy())
     except NotPositiveDefiniteError:
-        return _IndefiniteFactor(matrix, sample)
+        return IndefiniteFactor(matrix, sample)
 
 
 def solver_for(pattern: SparsityPattern, *, dynamic: bool) -> LinearSolver:
@@ -163,10 +180,9 @@ def solver_for(pattern: SparsityPattern, *, dynamic: bool) -> LinearSolver:
         return ConjugateGradients()
     tree = pattern.analysis(FrontTree, FrontTree)
     products = _PRODUCTS_STEPS if dynamic else _PRODUCTS_STATICS
-    factor, iterative = tree.operations / _OPERATIONS, products * 72 * len(pattern.columns) / _BYTES
+    factor, iterative = _factor_seconds(tree), products * 72 * len(pattern.columns) / _BYTES
     direct = factor <= max(iterative, _ALWAYS) and 8 * tree.entries <= _LARGEST_FACTOR
-    solution = 16 * tree.entries / _BYTES
-    patience = _PATIENCE if factor > _PATIENCE * solution else 0
+    patience = _PATIENCE if factor > _PATIENCE * _solution_seconds(tree) else 0
     solver = SparseDirect(patience=patience) if direct else ConjugateGradients()
     _log.info(
         "%s for %s unknowns: a factor takes some %.2g s and %.2g GiB, conjugate gradients %.2g s",

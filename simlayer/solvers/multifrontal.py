@@ -23,6 +23,9 @@ class CholeskyFactor:
         tree: the fronts of its pattern.
         values: the blocks of the matrix.
 
+    Attributes:
+        storage: all its numbers.
+
     Raises:
         NotPositiveDefiniteError: if the matrix is not positive definite, as far as rounding can tell.
     """
@@ -31,11 +34,22 @@ class CholeskyFactor:
         self.tree = tree
         storage = np.zeros(tree.entries)
         storage[tree.targets] = values.reshape(-1)[tree.sources]
+        self._take(tree, storage)
+        self._eliminate(np.empty(tree.workspace))
+
+    @classmethod
+    def restored(cls, tree: FrontTree, storage: Float[np.ndarray, "entries"]) -> CholeskyFactor:
+        """Return a factor that was made before, given the fronts of its pattern and its numbers."""
+        factor = cls.__new__(cls)
+        factor._take(tree, storage)
+        return factor
+
+    def _take(self, tree: FrontTree, storage: Float[np.ndarray, "entries"]) -> None:
+        self.tree, self.storage = tree, storage
         self._panels = [
             _Panel(front, storage[front.first : front.first + front.height * front.width])
             for front in tree.fronts
         ]
-        self._eliminate(np.empty(tree.workspace))
 
     def _eliminate(self, workspace: Float[np.ndarray, "_"]) -> None:
         updates: list[np.ndarray] = []

@@ -35,7 +35,8 @@ class Equilibrium(ImplicitStep):
     it follows loads that are controls, or fixed components with prescribed velocities. Where Newton's method
     does not get there at once, it goes in load steps, which give up after a bounded number of Hessians.
 
-    Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent.
+    Arguments as for `ImplicitStep`; dt only counts the time of a rollout. Weights are consistent. Called by
+    itself it has a `memory_budget` of 1 GiB.
 
     Raises:
         ConvergenceError: from a call, if there is no equilibrium near, or the body, or a piece of it, could
@@ -76,6 +77,7 @@ class Equilibrium(ImplicitStep):
             newton=newton,
             solver=solver,
         )
+        self.memory_budget = 2**30
         self.register_buffer("piece", piece_of_vertices(mesh.cells, len(mesh.vertices)), persistent=False)
         x = mesh.vertices
         rates = [n for n, force in forces.items() if force.has_term and force.term(x, x).of_velocities]
@@ -84,13 +86,13 @@ class Equilibrium(ImplicitStep):
                 raise ValueError(f"an equilibrium has no velocities: leave out {kind} {', '.join(names)}.")
 
     def minimum(
-        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
+        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
     ) -> Float[Tensor, "*batch N 3"]:
         computable = bool(problem.residual(start).gradient.isfinite().all())
         if computable:
             self._check_fixed(problem, start)
         try:
-            positions = minimize_by_load_steps(self.newton, problem, start, self.solver, self.paths)
+            positions = minimize_by_load_steps(self.newton, problem, start, solver, self.paths)
         except ConvergenceError as error:
             if computable:
                 _check_soft(problem, start, error)

@@ -15,7 +15,7 @@ from simlayer.forces.base import Force
 from simlayer.forces.cell_terms import by_elements
 from simlayer.forces.terms import Term
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.arguments import checked_choice, checked_number
 from simlayer.quantities.checked_module import Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
@@ -42,8 +42,10 @@ class ImplicitStep(Step, ABC):
     drift + rate (x - target). Forces without a term are taken from the start of the step, and so is what
     friction reads of a contact.
 
-    Backward is one linear solve per step with the exact tangent, whatever the number of iterations, and keeps
-    the state only.
+    Backward is one linear solve per step with the exact tangent, whatever the number of iterations. It keeps
+    the state, and of a large body the last factor of the search where that is within `memory_budget` [bytes]:
+    in a rollout its share in that of the rollout; for a step that is called by itself zero unless it is
+    assigned.
 
     Args:
         mass_matrix: "lumped", a mass at every vertex, or "consistent", the kinetic energy of what is between
@@ -60,6 +62,7 @@ class ImplicitStep(Step, ABC):
     explicit = False
     newton = Option(checked_instance, kind=NewtonSolver)
     solver = Option(checked_instance, kind=LinearSolver, example="SparseDirect()")
+    memory_budget = Option(checked_number, least=0, unit="bytes")
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class ImplicitStep(Step, ABC):
         )
         self.consistent_mass = mass_matrix == "consistent"
         self.newton = NewtonSolver() if newton is None else newton
+        self.memory_budget = 0
         with torch.no_grad():
             terms = self.terms(*[mesh.vertices] * 3)
         sets = [first.connectivity for first, *_ in by_elements(terms)]
@@ -122,10 +126,10 @@ class ImplicitStep(Step, ABC):
         return search_paths(self.elements, self.free, self.assembly.pattern, dynamic=dynamic)
 
     def minimum(
-        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"]
+        self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
     ) -> Float[Tensor, "*batch N 3"]:
         """Return the minimum of the incremental potential near the start; raises ConvergenceError."""
-        return self.newton.minimize(problem, start, self.solver, self.paths)
+        return self.newton.minimize(problem, start, solver, self.paths)
 
     def history(self, state: State, data: StepData, positions: Tensor) -> tuple[Tensor, ...]:
         """Return what the next step reads of this one, given the state before and the positions after."""
@@ -139,7 +143,12 @@ class ImplicitStep(Step, ABC):
         data = self._data(state)
         values = NamedTensors(self).values()
         solve = ImplicitSolve(
-            self, self.problem, names=tuple(values), minimize=self.minimum, solver=self.solver
+            self,
+            self.problem,
+            names=tuple(values),
+            minimize=self.minimum,
+            solver=self.solver,
+            memory=self.memory_budget,
         )
         positions = solve(*data, *values.values())
         velocities = data.velocities(positions, self.scheme.rate)

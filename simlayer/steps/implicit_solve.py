@@ -15,17 +15,23 @@ from simlayer.errors import ConvergenceError, first_index
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.snapshot import Snapshot
 from simlayer.solvers.conjugate_gradients import Solution, conjugate_gradients
+from simlayer.solvers.last_inverse import LastInverse
 from simlayer.solvers.linear import LinearSolver
 from simlayer.solvers.problem import MinimizationProblem, flattened
 from simlayer.steps.base import Step
 from simlayer.steps.broken_forces import broken_force
 from simlayer.steps.contact_checks import check_start, check_way
 from simlayer.steps.incremental_potential import IncrementalPotential, StepData
+from simlayer.steps.nearby_factor import solution_near
 
 # The residual of the adjoint system that is small enough, relative to its right-hand side, by the precision
 # of the products: those with an assembled matrix are in double precision.
 _ADJOINT = {torch.float64: 1e-9, torch.float32: 1e-5}
 
+
+# A factor is kept if it takes as long as so many solutions; one in each step costs more than a single one,
+# since its memory is always new.
+_WORTH_STATICS, _WORTH_STEPS = 5, 8
 
 # What the data of a step are to a user, in the order of `StepData`.
 _READ = (
@@ -45,8 +51,9 @@ class ImplicitSolve(ImplicitFunction):
         step: the step.
         problem: makes its incremental potential for the values that its modules have.
         names: the names of these values, in the order in which they are given after the data of the step.
-        minimize: finds the minimum of a problem near a start.
+        minimize: finds the minimum of a problem near a start, with a linear solver.
         solver: how linear systems are solved.
+        memory: how much of factors may be kept for backward [bytes].
     """
 
     def __init__(
@@ -55,10 +62,12 @@ class ImplicitSolve(ImplicitFunction):
         problem: Callable[[StepData], IncrementalPotential],
         *,
         names: Sequence[str],
-        minimize: Callable[[MinimizationProblem, Tensor], Tensor],
+        minimize: Callable[[MinimizationProblem, Tensor, LinearSolver], Tensor],
         solver: LinearSolver,
+        memory: float,
     ) -> None:
         self.step, self.problem, self.minimize, self.solver = step, problem, minimize, solver
+        self.memory = memory
         # Bound again whenever something is computed: in backward the modules have other values, or none, and
         # the step may have other settings.
         self.names, self.named, self.snapshot = names, NamedTensors(step), Snapshot(step)
@@ -69,7 +78,12 @@ class ImplicitSolve(ImplicitFunction):
             self._check_finite(inputs)
             guesses = [_with_fixed(x, self.step.free, data.fixed) for x in (data.start, data.predicted)]
             check_start(self.step, guesses[0])
-            found = self.minimize(problem, _better(problem, *guesses))
+            solver = LastInverse(self.solver)
+            found = self.minimize(problem, _better(problem, *guesses), solver)
+            # In single precision, products with the tangent have to be those with an assembled one.
+            if found.dtype == torch.float64:
+                worth = _WORTH_STEPS if problem.scheme.inertia else _WORTH_STATICS
+                self.kept = solver.kept(bytes=self.memory, products=worth)
             check_way(self.step, data.start, found, is_motion=problem.scheme.inertia > 0)
             return found
 
@@ -78,6 +92,15 @@ class ImplicitSolve(ImplicitFunction):
             free, fixed = self.step.free, problem.data.fixed
             gradient = problem.residual(_with_fixed(positions, free, fixed)).gradient
             return gradient + (1 - free) * (positions - fixed)
+
+    def solve_with(self, kept: Sequence[Tensor], positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
+        if kept and bool(right.isfinite().all()):
+            with torch.no_grad(), self._problem(inputs) as problem:
+                inverse = self.solver.restored(problem.assembly.pattern, kept)
+                found = solution_near(problem, positions, right, inverse, tolerance=_ADJOINT[right.dtype])
+            if found is not None:
+                return found
+        return self.solve(positions, right, *inputs)
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._problem(inputs) as problem:
