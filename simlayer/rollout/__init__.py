@@ -7,11 +7,14 @@ from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import check_gradients
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
+from simlayer.rollout.policy import Policy, RecurrentPolicy
 from simlayer.rollout.rollout import RolloutModule
 
 __all__ = [
     "GradientCheck",
     "GradientReport",
+    "Policy",
+    "RecurrentPolicy",
     "RolloutModule",
     "check_gradients",
     "motion_controls",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from simlayer.errors import DivergenceError, SimulationError, first_index, listed
+from simlayer.rollout.closed_loop import decide_function
 from simlayer.rollout.contact_checks import PenetrationSearch, check_contacts
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
-from simlayer.rollout.unroll import Carry, advance_function
+from simlayer.rollout.unroll import Carry, Values, advance_function
 from simlayer.rollout.value_checks import controlled_values
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -64,23 +67,34 @@ def check_end(step: Step, num_steps: int, inputs: RolloutInputs, end: Carry) -> 
     """Raise what went wrong on the way to this end, or warn of contacts that were hardly resolved."""
     if not is_finite(end.state) or not check_contacts(step, inputs, end.state, end.record):
         raise failure(step, num_steps, inputs)
+    if inputs.feedback:
+        inputs.feedback.check()
 
 
 @torch.no_grad()
 def failure(step: Step, num_steps: int, inputs: RolloutInputs) -> SimulationError:
     """Run again, eagerly and without gradients, to the first state that is wrong, and describe it."""
-    state = inputs.state
-    advance = advance_function(step, inputs, Carry(state), None)
+    state, feedback = inputs.state, inputs.feedback
+    if feedback:  # without what it has noted after that state
+        feedback = feedback.with_tensors(feedback.tensors())
+        inputs = replace(inputs, feedback=feedback)
+    carry = Carry(inputs.state, memory=feedback.memory if feedback else ())
+    advance, decide = advance_function(step, inputs, carry, None), decide_function(inputs)
     search = PenetrationSearch(step, inputs)
     if not is_finite(state):
         return _bad_start(inputs)
+    values: Values = inputs.values_at(0)
     for index in range(num_steps):
+        values = {**values, **inputs.changes[index]} if inputs.changes else values
+        if decide and feedback:
+            carry, values = decide(index, carry._replace(state=state), values)
+            feedback.check(index)
         for _ in range(step.substeps):
             if error := search.error_after(index, state):
                 return error
-            before, state = state, advance(Carry(state), inputs.values_at(index), 1)[0].state
+            before, state = state, advance(Carry(state), values, 1)[0].state
             if not is_finite(state):
-                return _divergence(step, inputs, index, before, state)
+                return _divergence(step, inputs, index, values, before, state)
     return search.error_after(num_steps, state) or DivergenceError(
         "the compiled rollout failed, the eager one does not; run with compile=False and report this."
     )
@@ -92,10 +106,10 @@ def _bad_start(inputs: RolloutInputs) -> DivergenceError:
 
 
 def _divergence(
-    step: Step, inputs: RolloutInputs, index: int, before: State, after: State
+    step: Step, inputs: RolloutInputs, index: int, values: Values, before: State, after: State
 ) -> DivergenceError:
     """Return the error of a step that leads from a finite state to one that is not."""
-    with inputs.applied(inputs.values_at(index)):
+    with inputs.applied(values):
         state = on_state(unpack, before)
         wrong = [name for name, force in step.forces.items() if not bool(force(state).isfinite().all())]
         stable = float(_stable_dts(step, state).min())

@@ -33,7 +33,7 @@ def check_contacts(step: Step, inputs: RolloutInputs, end: State, record: tuple[
     if not record:
         return True
     worst = [ContactMeasure(*tensor.unbind()) for tensor in record]
-    with torch.no_grad(), inputs.applied(inputs.values_at(len(inputs.changes) - 1)):
+    with torch.no_grad(), inputs.applied(inputs.last_values()):
         last = [measure(step, contact, on_state(unpack, end)) for contact in step.contacts().values()]
     fastest = max(float(part.approach.max()) for part in worst)
     if any(bool((part.depth >= 0).any()) for part in (*worst, *last)) or fastest > TOO_FAST:

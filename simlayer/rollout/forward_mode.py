@@ -38,13 +38,21 @@ class Tangents:
             if tangent is not None
         }
         self.count = len(next(iter(self._tangents.values())))
+        self._present: dict[int, tuple[Tensor, Tensor]] = {}
 
     def has(self, tensor: Tensor) -> bool:
         """Return whether a tensor has derivatives that are not all known to be zero."""
-        return id(tensor) in self._tangents
+        return id(tensor) in self._tangents or id(tensor) in self._present
+
+    def set_present(self, tensors: Sequence[Tensor], tangents: Sequence[Tensor]) -> None:
+        """Set the tangents of further tensors, in place of those that were set before."""
+        pairs = zip(tensors, tangents, strict=True)
+        self._present = {id(tensor): (tensor, tangent) for tensor, tangent in pairs}
 
     def of(self, tensor: Tensor) -> Tensor:
         """Return the derivatives of a tensor."""
+        if id(tensor) in self._present:
+            return self._present[id(tensor)][1]
         found = self._tangents.get(id(tensor))
         return torch.zeros_like(tensor).expand(self.count, *tensor.shape) if found is None else found
 
@@ -74,12 +82,16 @@ def run_in_forward_mode(
         moving, place = _directions_that_matter(tangents)
         carries = run(inputs.with_tensors(primals), Tangents(primals, moving))
         # What a node of a graph returns is neither one of its arguments nor returned twice.
-        results = [tensor.clone() for carry in carries for tensor in carry.tensors()[:width]]
+        moved = [tensor for carry in carries for tensor in (*carry.tensors()[:width], *carry.memory)]
+        results = [tensor.clone() for tensor in moved]
         return results, [place(tangent) for carry in carries for tangent in carry.tangents]
 
     results = call_with_tangents(run_plainly, inputs.tensors())
-    parts = (results[first : first + width] for first in range(0, len(results), width))
-    return [Carry(State(part[0], part[1], tuple(part[2:]))) for part in parts]
+    whole = width + (len(inputs.feedback.memory) if inputs.feedback else 0)
+    parts = (results[first : first + whole] for first in range(0, len(results), whole))
+    return [
+        Carry(State(part[0], part[1], tuple(part[2:width])), memory=tuple(part[width:])) for part in parts
+    ]
 
 
 def _directions_that_matter(
@@ -109,10 +121,11 @@ def advance_with_tangents(
         tangents: the derivatives of what it reads.
         backend: the compiler's, None for eager.
     """
-    names, number, width = tuple(inputs.values), len(start.tensors()), len(start.tangents)
+    names, number, width = tuple(inputs.values), len(start.tensors()), 2 + len(start.state.history)
     function = substep_function(step, inputs, start)
     now = inputs.values_at(0)
     moved = {n for values in (inputs.values, *inputs.changes) for n, v in values.items() if tangents.has(v)}
+    moved |= inputs.feedback.first.keys() if inputs.feedback else set()
     active = [index < width for index in range(number)] + [name in moved for name in names]
     repeat: Callable[..., tuple[Sequence[Tensor], Sequence[Tensor]]]
     repeat = partial(_repeat, partial(value_and_tangents, function, active, width))
@@ -130,8 +143,8 @@ def advance_with_tangents(
     def advance(carry: Carry, values: Values, substeps: int) -> tuple[Carry, Values]:
         shared = [values[name] for name in names]
         changes = [tangents.of(v) for v, is_active in zip(shared, active[number:], strict=True) if is_active]
-        tensors, along = repeat(carry.tensors(), carry.tangents, shared, changes, substeps)
-        return carry.with_tensors(tensors)._replace(tangents=tuple(along)), values
+        tensors, along = repeat(carry.tensors(), carry.tangents[:width], shared, changes, substeps)
+        return carry.with_tensors(tensors)._replace(tangents=(*along, *carry.tangents[width:])), values
 
     return advance
 

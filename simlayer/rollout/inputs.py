@@ -16,6 +16,7 @@ from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 from simlayer.quantities.snapshot import Snapshot
 from simlayer.quantities.values import derived_values, physical_values, updated_values
+from simlayer.rollout.feedback import Feedback
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -43,6 +44,7 @@ class RolloutInputs:
         named: the tensors of the step, in whose place its modules read these values.
         timed: the physical values of the quantities that are controls, with time first.
         snapshot: what else the step is at the time of the call, its settings and parts.
+        feedback: the policy that sets some of the values, None without one.
     """
 
     state: State
@@ -51,6 +53,7 @@ class RolloutInputs:
     named: NamedTensors = field(repr=False)
     snapshot: Snapshot = field(repr=False)
     timed: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    feedback: Feedback | None = field(default=None, repr=False)
 
     def applied(self, values: Named | None = None) -> AbstractContextManager[None]:
         """Return a context in which the modules read these packed values, by default those of step 0."""
@@ -69,16 +72,24 @@ class RolloutInputs:
         """Return what the step with this index reads."""
         return {**self.values, **self.changes[index]} if self.changes else self.values
 
+    def last_values(self) -> dict[str, Tensor]:
+        """Return what the last step has read, after the rollout."""
+        return {**self.values_at(len(self.changes) - 1), **(self.feedback.last if self.feedback else {})}
+
     @property
     def batch_shape(self) -> torch.Size:
         """The shape of the batch, empty without one."""
         return self.state.positions.shape[2:]
 
     def tensors(self) -> list[Tensor]:
-        """Return the state, the values, the changes of all steps and the controls, one after another."""
+        """Return everything that a rollout depends on, one after another.
+
+        The state, the values, the changes of all steps, the controls, and what a policy depends on.
+        """
         changed = (value for change in self.changes for value in change.values())
         state = (*self.state[:2], *self.state.history)
-        return [*state, *self.values.values(), *changed, *self.timed.values()]
+        own = self.feedback.tensors() if self.feedback else []
+        return [*state, *self.values.values(), *changed, *self.timed.values(), *own]
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> RolloutInputs:
         """Return inputs like these with other tensors, in the order of `tensors()`."""
@@ -87,12 +98,14 @@ class RolloutInputs:
         values = {name: next(given) for name in self.values}
         changes = [{name: next(given) for name in change} for change in self.changes]
         timed = {name: next(given) for name in self.timed}
-        return replace(self, state=state, values=values, changes=changes, timed=timed)
+        feedback = self.feedback.with_tensors(list(given)) if self.feedback else None
+        return replace(self, state=state, values=values, changes=changes, timed=timed, feedback=feedback)
 
     def needs_gradient(self) -> bool:
         """Return whether anything that the rollout reads requires grad, with gradients enabled."""
         tensors = [*self.state[:2], *self.state.history, *self.values.values()]
         tensors += [value for change in self.changes[:1] for value in change.values()]
+        tensors += self.feedback.tensors() if self.feedback else []
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
@@ -135,12 +148,15 @@ def read_inputs(
     paths = {
         n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity
     }
-    inputs = RolloutInputs(packed, values, changes, named, Snapshot(step), paths)
-    # What a step carries follows from the quantities of this call.
+    return RolloutInputs(packed, values, changes, named, Snapshot(step), paths)
+
+
+def started(step: Step, inputs: RolloutInputs) -> RolloutInputs:
+    """Return inputs with what a step carries in its state, which follows from the values of this call."""
     with inputs.applied():
-        unpacked = on_state(unpack, packed)
-        started = step.start(unpacked)
-    return inputs if started is unpacked else replace(inputs, state=on_state(pack, started))
+        unpacked = on_state(unpack, inputs.state)
+        state = step.start(unpacked)
+    return inputs if state is unpacked else replace(inputs, state=on_state(pack, state))
 
 
 def _given(named: NamedTensors, step: Step, argument: str, values: Named | None) -> dict[str, _Given]:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simlayer.autodiff.torch_private import transforms_active
-from simlayer.errors import SimulationError
+from simlayer.errors import DivergenceError, SimulationError
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance, names_of_quantities
 from simlayer.quantities.physical_module import describe
 from simlayer.rollout.checks import check_end, check_time_step, unlikely_state
+from simlayer.rollout.closed_loop import (
+    decide_function,
+    decide_with_tangents,
+    join_memory,
+    split_memory,
+    with_policy,
+)
 from simlayer.rollout.compilation import compiler_missing
 from simlayer.rollout.contact_record import empty_record
 from simlayer.rollout.forward_mode import (
@@ -26,10 +33,11 @@ from simlayer.rollout.forward_mode import (
     in_forward_mode,
     run_in_forward_mode,
 )
-from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs
+from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs, started
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.memory import kept_for_backward
 from simlayer.rollout.options import checked_checkpoint, checked_compiler
+from simlayer.rollout.policy import interval_of
 from simlayer.rollout.transforms import check_transforms
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
 from simlayer.rollout.value_checks import check_values
@@ -46,6 +54,7 @@ class RolloutModule(CheckedModule):
     Args:
         step: the step to repeat.
         num_steps: how often.
+        policy: sets quantities of the step by what it sees of the state, see `Policy`.
         checkpoint: what backward keeps. "none": every step; "sqrt": the state before each of about
             sqrt(num_steps) segments, whose steps are run again in backward; an int: segments of that many
             steps; "auto": "sqrt" when "none" would keep more than the memory budget.
@@ -69,6 +78,7 @@ class RolloutModule(CheckedModule):
         step: Step,
         num_steps: int,
         *,
+        policy: nn.Module | None = None,
         checkpoint: Literal["auto", "sqrt", "none"] | int = "auto",
         compile: Literal["auto"] | bool | str = "auto",
         memory_budget: int = 2**30,
@@ -76,12 +86,21 @@ class RolloutModule(CheckedModule):
     ) -> None:
         super().__init__()
         checked_instance("step", step, Step, example="SymplecticEuler(...)")
-        self.step, self.num_steps = step, num_steps
+        if policy is not None:
+            checked_instance("policy", policy, nn.Module, example="Policy()")
+        self.step, self.num_steps, self.policy = step, num_steps, policy
         self.checkpoint, self.memory_budget = checkpoint, memory_budget
         self.compiler = compile  # nn.Module has a method `compile`
         self.validate = validate
 
-    def forward(self, state: State, parameters: Named | None = None, controls: Named | None = None) -> State:
+    def forward(
+        self,
+        state: State,
+        parameters: Named | None = None,
+        controls: Named | None = None,
+        *,
+        policy_inputs: Sequence[Tensor] = (),
+    ) -> State:
         """Return the state after the last step.
 
         Args:
@@ -91,16 +110,17 @@ class RolloutModule(CheckedModule):
                 end of a name is enough where it is the only one. The last axis of each is the quantity's own
                 (1 if uniform), all axes before it are batch.
             controls: quantities with a leading axis of time `(num_steps, ...)`: one value per step.
+            policy_inputs: what the policy is called with besides the state, such as a goal per sample.
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
-            TypeError, ValueError: if a dtype, device, shape or value does not fit.
+            TypeError, ValueError: if a dtype, device, shape or value does not fit, of the policy's too.
             UnstableStepError: if dt is beyond the stable time step.
             DivergenceError: if the last state is not finite.
             PenetrationError: if a vertex gets into an obstacle, or came nearer by more than 0.3 of the
                 activation distance in one step. Above 0.1 gradients are of little use: a ContactWarning.
         """
-        return self._run(state, parameters, controls, every=None)[0]
+        return self._run(state, parameters, controls, policy_inputs, every=None)[0]
 
     def trajectory(
         self,
@@ -108,6 +128,7 @@ class RolloutModule(CheckedModule):
         parameters: Named | None = None,
         controls: Named | None = None,
         *,
+        policy_inputs: Sequence[Tensor] = (),
         every: int = 1,
     ) -> State:
         """Return the states at t = 0 and after every `every`-th step, stacked: `(T, *batch, N, 3)` each.
@@ -115,7 +136,7 @@ class RolloutModule(CheckedModule):
         Arguments and errors as for `forward`.
         """
         every = checked_integer("every", every, least=1, most=self.num_steps)
-        _, frames = self._run(state, parameters, controls, every=every)
+        _, frames = self._run(state, parameters, controls, policy_inputs, every=every)
         history = zip(*(frame.history for frame in frames), strict=True)
         return State(
             torch.stack([frame.positions for frame in frames]),
@@ -156,28 +177,44 @@ class RolloutModule(CheckedModule):
             f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
             f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
+        if self.policy is not None:
+            lines.append(
+                f"policy = {type(self.policy).__name__}, asked every {interval_of(self.policy)} steps"
+            )
         for entry in NamedTensors(self.step).quantities.values():
             lines.append(describe(entry.module, entry.quantity, prefix=entry.prefix))
         return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 
     def _run(
-        self, state: State, parameters: Named | None, controls: Named | None, *, every: int | None
+        self,
+        state: State,
+        parameters: Named | None,
+        controls: Named | None,
+        policy_inputs: Sequence[Tensor],
+        *,
+        every: int | None,
     ) -> tuple[State, list[State]]:
         """Return the last state and the frames."""
+        state, memory = split_memory(self.step, self.policy, state)
         # Half precision has an error of order one in a deformation gradient.
         self.step.check_state(state)
         autocast = torch.autocast(state.positions.device.type, enabled=False)
         each = self.memory_budget / (self.num_steps * self.step.substeps)
         with autocast, kept_for_backward(self.step, each):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
+            if self.policy is not None or policy_inputs:
+                inputs = with_policy(inputs, self.policy, policy_inputs, memory)
+            inputs = started(self.step, inputs)
             run = functools.partial(self._simulate, every=every)
             try:
                 carries = in_forward_mode(self.step, inputs)
                 states = run_in_forward_mode(run, inputs) if carries else run(inputs)
             except SimulationError as error:
+                if inputs.feedback and not isinstance(error, DivergenceError):
+                    inputs.feedback.check()
                 error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
                 raise
-        end, *frames = (on_state(unpack_result, each.state) for each in states)
+        end, *frames = (join_memory(on_state(unpack_result, each.state), each.memory) for each in states)
         return end, frames
 
     def _simulate(
@@ -198,16 +235,22 @@ class RolloutModule(CheckedModule):
             self.step.prepare(on_state(unpack, inputs.state))
         backend = self._backend(inputs)
         start = Carry(inputs.state, empty_record(self.step, inputs) if self.validate else ())
+        if inputs.feedback:
+            start = start._replace(memory=inputs.feedback.memory)
         segment = None
         if tangents is not None:
-            start = start._replace(tangents=tangents.of_state(inputs.state))
+            moving = (*tangents.of_state(inputs.state), *map(tangents.of, start.memory))
+            start = start._replace(tangents=moving)
             advance = advance_with_tangents(self.step, inputs, start, tangents, backend)
+            decide = decide_with_tangents(inputs, tangents)
         else:
-            advance = advance_function(self.step, inputs, start, backend)
+            advance, decide = advance_function(self.step, inputs, start, backend), decide_function(inputs)
             segment = self._segment(inputs, start, advance) if inputs.needs_gradient() else None
             if segment and backend is None:
                 advance = advance_function(self.step, inputs, start, None, recompute=True)
-        end, frames = unroll(self.step, inputs, start, advance, self.num_steps, segment=segment, every=every)
+        end, frames = unroll(
+            self.step, inputs, start, advance, self.num_steps, decide=decide, segment=segment, every=every
+        )
         if self.validate:
             check_end(self.step, self.num_steps, inputs, end)
         return [end, *frames]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
@@ -34,26 +35,34 @@ class Carry(NamedTuple):
         record: the worst of its contacts so far, see `contact_record`; empty where none is recorded. No
             gradient flows through it.
         tangents: in forward mode the derivatives of the state's tensors along P directions, `(P, ...)` each.
+        memory: that of the policy, if there is one.
     """
 
     state: State
     record: tuple[Tensor, ...] = ()
     tangents: tuple[Tensor, ...] = ()
+    memory: tuple[Tensor, ...] = ()
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Return its tensors one after another, without tangents."""
+        """Return its tensors one after another, those that a step changes, without tangents."""
         return self.state.positions, self.state.velocities, *self.state.history, *self.record
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> Carry:
         """Return a carry like this one with other tensors, in the order of `tensors()`."""
         end = 2 + len(self.state.history)
-        return Carry(State(tensors[0], tensors[1], tuple(tensors[2:end])), tuple(tensors[end:]))
+        state = State(tensors[0], tensors[1], tuple(tensors[2:end]))
+        return self._replace(state=state, record=tuple(tensors[end:]), tangents=())
 
 
 Values = Mapping[str, Tensor]
 # Maps a carry and the values that steps read to the carry after a number of substeps, and the values for
 # those after them.
 Advance = Callable[[Carry, Values, int], tuple[Carry, Values]]
+
+
+# Maps the index of a step, the carry before it and the values that it would read to the carry with another
+# memory, and the values that a policy has set.
+Decide = Callable[[int, Carry, Values], tuple[Carry, Values]]
 
 
 def substep_function(step: Step, inputs: RolloutInputs, start: Carry) -> Function:
@@ -90,7 +99,9 @@ def advance_function(
     example = [*start.tensors(), *inputs.values_at(0).values()]
     # The state is differentiable from the second step on whenever anything is.
     needed = [True] * (count - len(start.record)) + [False] * len(start.record)
-    needed += [tensor.requires_grad for tensor in example[count:]]
+    answers = inputs.feedback.first if inputs.feedback else {}  # a policy's, which follow from the state
+    pairs = zip(names, example[count:], strict=True)
+    needed += [tensor.requires_grad or name in answers for name, tensor in pairs]
     differentiable = needed if inputs.needs_gradient() else [False] * len(needed)
     step_function: StepFunction | None = None
     if backend is not None:
@@ -125,12 +136,19 @@ def unroll(
     advance: Advance,
     num_steps: int,
     *,
+    decide: Decide | None,
     segment: int | None,
     every: int | None,
 ) -> tuple[Carry, list[Carry]]:
     """Return the carry at the end, and those at t = 0 and after every `every`-th step.
 
-    With `segment`, backward keeps the carry before every so many steps and runs them again.
+    Args:
+        step, inputs, start: as for `advance_function`.
+        advance: does the substeps.
+        num_steps: how many steps.
+        decide: asks the policy, if there is one.
+        segment: backward keeps the carry before every so many steps and runs them again; None: it keeps all.
+        every: the steps from one frame to the next, None for no frames.
     """
 
     # Giving memory back takes as long as a step or two.
@@ -146,9 +164,11 @@ def unroll(
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
         with inputs.snapshot.restored():  # without the settings that were assigned since the call
-            for begin, end in pairwise([first, *_ends(first, last, 1 if changes else every)]):
+            for begin, end in pairwise([first, *_ends(first, last, stride)]):
                 if changes:
                     values = {**values, **changes[begin - first]}
+                if decide and (changes or begin % interval == 0):
+                    carry, values = decide(begin, carry, values)
                 try:
                     check_obstacle_moves(step, inputs, begin, carry.state)
                     carry, values = advance(carry, values, (end - begin) * step.substeps)
@@ -159,6 +179,10 @@ def unroll(
                     frames.append(carry)
         return carry, values, frames
 
+    stride = 1 if inputs.changes else every
+    interval = inputs.feedback.interval if inputs.feedback else 1
+    if decide:
+        stride = math.gcd(interval, stride or 0)
     values: Values = inputs.values_at(0)
     carry, frames = start, [start] if every else []
     length = segment or num_steps

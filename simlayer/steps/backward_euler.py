@@ -19,6 +19,8 @@ class BackwardEuler(ImplicitStep):
 
     history_size = 0
 
+    history_size = 0
+
     @property
     def scheme(self) -> Scheme:
         return Scheme(inertia=1 / self.h**2, rate=1 / self.h)

@@ -1,0 +1,118 @@
+"""Rollouts with a policy: its memory in the state, its answers among the inputs, and when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from simlayer.rollout.feedback import Feedback, Memory
+from simlayer.rollout.forward_mode import Tangents, value_and_tangents
+from simlayer.rollout.inputs import RolloutInputs
+from simlayer.rollout.layout import on_state, unpack
+from simlayer.rollout.policy import RecurrentPolicy
+from simlayer.rollout.unroll import Carry, Decide, Values
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+
+def split_memory(step: Step, policy: nn.Module | None, state: State) -> tuple[State, Memory | None]:
+    """Return the state that a step starts from, and the memory of its policy, which ends its history.
+
+    There is none, None, in a state that no rollout with this policy has ended in.
+    """
+    size = step.history_size
+    if not isinstance(policy, RecurrentPolicy) or not isinstance(state, State) or size is None:
+        return state, None
+    own, memory = state.history[:size], state.history[size:]
+    return state._replace(history=own), memory or None
+
+
+def join_memory(state: State, memory: Memory) -> State:
+    """Return the state with the memory of a policy at the end of its history."""
+    return state._replace(history=(*state.history, *memory))
+
+
+def with_policy(
+    inputs: RolloutInputs,
+    policy: nn.Module | None,
+    policy_inputs: Sequence[Tensor],
+    memory: tuple[Tensor, ...] | None,
+) -> RolloutInputs:
+    """Return inputs of which a policy sets some values while the rollout runs.
+
+    Args:
+        inputs: the others.
+        policy: what sets them.
+        policy_inputs: what it is called with besides the state.
+        memory: the policy's memory at the start, None for its initial one.
+
+    Raises:
+        KeyError, TypeError, ValueError: if there is no policy, or what it returns does not fit.
+    """
+    if policy is None:
+        raise TypeError(
+            "policy_inputs are for the policy of a rollout, RolloutModule(policy=...); it has none."
+        )
+    state = on_state(unpack, State(*inputs.state[:2]))
+    feedback = Feedback(
+        policy, policy_inputs, named=inputs.named, values=inputs.values_at(0), state=state, memory=memory
+    )
+    if twice := sorted(feedback.first.keys() & inputs.timed.keys()):
+        raise ValueError(f"{twice[0]!r} is given in controls and set by the policy; let one of them set it.")
+    changes = [{**change, **feedback.first} for change in inputs.changes[:1]] + inputs.changes[1:]
+    values = {**inputs.values, **feedback.first}
+    return replace(inputs, values=values, changes=changes, feedback=feedback)
+
+
+def decide_function(inputs: RolloutInputs) -> Decide | None:
+    """Return a function that asks the policy of a rollout, None where there is none."""
+    feedback = inputs.feedback
+    if feedback is None:
+        return None
+
+    def decide(index: int, carry: Carry, values: Values) -> tuple[Carry, Values]:
+        values, memory = feedback.before_step(index, carry.state, carry.memory, values)
+        feedback.note(values)
+        return carry._replace(memory=memory), values
+
+    return decide
+
+
+def decide_with_tangents(inputs: RolloutInputs, tangents: Tangents) -> Decide | None:
+    """Return a function that asks the policy of a rollout, with the derivatives along all directions.
+
+    Args:
+        inputs: what the rollout reads, plain tensors.
+        tangents: the derivatives of these; gets those of what the policy sets.
+    """
+    feedback = inputs.feedback
+    if feedback is None:
+        return None
+    fixed, answered = feedback.tensors(), tuple(feedback.first)
+
+    def decide(index: int, carry: Carry, values: Values) -> tuple[Carry, Values]:
+        names, width, count = tuple(values), 2 + len(carry.state.history), len(carry.memory)
+
+        def function(*tensors: Tensor) -> Sequence[Tensor]:
+            given = iter(tensors)
+            state, memory = State(next(given), next(given)), tuple(next(given) for _ in range(count))
+            own = feedback.with_tensors([next(given) for _ in fixed])
+            after, memory = own.before_step(index, state, memory, dict(zip(names, given, strict=True)))
+            return [*(after[name] for name in answered), *memory]
+
+        others = [*fixed, *values.values()]
+        active = [True] * (2 + count) + [tangents.has(tensor) for tensor in others]
+        moving = [*carry.tangents[:2], *carry.tangents[width:]]
+        moving += [tangents.of(tensor) for tensor in others if tangents.has(tensor)]
+        arguments = [*carry.state[:2], *carry.memory, *others]
+        results, along = value_and_tangents(function, active, len(answered) + count, arguments, moving)
+        number = len(answered)
+        after = {**values, **dict(zip(answered, results, strict=False))}
+        tangents.set_present(results[:number], along[:number])
+        feedback.note(after)
+        ends = (*carry.tangents[:width], *along[number:])
+        return carry._replace(memory=tuple(results[number:]), tangents=ends), after
+
+    return decide

@@ -1,0 +1,215 @@
+"""A policy in one rollout: what it is asked, and what becomes of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from simlayer.autodiff.torch_private import modification_counts
+from simlayer.quantities.arrays import described
+from simlayer.quantities.named import Match, NamedTensors
+from simlayer.quantities.quantity import check_own_axes
+from simlayer.quantities.snapshot import modified_in_place
+from simlayer.quantities.values import updated_values
+from simlayer.rollout.layout import on_state, pack_value, unpack, unpack_value
+from simlayer.rollout.policy import RecurrentPolicy, ask, interval_of
+from simlayer.state import State
+from simlayer.steps.state_checks import check_tensor
+
+Memory = tuple[Tensor, ...]
+Packed = Mapping[str, Tensor]
+
+
+class Feedback:
+    """Asks a policy for the values of some quantities while a rollout runs.
+
+    The policy has the weights of the time of the call, in backward too, where its segment may be run again.
+
+    Args:
+        policy: the policy.
+        inputs: what it is called with besides the state.
+        named: the tensors of the step.
+        values: what the step reads by name, packed.
+        state: the initial state, with the batch of the rollout.
+        memory: the policy's memory at the start, None for its initial one.
+
+    Attributes:
+        first: the values that the policy sets at the start, and what derives from them, packed.
+        memory: its memory at the start.
+        interval: after how many steps it is asked again.
+        last: the values that it has set last, like `first`.
+
+    Raises:
+        KeyError: if it names an unknown quantity.
+        TypeError, ValueError: if it does not return values by name, or one does not fit.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        inputs: Sequence[Tensor],
+        *,
+        named: NamedTensors,
+        values: Packed,
+        state: State,
+        memory: Memory | None,
+    ) -> None:
+        self._policy, self._inputs, self._named = policy, tuple(inputs), named
+        for index, tensor in enumerate(self._inputs):
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"policy_inputs[{index}] must be a tensor, got {described(tensor)}.")
+        self._tensors = NamedTensors(policy)
+        self._weights = self._tensors.parameters
+        self._versions = modification_counts(list(self._weights.values()))
+        self.interval = interval_of(policy)
+        # The least and the largest value of each quantity that was set so far.
+        self._extremes: dict[str, tuple[Tensor, Tensor]] = {}
+        self.last: dict[str, Tensor] = {}
+        with self._tensors.substituted(self._weights):
+            self.memory = self._initial_memory(state) if memory is None else memory
+        self._matches: dict[str, Match] = {}
+        # It is asked again at the first step, for the same answer where it draws random numbers, too.
+        with torch.random.fork_rng(devices=[state.positions.device] if state.positions.is_cuda else []):
+            answer, _ = self._asked(state, self.memory)
+        self._matches = self._checked(answer, state)
+        self.first = self._set(answer, values)
+        self.note(self.first)
+
+    def tensors(self) -> list[Tensor]:
+        """Return everything that its answers depend on besides the state."""
+        return [*self._weights.values(), *self._inputs, *self.memory]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> Feedback:
+        """Return a feedback like this one with other tensors, in the order of `tensors()`."""
+        other, given = copy(self), iter(tensors)
+        other._weights = {name: next(given) for name in self._weights}
+        other._versions = modification_counts(list(other._weights.values()))
+        other._inputs = tuple(next(given) for _ in self._inputs)
+        other.memory = tuple(given)
+        other._extremes, other.last = {}, {}
+        return other
+
+    def before_step(self, index: int, state: State, memory: Memory, values: Packed) -> tuple[Packed, Memory]:
+        """Return what a step reads, packed, and the policy's memory, asked again after its interval.
+
+        Args:
+            index: of the step.
+            state: before it, packed.
+            memory: that of the last call.
+            values: what the step would read otherwise: with what was set last.
+        """
+        if index % self.interval:
+            return self._renewed(values), memory
+        if modification_counts(list(self._weights.values())) != self._versions:
+            raise modified_in_place()
+        answer, memory = self._asked(on_state(unpack, State(*state[:2])), memory)
+        if answer.keys() != self._matches.keys():
+            raise ValueError(
+                f"{self._name} must set the same quantities at every call, got {sorted(answer)} after "
+                f"{sorted(self._matches)}."
+            )
+        return {**values, **self._set(answer, values)}, memory
+
+    def note(self, values: Packed) -> None:
+        """Remember, for `check` and `last`, what was set."""
+        self.last = {name: values[name].detach() for name in self.last or values}
+        for name in {match.name for match in self._matches.values()}:
+            low, high = self.last[name].aminmax()
+            before = self._extremes.get(name, (low, high))
+            self._extremes[name] = torch.minimum(before[0], low), torch.maximum(before[1], high)
+
+    def _renewed(self, values: Packed) -> Packed:
+        """Return values whose derived ones follow from what was set last, where controls have changed."""
+        axes = self._named.own_axes
+        answer = {m.name: unpack_value(values[m.name], axes[m.name]) for m in self._matches.values()}
+        return {**values, **self._packed(answer, values)}
+
+    def check(self, step: int | None = None) -> None:
+        """Raise ValueError if a quantity was set out of its range; waits for the device once.
+
+        Args:
+            step: the index of the step before which it was asked last, for the message.
+        """
+        if not self._extremes:
+            return
+        numbers = torch.stack([part for pair in self._extremes.values() for part in pair]).tolist()
+        for name, low, high in zip(self._extremes, numbers[::2], numbers[1::2], strict=True):
+            quantity = self._named.quantities[name].quantity
+            least, most = quantity.range
+            if least < low and high < most:
+                continue
+            remedy = "look at its weights and at what it sees"
+            if quantity.stored_name != quantity.name:
+                remedy = f"let it return {quantity.stored_name}, the stored value, which may be any number"
+            raise ValueError(
+                f"{self._name} has set {name} to {high if least < low else low:g}"
+                f"{'' if step is None else f' before step {step + 1}'}, which must lie between {least:g} and "
+                f"{most:g}: {remedy}."
+            )
+
+    @property
+    def _name(self) -> str:
+        return f"policy ({type(self._policy).__name__})"
+
+    def _initial_memory(self, state: State) -> Memory:
+        if not isinstance(self._policy, RecurrentPolicy):
+            return ()
+        return self._checked_memory(self._policy.initial_memory(state, *self._inputs))
+
+    def _checked_memory(self, memory: Any) -> Memory:
+        parts = memory if isinstance(memory, tuple) else (None,)
+        if not all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+            raise TypeError(
+                f"the memory of {self._name} must be a tuple of tensors of floating point, got "
+                f"{described(memory)}."
+            )
+        return memory
+
+    def _asked(self, state: State, memory: Memory) -> tuple[Mapping[str, Tensor], Memory]:
+        with self._tensors.substituted(self._weights):
+            answer, memory = ask(self._policy, state, memory, self._inputs)
+        if not isinstance(answer, Mapping):
+            raise TypeError(
+                f"{self._name} must return a mapping of names of quantities to tensors"
+                f"{', and its memory' if self.memory else ''}, got {described(answer)}."
+            )
+        return answer, self._checked_memory(memory)
+
+    def _checked(self, answer: Mapping[str, Tensor], state: State) -> dict[str, Match]:
+        """Return what the names in an answer stand for; raise an error if a value does not fit."""
+        matches, batch = {}, state.positions.shape[:-2]
+        for name, value in answer.items():
+            try:
+                match = self._named.find(name)
+                check_tensor(name, value, state.positions)
+            except (KeyError, TypeError, ValueError) as error:
+                raise type(error)(f"{self._name}: {error.args[0]}") from None
+            entry = self._named.quantities.get(match.name)
+            if entry is None:
+                raise ValueError(f"{self._name} must set quantities, got {name!r}, a weight of the step.")
+            check_own_axes(entry.quantity, value, entry.module.extents, name=f"{self._name}: {name}")
+            own = value.shape[: max(value.ndim - entry.quantity.own_axes, 0)]
+            pairs = zip(reversed(own), reversed(batch), strict=False)
+            if len(own) > len(batch) or any(size not in (1, whole) for size, whole in pairs):
+                raise ValueError(
+                    f"{self._name} has set {name!r} for a batch {tuple(own)}, the rollout has a batch "
+                    f"{tuple(batch)}: start from a state of that batch."
+                )
+            matches[name] = match
+        return matches
+
+    def _set(self, answer: Mapping[str, Tensor], values: Packed) -> dict[str, Tensor]:
+        """Return the values that change with an answer, packed."""
+        physical = {self._matches[name].name: self._matches[name].physical(v) for name, v in answer.items()}
+        return self._packed(physical, values)
+
+    def _packed(self, physical: Mapping[str, Tensor], values: Packed) -> dict[str, Tensor]:
+        """Return physical values, and what derives from them and the others, packed."""
+        axes = self._named.own_axes
+        known = {n: unpack_value(v, axes[n]) for n, v in values.items() if n in self._named.quantities}
+        changed = updated_values(self._named, known, physical)
+        return {name: pack_value(value, axes[name]) for name, value in changed.items()}
