@@ -26,7 +26,9 @@ class Push(sl.Policy):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(9, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 3))
+        self.network = nn.Sequential(
+            nn.Linear(9, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 3)
+        )
 
     def forward(self, state: sl.State, goal: Tensor) -> dict[str, Tensor]:
         seen = [state.positions[..., -1, :], state.velocities[..., -1, :], goal]

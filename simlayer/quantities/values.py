@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor
 
@@ -25,8 +25,12 @@ def derived_values(
     named: NamedTensors,
     values: Mapping[str, Tensor],
     modules: Sequence[tuple[str, PhysicalModule]] | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the derived values of modules, by default of all, that follow from these physical values."""
+    """Return the derived values of modules, by default of all, that follow from these physical values.
+
+    With `only`, those of these names.
+    """
     derived: dict[str, Tensor] = {}
     with named.substituted(values):
         before = [(module, dict(module.substitutes)) for _, module in named.physical]
@@ -38,7 +42,8 @@ def derived_values(
             for prefix, module in named.physical if modules is None else modules:
                 # Each is substituted as soon as it is computed, for those after it that derive from it.
                 for name in module.derived_names():
-                    module.substitutes[name] = derived[prefix + name] = getattr(module, name)
+                    if only is None or prefix + name in only:
+                        module.substitutes[name] = derived[prefix + name] = getattr(module, name)
         finally:
             for module, substitutes in before:
                 module.substitutes.clear()
@@ -47,12 +52,20 @@ def derived_values(
 
 
 def updated_values(
-    named: NamedTensors, values: Mapping[str, Tensor], changed: Mapping[str, Tensor]
+    named: NamedTensors,
+    values: Mapping[str, Tensor],
+    changed: Mapping[str, Tensor],
+    only: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the values that differ when some physical values change: these and what derives from them."""
+    """Return the values that differ when some physical values change: these and what derives from them.
+
+    What derives is that of the modules that they belong to, or with `only`, what has these names.
+    """
+    if only is not None and not only:
+        return dict(changed)
     owners = {name.rpartition(".")[0] + "." if "." in name else "" for name in changed}
     modules = [(p, m) for p, m in named.physical if p in owners or _derives_from(p, m, owners)]
-    return {**changed, **derived_values(named, {**values, **changed}, modules)}
+    return {**changed, **derived_values(named, {**values, **changed}, modules, only)}
 
 
 def _derives_from(prefix: str, module: PhysicalModule, owners: set[str]) -> bool:

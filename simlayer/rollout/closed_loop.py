@@ -12,6 +12,7 @@ from simlayer.rollout.forward_mode import Tangents, value_and_tangents
 from simlayer.rollout.inputs import RolloutInputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.policy import RecurrentPolicy
+from simlayer.rollout.step_function import recomputed
 from simlayer.rollout.unroll import Carry, Decide, Values
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -66,16 +67,30 @@ def with_policy(
     return replace(inputs, values=values, changes=changes, feedback=feedback)
 
 
-def decide_function(inputs: RolloutInputs) -> Decide | None:
-    """Return a function that asks the policy of a rollout, None where there is none."""
+def decide_function(inputs: RolloutInputs, *, recompute: bool = False) -> Decide | None:
+    """Return a function that asks the policy of a rollout, None where there is none.
+
+    Args:
+        inputs: what the rollout reads.
+        recompute: whether backward keeps only what the policy is called with, and calls it again.
+    """
     feedback = inputs.feedback
     if feedback is None:
         return None
+    names = tuple(feedback.first)
 
     def decide(index: int, carry: Carry, values: Values) -> tuple[Carry, Values]:
-        values, memory = feedback.before_step(index, carry.state, carry.memory, values)
+        if index % feedback.interval:
+            return carry, feedback.renewed(values)
+        feedback.check_unmodified()
+        arguments = feedback.arguments(carry.state, carry.memory, values)
+        # Another call would draw other random numbers.
+        again = recompute and not feedback.random
+        kept = 2 + len(carry.memory)
+        found = recomputed(feedback.answer, arguments, kept) if again else feedback.answer(*arguments)
+        values = {**values, **dict(zip(names, found, strict=False))}
         feedback.note(values)
-        return carry._replace(memory=memory), values
+        return carry._replace(memory=tuple(found[len(names) :])), values
 
     return decide
 
@@ -90,29 +105,40 @@ def decide_with_tangents(inputs: RolloutInputs, tangents: Tangents) -> Decide | 
     feedback = inputs.feedback
     if feedback is None:
         return None
-    fixed, answered = feedback.tensors(), tuple(feedback.first)
+    names = tuple(feedback.first)
+    number, answers = len(names), tuple(feedback.answers)
+
+    def renewed(values: Values) -> Values:
+        derived = [name for name in names if name not in answers]
+        if not derived:
+            return values
+        read = tuple(inputs.named.quantities)
+
+        def function(*tensors: Tensor) -> list[Tensor]:
+            after = feedback.renewed(dict(zip(read, tensors, strict=True)))
+            return [after[name] for name in derived]
+
+        arguments = [values[name] for name in read]
+        active = [tangents.has(tensor) for tensor in arguments]
+        moving = [tangents.of(tensor) for tensor in arguments if tangents.has(tensor)]
+        found, along = value_and_tangents(function, active, len(derived), arguments, moving)
+        tangents.set_present(dict(zip(derived, zip(found, along, strict=True), strict=True)))
+        return {**values, **dict(zip(derived, found, strict=True))}
 
     def decide(index: int, carry: Carry, values: Values) -> tuple[Carry, Values]:
-        names, width, count = tuple(values), 2 + len(carry.state.history), len(carry.memory)
-
-        def function(*tensors: Tensor) -> Sequence[Tensor]:
-            given = iter(tensors)
-            state, memory = State(next(given), next(given)), tuple(next(given) for _ in range(count))
-            own = feedback.with_tensors([next(given) for _ in fixed])
-            after, memory = own.before_step(index, state, memory, dict(zip(names, given, strict=True)))
-            return [*(after[name] for name in answered), *memory]
-
-        others = [*fixed, *values.values()]
+        if index % feedback.interval:
+            return carry, renewed(values)
+        width, count = 2 + len(carry.state.history), len(carry.memory)
+        arguments = feedback.arguments(carry.state, carry.memory, values)
+        others = arguments[2 + count :]
         active = [True] * (2 + count) + [tangents.has(tensor) for tensor in others]
         moving = [*carry.tangents[:2], *carry.tangents[width:]]
         moving += [tangents.of(tensor) for tensor in others if tangents.has(tensor)]
-        arguments = [*carry.state[:2], *carry.memory, *others]
-        results, along = value_and_tangents(function, active, len(answered) + count, arguments, moving)
-        number = len(answered)
-        after = {**values, **dict(zip(answered, results, strict=False))}
-        tangents.set_present(results[:number], along[:number])
-        feedback.note(after)
+        found, along = value_and_tangents(feedback.answer, active, number + count, arguments, moving)
+        values = {**values, **dict(zip(names, found, strict=False))}
+        tangents.set_present(dict(zip(names, zip(found, along, strict=True), strict=False)))
+        feedback.note(values)
         ends = (*carry.tangents[:width], *along[number:])
-        return carry._replace(memory=tuple(results[number:]), tangents=ends), after
+        return carry._replace(memory=tuple(found[number:]), tangents=ends), values
 
     return decide

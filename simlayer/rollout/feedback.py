@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from simlayer.autodiff.torch_private import modification_counts
+from simlayer.autodiff.torch_private import modification_counts, transforms_active
 from simlayer.quantities.arrays import described
 from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
@@ -41,6 +41,7 @@ class Feedback:
         first: the values that the policy sets at the start, and what derives from them, packed.
         memory: its memory at the start.
         interval: after how many steps it is asked again.
+        random: whether it draws random numbers.
         last: the values that it has set last, like `first`.
 
     Raises:
@@ -69,15 +70,23 @@ class Feedback:
         # The least and the largest value of each quantity that was set so far.
         self._extremes: dict[str, tuple[Tensor, Tensor]] = {}
         self.last: dict[str, Tensor] = {}
-        with self._tensors.substituted(self._weights):
-            self.memory = self._initial_memory(state) if memory is None else memory
-        self._matches: dict[str, Match] = {}
+        self.memory: Memory = self._initial_memory(state) if memory is None else memory
         # It is asked again at the first step, for the same answer where it draws random numbers, too.
         with torch.random.fork_rng(devices=[state.positions.device] if state.positions.is_cuda else []):
-            answer, _ = self._asked(state, self.memory)
+            before = torch.get_rng_state()
+            answer, _ = self._asked(state, self.memory, self._weights, self._inputs)
+            self.random = not torch.equal(before, torch.get_rng_state())
         self._matches = self._checked(answer, state)
+        self._derived = self._deriving(answer, values)
+        names = () if self._derived == [] else self._named.quantities
+        self._read = tuple(name for name in names if name not in self._physical(answer))
         self.first = self._set(answer, values)
         self.note(self.first)
+
+    @property
+    def answers(self) -> set[str]:
+        """The names of the quantities that the policy sets."""
+        return {match.name for match in self._matches.values()}
 
     def tensors(self) -> list[Tensor]:
         """Return everything that its answers depend on besides the state."""
@@ -93,39 +102,43 @@ class Feedback:
         other._extremes, other.last = {}, {}
         return other
 
-    def before_step(self, index: int, state: State, memory: Memory, values: Packed) -> tuple[Packed, Memory]:
-        """Return what a step reads, packed, and the policy's memory, asked again after its interval.
+    def arguments(self, state: State, memory: Memory, values: Packed) -> list[Tensor]:
+        """Return what `answer` takes, given the packed state before a step and what it would read."""
+        read = (values[name] for name in self._read)
+        return [*state[:2], *memory, *self._weights.values(), *self._inputs, *read]
 
-        Args:
-            index: of the step.
-            state: before it, packed.
-            memory: that of the last call.
-            values: what the step would read otherwise: with what was set last.
-        """
-        if index % self.interval:
-            return self._renewed(values), memory
-        if modification_counts(list(self._weights.values())) != self._versions:
-            raise modified_in_place()
-        answer, memory = self._asked(on_state(unpack, State(*state[:2])), memory)
+    def answer(self, *tensors: Tensor) -> list[Tensor]:
+        """Return what the policy sets, in the order of `first`, and its memory, of `arguments`."""
+        given = iter(tensors)
+        state, memory = State(next(given), next(given)), tuple(next(given) for _ in self.memory)
+        weights = {name: next(given) for name in self._weights}
+        inputs = tuple(next(given) for _ in self._inputs)
+        answer, memory = self._asked(on_state(unpack, state), memory, weights, inputs)
         if answer.keys() != self._matches.keys():
             raise ValueError(
                 f"{self._name} must set the same quantities at every call, got {sorted(answer)} after "
                 f"{sorted(self._matches)}."
             )
-        return {**values, **self._set(answer, values)}, memory
+        found = self._set(answer, dict(zip(self._read, given, strict=True)))
+        return [*(found[name] for name in self.first), *memory]
+
+    def check_unmodified(self) -> None:
+        """Raise RuntimeError if weights of the policy were modified in place since the call."""
+        if modification_counts(list(self._weights.values())) != self._versions:
+            raise modified_in_place()
 
     def note(self, values: Packed) -> None:
         """Remember, for `check` and `last`, what was set."""
         self.last = {name: values[name].detach() for name in self.last or values}
-        for name in {match.name for match in self._matches.values()}:
+        for name in self.answers:
             low, high = self.last[name].aminmax()
             before = self._extremes.get(name, (low, high))
             self._extremes[name] = torch.minimum(before[0], low), torch.maximum(before[1], high)
 
-    def _renewed(self, values: Packed) -> Packed:
+    def renewed(self, values: Packed) -> Packed:
         """Return values whose derived ones follow from what was set last, where controls have changed."""
         axes = self._named.own_axes
-        answer = {m.name: unpack_value(values[m.name], axes[m.name]) for m in self._matches.values()}
+        answer = {name: unpack_value(values[name], axes[name]) for name in self.answers}
         return {**values, **self._packed(answer, values)}
 
     def check(self, step: int | None = None) -> None:
@@ -169,9 +182,11 @@ class Feedback:
             )
         return memory
 
-    def _asked(self, state: State, memory: Memory) -> tuple[Mapping[str, Tensor], Memory]:
-        with self._tensors.substituted(self._weights):
-            answer, memory = ask(self._policy, state, memory, self._inputs)
+    def _asked(
+        self, state: State, memory: Memory, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...]
+    ) -> tuple[Mapping[str, Tensor], Memory]:
+        with self._tensors.substituted(weights):
+            answer, memory = ask(self._policy, state, memory, inputs)
         if not isinstance(answer, Mapping):
             raise TypeError(
                 f"{self._name} must return a mapping of names of quantities to tensors"
@@ -202,14 +217,29 @@ class Feedback:
             matches[name] = match
         return matches
 
+    def _physical(self, answer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {self._matches[name].name: self._matches[name].physical(v) for name, v in answer.items()}
+
     def _set(self, answer: Mapping[str, Tensor], values: Packed) -> dict[str, Tensor]:
         """Return the values that change with an answer, packed."""
-        physical = {self._matches[name].name: self._matches[name].physical(v) for name, v in answer.items()}
-        return self._packed(physical, values)
+        return self._packed(self._physical(answer), values)
 
     def _packed(self, physical: Mapping[str, Tensor], values: Packed) -> dict[str, Tensor]:
         """Return physical values, and what derives from them and the others, packed."""
         axes = self._named.own_axes
-        known = {n: unpack_value(v, axes[n]) for n, v in values.items() if n in self._named.quantities}
-        changed = updated_values(self._named, known, physical)
+        changed = updated_values(self._named, self._unpacked(values), physical, self._derived)
         return {name: pack_value(value, axes[name]) for name, value in changed.items()}
+
+    def _unpacked(self, values: Packed) -> dict[str, Tensor]:
+        axes = self._named.own_axes
+        return {n: unpack_value(v, axes[n]) for n, v in values.items() if n in self._named.quantities}
+
+    def _deriving(self, answer: Mapping[str, Tensor], values: Packed) -> list[str] | None:
+        """Return the names of what derives from the answers, None where that cannot be found out."""
+        if transforms_active():
+            return None
+        known = {name: value.detach() for name, value in self._unpacked(values).items()}
+        physical = {name: value.detach().requires_grad_() for name, value in self._physical(answer).items()}
+        with torch.enable_grad():
+            changed = updated_values(self._named, known, physical)
+        return [name for name, value in changed.items() if value.requires_grad and name not in physical]

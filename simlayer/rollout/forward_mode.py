@@ -5,7 +5,7 @@ However many steps there are, a rollout then keeps one state and its derivatives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,21 +38,22 @@ class Tangents:
             if tangent is not None
         }
         self.count = len(next(iter(self._tangents.values())))
-        self._present: dict[int, tuple[Tensor, Tensor]] = {}
+        self._named: dict[str, tuple[Tensor, Tensor]] = {}
+        self._present: dict[int, Tensor] = {}
 
     def has(self, tensor: Tensor) -> bool:
         """Return whether a tensor has derivatives that are not all known to be zero."""
         return id(tensor) in self._tangents or id(tensor) in self._present
 
-    def set_present(self, tensors: Sequence[Tensor], tangents: Sequence[Tensor]) -> None:
-        """Set the tangents of further tensors, in place of those that were set before."""
-        pairs = zip(tensors, tangents, strict=True)
-        self._present = {id(tensor): (tensor, tangent) for tensor, tangent in pairs}
+    def set_present(self, named: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Set further tensors by name with their tangents, in place of those that had these names before."""
+        self._named |= named
+        self._present = {id(tensor): tangent for tensor, tangent in self._named.values()}
 
     def of(self, tensor: Tensor) -> Tensor:
         """Return the derivatives of a tensor."""
         if id(tensor) in self._present:
-            return self._present[id(tensor)][1]
+            return self._present[id(tensor)]
         found = self._tangents.get(id(tensor))
         return torch.zeros_like(tensor).expand(self.count, *tensor.shape) if found is None else found
 

@@ -244,10 +244,11 @@ class RolloutModule(CheckedModule):
             advance = advance_with_tangents(self.step, inputs, start, tangents, backend)
             decide = decide_with_tangents(inputs, tangents)
         else:
-            advance, decide = advance_function(self.step, inputs, start, backend), decide_function(inputs)
+            advance = advance_function(self.step, inputs, start, backend)
             segment = self._segment(inputs, start, advance) if inputs.needs_gradient() else None
             if segment and backend is None:
                 advance = advance_function(self.step, inputs, start, None, recompute=True)
+            decide = decide_function(inputs, recompute=segment is not None)
         end, frames = unroll(
             self.step, inputs, start, advance, self.num_steps, decide=decide, segment=segment, every=every
         )

@@ -127,9 +127,47 @@ def value_and_vjp(
         outputs = tuple(function(*arguments))
         # What is only recorded has no gradient.
         pairs = [(out, ct) for out, ct in zip(outputs, tensors[count:], strict=True) if out.requires_grad]
+        if not pairs:
+            return *outputs, *(None for _ in wanted)
         ends, cotangents = zip(*pairs, strict=True)
         gradients = torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
     return *outputs, *gradients
+
+
+def recomputed(
+    function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor], kept: int
+) -> Sequence[Tensor]:
+    """Return the results of a function as one node of the graph, whose backward calls the function again.
+
+    Args:
+        function: maps tensors to tensors.
+        tensors: its arguments.
+        kept: how many of them, the first ones, belong to this call; others are shared with other calls.
+    """
+    return _Recomputed.apply(function, kept, *tensors)
+
+
+class _Recomputed(torch.autograd.Function):
+    """A function that keeps its arguments only."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Function, kept: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.function, ctx.kept = function, kept
+        # Referred to, not saved: under a checkpoint, whatever a node saves takes it 300 bytes.
+        ctx.shared = tensors[kept:]
+        ctx.versions = modification_counts(ctx.shared)
+        ctx.save_for_backward(*tensors[:kept])
+        return tuple(function(*tensors))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        if modification_counts(ctx.shared) != ctx.versions:
+            raise modified_in_place()
+        tensors = (*ctx.saved_tensors, *ctx.shared)
+        needed = ctx.needs_input_grad[2:]
+        found = value_and_vjp(ctx.function, needed, *tensors, *cotangents)
+        gradients = iter(found[len(cotangents) :])
+        return None, None, *(next(gradients) if is_needed else None for is_needed in needed)
 
 
 class _RepeatedSteps(torch.autograd.Function):

@@ -206,6 +206,37 @@ def test_what_derives_from_a_control_and_an_answer_follows_from_both():
     torch.testing.assert_close(end.positions, expected.positions)
 
 
+def test_forward_mode_follows_what_derives_from_a_control_and_an_answer():
+    class Harden(Policy):
+        def forward(self, state):
+            return {"youngs_modulus": 1e5 * (1 + state.positions[..., -1, :1] ** 2)}
+
+    module = rollout(SymplecticEuler, Harden(interval=3))
+    ratios = nn.Parameter(torch.linspace(0.1, 0.4, 7)[:, None])
+
+    def height():
+        return module(start(), controls={"poissons_ratio": ratios}).positions[..., 2].sum()
+
+    _, jacobian = parameter_jacobian(height, {"ratios": ratios})
+    torch.testing.assert_close(jacobian["ratios"], torch.autograd.grad(height(), ratios)[0])
+
+
+@pytest.mark.parametrize("checkpoint", [3, "sqrt"])
+def test_random_answers_are_the_same_in_backward(checkpoint):
+    class Noisy(Steer):
+        def forward(self, state, goal):
+            answer = super().forward(state, goal)
+            return answer | {"gravity": answer["gravity"] * (1 + 0.1 * torch.randn(2, 3))}
+
+    found = []
+    for setting in ("none", checkpoint):
+        module = rollout(Newmark, policy(Noisy), checkpoint=setting)
+        torch.manual_seed(1)
+        found.append(gradients(module, goals())[1])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two)
+
+
 def test_a_policy_has_the_weights_of_the_call_in_backward():
     module = rollout(SymplecticEuler, policy(), checkpoint=2, compile=False)
     end = module(start(), policy_inputs=(goals(),))
