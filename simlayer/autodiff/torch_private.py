@@ -5,15 +5,20 @@ A new version of torch is checked here. Imports inside functions keep `import si
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, fx
 
 # A mode whose `__torch_dispatch__` is called for every operator that runs.
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def below_autograd() -> AbstractContextManager[None]:
@@ -124,3 +129,25 @@ def compile_with_inductor(
     if isinstance(config.cpp.enable_floating_point_contract_flag, str):
         options["cpp.enable_floating_point_contract_flag"] = "fast"
     return compile_graph(graph, list(example), options=options)
+
+
+def untraced(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that `torch.compile` around it calls as it is, with all that it calls.
+
+    As by `torch.compiler.disable`, whose import would take a second of every program.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        return _disabled(function)(*args, **kwargs)
+
+    call._torchdynamo_disable = True  # type: ignore[attr-defined]
+    call._torchdynamo_disable_msg = "a rollout compiles its own steps"  # type: ignore[attr-defined]
+    return call
+
+
+@functools.cache
+def _disabled(function: Callable[P, T]) -> Callable[P, T]:
+    return torch.compiler.disable(function)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from simlayer.autodiff.torch_private import transforms_active
+from simlayer.autodiff.torch_private import transforms_active, untraced
 from simlayer.errors import DivergenceError, SimulationError
 from simlayer.quantities.arguments import checked_flag, checked_integer, checked_number
 from simlayer.quantities.checked_module import CheckedModule, Option
@@ -185,6 +185,7 @@ class RolloutModule(CheckedModule):
             lines.append(describe(entry.module, entry.quantity, prefix=entry.prefix))
         return "RolloutModule(\n  " + "\n  ".join(lines) + "\n)"
 
+    @untraced
     def _run(
         self,
         state: State,
@@ -195,6 +196,11 @@ class RolloutModule(CheckedModule):
         every: int | None,
     ) -> tuple[State, list[State]]:
         """Return the last state and the frames."""
+        if torch.compiler.is_exporting():
+            raise RuntimeError(
+                "a rollout cannot be exported by torch.export: it reads its values before it starts, and "
+                "solves or compiles for them. Export the networks around it; call the rollout between."
+            )
         state, memory = split_memory(self.step, self.policy, state)
         # Half precision has an error of order one in a deformation gradient.
         self.step.check_state(state)
