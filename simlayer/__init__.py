@@ -2,6 +2,7 @@
 
 import warnings
 
+from simlayer.actuators import ForceLength, Muscle
 from simlayer.contact import (
     BarrierContact,
     Box,
@@ -92,6 +93,7 @@ __all__ = [
     "ElasticForce",
     "Equilibrium",
     "Force",
+    "ForceLength",
     "GradientCheck",
     "GradientReport",
     "HalfSpace",
@@ -105,6 +107,7 @@ __all__ = [
     "Mesh",
     "MeshError",
     "MooneyRivlin",
+    "Muscle",
     "NeoHookean",
     "Newmark",
     "NewtonSolver",

@@ -29,7 +29,7 @@ from fuzz.calls import (
     truth,
     vectors,
 )
-from fuzz.kinds import File, Named, Numbers, Several
+from fuzz.kinds import File, Named, Numbers, Selection, Several
 from fuzz.scenes import CELLS, SETS, VERTICES
 
 import simlayer
@@ -41,11 +41,13 @@ from simlayer import (
     Cylinder,
     DistributedLoad,
     ElasticForce,
+    ForceLength,
     HalfSpace,
     KelvinVoigt,
     MassDamping,
     Material,
     Mesh,
+    Muscle,
     NodalLoad,
     Obstacle,
     PointMass,
@@ -250,6 +252,32 @@ FORCES = [
     ),
 ]
 
+ACTUATORS = [
+    *made(
+        "ForceLength",
+        ForceLength,
+        assigned="optimal_stretch width",
+        optimal_stretch=quantity(1.1, anything, 0.0),
+        width=quantity(0.45, anything, 0.0),
+    ),
+    *made(
+        "Muscle",
+        Muscle,
+        assigned="activation peak_stress",
+        mesh=a_mesh,
+        fibres=Argument(
+            Numbers(shaped((3,), (CELLS, 3)), also=lambda v: bool((v != 0).any(-1).all())),
+            lambda: (1.0, 0.0, 0.2),
+        ),
+        peak_stress=quantity(1e3, over(CELLS), 0.0),
+        activation=quantity(0.5, over(CELLS), 0.0, 1.0, closed=True),
+        cells=choice("body", ["body"], other=Selection(CELLS, ("body",), optional=True)).called("region"),
+        force_length=instance(ForceLength, ForceLength, words=(None,)),
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+]
+
 _center = components(0.0, 0.0, -1.0).called("translation")
 _rotation = components(0.0, 0.1, 0.2)
 OBSTACLES = [
@@ -296,4 +324,4 @@ OBSTACLES = [
     ),
 ]
 
-CALLS: list[Call] = [*MESHES, *MATERIALS, *FORCES, *OBSTACLES]
+CALLS: list[Call] = [*MESHES, *MATERIALS, *FORCES, *ACTUATORS, *OBSTACLES]

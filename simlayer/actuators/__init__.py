@@ -1,0 +1,6 @@
+"""Actuators: forces that a controller drives, through muscles, cables, pressures and springs."""
+
+from simlayer.actuators.force_length import ForceLength
+from simlayer.actuators.muscle import Muscle
+
+__all__ = ["ForceLength", "Muscle"]

@@ -1,0 +1,84 @@
+"""The actuators that their contract runs over; a new one adds a line."""
+
+import copy
+from functools import cache
+
+import torch
+from support.meshes import wavy
+
+from simlayer import ElasticForce, ForceLength, Muscle, StableNeoHookean
+
+# The bodies that actuators act on, about 1 m in size, of soft tissue.
+E, NU = 3e3, 0.3
+
+
+@cache
+def body(element="tet4"):
+    return wavy(element, (2, 1, 1))
+
+
+def fields(mesh, seed=0):
+    """Numbers from 0.2 to 0.8, one per cell."""
+    generator = torch.Generator().manual_seed(seed)
+    return 0.2 + 0.6 * torch.rand(len(mesh.cells), generator=generator, dtype=torch.float64)
+
+
+def along_x(mesh):
+    """Directions near the x axis, one per cell."""
+    return torch.stack([torch.ones(len(mesh.cells)), fields(mesh, 1) - 0.5, fields(mesh, 2)], -1)
+
+
+def muscle(element="tet4", **options):
+    mesh = body(element)
+    options = {"activation": fields(mesh), "peak_stress": 1e3 * (1 + fields(mesh, 3))} | options
+    return Muscle(mesh, along_x(mesh), **options)
+
+
+def part_of_a_muscle(**options):
+    mesh = body("tet4")
+    return Muscle(
+        mesh, along_x(mesh), activation=0.5, peak_stress=1e3, cells=torch.tensor([1, 2, 5]), **options
+    )
+
+
+# By name: the element, what makes it, and the quantity that a controller drives.
+ACTUATORS = {
+    f"muscle {element}": (element, lambda e=element: muscle(e), "activation")
+    for element in ("tet4", "tet10", "hex8", "hex20")
+}
+ACTUATORS |= {
+    "muscle with force and length": (
+        "tet4",
+        lambda: muscle(force_length=ForceLength(1 + 0.1 * fields(body()), width=0.4)),
+        "activation",
+    ),
+    "muscle in a part": ("tet4", lambda: part_of_a_muscle(force_length=ForceLength(1.05)), "activation"),
+}
+# One of each class on one body, because compiling takes a minute.
+COMPILED = ["muscle in a part"]
+
+
+@cache
+def _made(name):
+    return ACTUATORS[name][1]()
+
+
+def actuator(name):
+    """A new copy of an actuator, since tracing takes a second."""
+    return copy.deepcopy(_made(name))
+
+
+def elastic(name):
+    """The elasticity of the body of an actuator."""
+    return copy.deepcopy(_elastic(ACTUATORS[name][0]))
+
+
+@cache
+def _elastic(element):
+    return ElasticForce(body(element), StableNeoHookean(E, NU))
+
+
+def deformed(name, *batch, amount=0.03):
+    vertices = body(ACTUATORS[name][0]).vertices
+    generator = torch.Generator().manual_seed(4)
+    return vertices + amount * torch.randn(*batch, *vertices.shape, generator=generator, dtype=torch.float64)
