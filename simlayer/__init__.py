@@ -2,7 +2,7 @@
 
 import warnings
 
-from simlayer.actuators import ForceLength, Muscle
+from simlayer.actuators import CavityPressure, ForceLength, Muscle
 from simlayer.contact import (
     BarrierContact,
     Box,
@@ -79,6 +79,7 @@ __all__ = [
     "BarrierContact",
     "Box",
     "Capsule",
+    "CavityPressure",
     "ConjugateGradients",
     "Contact",
     "ContactForce",

@@ -225,7 +225,7 @@ def test_a_checkpointed_rollout_has_the_gradients_of_a_plain_one(name):
 def test_a_compiled_rollout_is_the_eager_one():
     names = COMPILED
     forces = {"elastic": elastic(names[0])} | {n.replace(" ", "_"): actuator(n) for n in names}
-    step = SymplecticEuler(body("tet4"), forces, dt="auto", density=1e3, fixed="x_min")
+    step = SymplecticEuler(body(ACTUATORS[names[0]][0]), forces, dt="auto", density=1e3, fixed="x_min")
     driven = {
         f"forces.{n.replace(' ', '_')}.{ACTUATORS[n][2]}": getattr(actuator(n), ACTUATORS[n][2]).detach()
         for n in names
@@ -237,7 +237,7 @@ def test_a_compiled_rollout_is_the_eager_one():
             for n, v in driven.items()
         }
         end = RolloutModule(step, STEPS, compile=compiled)(
-            State.at_rest(body("tet4").vertices), controls=controls
+            State.at_rest(body(ACTUATORS[names[0]][0]).vertices), controls=controls
         )
         gradients = torch.autograd.grad(end.positions.square().sum(), [*controls.values()])
         found.append((end.positions.detach(), *gradients))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from simlayer import (
     BarrierContact,
     Box,
     Capsule,
+    CavityPressure,
     CoulombFriction,
     Cylinder,
     DistributedLoad,
@@ -73,6 +75,15 @@ def _written(**arguments: Any) -> Any:
         path = Path(folder) / name if isinstance(name, str) and name else name
         simlayer.write_frames(path, **arguments)
         return len(list(Path(folder).rglob("*")))
+
+
+@cache
+def _hollow() -> Mesh:
+    """A cube with a cubic cavity."""
+    cube = simlayer.box_mesh(cells=(3, 3, 3))
+    middle = (cube.vertices[cube.cells].mean(1) - 0.5).abs().amax(1) < 1 / 6
+    inside = (cube.vertices - 0.5).abs().amax(1) < 0.2
+    return Mesh(cube.vertices, cube.cells[~middle], vertex_sets={"cavity": inside.nonzero().flatten()})
 
 
 def _fields(rows: int) -> Argument:
@@ -253,6 +264,15 @@ FORCES = [
 ]
 
 ACTUATORS = [
+    *made(
+        "CavityPressure",
+        CavityPressure,
+        assigned="pressure",
+        mesh=instance(_hollow, Mesh),
+        # The faces of others do not close, or enclose the body.
+        surface=choice("cavity"),
+        pressure=quantity(1e3),
+    ),
     *made(
         "ForceLength",
         ForceLength,

@@ -4,17 +4,18 @@ import copy
 from functools import cache
 
 import torch
-from support.meshes import wavy
+from support.meshes import hollow, wavy
 
-from simlayer import ElasticForce, ForceLength, Muscle, StableNeoHookean
+from simlayer import CavityPressure, ElasticForce, ForceLength, Muscle, StableNeoHookean
 
 # The bodies that actuators act on, about 1 m in size, of soft tissue.
 E, NU = 3e3, 0.3
 
 
 @cache
-def body(element="tet4"):
-    return wavy(element, (2, 1, 1))
+def body(kind="tet4"):
+    """An element's name, or that of a hollow body of it."""
+    return hollow(kind.split()[1]) if kind.startswith("hollow") else wavy(kind, (2, 1, 1))
 
 
 def fields(mesh, seed=0):
@@ -35,13 +36,13 @@ def muscle(element="tet4", **options):
 
 
 def part_of_a_muscle(**options):
-    mesh = body("tet4")
+    mesh = body("hollow tet4")
     return Muscle(
         mesh, along_x(mesh), activation=0.5, peak_stress=1e3, cells=torch.tensor([1, 2, 5]), **options
     )
 
 
-# By name: the element, what makes it, and the quantity that a controller drives.
+# By name: the body, what makes it, and the quantity that a controller drives.
 ACTUATORS = {
     f"muscle {element}": (element, lambda e=element: muscle(e), "activation")
     for element in ("tet4", "tet10", "hex8", "hex20")
@@ -52,10 +53,23 @@ ACTUATORS |= {
         lambda: muscle(force_length=ForceLength(1 + 0.1 * fields(body()), width=0.4)),
         "activation",
     ),
-    "muscle in a part": ("tet4", lambda: part_of_a_muscle(force_length=ForceLength(1.05)), "activation"),
+    "muscle in a part": (
+        "hollow tet4",
+        lambda: part_of_a_muscle(force_length=ForceLength(1.05)),
+        "activation",
+    ),
 }
+ACTUATORS |= {
+    f"pressure {element}": (
+        f"hollow {element}",
+        lambda e=element: CavityPressure(body(f"hollow {e}"), "cavity", pressure=300.0),
+        "pressure",
+    )
+    for element in ("tet4", "hex8", "tet10")
+}
+
 # One of each class on one body, because compiling takes a minute.
-COMPILED = ["muscle in a part"]
+COMPILED = ["muscle in a part", "pressure tet4"]
 
 
 @cache
