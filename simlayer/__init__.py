@@ -2,7 +2,15 @@
 
 import warnings
 
-from simlayer.actuators import CavityPressure, ForceLength, Muscle
+from simlayer.actuators import (
+    Cable,
+    CableServo,
+    CavityPressure,
+    ForceLength,
+    Muscle,
+    PositionServo,
+    Spring,
+)
 from simlayer.contact import (
     BarrierContact,
     Box,
@@ -78,6 +86,8 @@ __all__ = [
     "BackwardEuler",
     "BarrierContact",
     "Box",
+    "Cable",
+    "CableServo",
     "Capsule",
     "CavityPressure",
     "ConjugateGradients",
@@ -119,6 +129,7 @@ __all__ = [
     "PenetrationError",
     "PhysicalModule",
     "PointMass",
+    "PositionServo",
     "Potential",
     "Quantity",
     "RatePotential",
@@ -128,6 +139,7 @@ __all__ = [
     "SmoothVelocityClamp",
     "SparseDirect",
     "Sphere",
+    "Spring",
     "StVenantKirchhoff",
     "StableNeoHookean",
     "State",

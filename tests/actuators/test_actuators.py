@@ -114,7 +114,7 @@ def test_derivatives_are_right_in_positions_and_in_every_quantity(name):
 @every_actuator
 def test_a_batch_is_its_samples_one_by_one(name):
     force, x = actuator(name), deformed(name, 3)
-    (own, value), factors = (ACTUATORS[name][2], None), torch.tensor([0.5, 0.8, 1.1])
+    own, factors = ACTUATORS[name][2], torch.tensor([0.5, 0.8, 1.1])
     value = getattr(force, own).detach()
     values = factors.view(-1, *[1] * max(value.ndim, 1)) * value
     setattr(force, own, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from fuzz.calls import (
     indices,
     instance,
     made,
+    number,
     over,
     positive,
     quantity,
@@ -37,6 +39,8 @@ import simlayer
 from simlayer import (
     BarrierContact,
     Box,
+    Cable,
+    CableServo,
     Capsule,
     CavityPressure,
     CoulombFriction,
@@ -53,9 +57,11 @@ from simlayer import (
     NodalLoad,
     Obstacle,
     PointMass,
+    PositionServo,
     RayleighDamping,
     SmoothVelocityClamp,
     Sphere,
+    Spring,
     StableNeoHookean,
 )
 
@@ -84,6 +90,13 @@ def _hollow() -> Mesh:
     middle = (cube.vertices[cube.cells].mean(1) - 0.5).abs().amax(1) < 1 / 6
     inside = (cube.vertices - 0.5).abs().amax(1) < 0.2
     return Mesh(cube.vertices, cube.cells[~middle], vertex_sets={"cavity": inside.nonzero().flatten()})
+
+
+def _on_the_body(points: torch.Tensor) -> bool:
+    """Whether the first of two points, the other one in space, is near the body, and they differ."""
+    low, high = scenes.mesh().bounds.double()
+    inside = bool(((points[0] > low - 2e-3) & (points[0] < high + 2e-3)).all())
+    return inside and len(points) == 2 and bool((points[0] != points[1]).any())
 
 
 def _fields(rows: int) -> Argument:
@@ -295,6 +308,53 @@ ACTUATORS = [
         force_length=instance(ForceLength, ForceLength, words=(None,)),
         deterministic=_deterministic,
         quadrature=_quadrature,
+    ),
+]
+
+_path = {
+    "mesh": a_mesh,
+    "points": Argument(
+        Numbers(lambda s: len(s) == 2 and s[0] > 1 and s[1] == 3, also=_on_the_body),
+        lambda: ((0.01, 0.05, 0.05), (0.19, 0.05, 0.05)),
+    ),
+    "anchors": Argument(
+        Numbers(lambda s: len(s) == 1, 0, 1, True, True, form="indices", also=lambda i: len(i.unique()) < 2),
+        lambda: torch.tensor([1]),
+    ).called("points"),
+}
+ACTUATORS += [
+    *made(
+        "Cable",
+        Cable,
+        assigned="tension",
+        **_path,
+        tension=quantity(1.0, low=0.0, high=math.inf, closed=True),
+    ),
+    *made(
+        "CableServo",
+        CableServo,
+        assigned="stiffness rest_length",
+        **_path,
+        stiffness=quantity(10.0, low=0.0),
+        rest_length=quantity(0.1, low=0.0, words=(None,)),
+        transition=number(1e-3, 0.0, 1e12, words=(None,)),
+    ),
+    *made(
+        "Spring",
+        Spring,
+        assigned="stiffness",
+        **_path,
+        stiffness=quantity(10.0, low=0.0),
+        rest_length=quantity(0.1, low=0.0, words=(None,)),
+    ),
+    *made(
+        "PositionServo",
+        PositionServo,
+        assigned="stiffness",
+        mesh=a_mesh,
+        vertices=any_selection,
+        stiffness=quantity(10.0, over(4), 0.0),
+        targets=quantity(torch.zeros(1, 3), lambda s: len(s) > 1 and s[-2:] == (1, 3), words=(None,)),
     ),
 ]
 

@@ -6,7 +6,17 @@ from functools import cache
 import torch
 from support.meshes import hollow, wavy
 
-from simlayer import CavityPressure, ElasticForce, ForceLength, Muscle, StableNeoHookean
+from simlayer import (
+    Cable,
+    CableServo,
+    CavityPressure,
+    ElasticForce,
+    ForceLength,
+    Muscle,
+    PositionServo,
+    Spring,
+    StableNeoHookean,
+)
 
 # The bodies that actuators act on, about 1 m in size, of soft tissue.
 E, NU = 3e3, 0.3
@@ -68,8 +78,44 @@ ACTUATORS |= {
     for element in ("tet4", "hex8", "tet10")
 }
 
+# Through two cells, and along one edge; the last point is in space.
+PATH = [(0.31, 0.05, 0.1), (0.52, 0.5, 0.93), (0.9, 0.4, 0.5), (1.4, 0.2, 0.8)]
+QUADRATIC = [(0.2, 0.3, 0.3), (0.8, 0.3, 0.4)]
+
+
+def on_hollow_tet4(kind, points=PATH, **options):
+    return kind(body("hollow tet4"), points, **({"anchors": [len(points) - 1]} | options))
+
+
+ACTUATORS |= {
+    "cable": ("hollow tet4", lambda: on_hollow_tet4(Cable, tension=50.0), "tension"),
+    "cable on the body": (
+        "hollow tet4",
+        lambda: on_hollow_tet4(Cable, PATH[:3], tension=9.0, anchors=[]),
+        "tension",
+    ),
+    "servo of a cable": (
+        "hollow tet4",
+        lambda: on_hollow_tet4(CableServo, stiffness=200.0, rest_length=1.5),
+        "rest_length",
+    ),
+    "spring": ("hollow tet4", lambda: on_hollow_tet4(Spring, PATH[2:], stiffness=90.0), "rest_length"),
+    "spring in a quadratic body": (
+        "tet10",
+        lambda: Spring(body("tet10"), QUADRATIC, stiffness=90.0, rest_length=0.4),
+        "rest_length",
+    ),
+    "position servo": (
+        "hollow tet4",
+        lambda: PositionServo(
+            body("hollow tet4"), torch.tensor([0, 5, 7, 12]), stiffness=torch.tensor([20.0, 30.0, 40.0, 50.0])
+        ),
+        "targets",
+    ),
+}
+
 # One of each class on one body, because compiling takes a minute.
-COMPILED = ["muscle in a part", "pressure tet4"]
+COMPILED = ["muscle in a part", "pressure tet4", "cable", "servo of a cable", "spring", "position servo"]
 
 
 @cache
