@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.actuators.stiffness import row_sums
+from simlayer.actuators.stiffness import CellBound, row_sums
 from simlayer.fem.enclosed_volume import EnclosedVolume
 from simlayer.fem.fields import per_sample
 from simlayer.fem.surface import facets_within
@@ -41,7 +41,7 @@ class CavityPressure(Potential):
     def __init__(self, mesh: Mesh, surface: Tensor | str, *, pressure: float | Tensor = 0.0) -> None:
         super().__init__()
         chosen = vertex_indices(mesh, surface, name="surface")
-        self.pressure, self.mesh = pressure, mesh
+        self.pressure, self.mesh, self.cell_bound = pressure, mesh, CellBound(mesh)
         self.enclosed = EnclosedVolume(mesh, facets_within(mesh, chosen, "faces"))
         at_rest = float(self.volume(mesh.vertices))
         if not at_rest > 0:
@@ -67,7 +67,7 @@ class CavityPressure(Potential):
         blocks = -per_sample(self.pressure)[..., None, None, None] * self.enclosed.hessian_blocks(positions)
         return semidefinite_part(blocks) if projected else blocks
 
-    def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch N"]:
-        positions = self.mesh.vertices if state is None else state.positions
-        positions = positions.to(self.enclosed.weights)
-        return row_sums(self.hessian_blocks(positions), self.connectivity, positions.shape[-2])
+    def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch M"]:
+        positions = self.mesh.vertices.to(self.enclosed.weights) if state is None else state.positions
+        rows = row_sums(self.enclosed.hessian_blocks(positions), self.connectivity, positions.shape[-2])
+        return self.cell_bound(per_sample(self.pressure).abs()[..., None] * rows)

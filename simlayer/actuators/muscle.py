@@ -32,7 +32,7 @@ class Muscle(CellPotential):
     Their tension per area at rest is alpha sigma f(lambda), with the stretch lambda = |F a| of fibres that
     lie along a at rest (Blemker, Pinsky, Delp 2005, without the passive part): that of the energy density
     alpha sigma ∫ f dlambda. It does not resist shortening as tissue does, so it needs an elastic force beside
-    it. Several muscles are several forces, each with its name.
+    it. Several muscles are several forces, each with its name. dt="auto" is for full activation.
 
         biceps = Muscle(mesh, (0, 0, 1), peak_stress=3e5, cells="biceps")
         rollout(state, controls={"forces.biceps.activation": activation})           # (T, B, 1), from 0 to 1
@@ -116,7 +116,7 @@ class Muscle(CellPotential):
             found = (over_batch(weights / weights.sum(0), positions.ndim - 2) * found).sum(0)
         return found.movedim(0, -1)
 
-    def _bound_at_rest(self) -> Float[Tensor, "*batch #K"]:
+    def rest_stiffness_bound(self) -> Float[Tensor, "*batch #K"]:
         # Fully activated: the derivative of f along the fibres, and f across them, where stretches are one.
         steepest = 1.0 if self.force_length is None else self.force_length.largest_slope.clamp(min=1)
         return self.peak_stress * steepest * self.rest_bounds[1]

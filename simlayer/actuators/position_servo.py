@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.actuators.stiffness import CellBound
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import vertex_indices
@@ -46,7 +47,7 @@ class PositionServo(Potential):
         super().__init__()
         chosen = vertex_indices(mesh, vertices, name="vertices")
         self.register_buffer("vertices", chosen, persistent=False)
-        self.mesh, self.stiffness = mesh, stiffness
+        self.mesh, self.stiffness, self.cell_bound = mesh, stiffness, CellBound(mesh)
         self.targets = mesh.vertices[chosen] if targets is None else targets
         self.set_extents(vertices=len(chosen))
 
@@ -64,7 +65,7 @@ class PositionServo(Potential):
         stiffness = self.stiffness.expand(*positions.shape[:-2], len(self.vertices))
         return stiffness[..., None, None] * torch.eye(3).to(stiffness)
 
-    def vertex_stiffness(self, state: State | None) -> Float[Tensor, "*batch N"]:
+    def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch M"]:
         own = self.stiffness.expand(*self.stiffness.shape[:-1], len(self.vertices))
         zeros = own.new_zeros((*own.shape[:-1], len(self.mesh.vertices)))
-        return zeros.index_copy(-1, self.vertices, own)
+        return self.cell_bound(zeros.index_copy(-1, self.vertices, own))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.actuators.path import LengthPotential
+from simlayer.actuators.length_potential import LengthPotential
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.quantity import Quantity
 

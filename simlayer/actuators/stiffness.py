@@ -1,8 +1,39 @@
-"""Bounds of the stiffness of parts that are no elements of a body."""
+"""Bounds of the stiffness of what is attached to vertices, for the stable step of explicit schemes."""
+
+from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+
+from simlayer.fem.finite_elements import FiniteElements
+from simlayer.mesh.mesh import Mesh
+
+
+class CellBound(nn.Module):
+    """Divides the stiffness of vertices among their cells, in proportion to their masses at rest.
+
+    No cell then has a higher frequency than one of its vertices with all of its mass and stiffness.
+
+    Args:
+        mesh: the body.
+    """
+
+    cells: Tensor
+    vertex_volumes: Tensor
+    node_volumes: Tensor
+
+    def __init__(self, mesh: Mesh) -> None:
+        super().__init__()
+        elements = FiniteElements(mesh, deterministic=False)
+        self.register_buffer("cells", mesh.cells, persistent=False)
+        volumes = elements.vertex_masses(torch.ones(()).to(mesh.vertices))
+        self.register_buffer("vertex_volumes", volumes, persistent=False)
+        self.register_buffer("node_volumes", elements.volumes / elements.nodes_per_cell, persistent=False)
+
+    def forward(self, stiffness: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch M"]:
+        """Return what `Force.stiffness_bound` does [N/m], for bounds of the stiffness of vertices [N/m]."""
+        return (stiffness / self.vertex_volumes)[..., self.cells].amax(-1) * self.node_volumes
 
 
 def row_sums(

@@ -72,11 +72,11 @@ class CellPotential(Potential):
         return _DensityTerm(self, positions).hessian_blocks(positions, projected=projected)
 
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
-        bound = self._bound_at_rest() if state is None else self._largest_eigenvalue(state.positions)
+        bound = self.rest_stiffness_bound() if state is None else self._largest_eigenvalue(state.positions)
         return self.elements.over_all_cells(bound)
 
     @abstractmethod
-    def _bound_at_rest(self) -> Float[Tensor, "*batch #K"]:
+    def rest_stiffness_bound(self) -> Float[Tensor, "*batch #K"]:
         """Return an upper bound of the largest eigenvalue of each cell's stiffness at rest [N/m]."""
 
     def _largest_eigenvalue(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K"]:

@@ -77,7 +77,7 @@ class ElasticForce(CellPotential):
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
 
-    def _bound_at_rest(self) -> Float[Tensor, "*batch #M"]:
+    def rest_stiffness_bound(self) -> Float[Tensor, "*batch #M"]:
         constant, largest = self.material.stiffness_factors(self._rest_tangent)
         pressure, shear = self.rest_bounds
         return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
