@@ -194,6 +194,7 @@ def test_gradients_of_controls_are_right(name, kind):
         rollout, state, lambda end: (w * end.positions).sum(), [*controls, "youngs_modulus"], **given
     )
     assert report.passed, report
+    assert all(check.gradient != 0 for check in report.checks)
 
 
 @every_actuator_once
