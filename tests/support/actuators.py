@@ -108,7 +108,9 @@ ACTUATORS |= {
     "position servo": (
         "hollow tet4",
         lambda: PositionServo(
-            body("hollow tet4"), torch.tensor([20, 33, 47, 60]), stiffness=torch.tensor([20.0, 30.0, 40.0, 50.0])
+            body("hollow tet4"),
+            torch.tensor([20, 33, 47, 60]),
+            stiffness=torch.tensor([20.0, 30.0, 40.0, 50.0]),
         ),
         "targets",
     ),
