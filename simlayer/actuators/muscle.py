@@ -83,7 +83,7 @@ class Muscle(CellPotential):
         if force_length is not None:
             checked_instance("force_length", force_length, ForceLength)
             force_length.set_extents(cells=self.elements.num_cells)
-        self.force_length = force_length
+        self.force_length, self.convex = force_length, force_length is None
         self.register_buffer("fibres", _unit_fibres(fibres, self.elements), persistent=False)
         self.traced_density = ModuleEnergy.of_kind(
             self,

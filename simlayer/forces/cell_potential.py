@@ -33,7 +33,10 @@ class CellPotential(Potential):
     Attributes:
         elements: the cells.
         traced_density: the energy density with its derivatives, as a function of the nine components of F.
+        convex: whether the density is convex in F, so that its tangents are semi-definite as they are.
     """
+
+    convex: bool = False
 
     elements: FiniteElements
     traced_density: ModuleEnergy
@@ -109,4 +112,4 @@ class _DensityTerm(CellTerm):
     ) -> Float[Tensor, "*batch_and_points M 9 9"]:
         axes = self.elements.weights.ndim
         tangents = self.force.traced_density.hessian(self._coefficients, gradient, point_axes=axes)
-        return semidefinite_part(tangents) if projected else tangents
+        return semidefinite_part(tangents) if projected and not self.force.convex else tangents
