@@ -25,6 +25,7 @@ FLOORS = (
     "fem",
     "materials",
     "forces",
+    "actuators",
     "dissipation",
     "contact",
     "solvers",

@@ -114,8 +114,17 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
     assert float(names["step"].dissipation["friction"].coefficient) == pytest.approx(0.5)
 
 
+def test_the_readmes_muscle_is_driven_by_the_network(readme):
+    names = dict(readme)
+    names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
+    exec(shortened(BLOCKS[8]), names)
+    (gradient,) = torch.autograd.grad(names["bent"].positions.square().sum(), names["network"].weight)
+    assert names["bent"].positions.shape == (3, 176, 3)
+    assert float(gradient.abs().sum()) > 0
+
+
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[8], readme)
+    exec(BLOCKS[9], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -123,7 +132,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[9], names)
+    exec(BLOCKS[10], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

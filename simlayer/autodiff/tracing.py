@@ -95,6 +95,10 @@ class _Recorder(TorchDispatchMode):
                 "by torch.where(condition, a, b), and index with integers or with tensors of one axis."
             )
         results = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.squeeze.dim and not args[0].ndim:
+            # There is nothing to squeeze, and a graph that did so would fail in `torch.func.vmap`.
+            self._record(results, arguments[0])
+            return results
         node = self._call(func, arguments, keywords)
         if isinstance(results, Tensor):
             self._record(results, node)

@@ -1,9 +1,14 @@
-"""The layout of fields: cells first, then the batch."""
+"""The layout of values: per sample, and of fields with cells first, then the batch."""
 
 from __future__ import annotations
 
 from jaxtyping import Float, Int
 from torch import Tensor
+
+
+def per_sample(value: Float[Tensor, "*batch_and_one"]) -> Float[Tensor, "*batch"]:
+    """Return a uniform quantity, `()` or `(*batch, 1)`, without its own axis."""
+    return value[..., 0] if value.ndim else value
 
 
 def over_batch(field: Tensor, batch_axes: int) -> Tensor:

@@ -45,6 +45,7 @@ class FiniteElements(nn.Module):
             passes the patch test where edges are straight; nodes that are moved by 1 % of an edge leave
             forces inside of 2e-4 of the outer ones for hex20 and of 1e-4 for tet10, by 3 % ten times as much.
         local: whether compiled forces may go through the cells in another order, see `fem.locality`.
+        cells: the cells that are integrated over, K of the M, which fields have values for; all by default.
 
     Attributes:
         kernels: how gradients and their adjoints are computed, see `laid_out_for_compiler`.
@@ -55,6 +56,7 @@ class FiniteElements(nn.Module):
     lumped_volumes: Tensor
     mass_functions: Tensor
     mass_weights: Tensor
+    cells: Tensor | None
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class FiniteElements(nn.Module):
         deterministic: bool | None = None,
         quadrature: Literal["full", "reduced"] = "full",
         local: bool = False,
+        cells: Int[Tensor, "K"] | None = None,
     ) -> None:
         super().__init__()
         self.mesh = checked_instance("mesh", mesh, Mesh)
@@ -71,17 +74,21 @@ class FiniteElements(nn.Module):
         checked_choice("quadrature", quadrature, ("full", "reduced"))
         checked_choice("deterministic", deterministic, (True, False, None))
         element = ELEMENT_TYPES[mesh.element]
-        self.gather = Gather(mesh.cells, len(mesh.vertices), deterministic=deterministic)
+        self.register_buffer("cells", cells, persistent=False)
+        chosen = mesh.cells if cells is None else mesh.cells[cells]
+        self.gather = Gather(chosen, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = SparseKernels()
-        self.num_cells, self.nodes_per_cell = mesh.cells.shape
+        self.num_cells, self.nodes_per_cell = chosen.shape
         self.quadrature = quadrature
         gradients, weights = at_quadrature_points(mesh, quadrature_rule(mesh, quadrature))
+        if cells is not None:
+            gradients, weights = gradients[..., cells], weights[..., cells]
         if len(weights) == 1:
             gradients, weights = gradients[:, :, 0], weights[0]
         points, parts = element.mass_rule.tensors()
         functions = element.shape.functions(points)
-        mass_weights = parts[:, None] * jacobian_determinants(mesh.vertices.double(), mesh.cells, points)
-        nodes = mesh.vertices.double()[mesh.cells]
+        mass_weights = parts[:, None] * jacobian_determinants(mesh.vertices.double(), chosen, points)
+        nodes = mesh.vertices.double()[chosen]
         buffers = {
             # Node 0 is the origin of the differences below and needs no gradient of its own.
             "gradients": gradients[1:].contiguous(),
@@ -92,6 +99,7 @@ class FiniteElements(nn.Module):
         }
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer.to(mesh.vertices.dtype), persistent=False)
+        local = local and cells is None
         self.local = local_order(mesh, self.gather, self.gradients, self.weights) if local else None
 
     @property
@@ -101,8 +109,15 @@ class FiniteElements(nn.Module):
 
     @property
     def kind(self) -> tuple[int, str]:
-        """What two of them have in common if gradients and weights are the same: mesh and quadrature."""
-        return id(self.mesh), self.quadrature
+        """What two of them with equal gradients and weights have in common: mesh, quadrature and cells."""
+        return id(self.mesh if self.cells is None else self), self.quadrature
+
+    def over_all_cells(self, values: Float[Tensor, "*batch #K"]) -> Float[Tensor, "*batch #M"]:
+        """Return values over these cells as values over all cells of the mesh, zero for the others."""
+        if self.cells is None:
+            return values
+        zeros = values.new_zeros((*values.shape[:-1], len(self.mesh.cells)))
+        return zeros.index_copy(-1, self.cells, values.expand(*values.shape[:-1], self.num_cells))
 
     @property
     def volumes(self) -> Float[Tensor, "M"]:

@@ -1,6 +1,7 @@
 """Forces on the vertices of a body: elasticity, loads, viscosity, and the interfaces of new ones."""
 
 from simlayer.forces.base import Force, Potential, RatePotential
+from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
@@ -9,6 +10,7 @@ from simlayer.forces.reference import ForceReference
 from simlayer.forces.terms import Term
 
 __all__ = [
+    "CellPotential",
     "DistributedLoad",
     "ElasticForce",
     "Force",

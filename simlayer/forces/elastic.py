@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -12,27 +11,16 @@ from torch import Tensor
 
 from simlayer.errors import ImplausibleWarning
 from simlayer.fem.finite_elements import FiniteElements
-from simlayer.fem.stress_divergence import stress_forces
-from simlayer.forces.base import Potential
-from simlayer.forces.cell_terms import CellTerm, inherits
+from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.module_energy import ModuleEnergy
-from simlayer.forces.terms import Term
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.linalg.semidefinite import semidefinite_part
 from simlayer.materials import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance
-from simlayer.state import State
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
 _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
-
-# A subclass that has one of these of its own is a term as every Potential is.
-_TERM = (
-    "energy", "forward", "gradient", "energy_and_gradient", "hessian_blocks", "connectivity",
-    "feasible_fraction", "at_end", "sets_scale",
-)  # fmt: skip
 
 
 def traced_energy_density(material: Material) -> ModuleEnergy:
@@ -42,7 +30,7 @@ def traced_energy_density(material: Material) -> ModuleEnergy:
     )
 
 
-class ElasticForce(Potential):
+class ElasticForce(CellPotential):
     """The elastic forces of a body made of one material.
 
     Args:
@@ -86,42 +74,13 @@ class ElasticForce(Potential):
         """Return the force of a material with one value of each quantity per region of the mesh."""
         return cls(mesh, material, regions=mesh.cell_regions)
 
-    def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
-        F = self.elements.deformation_gradient(positions)
-        return self.elements.integrate(self.traced_density.value(self.coefficients(positions), F))
+    def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
+        return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
 
-    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        return stress_forces(
-            self.traced_density, self.elements, self.coefficients(state.positions), state.positions
-        )
-
-    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
-        return _ElasticTerm(self, predicted) if inherits(self, ElasticForce, _TERM) else self
-
-    def hessian_product(
-        self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
-    ) -> Float[Tensor, "*batch N 3"]:
-        F = self.elements.deformation_gradient(positions)
-        dF = self.elements.deformation_gradient(direction)
-        stress = self.traced_density.hessian_product(self.coefficients(positions), F, dF)
-        return -self.elements.forces(Matrix3(*stress))
-
-    @property
-    def connectivity(self) -> Int[Tensor, "M C"]:
-        return self.elements.connectivity
-
-    def hessian_blocks(
-        self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
-    ) -> Float[Tensor, "*batch M D D"]:
-        return _ElasticTerm(self, positions).hessian_blocks(positions, projected=projected)
-
-    def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
-        if state is None:
-            constant, largest = self.material.stiffness_factors(self._rest_tangent)
-            pressure, shear = self.rest_bounds
-            return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
-        tangents = _ElasticTerm(self, state.positions).cell_tangents(state.positions)
-        return self.elements.largest_eigenvalue(tangents)
+    def rest_stiffness_bound(self) -> Float[Tensor, "*batch #M"]:
+        constant, largest = self.material.stiffness_factors(self._rest_tangent)
+        pressure, shear = self.rest_bounds
+        return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         """dP/dF at rest [Pa], for each of a quantity's own values."""
@@ -130,43 +89,10 @@ class ElasticForce(Potential):
             self.traced_density.coefficients(self.material), identity, point_axes=1
         )
 
-    def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
-        """Return what the traced density reads of the material, for positions with so many axes."""
-        return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
-
     def _per_cell(self, value: Tensor | float) -> Tensor | float:
         if self.regions is None or isinstance(value, float) or value.ndim == 0 or value.shape[-1] == 1:
             return value
         return value[..., self.regions]
-
-
-class _ElasticTerm(CellTerm):
-    """The energy of an elastic force in one step, whose material does not change meanwhile."""
-
-    sets_scale = True
-
-    def __init__(self, force: ElasticForce, positions: Float[Tensor, "*batch N 3"]) -> None:
-        self.force, self.elements, self.positions = force, force.elements, positions
-
-    @cached_property
-    def _coefficients(self) -> list[Tensor]:
-        return self.force.coefficients(self.positions)
-
-    def density(self, gradient: Matrix3) -> Float[Tensor, "*cells_and_batch"]:
-        return self.force.traced_density.value(self._coefficients, gradient)
-
-    def stress(self, gradient: Matrix3) -> Matrix3:
-        return Matrix3(*self.force.traced_density.gradient(self._coefficients, gradient))
-
-    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
-        return -self.force(State.at_rest(vectors))  # one node of the autograd graph
-
-    def tangents(
-        self, gradient: Matrix3, *, projected: bool = False
-    ) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        axes = self.elements.weights.ndim
-        tangents = self.force.traced_density.hessian(self._coefficients, gradient, point_axes=axes)
-        return semidefinite_part(tangents) if projected else tangents
 
 
 def _check_material(material: Material) -> None:

@@ -15,6 +15,7 @@ from simlayer.autodiff.pointwise import PointwiseEnergy
 from simlayer.autodiff.tracing import inputs_read
 from simlayer.fem.fields import cells_first
 from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.returned import check_returned
 
 # Tracing takes seconds, copying what was traced takes milliseconds.
@@ -89,10 +90,12 @@ class ModuleEnergy(PointwiseEnergy):
         Only for the package's own classes: what a user's class reads besides its own attributes is not
         known, and frozen when it is traced. Arguments as for the constructor.
         """
-        settings = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        parts = [(name, part) for name, part in module.named_modules() if isinstance(part, PhysicalModule)]
+        settings = [(name, type(part), _settings(part)) for name, part in parts]
         dtypes = {parameter.dtype for parameter in module.parameters()}
-        key = (type(module), str(options), str(settings), str(dtypes))
-        if type(module).__module__.split(".")[0] != __name__.split(".")[0]:
+        key = (str(options), str(settings), str(dtypes))
+        own = __name__.split(".")[0]
+        if any(type(part).__module__.split(".")[0] != own for _, part in parts):
             return cls(module, energy, arguments, **options)
         if key not in _TRACED:
             _TRACED[key] = cls(module, energy, arguments, **options)
@@ -120,6 +123,10 @@ class ModuleEnergy(PointwiseEnergy):
             field if component is None else field[component]
             for field, (_, component) in zip(fields, self.reads[self.shared :], strict=True)
         ]
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
 def _parts(value: Tensor, components: bool) -> list[tuple[int | None, Tensor]]:

@@ -24,7 +24,7 @@ from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes, checked_scenes
 from simlayer.identification.sensors import FunctionSensors, Observer
 from simlayer.identification.uncertainty import assess, parameter_names
-from simlayer.identification.unknowns import select_unknowns
+from simlayer.identification.unknowns import select_trainable
 from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_names
@@ -86,7 +86,7 @@ class IdentificationProblem:
         self.scenes = checked_scenes(ObservedScenes(*(x[None] if x.ndim < axes else x for x, axes in parts)))
         names = checked_names("unknowns", [unknowns] if isinstance(unknowns, str) else unknowns)
         candidates = observed.quantities_by_name()
-        selected = list(dict.fromkeys(select_unknowns(candidates, names)))
+        selected = select_trainable(candidates, names)
         if not selected:
             raise ValueError(f"unknowns must name at least one of {list(candidates)}, got none.")
         self.squares = LeastSquares(observed, PositionLoss(noise=noise), selected)

@@ -25,6 +25,7 @@ from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.uncertainty import Uncertainty, assess
 from simlayer.identification.unknowns import (
     check_gradients_finite,
+    select_trainable,
     select_unknowns,
     short_names,
     warn_of_vanishing_gradients,
@@ -81,7 +82,7 @@ class ParameterIdentification(LightningModule):
         fields = {} if fields is None else checked_parts("fields", fields, str, "'cells'")
         for name, over in fields.items():
             select_unknowns(self.candidates, [name])[0].expand(over)
-        self.unknowns = list(dict.fromkeys(select_unknowns(self.candidates, trainable)))
+        self.unknowns = select_trainable(self.candidates, trainable)
         if not self.unknowns:
             raise ValueError(f"nothing is trainable; name at least one of {list(self.candidates)}, got none.")
         self._with_prior = select_unknowns(self.candidates, [str(p.name) for p in self.priors.values()])

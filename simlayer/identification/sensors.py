@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.errors import ObservationError
-from simlayer.identification.point_location import cells_touching, cells_within, locate_points, mean_gradients
+from simlayer.fem.point_location import cells_touching, cells_within, locate_points, mean_gradients
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import polar_rotation
 from simlayer.mesh.mesh import Mesh
@@ -112,7 +112,13 @@ class Markers(nn.Module):
         radius = None if radius is None else checked_number("radius", radius, above=0.0, unit="m")
         _check(points, standoffs)
         dtype, self.num_vertices = mesh.vertices.dtype, len(mesh.vertices)
-        owners, weights = locate_points(mesh, points)
+        try:
+            owners, weights = locate_points(mesh, points)
+        except ValueError as error:
+            raise ObservationError(
+                f"{error} For a marker on a rigid stand-off give the point at its foot, and the rest as "
+                "standoffs=."
+            ) from None
         self.register_buffer("nodes", mesh.cells[owners], persistent=False)
         self.register_buffer("weights", weights.to(dtype), persistent=False)
         self.register_buffer("standoffs", standoffs, persistent=False)

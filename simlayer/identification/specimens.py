@@ -138,8 +138,7 @@ class Specimens:
         """Return for which specimens stored values stand for physical ones in their ranges."""
         inside = torch.ones(self.count, dtype=torch.bool)
         for unknown, part in self._parts(values):
-            physical, (low, high) = unknown.quantity.decode(part), unknown.quantity.range
-            fits = (physical > low) & (physical < high) & physical.isfinite()
+            fits = unknown.quantity.contains(unknown.quantity.decode(part))
             inside &= fits.flatten(1).all(1).cpu()
         return inside
 

@@ -15,6 +15,7 @@ from simlayer.errors import GradientError
 from simlayer.quantities.named import NamedTensors, full_name
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
+from simlayer.quantities.stored_values import check_not_at_end
 
 # More numbers than this are summarized by their mean.
 FEW = 3
@@ -96,6 +97,18 @@ def quantities_of(roots: Mapping[str, nn.Module]) -> dict[str, Unknown]:
             name = f"{prefix}.{path}" if prefix else path
             found[name] = Unknown(name, entry.module, entry.quantity)
     return found
+
+
+def select_trainable(candidates: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:
+    """Return the quantities with these names, as `select_unknowns` does, each once, for a fit to start from.
+
+    Raises:
+        ValueError: if one has a value at an end of its range.
+    """
+    unknowns = list(dict.fromkeys(select_unknowns(candidates, names)))
+    for unknown in unknowns:
+        check_not_at_end(unknown.name, unknown.parameter)
+    return unknowns
 
 
 def select_unknowns(candidates: Mapping[str, Unknown], names: Iterable[str]) -> list[Unknown]:

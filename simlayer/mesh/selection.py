@@ -1,4 +1,4 @@
-"""Vertices selected by name, index or mask."""
+"""Vertices and cells selected by name, index or mask."""
 
 from __future__ import annotations
 
@@ -23,13 +23,44 @@ def vertex_indices(
         ValueError: naming `name`, and an `alternative` of the caller's own, if they are none of these, no
             vertices of this mesh, or none at all.
     """
-    found = _indices(mesh, vertices, name, alternative)
+    names = checked_instance("mesh", mesh, Mesh).vertex_sets
+    if isinstance(vertices, str):
+        if vertices not in names:
+            raise ValueError(f"{name}: the mesh has no vertex set {vertices!r}; it has {list(names)}.")
+        found = names[vertices]
+    else:
+        what = (
+            f"the name of a vertex set, vertex indices or a boolean mask ({len(mesh.vertices)},){alternative}"
+        )
+        found = _indices(vertices, len(mesh.vertices), name, "vertex", "vertices", what).to(mesh.cells.device)
     if not len(found):
         low, high = mesh.vertices.amin(0).tolist(), mesh.vertices.amax(0).tolist()
         raise ValueError(
             f"{name} selects none of the {len(mesh.vertices)} vertices, which lie from {low} to {high} m. "
             f"Compare coordinates with a tolerance, or name a vertex set of {list(mesh.vertex_sets)}."
         )
+    return found
+
+
+def cell_indices(mesh: Mesh, cells: Any, *, name: str) -> Int[Tensor, "_"]:
+    """Return selected cells, ascending: regions by one name or several, indices, or a mask `(M,)`.
+
+    Raises:
+        ValueError: naming `name`, if they are none of these, no cells of this mesh, or none at all.
+    """
+    count, names = len(checked_instance("mesh", mesh, Mesh).cells), mesh.region_names
+    several = isinstance(cells, (list, tuple)) and bool(cells) and all(isinstance(c, str) for c in cells)
+    wanted = list(cells) if several else [cells] if isinstance(cells, str) else []
+    if unknown := [region for region in wanted if region not in names]:
+        raise ValueError(f"{name}: the mesh has no region {unknown[0]!r}; it has {list(names)}.")
+    if wanted:
+        ids = torch.tensor([names.index(region) for region in wanted], device=mesh.cells.device)
+        found = torch.isin(mesh.cell_regions, ids).nonzero().flatten()
+    else:
+        what = f"the name of a region or several, cell indices or a boolean mask ({count},)"
+        found = _indices(cells, count, name, "cell", "cells", what).to(mesh.cells.device)
+    if not len(found):
+        raise ValueError(f"{name} selects none of the {count} cells; the mesh has the regions {list(names)}.")
     return found
 
 
@@ -50,27 +81,18 @@ def fixed_components(mesh: Mesh, fixed: Tensor | str | None) -> Bool[Tensor, "N 
     return mask
 
 
-def _indices(mesh: Mesh, vertices: Tensor | str, name: str, alternative: str) -> Int[Tensor, "_"]:
-    count = len(checked_instance("mesh", mesh, Mesh).vertices)
-    if isinstance(vertices, str):
-        if vertices not in mesh.vertex_sets:
-            raise ValueError(
-                f"{name}: the mesh has no vertex set {vertices!r}; it has {list(mesh.vertex_sets)}."
-            )
-        return mesh.vertex_sets[vertices]
-    found = _plain(vertices)
+def _indices(given: Any, count: int, name: str, one: str, many: str, what: str) -> Int[Tensor, "_"]:
+    """Return indices below a count, or those of a mask; raises ValueError, saying `what` is wanted."""
+    found = _plain(given)
     if found is not None and found.dtype == torch.bool and found.shape == (count,):
-        return found.to(mesh.cells.device).nonzero().flatten()
+        return found.nonzero().flatten()
     if found is None or found.dtype == torch.bool or found.ndim != 1:
-        raise ValueError(
-            f"{name} must be the name of a vertex set, vertex indices or a boolean mask ({count},)"
-            f"{alternative}, got {described(vertices)}."
-        )
-    vertices = found.to(mesh.cells.device, torch.int64)
-    wrong = vertices[(vertices < 0) | (vertices >= count)]
+        raise ValueError(f"{name} must be {what}, got {described(given)}.")
+    indices = found.to(torch.int64)
+    wrong = indices[(indices < 0) | (indices >= count)]
     if len(wrong):
-        raise ValueError(f"{name} holds vertex {int(wrong[0])}, but the mesh has vertices 0 to {count - 1}.")
-    return vertices.unique()
+        raise ValueError(f"{name} holds {one} {int(wrong[0])}, but the mesh has {many} 0 to {count - 1}.")
+    return indices.unique()
 
 
 def _plain(vertices: Any) -> Tensor | None:

@@ -41,6 +41,8 @@ class Quantity:
         scale: the typical size of changes, for a value that has neither; the value is stored in units of
             it, as `scaled_<name>`, so that the steps of an optimizer fit.
         nonzero: no vector of components is zero, because its direction matters.
+        closed: whether the ends of the range are values, too: zero where it is positive, or both bounds. They
+            are stored as infinite, so that no optimizer starts from them.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Quantity:
         bounds: tuple[float, float] | None = None,
         scale: float | None = None,
         nonzero: bool = False,
+        closed: bool = False,
     ) -> None:
         if not isinstance(unit, str):
             raise TypeError(f"unit must be a text, such as 'Pa', got {described(unit)}.")
@@ -68,7 +71,9 @@ class Quantity:
         self.unit, self.over, self.positive, self.bounds = unit, over, positive, bounds
         if checked_flag("nonzero", nonzero) and over != "components":
             raise ValueError(f"nonzero must be False for a quantity over {over!r}, got {nonzero}.")
-        self.scale, self.nonzero = scale, nonzero
+        if checked_flag("closed", closed) and not (positive or bounds):
+            raise ValueError("closed must be False for a quantity that is neither positive nor has bounds.")
+        self.scale, self.nonzero, self.closed = scale, nonzero, closed
         self.name = self.stored_name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -146,8 +151,8 @@ class Quantity:
 
     def _check_held(self, value: Tensor, stored: Tensor) -> None:
         """Raise ValueError if what is stored of a value is read out of range, or as zero."""
-        held, (low, high) = self.decode(stored), self.range
-        lost = ~((held > low) & (held < high) & held.isfinite()) | (held == 0) & (value != 0)
+        held = self.decode(stored)
+        lost = ~self.contains(held) | (held == 0) & (value != 0)
         if bool(lost.any()):
             cause = "too near to a bound" if self.bounds else "too large or too small"
             number = value[lost].flatten()[0].item()
@@ -171,22 +176,30 @@ class Quantity:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The two numbers between which every physical value lies."""
+        """The two numbers between which every physical value lies, themselves included where it is closed."""
         return (0.0, math.inf) if self.positive else self.bounds or (-math.inf, math.inf)
+
+    def contains(self, value: Tensor) -> Tensor:
+        """Return which physical values are finite and in the valid range."""
+        low, high = self.range
+        inside = (value >= low) & (value <= high) if self.closed else (value > low) & (value < high)
+        return inside & value.isfinite()
 
     def check(self, value: Tensor, *, name: str, first_step: int | None = None) -> None:
         """Raise ValueError, naming `name`, unless every physical value is finite and in the valid range.
 
         With `first_step`, the first axis of the value is time, from the step with this index on.
         """
-        low, high = self.range
-        wrong = ~((value > low) & (value < high) & value.isfinite())
+        wrong = ~self.contains(value)
         if bool(wrong.any()):
             index = first_index(wrong)
             first, where = value[index].item(), place(index, self.own_axes, first_step)
-            rule = f"lie in ({low:g}, {high:g})" if self.bounds else "be finite"
+            low, high = self.range
+            interval = f"[{low:g}, {high:g}]" if self.closed else f"({low:g}, {high:g})"
+            rule = f"lie in {interval}" if self.bounds else "be finite"
             if self.positive:
-                rule = "be positive and finite" if math.isinf(first) else "be positive"
+                rule = "be zero or positive" if self.closed else "be positive"
+                rule += " and finite" if math.isinf(first) else ""
             raise ValueError(
                 f"{name} must {rule}, got {'NaN' if math.isnan(first) else f'{first:g}'}{where}."
             )

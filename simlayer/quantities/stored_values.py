@@ -57,6 +57,15 @@ def to_physical(module: nn.Module, name: str, stored: Tensor) -> Tensor:
     return value
 
 
+def check_not_at_end(name: str, stored: Tensor) -> None:
+    """Raise ValueError, naming `name`, if an optimizer would start from infinity, the end of a range."""
+    if not bool(stored.detach().isfinite().all()):
+        raise ValueError(
+            f"{name} is at an end of its range, where its stored value is infinite and no gradient leads "
+            "away: assign a value inside of the range before it is trained."
+        )
+
+
 def _found(module: nn.Module, name: str) -> tuple[NamedTensors, Match, Quantity]:
     named = NamedTensors(checked_instance("module", module, nn.Module))
     try:

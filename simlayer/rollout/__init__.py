@@ -6,6 +6,7 @@ README.md in this folder follows one call from `RolloutModule.forward` to its gr
 from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import check_gradients
+from simlayer.rollout.interpolation import interpolated_controls
 from simlayer.rollout.parameter_jacobian import parameter_jacobian
 from simlayer.rollout.policy import Policy, RecurrentPolicy
 from simlayer.rollout.rollout import RolloutModule
@@ -17,6 +18,7 @@ __all__ = [
     "RecurrentPolicy",
     "RolloutModule",
     "check_gradients",
+    "interpolated_controls",
     "motion_controls",
     "obstacle_controls",
     "parameter_jacobian",

@@ -17,6 +17,7 @@ from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance, names_of_quantities
 from simlayer.quantities.physical_module import describe
+from simlayer.quantities.stored_values import check_not_at_end
 from simlayer.rollout.checks import check_end, check_time_step, unlikely_state
 from simlayer.rollout.closed_loop import (
     decide_function,
@@ -155,7 +156,7 @@ class RolloutModule(CheckedModule):
 
         Raises:
             KeyError: if a name is unknown, or the end of several names.
-            ValueError: if a quantity is named twice.
+            ValueError: if a quantity is named twice, or has a value at an end of its range.
         """
         own = dict(self.step.named_parameters())
         listed = [name for each in names for name in names_of_quantities("names", each)]
@@ -166,6 +167,8 @@ class RolloutModule(CheckedModule):
                 f"the same quantity is named twice: {', '.join(map(repr, twice))}; name it once."
             )
         chosen = [own[place] for place in places]
+        for name, parameter in zip(listed, chosen, strict=True):
+            check_not_at_end(name, parameter)
         self.step.requires_grad_(False)
         for parameter in chosen:
             parameter.requires_grad_(True)

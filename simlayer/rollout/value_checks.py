@@ -81,8 +81,14 @@ def _within(inputs: RolloutInputs, values: Mapping[str, Tensor]) -> bool:
 
 
 def _range(inputs: RolloutInputs, name: str) -> tuple[float, float]:
+    """Return the two numbers that a value lies strictly between."""
     entry = inputs.named.quantities.get(name)
-    return entry.quantity.range if entry else (-math.inf, math.inf)
+    if entry is None:
+        return -math.inf, math.inf
+    low, high = entry.quantity.range
+    if entry.quantity.closed:
+        low, high = math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+    return low, high
 
 
 def _refuse(inputs: RolloutInputs, values: Mapping[str, Tensor], first: int | None) -> None:

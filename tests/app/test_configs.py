@@ -26,6 +26,10 @@ BESIDE = {
     ("mesh", "file"): ["mesh.path=beam.msh"],
     ("constraints", "box"): ["constraints.fixed.box.lower=[0,0,0]", "constraints.fixed.box.upper=[0,1,1]"],
     ("constraints", "plane"): ["constraints.fixed.plane={point:[0,0,0],normal:[1,0,0]}"],
+    **{
+        ("forces", name): [f"forces.{part}.points=[[0,0,0],[0.1,0,0]]"]
+        for name, part in (("cable", "cable"), ("cable_servo", "cable"), ("spring", "spring"))
+    },
     ("data", "marker_paths"): ["data.points={tip:[0.1,0,0]}"],
 }
 

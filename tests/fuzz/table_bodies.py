@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from fuzz.calls import (
     indices,
     instance,
     made,
+    number,
     over,
     positive,
     quantity,
@@ -29,29 +32,36 @@ from fuzz.calls import (
     truth,
     vectors,
 )
-from fuzz.kinds import File, Named, Numbers, Several
+from fuzz.kinds import File, Named, Numbers, Selection, Several
 from fuzz.scenes import CELLS, SETS, VERTICES
 
 import simlayer
 from simlayer import (
     BarrierContact,
     Box,
+    Cable,
+    CableServo,
     Capsule,
+    CavityPressure,
     CoulombFriction,
     Cylinder,
     DistributedLoad,
     ElasticForce,
+    ForceLength,
     HalfSpace,
     KelvinVoigt,
     MassDamping,
     Material,
     Mesh,
+    Muscle,
     NodalLoad,
     Obstacle,
     PointMass,
+    PositionServo,
     RayleighDamping,
     SmoothVelocityClamp,
     Sphere,
+    Spring,
     StableNeoHookean,
 )
 
@@ -71,6 +81,22 @@ def _written(**arguments: Any) -> Any:
         path = Path(folder) / name if isinstance(name, str) and name else name
         simlayer.write_frames(path, **arguments)
         return len(list(Path(folder).rglob("*")))
+
+
+@cache
+def _hollow() -> Mesh:
+    """A cube with a cubic cavity."""
+    cube = simlayer.box_mesh(cells=(3, 3, 3))
+    middle = (cube.vertices[cube.cells].mean(1) - 0.5).abs().amax(1) < 1 / 6
+    inside = (cube.vertices - 0.5).abs().amax(1) < 0.2
+    return Mesh(cube.vertices, cube.cells[~middle], vertex_sets={"cavity": inside.nonzero().flatten()})
+
+
+def _on_the_body(points: torch.Tensor) -> bool:
+    """Whether the first of two points, the other one in space, is near the body, and they differ."""
+    low, high = scenes.mesh().bounds.double()
+    inside = bool(((points[0] > low - 2e-3) & (points[0] < high + 2e-3)).all())
+    return inside and len(points) == 2 and bool((points[0] != points[1]).any())
 
 
 def _fields(rows: int) -> Argument:
@@ -250,6 +276,88 @@ FORCES = [
     ),
 ]
 
+ACTUATORS = [
+    *made(
+        "CavityPressure",
+        CavityPressure,
+        assigned="pressure",
+        mesh=instance(_hollow, Mesh),
+        # The faces of others do not close, or enclose the body.
+        surface=choice("cavity"),
+        pressure=quantity(1e3),
+    ),
+    *made(
+        "ForceLength",
+        ForceLength,
+        assigned="optimal_stretch width",
+        optimal_stretch=quantity(1.1, anything, 0.0),
+        width=quantity(0.45, anything, 0.0),
+    ),
+    *made(
+        "Muscle",
+        Muscle,
+        assigned="activation peak_stress",
+        mesh=a_mesh,
+        fibres=Argument(
+            Numbers(shaped((3,), (CELLS, 3)), also=lambda v: bool((v != 0).any(-1).all())),
+            lambda: (1.0, 0.0, 0.2),
+        ),
+        peak_stress=quantity(1e3, over(CELLS), 0.0),
+        activation=quantity(0.5, over(CELLS), 0.0, 1.0, closed=True),
+        cells=choice("body", ["body"], other=Selection(CELLS, ("body",), optional=True)).called("region"),
+        force_length=instance(ForceLength, ForceLength, words=(None,)),
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+]
+
+_path = {
+    "mesh": a_mesh,
+    "points": Argument(
+        Numbers(lambda s: len(s) == 2 and s[0] > 1 and s[1] == 3, also=_on_the_body),
+        lambda: ((0.01, 0.05, 0.05), (0.19, 0.05, 0.05)),
+    ),
+    "anchors": Argument(
+        Numbers(lambda s: len(s) == 1, 0, 1, True, True, form="indices", also=lambda i: len(i.unique()) < 2),
+        lambda: torch.tensor([1]),
+    ).called("points"),
+}
+ACTUATORS += [
+    *made(
+        "Cable",
+        Cable,
+        assigned="tension",
+        **_path,
+        tension=quantity(1.0, low=0.0, high=math.inf, closed=True),
+    ),
+    *made(
+        "CableServo",
+        CableServo,
+        assigned="stiffness rest_length",
+        **_path,
+        stiffness=quantity(10.0, low=0.0),
+        rest_length=quantity(0.1, low=0.0, words=(None,)),
+        transition=number(1e-3, 0.0, 1e12, words=(None,)),
+    ),
+    *made(
+        "Spring",
+        Spring,
+        assigned="stiffness",
+        **_path,
+        stiffness=quantity(10.0, low=0.0),
+        rest_length=quantity(0.1, low=0.0, words=(None,)),
+    ),
+    *made(
+        "PositionServo",
+        PositionServo,
+        assigned="stiffness",
+        mesh=a_mesh,
+        vertices=any_selection,
+        stiffness=quantity(10.0, over(4), 0.0),
+        targets=quantity(torch.zeros(1, 3), lambda s: len(s) > 1 and s[-2:] == (1, 3), words=(None,)),
+    ),
+]
+
 _center = components(0.0, 0.0, -1.0).called("translation")
 _rotation = components(0.0, 0.1, 0.2)
 OBSTACLES = [
@@ -296,4 +404,4 @@ OBSTACLES = [
     ),
 ]
 
-CALLS: list[Call] = [*MESHES, *MATERIALS, *FORCES, *OBSTACLES]
+CALLS: list[Call] = [*MESHES, *MATERIALS, *FORCES, *ACTUATORS, *OBSTACLES]

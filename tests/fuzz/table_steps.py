@@ -248,6 +248,13 @@ ROLLOUTS = [
         seed=count(0, 0),
     ),
     *made(
+        "interpolated_controls",
+        simlayer.interpolated_controls,
+        knots=tensor(lambda: torch.arange(6.0).view(3, 2), lambda s: len(s) > 0 and min(s) > 0, form="same"),
+        num_steps=count(5),
+        kind=choice("linear", "zero_order", "cubic"),
+    ),
+    *made(
         "motion_controls",
         simlayer.motion_controls,
         path=tensor(lambda: torch.stack([scenes.positions()] * 3), _motion, finite=False, form="same"),

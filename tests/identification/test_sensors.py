@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from simlayer import Mesh, ObservationError, box_mesh
 from simlayer.elements.types import ELEMENT_TYPES
-from simlayer.identification.point_location import distances_to_triangles
+from simlayer.fem.point_location import distances_to_triangles
 from simlayer.identification.sensors import FunctionSensors, Markers, Vertices
 from simlayer.linalg.polar import polar_rotation
 

@@ -7,8 +7,8 @@ import torch
 from support.observed import DAMPING, NU, E, beam_mesh, observed_beam
 from support.scenes import free_box
 
-from simlayer import ElasticForce, Mesh, StableNeoHookean, SymplecticEuler
-from simlayer.identification.unknowns import assigned, quantities_of, select_unknowns
+from simlayer import ElasticForce, Mesh, Muscle, StableNeoHookean, SymplecticEuler
+from simlayer.identification.unknowns import assigned, quantities_of, select_trainable, select_unknowns
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -171,3 +171,15 @@ def test_values_are_restored_after_an_exception_and_after_a_value_that_is_refuse
         pass
     for name, unknown in candidates.items():
         assert torch.equal(unknown.value, before[name])
+
+
+def test_a_fit_does_not_start_at_an_end_of_a_range():
+    mesh = beam_mesh()
+    muscle = Muscle(mesh, (1.0, 0.0, 0.0), peak_stress=1e3)
+    found = quantities_of({"": SymplecticEuler(mesh, {"muscle": muscle}, dt=1e-3)})
+    with pytest.raises(ValueError, match=r"forces.muscle.activation is at an end of its range"):
+        select_trainable(found, ["activation"])
+    muscle.activation = 0.5
+    assert [u.name for u in select_trainable(found, ["activation", "activation"])] == [
+        "forces.muscle.activation"
+    ]

@@ -13,9 +13,12 @@ from support.quantities import Spring
 from simlayer import (
     ElasticForce,
     NodalLoad,
+    PhysicalModule,
     Quantity,
     StableNeoHookean,
     box_mesh,
+    to_physical,
+    to_stored,
 )
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.quantity import check_own_axes
@@ -204,6 +207,8 @@ def test_a_value_with_too_few_axes_is_refused_where_it_is_assigned():
         {"scale": 0.0},
         {"positive": True, "bounds": (0.0, 1.0)},
         {"nonzero": True, "over": "cells"},
+        {"closed": True},
+        {"closed": True, "scale": 1.0},
     ],
 )
 def test_a_declaration_that_means_nothing_is_refused(options):
@@ -218,6 +223,38 @@ def test_the_gradient_of_the_stored_value_is_the_chain_rule():
     # d exp(s) = exp(s), d (a + (b - a) sigmoid(s)) = (x - a)(b - x) / (b - a).
     assert spring.log_stiffness.grad.item() == pytest.approx(5 * 200.0, rel=1e-14)
     assert spring.logit_fraction.grad.item() == pytest.approx(7 * 1.3 * 0.2 / 1.5, rel=1e-14)
+
+
+class Muscle(PhysicalModule):
+    """Quantities whose ranges have their ends."""
+
+    activation = Quantity("1", over="cells", bounds=(0.0, 1.0), closed=True)
+    tension = Quantity("N", positive=True, closed=True)
+
+    def __init__(self, activation=0.0, tension=0.0):
+        super().__init__()
+        self.activation, self.tension = activation, tension
+
+
+@pytest.mark.parametrize("activation", [0.0, 1.0, [0.0, 0.25, 1.0]])
+def test_a_closed_range_has_its_ends(activation):
+    muscle = Muscle(activation)
+    assert muscle.activation.tolist() == activation
+    assert muscle.tension.item() == 0.0
+    assert to_stored(muscle, "tension", 0.0).item() == -math.inf
+    assert to_physical(muscle, "log_tension", torch.tensor(-math.inf)).item() == 0.0
+
+
+def test_beyond_a_closed_range_is_refused_by_its_rule():
+    with pytest.raises(ValueError, match=r"activation must lie in \[0, 1\], got 1.1"):
+        Muscle(1.1)
+    with pytest.raises(ValueError, match=r"tension must be zero or positive, got -1"):
+        Muscle(tension=-1.0)
+    with pytest.raises(ValueError, match=r"tension must be zero or positive and finite, got inf"):
+        Muscle(tension=math.inf)
+    # Zero is what single precision makes of it.
+    with pytest.raises(ValueError, match=r"tension is 1e-50, which torch.float32 cannot hold"):
+        Muscle().to(torch.float32).tension = 1e-50
 
 
 def test_the_class_gives_the_declaration_and_a_subclass_has_those_of_its_base():

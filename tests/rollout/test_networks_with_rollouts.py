@@ -64,7 +64,7 @@ def test_a_network_that_is_compiled_with_a_rollout_inside_computes_the_same(kind
 
 
 def test_an_export_is_refused_with_what_to_do():
-    with pytest.raises(RuntimeError, match="cannot be exported by torch.export.* call the rollout between"):
+    with pytest.raises(RuntimeError, match=r"cannot be exported by torch.export.* call the rollout between"):
         torch.export.export(Stiffness(compile=False), (observation(),), strict=False)
 
 

@@ -9,10 +9,14 @@ from support.scenes import beam, moving, noise
 from simlayer import (
     BackwardEuler,
     ElasticForce,
+    Newmark,
+    Potential,
+    Quantity,
     RolloutModule,
     SparseDirect,
     StableNeoHookean,
     State,
+    SymplecticEuler,
     box_mesh,
     parameter_jacobian,
 )
@@ -150,6 +154,38 @@ def test_numpy_in_the_function_is_refused_with_the_remedy(convert):
     parameter = torch.nn.Parameter(torch.ones(2))
     with pytest.raises(TypeError, match=r"function must compute with torch alone, .* NumPy outside of it"):
         parameter_jacobian(lambda: torch.as_tensor(convert(parameter * 2)), {"x": parameter})
+
+
+class Anchor(Potential):
+    """As in the README: one value of a quantity is squeezed, which is nothing where it has no axis."""
+
+    stiffness = Quantity("N/m", positive=True)
+
+    def __init__(self, place, stiffness):
+        super().__init__()
+        self.register_buffer("place", place)
+        self.stiffness = stiffness
+
+    def energy(self, positions):
+        return 0.5 * self.stiffness.squeeze(-1) * (positions[..., 0, :] - self.place).square().sum(-1)
+
+
+@pytest.mark.parametrize("kind", [SymplecticEuler, Newmark])
+def test_a_potential_of_ones_own_with_a_single_value_has_derivatives_by_it(kind):
+    mesh = box_mesh(cells=(2, 1, 1), size=(0.2, 0.1, 0.1))
+    forces = {
+        "elastic": ElasticForce(mesh, StableNeoHookean(1e5, 0.4)),
+        "anchor": Anchor(torch.zeros(3), 5.0),
+    }
+    rollout = RolloutModule(kind(mesh, forces, dt=1e-3, fixed="x_max"), 3, compile=False)
+    (stiffness,) = rollout.train_only("stiffness")
+
+    def height():
+        return rollout(State.at_rest(mesh.vertices + 0.01)).positions[:, 2].sum()
+
+    (expected,) = torch.autograd.grad(height(), stiffness)
+    _, jacobian = parameter_jacobian(height, {"stiffness": stiffness})
+    assert torch.allclose(jacobian["stiffness"], expected, rtol=1e-8)
 
 
 def test_a_second_derivative_is_refused_instead_of_being_zero():

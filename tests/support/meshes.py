@@ -43,3 +43,16 @@ def straightened(vertices: Tensor, cells: Tensor) -> Tensor:
         for node in middle:
             moved[cells[:, node]] = (vertices[cells[:, a]] + vertices[cells[:, b]]) / 2
     return moved
+
+
+def hollow(element: str, amount: float = 0.02) -> Mesh:
+    """A cube of 1 m, wavy, with a cubic cavity of 1/3 m whose vertices are the set "cavity"."""
+    cube = box_mesh(cells=(3, 3, 3), element=element)
+    middles = cube.vertices[cube.cells].mean(1)
+    used, cells = cube.cells[((middles - 0.5).abs() > 1 / 6).any(1)].unique(return_inverse=True)
+    rest = cube.vertices[used]
+    sets = {
+        "cavity": ((rest - 0.5).abs().amax(1) < 1 / 6 + 1e-6).nonzero().flatten(),
+        "x_min": (rest[:, 0] < 1e-6).nonzero().flatten(),
+    }
+    return Mesh(rest + amount * torch.sin(7 * rest.roll(1, 1) + 0.3), cells, vertex_sets=sets)

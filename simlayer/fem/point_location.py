@@ -21,6 +21,9 @@ def locate_points(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor,
     """Return the cell of each point and the values of its shape functions there.
 
     A point just outside the mesh belongs to the cell of the nearest face.
+
+    Raises:
+        ValueError: if a point is outside by more than a hundredth of the body's largest extent.
     """
     element, cells, weights = element_of(mesh.cells), [], []
     vertices = mesh.vertices.double()
@@ -76,11 +79,10 @@ def _depth(element: ElementType, places: Float[Tensor, "M 3"]) -> Float[Tensor, 
 def _check_outside(mesh: Mesh, point: Float[Tensor, "3"], number: int, distance: float) -> None:
     tolerance = TOLERANCE * (mesh.bounds[1] - mesh.bounds[0]).max().item()
     if distance > tolerance:
-        raise ObservationError(
+        raise ValueError(
             f"{mesh.source}: points must lie in the body, or within {tolerance:.3g} m of it; point {number}, "
             f"{tuple(round(x, 6) for x in point.tolist())}, is {distance:.3g} m outside. Is it in m, and in "
-            "the mesh's frame? For a marker on a rigid stand-off give the point at its foot, and the rest as "
-            "standoffs=."
+            "the mesh's frame?"
         )
 
 
