@@ -68,11 +68,13 @@ from simlayer.mesh import (
 )
 from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
 from simlayer.rollout import (
+    Adjoints,
     GradientCheck,
     GradientReport,
     Policy,
     RecurrentPolicy,
     RolloutModule,
+    adjoint_norms,
     check_gradients,
     interpolated_controls,
     motion_controls,
@@ -85,6 +87,7 @@ from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass,
 
 __all__ = [
     "BDF2",
+    "Adjoints",
     "BackwardEuler",
     "BarrierContact",
     "Box",
@@ -152,6 +155,7 @@ __all__ = [
     "SymplecticEuler",
     "Term",
     "UnstableStepError",
+    "adjoint_norms",
     "ball_mesh",
     "box_mesh",
     "check_gradients",

@@ -3,6 +3,7 @@
 README.md in this folder follows one call from `RolloutModule.forward` to its gradients.
 """
 
+from simlayer.rollout.adjoints import Adjoints, adjoint_norms
 from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import check_gradients
@@ -12,11 +13,13 @@ from simlayer.rollout.policy import Policy, RecurrentPolicy
 from simlayer.rollout.rollout import RolloutModule
 
 __all__ = [
+    "Adjoints",
     "GradientCheck",
     "GradientReport",
     "Policy",
     "RecurrentPolicy",
     "RolloutModule",
+    "adjoint_norms",
     "check_gradients",
     "interpolated_controls",
     "motion_controls",
