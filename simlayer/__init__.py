@@ -68,8 +68,8 @@ from simlayer.mesh import (
 )
 from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
 from simlayer.rollout import (
-    Adjoints,
     GradientCheck,
+    GradientNorms,
     GradientReport,
     Policy,
     RecurrentPolicy,
@@ -87,7 +87,6 @@ from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass,
 
 __all__ = [
     "BDF2",
-    "Adjoints",
     "BackwardEuler",
     "BarrierContact",
     "Box",
@@ -112,6 +111,7 @@ __all__ = [
     "Force",
     "ForceLength",
     "GradientCheck",
+    "GradientNorms",
     "GradientReport",
     "HalfSpace",
     "IsotropicMaterial",

@@ -3,7 +3,7 @@
 README.md in this folder follows one call from `RolloutModule.forward` to its gradients.
 """
 
-from simlayer.rollout.adjoints import Adjoints, adjoint_norms
+from simlayer.rollout.adjoints import GradientNorms, adjoint_norms
 from simlayer.rollout.central_differences import GradientCheck, GradientReport
 from simlayer.rollout.controls import motion_controls, obstacle_controls
 from simlayer.rollout.gradient_check import check_gradients
@@ -13,8 +13,8 @@ from simlayer.rollout.policy import Policy, RecurrentPolicy
 from simlayer.rollout.rollout import RolloutModule
 
 __all__ = [
-    "Adjoints",
     "GradientCheck",
+    "GradientNorms",
     "GradientReport",
     "Policy",
     "RecurrentPolicy",

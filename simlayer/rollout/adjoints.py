@@ -20,7 +20,7 @@ from simlayer.state import State
 
 
 @dataclass(frozen=True)
-class Adjoints:
+class GradientNorms:
     """The derivatives of a loss with respect to the state at several times of a rollout.
 
     What happens before a time changes the loss through the state at that time only, so that a norm that is
@@ -39,7 +39,8 @@ class Adjoints:
     def growth(self) -> Float[Tensor, "*batch"]:
         """Return the rate at which the norms for positions grow backward in time [1/s].
 
-        It is negative if they fade. By a straight line through their logarithms; NaN where fewer than two are positive.
+        It is negative if they fade. By a straight line through their logarithms; NaN where fewer than two
+        are positive.
         """
         norms = self.positions.double()
         known = ((norms > 0) & norms.isfinite()).double()
@@ -86,7 +87,7 @@ def adjoint_norms(
     *,
     policy_inputs: Sequence[Tensor] = (),
     every: int = 1,
-) -> Adjoints:
+) -> GradientNorms:
     """Return the norms of the derivatives of a loss with respect to the states on the way.
 
         print(adjoint_norms(rollout, state, lambda frames: frames.positions[-1].square().sum()))
@@ -124,7 +125,7 @@ def adjoint_norms(
     gradients = [torch.zeros_like(s) if g is None else g for s, g in zip(states, found, strict=True)]
     norms = [gradient.square().sum((-1, -2)).sqrt() for gradient in gradients]
     times = torch.arange(len(frames), dtype=torch.float64) * every * rollout.step.dt
-    return Adjoints(times.to(norms[0]), _stacked(norms[::2]), _stacked(norms[1::2]))
+    return GradientNorms(times.to(norms[0]), _stacked(norms[::2]), _stacked(norms[1::2]))
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
