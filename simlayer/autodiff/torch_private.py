@@ -66,6 +66,11 @@ def is_mapped(tensor: Tensor) -> bool:
     return False
 
 
+def is_wrapped(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of a transform of `torch.func`, which may differentiate by it."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
 def modification_counts(tensors: Sequence[Tensor]) -> list[int]:
     """Return how many times each tensor was modified in place, nothing if one was made in inference mode.
 

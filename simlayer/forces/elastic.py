@@ -118,7 +118,7 @@ class ElasticForce(Potential):
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         if state is None:
             constant, largest = self.material.stiffness_factors(self._rest_tangent)
-            pressure, shear = self.rest_bounds
+            pressure, shear = self.elements.current_bounds(self.rest_bounds)
             return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
         tangents = _ElasticTerm(self, state.positions).cell_tangents(state.positions)
         return self.elements.largest_eigenvalue(tangents)
@@ -164,7 +164,7 @@ class _ElasticTerm(CellTerm):
     def tangents(
         self, gradient: Matrix3, *, projected: bool = False
     ) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        axes = self.elements.weights.ndim
+        axes = 1 + self.elements.has_points
         tangents = self.force.traced_density.hessian(self._coefficients, gradient, point_axes=axes)
         return semidefinite_part(tangents) if projected else tangents
 

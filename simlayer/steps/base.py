@@ -27,12 +27,19 @@ from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
 from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.rest_shape import in_own_rest_shape, own_rest_shape
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
 
 
 class Step(PhysicalModule, ABC):
     """A map from one state to the next, dt later; owns the forces, the masses and the constraints.
+
+    Its quantity `rest_positions` begins as the vertices of the mesh [m], `(N, 3)` or `(*batch, N, 3)`. Where a
+    rollout is given others, or they are assigned or trained, shape functions, volumes, masses, loads and
+    contact areas follow from them, differentiably, with the rules of quadrature that were chosen for the
+    mesh. Positions are another thing: a body at rest there starts from `State.at_rest(rest_positions)`.
+    Parts that are called by themselves have the rest shape of their mesh.
 
     Args:
         mesh: the body in its rest shape.
@@ -63,6 +70,7 @@ class Step(PhysicalModule, ABC):
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
+    rest_positions = Quantity("m", over="vertex vectors")
     # So that dt² and 1 / dt² are in the range of single precision.
     dt = Option(checked_number, above=0.0, least=1e-18, most=1e18, unit="s")
     substeps = Option(checked_integer, least=1)
@@ -105,6 +113,7 @@ class Step(PhysicalModule, ABC):
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
+        self.rest_positions = mesh.vertices
         check_precision(NamedTensors(self), mesh.vertices.dtype)
         for module in self.modules():
             if isinstance(module, PhysicalModule):
@@ -130,7 +139,8 @@ class Step(PhysicalModule, ABC):
     @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """The lumped mass of each vertex [kg], with the masses attached to the body."""
-        return self.elements.vertex_masses(self.density) + self.attached_masses()
+        with own_rest_shape(self):
+            return self.elements.vertex_masses(self.density) + self.attached_masses()
 
     @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
@@ -182,6 +192,7 @@ class Step(PhysicalModule, ABC):
         """Raise TypeError or ValueError unless this step can start from a state."""
         check_state(state, self.free, kind=type(self).__name__, history_size=self.history_size)
 
+    @in_own_rest_shape
     def forward(self, state: State) -> State:
         self.check_state(state)
         for _ in range(self.substeps):
@@ -192,6 +203,7 @@ class Step(PhysicalModule, ABC):
     def substep(self, state: State) -> State:
         """Return the state dt/substeps later."""
 
+    @in_own_rest_shape
     def stable_dts(
         self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
     ) -> Float[Tensor, "*batch"]:
@@ -216,6 +228,7 @@ class Step(PhysicalModule, ABC):
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 
+    @in_own_rest_shape
     def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
         """Return the largest stiffness that single vertices get from contacts, over their mass [1/s²].
 

@@ -149,8 +149,8 @@ class IncrementalPotential(MinimizationProblem):
         net = gradient.sum(-2) * self.step.free.amin(-2)
         return net.abs().amax(-1) / (self.scheme.inertia * self.step.vertex_masses.sum(-1))
 
-    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
-        J = self.step.elements.deformation_gradient(positions).det()
+    def describe(self, positions: Float[Tensor, "*batch N 3"], sample: tuple[int, ...]) -> str:
+        J = self.step.elements.deformation_gradient(positions).det()[(..., *sample)]
         found = f"The smallest J = det F there is {float(J.min()):.3g}. "
         inverted = (J.view(-1, J.shape[-1]) <= 0).any(0).nonzero().flatten().tolist()
         gentler = "a shorter dt or more substeps" if self.scheme.inertia else "smaller loads"

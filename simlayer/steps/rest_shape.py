@@ -1,0 +1,177 @@
+"""The rest shape of a step: what its parts have of it where it is another one than that of the mesh."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from simlayer.autodiff.forward_mode import has_tangent
+from simlayer.autodiff.torch_private import is_mapped, is_wrapped, modification_counts
+from simlayer.errors import first_index, listed
+from simlayer.fem.finite_elements import FiniteElements
+from simlayer.fem.rest_shape import RestShaped
+from simlayer.mesh.validation import MeshError
+from simlayer.quantities.named import NamedTensors
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = "rest_positions"
+
+# For steps the parameter of their rest positions, how often it was modified, and whether it then was the mesh.
+_COMPARED: WeakKeyDictionary[nn.Module, tuple[weakref.ref[Tensor], list[int], bool]] = WeakKeyDictionary()
+
+
+def rest_shape_values(
+    named: NamedTensors, physical: Mapping[str, Tensor], *, given: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Return the buffers of all parts of a step that follow from its rest positions, by full names.
+
+    None for a step that has those of its mesh.
+
+    Args:
+        named: the tensors of a step, inside which there may be other steps.
+        physical: the physical values of all quantities.
+        given: the names of those that a call gives.
+
+    Raises:
+        ValueError: if there is not one rest position for every vertex, or a cell is inside out, or a part of
+            a user's own class does not say what follows from them.
+    """
+    values: dict[str, Tensor] = {}
+    for prefix, module in named.physical:
+        name = prefix + _NAME
+        if _NAME in module.quantities() and (name in given or not _is_of_mesh(module, physical[name])):
+            values |= _values_of_parts(named, prefix, physical[name])
+    return values
+
+
+@contextmanager
+def own_rest_shape(step: Any) -> Iterator[None]:
+    """Let the parts of a step that is called by itself have the rest positions that are stored in it."""
+    # Where values are substituted, so is what follows from rest positions.
+    if _NAME in step.substitutes or _is_of_mesh(step, own := step.rest_positions):
+        yield
+        return
+    named = NamedTensors(step)
+    with named.substituted({_NAME: own, **_values_of_parts(named, "", own)}):
+        yield
+
+
+def in_own_rest_shape(method: F) -> F:
+    """Return a method of a step that runs in `own_rest_shape`."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+        with own_rest_shape(self):
+            return method(self, *args, **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def current_rest_shape(elements: FiniteElements, named: NamedTensors) -> dict[str, Tensor]:
+    """Return what follows from the rest positions of a call in all parts; nothing for those of the mesh."""
+    if elements.reshaped is None:
+        return {}
+    parts = {path for path, part in named.modules.items() if isinstance(part, RestShaped)}
+    return {
+        name: buffer
+        for name, buffer in named.buffers.items()
+        if name.rpartition(".")[0] in parts and buffer.is_floating_point()
+    }
+
+
+def check_constant(controls: Iterable[str]) -> None:
+    """Raise ValueError if rest positions are among the controls of a rollout."""
+    if found := [name for name in controls if name.rpartition(".")[2] == _NAME]:
+        raise ValueError(
+            f"controls: {found[0]!r} are the same in all steps of a rollout; give them in parameters."
+        )
+
+
+def _values_of_parts(named: NamedTensors, prefix: str, rest_positions: Tensor) -> dict[str, Tensor]:
+    """Return what follows from the rest positions of the step with this prefix, checked."""
+    step = named.modules[prefix.removesuffix(".")]
+    count = step.num_vertices
+    if rest_positions.shape[-2] != count:
+        raise ValueError(
+            f"{prefix}{_NAME} has shape {tuple(rest_positions.shape)}; expected (*batch, {count}, 3)."
+        )
+    values: dict[str, Tensor] = {}
+    for path, part in named.modules.items():
+        if not f"{path}.".startswith(prefix):
+            continue
+        own = f"{path}." if path else ""
+        if isinstance(part, RestShaped):
+            found = part.at_rest_positions(rest_positions)
+            if isinstance(part, FiniteElements):
+                _check_cells(found, part, prefix + _NAME, rest_positions)
+            values |= {own + name: value for name, value in found.items()}
+        else:
+            _check_buffers(part, path, {count, step.elements.num_cells})
+    return values
+
+
+def _check_cells(
+    values: Mapping[str, Tensor], elements: FiniteElements, name: str, rest_positions: Tensor
+) -> None:
+    """Raise MeshError if cells have no volume or are inside out at a quadrature point."""
+    if is_mapped(rest_positions):
+        return
+    with torch.no_grad():
+        wrong = ~(values["mass_weights"] > 0).all(0)
+        own = ~(values["weights"] > 0)
+        wrong = wrong | (own.any(0) if elements.has_points else own)
+    if not bool(wrong.any()):
+        return
+    if not bool((finite := rest_positions.isfinite()).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinity at {first_index(~finite)}.")
+    sample = first_index(wrong.any(0)) if wrong.ndim > 1 else ()
+    cells = wrong[(..., *sample)].nonzero().flatten().tolist()
+    raise MeshError(
+        f"{name} turn cells inside out{f' in sample {sample}' if sample else ''}: det dX/dxi must be positive "
+        f"at every quadrature point, and is not in cells {listed(cells)}. Move vertices less from the mesh, "
+        "those inside together with those on the surface, or mesh the new shape."
+    )
+
+
+def _check_buffers(part: nn.Module, path: str, extents: set[int]) -> None:
+    """Raise TypeError if a user's own class has buffers over cells or vertices that may be of the mesh."""
+    if type(part).__module__.partition(".")[0] in (__name__.partition(".")[0], "torch"):
+        return
+    suspects = [
+        name
+        for name, buffer in part._buffers.items()
+        if buffer is not None and buffer.is_floating_point() and extents & set(buffer.shape)
+    ]
+    if suspects:
+        raise TypeError(
+            f"{path} ({type(part).__name__}) has buffers over cells or vertices, {', '.join(suspects)}, and "
+            f"does not say which of them follow from {_NAME}: derive it from simlayer.RestShaped, whose method "
+            "at_rest_positions returns those that do, {} if none does."
+        )
+
+
+def _is_of_mesh(step: Any, value: Tensor) -> bool:
+    """Return whether the rest positions that a step has are constants, and those of its mesh.
+
+    They are compared again only after they were modified, so that no step waits for its device.
+    """
+    if value.requires_grad or is_wrapped(value) or has_tangent(value):
+        return False
+    parameter = step._parameters[_NAME]
+    counts = modification_counts([parameter])
+    if step in _COMPARED:
+        compared, modified, result = _COMPARED[step]
+        if counts and compared() is parameter and modified == counts:
+            return result
+    vertices = step.elements.mesh.vertices.to(value)
+    result = value.shape == vertices.shape and torch.equal(value, vertices)
+    _COMPARED[step] = weakref.ref(parameter), counts, result
+    return result
