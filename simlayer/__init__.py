@@ -25,6 +25,7 @@ from simlayer.errors import (
     SimulationError,
     UnstableStepError,
 )
+from simlayer.fem import RestShaped
 from simlayer.forces import (
     DistributedLoad,
     ElasticForce,
@@ -117,6 +118,7 @@ __all__ = [
     "Potential",
     "Quantity",
     "RatePotential",
+    "RestShaped",
     "RayleighDamping",
     "RolloutModule",
     "SimulationError",

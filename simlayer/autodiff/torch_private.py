@@ -34,6 +34,11 @@ def modes_active() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0
 
 
+def functions_replaced() -> bool:
+    """Return whether a mode may replace the arguments of functions of torch."""
+    return torch._C._len_torch_function_stack() > 0
+
+
 def forward_mode_alone() -> bool:
     """Return whether all active transforms of `torch.func` are one of forward mode, and `vmap`s around it.
 

@@ -43,7 +43,8 @@ def cell_geometry(
     one, `lumped_volumes` of the nodes `(C, M)` [m³] and `mass_weights` of the rule for masses `(Q, M)` [m³].
     """
     element, exact = element_of(cells), rest_positions.double()
-    nodes = exact[..., cells, :]
+    # In the order of memory that an index has, sums over nodes would be rounded otherwise than in the mesh.
+    nodes = exact[..., cells.contiguous(), :]
     gradients, weights = at_quadrature_points(element, rule, nodes)
     points, parts = (tensor.to(exact) for tensor in element.mass_rule.tensors())
     mass_weights = parts[:, None] * jacobian_determinants(exact, cells, points)

@@ -171,7 +171,7 @@ class RolloutModule(CheckedModule):
                 carries = in_forward_mode(self.step, inputs)
                 states = run_in_forward_mode(run, inputs) if carries else run(inputs)
             except SimulationError as error:
-                error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
+                error.args = (f"{error}{unlikely_state(self.step, inputs)}", *error.args[1:])
                 raise
         end, *frames = (on_state(unpack_result, each.state) for each in states)
         return end, frames

@@ -27,7 +27,7 @@ from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
 from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
-from simlayer.steps.rest_shape import in_own_rest_shape, own_rest_shape
+from simlayer.steps.rest_shape import ComparedRestPositions, fill_in, in_own_rest_shape
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
 
@@ -113,7 +113,8 @@ class Step(PhysicalModule, ABC):
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
-        self.rest_positions = mesh.vertices
+        self.rest_positions, self.compared_rest_positions = mesh.vertices, ComparedRestPositions()
+        self.register_load_state_dict_pre_hook(fill_in)
         check_precision(NamedTensors(self), mesh.vertices.dtype)
         for module in self.modules():
             if isinstance(module, PhysicalModule):
@@ -139,13 +140,16 @@ class Step(PhysicalModule, ABC):
     @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """The lumped mass of each vertex [kg], with the masses attached to the body."""
-        with own_rest_shape(self):
-            return self.elements.vertex_masses(self.density) + self.attached_masses()
+        return self._body_masses() + self.attached_masses()
 
     @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """The reciprocal mass of each vertex [1/kg]."""
         return self.vertex_masses.reciprocal()
+
+    @in_own_rest_shape
+    def _body_masses(self) -> Float[Tensor, "*batch N"]:
+        return self.elements.vertex_masses(self.density)
 
     def attached_masses(self) -> Float[Tensor, "*batch #N"]:
         """Return the mass attached to the body at each vertex [kg]."""

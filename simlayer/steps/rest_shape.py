@@ -7,13 +7,17 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from simlayer.autodiff.forward_mode import has_tangent
-from simlayer.autodiff.torch_private import is_mapped, is_wrapped, modification_counts
+from simlayer.autodiff.torch_private import (
+    functions_replaced,
+    is_mapped,
+    is_wrapped,
+    modification_counts,
+)
 from simlayer.errors import first_index, listed
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.rest_shape import RestShaped
@@ -23,9 +27,9 @@ from simlayer.quantities.named import NamedTensors
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME = "rest_positions"
-
-# For steps the parameter of their rest positions, how often it was modified, and whether it then was the mesh.
-_COMPARED: WeakKeyDictionary[nn.Module, tuple[weakref.ref[Tensor], list[int], bool]] = WeakKeyDictionary()
+# What a user's class inherits from those of the package, and what does not follow from rest positions there,
+# or is computed where it is read.
+_INHERITED = {"free", "rest_bounds", "shares"}
 
 
 def rest_shape_values(
@@ -47,7 +51,7 @@ def rest_shape_values(
     values: dict[str, Tensor] = {}
     for prefix, module in named.physical:
         name = prefix + _NAME
-        if _NAME in module.quantities() and (name in given or not _is_of_mesh(module, physical[name])):
+        if _NAME in module.quantities() and (name in given or not _is_of_mesh(module)):
             values |= _values_of_parts(named, prefix, physical[name])
     return values
 
@@ -55,11 +59,11 @@ def rest_shape_values(
 @contextmanager
 def own_rest_shape(step: Any) -> Iterator[None]:
     """Let the parts of a step that is called by itself have the rest positions that are stored in it."""
-    # Where values are substituted, so is what follows from rest positions.
-    if _NAME in step.substitutes or _is_of_mesh(step, own := step.rest_positions):
+    if _has_shape(step):
         yield
         return
     named = NamedTensors(step)
+    own = named.quantities[_NAME].quantity.value(named.parameters[_NAME])
     with named.substituted({_NAME: own, **_values_of_parts(named, "", own)}):
         yield
 
@@ -69,6 +73,8 @@ def in_own_rest_shape(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+        if _has_shape(self):
+            return method(self, *args, **options)
         with own_rest_shape(self):
             return method(self, *args, **options)
 
@@ -93,6 +99,11 @@ def check_constant(controls: Iterable[str]) -> None:
         raise ValueError(
             f"controls: {found[0]!r} are the same in all steps of a rollout; give them in parameters."
         )
+
+
+def fill_in(step: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Add rest positions to a state dict of a time when steps had none, as its load hook."""
+    state_dict.setdefault(prefix + _NAME, step._parameters[_NAME])
 
 
 def _values_of_parts(named: NamedTensors, prefix: str, rest_positions: Tensor) -> dict[str, Tensor]:
@@ -147,8 +158,8 @@ def _check_buffers(part: nn.Module, path: str, extents: set[int]) -> None:
         return
     suspects = [
         name
-        for name, buffer in part._buffers.items()
-        if buffer is not None and buffer.is_floating_point() and extents & set(buffer.shape)
+        for name, buffer in part.named_buffers(recurse=False)
+        if name not in _INHERITED and buffer.is_floating_point() and extents & set(buffer.shape)
     ]
     if suspects:
         raise TypeError(
@@ -158,20 +169,43 @@ def _check_buffers(part: nn.Module, path: str, extents: set[int]) -> None:
         )
 
 
-def _is_of_mesh(step: Any, value: Tensor) -> bool:
-    """Return whether the rest positions that a step has are constants, and those of its mesh.
+def _has_shape(step: Any) -> bool:
+    """Return whether the parts of a step have its rest shape: in a call that gives values, or that of the mesh."""
+    return _NAME in step.substitutes or _is_of_mesh(step)
 
-    They are compared again only after they were modified, so that no step waits for its device.
-    """
-    if value.requires_grad or is_wrapped(value) or has_tangent(value):
-        return False
+
+def _is_of_mesh(step: Any) -> bool:
+    """Return whether the rest positions that are stored in a step are constants, and those of its mesh."""
     parameter = step._parameters[_NAME]
-    counts = modification_counts([parameter])
-    if step in _COMPARED:
-        compared, modified, result = _COMPARED[step]
-        if counts and compared() is parameter and modified == counts:
-            return result
-    vertices = step.elements.mesh.vertices.to(value)
-    result = value.shape == vertices.shape and torch.equal(value, vertices)
-    _COMPARED[step] = weakref.ref(parameter), counts, result
-    return result
+    # A mode may put a tensor with derivatives in place of the parameter, such as `parameter_jacobian` does.
+    value = parameter.clone() if functions_replaced() else parameter
+    if value.requires_grad or is_wrapped(value):
+        return False
+    return step.compared_rest_positions.are_of_mesh(step, parameter)
+
+
+class ComparedRestPositions:
+    """Whether rest positions are those of a mesh: compared once, and again only after they were modified.
+
+    So that no step waits for its device, or takes the time. Copies compare anew.
+    """
+
+    def __init__(self) -> None:
+        self._parameter: weakref.ref[Tensor] | None = None
+        self._counts: list[int] = []
+        self._equal = False
+
+    def are_of_mesh(self, step: Any, parameter: Tensor) -> bool:
+        """Return whether this parameter of a step has the numbers of its mesh, and no derivatives."""
+        counts = modification_counts([parameter])
+        if self._parameter and self._parameter() is parameter and self._counts == counts != []:
+            return self._equal
+        if has_tangent(parameter):
+            return False
+        vertices = step.elements.mesh.vertices.to(parameter)
+        equal = parameter.shape == vertices.shape and torch.equal(parameter, vertices)
+        self._parameter, self._counts, self._equal = weakref.ref(parameter), counts, equal
+        return equal
+
+    def __reduce__(self) -> tuple[type[ComparedRestPositions], tuple[()]]:
+        return ComparedRestPositions, ()
