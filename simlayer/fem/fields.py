@@ -15,8 +15,8 @@ def over_batch(field: Tensor, own_axes: int, batch_axes: int) -> Tensor:
     missing = batch_axes - (field.ndim - own_axes)
     if missing < 0:
         raise ValueError(
-            f"rest positions have {field.ndim - own_axes} batch axes, the positions have {batch_axes}; expand "
-            "the positions to the batch, or call through a RolloutModule, which does."
+            f"rest positions have {field.ndim - own_axes} batch axes, the positions have {batch_axes}; "
+            "expand the positions to the batch, or call through a RolloutModule, which does."
         )
     return field[(*[slice(None)] * own_axes, *[None] * missing, ...)] if missing else field
 

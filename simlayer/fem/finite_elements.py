@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from simlayer.fem.fields import batch_first, cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
-from simlayer.fem.gradient_kernels import CompilerKernels, GradientKernels, ShapeGradients
+from simlayer.fem.gradient_kernels import GradientKernels, ShapeGradients
 from simlayer.fem.locality import LocalOrder, local_order
 from simlayer.fem.quadrature import quadrature_rule
 from simlayer.fem.rest_shape import RestShaped, cell_geometry, mass_functions
@@ -45,7 +43,7 @@ class FiniteElements(nn.Module, RestShaped):
         local: whether compiled forces may go through the cells in another order, see `fem.locality`.
 
     Attributes:
-        kernels: how gradients and their adjoints are computed, see `laid_out_for_compiler`.
+        kernels: how gradients and their adjoints are computed, see `fem.compiler_layout`.
     """
 
     gradients: Tensor
@@ -235,17 +233,3 @@ class FiniteElements(nn.Module, RestShaped):
         weights = batch_first(self.mass_weights, 2)
         blocks = torch.einsum("...qm,qa,qb->...mab", weights, functions, functions)
         return density[..., None, None] * blocks
-
-
-@contextmanager
-def laid_out_for_compiler(module: nn.Module) -> Iterator[None]:
-    """Give the finite elements of a module the kernels that a compiler fuses best, while it is traced."""
-    found = [part for part in module.modules() if isinstance(part, FiniteElements)]
-    before = [elements.kernels for elements in found]
-    try:
-        for elements in found:
-            elements.kernels = CompilerKernels()
-        yield
-    finally:
-        for elements, kernels in zip(found, before, strict=True):
-            elements.kernels = kernels

@@ -11,7 +11,9 @@ LEAST_PART = 0.1
 
 
 def lumped_volumes(
-    functions: Float[Tensor, "Q C"], weights: Float[Tensor, "*batch Q M"], nodes: Float[Tensor, "*batch M C 3"]
+    functions: Float[Tensor, "Q C"],
+    weights: Float[Tensor, "*batch Q M"],
+    nodes: Float[Tensor, "*batch M C 3"],
 ) -> Float[Tensor, "*batch C M"]:
     """Return the volume of each node in each cell [m³]: positive, with the cell's volume and centroid.
 

@@ -59,4 +59,3 @@ def cell_geometry(
         "mass_weights": batch_last(mass_weights, 2),
     }
     return {name: field.to(rest_positions.dtype).contiguous() for name, field in fields.items()}
-

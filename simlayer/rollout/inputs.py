@@ -19,7 +19,8 @@ from simlayer.quantities.values import derived_values, physical_values, updated_
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
-from simlayer.steps.rest_shape import check_constant, rest_shape_values
+from simlayer.steps.rest_shape import rest_shape_values
+from simlayer.steps.rest_shape_checks import check_constant
 from simlayer.steps.state_checks import check_precision, check_tensor
 
 Named = Mapping[str, Tensor]

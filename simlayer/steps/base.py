@@ -35,11 +35,12 @@ from simlayer.steps.state_checks import check_precision, check_state
 class Step(PhysicalModule, ABC):
     """A map from one state to the next, dt later; owns the forces, the masses and the constraints.
 
-    Its quantity `rest_positions` begins as the vertices of the mesh [m], `(N, 3)` or `(*batch, N, 3)`. Where a
-    rollout is given others, or they are assigned or trained, shape functions, volumes, masses, loads and
+    Its quantity `rest_positions`, `(N, 3)` or `(*batch, N, 3)` [m], begins as the vertices of the mesh. Where
+    a rollout is given others, or they are assigned or trained, shape functions, volumes, masses, loads and
     contact areas follow from them, differentiably, with the rules of quadrature that were chosen for the
-    mesh. Positions are another thing: a body at rest there starts from `State.at_rest(rest_positions)`.
-    Parts that are called by themselves have the rest shape of their mesh.
+    mesh: one whose edges are straight has them for straight ones. Positions are another thing: a body at
+    rest there starts from `State.at_rest(rest_positions)`. Forces that are called by themselves, not by a
+    step or a rollout, have the rest shape of their mesh.
 
     Args:
         mesh: the body in its rest shape.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,22 +14,15 @@ from torch import Tensor, nn
 from simlayer.autodiff.forward_mode import has_tangent
 from simlayer.autodiff.torch_private import (
     functions_replaced,
-    is_mapped,
     is_wrapped,
     modification_counts,
 )
-from simlayer.errors import first_index, listed
 from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.rest_shape import RestShaped
-from simlayer.mesh.validation import MeshError
 from simlayer.quantities.named import NamedTensors
+from simlayer.steps.rest_shape_checks import NAME, check_buffers, check_cells
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_NAME = "rest_positions"
-# What a user's class inherits from those of the package, and what does not follow from rest positions there,
-# or is computed where it is read.
-_INHERITED = {"free", "rest_bounds", "shares"}
 
 
 def rest_shape_values(
@@ -50,8 +43,8 @@ def rest_shape_values(
     """
     values: dict[str, Tensor] = {}
     for prefix, module in named.physical:
-        name = prefix + _NAME
-        if _NAME in module.quantities() and (name in given or not _is_of_mesh(module)):
+        name = prefix + NAME
+        if NAME in module.quantities() and (name in given or not _is_of_mesh(module)):
             values |= _values_of_parts(named, prefix, physical[name])
     return values
 
@@ -63,8 +56,8 @@ def own_rest_shape(step: Any) -> Iterator[None]:
         yield
         return
     named = NamedTensors(step)
-    own = named.quantities[_NAME].quantity.value(named.parameters[_NAME])
-    with named.substituted({_NAME: own, **_values_of_parts(named, "", own)}):
+    own = named.quantities[NAME].quantity.value(named.parameters[NAME])
+    with named.substituted({NAME: own, **_values_of_parts(named, "", own)}):
         yield
 
 
@@ -93,26 +86,18 @@ def current_rest_shape(elements: FiniteElements, named: NamedTensors) -> dict[st
     }
 
 
-def check_constant(controls: Iterable[str]) -> None:
-    """Raise ValueError if rest positions are among the controls of a rollout."""
-    if found := [name for name in controls if name.rpartition(".")[2] == _NAME]:
-        raise ValueError(
-            f"controls: {found[0]!r} are the same in all steps of a rollout; give them in parameters."
-        )
-
-
 def fill_in(step: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """Add rest positions to a state dict of a time when steps had none, as its load hook."""
-    state_dict.setdefault(prefix + _NAME, step._parameters[_NAME])
+    state_dict.setdefault(prefix + NAME, step._parameters[NAME])
 
 
 def _values_of_parts(named: NamedTensors, prefix: str, rest_positions: Tensor) -> dict[str, Tensor]:
     """Return what follows from the rest positions of the step with this prefix, checked."""
-    step = named.modules[prefix.removesuffix(".")]
+    step: Any = named.modules[prefix.removesuffix(".")]
     count = step.num_vertices
     if rest_positions.shape[-2] != count:
         raise ValueError(
-            f"{prefix}{_NAME} has shape {tuple(rest_positions.shape)}; expected (*batch, {count}, 3)."
+            f"{prefix}{NAME} has shape {tuple(rest_positions.shape)}; expected (*batch, {count}, 3)."
         )
     values: dict[str, Tensor] = {}
     for path, part in named.modules.items():
@@ -122,61 +107,21 @@ def _values_of_parts(named: NamedTensors, prefix: str, rest_positions: Tensor) -
         if isinstance(part, RestShaped):
             found = part.at_rest_positions(rest_positions)
             if isinstance(part, FiniteElements):
-                _check_cells(found, part, prefix + _NAME, rest_positions)
+                check_cells(found, part, prefix + NAME, rest_positions)
             values |= {own + name: value for name, value in found.items()}
         else:
-            _check_buffers(part, path, {count, step.elements.num_cells})
+            check_buffers(part, path, {count, step.elements.num_cells})
     return values
 
 
-def _check_cells(
-    values: Mapping[str, Tensor], elements: FiniteElements, name: str, rest_positions: Tensor
-) -> None:
-    """Raise MeshError if cells have no volume or are inside out at a quadrature point."""
-    if is_mapped(rest_positions):
-        return
-    with torch.no_grad():
-        wrong = ~(values["mass_weights"] > 0).all(0)
-        own = ~(values["weights"] > 0)
-        wrong = wrong | (own.any(0) if elements.has_points else own)
-    if not bool(wrong.any()):
-        return
-    if not bool((finite := rest_positions.isfinite()).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinity at {first_index(~finite)}.")
-    sample = first_index(wrong.any(0)) if wrong.ndim > 1 else ()
-    cells = wrong[(..., *sample)].nonzero().flatten().tolist()
-    raise MeshError(
-        f"{name} turn cells inside out{f' in sample {sample}' if sample else ''}: det dX/dxi must be positive "
-        f"at every quadrature point, and is not in cells {listed(cells)}. Move vertices less from the mesh, "
-        "those inside together with those on the surface, or mesh the new shape."
-    )
-
-
-def _check_buffers(part: nn.Module, path: str, extents: set[int]) -> None:
-    """Raise TypeError if a user's own class has buffers over cells or vertices that may be of the mesh."""
-    if type(part).__module__.partition(".")[0] in (__name__.partition(".")[0], "torch"):
-        return
-    suspects = [
-        name
-        for name, buffer in part.named_buffers(recurse=False)
-        if name not in _INHERITED and buffer.is_floating_point() and extents & set(buffer.shape)
-    ]
-    if suspects:
-        raise TypeError(
-            f"{path} ({type(part).__name__}) has buffers over cells or vertices, {', '.join(suspects)}, and "
-            f"does not say which of them follow from {_NAME}: derive it from simlayer.RestShaped, whose method "
-            "at_rest_positions returns those that do, {} if none does."
-        )
-
-
 def _has_shape(step: Any) -> bool:
-    """Return whether the parts of a step have its rest shape: in a call that gives values, or that of the mesh."""
-    return _NAME in step.substitutes or _is_of_mesh(step)
+    """Return whether the parts of a step have its rest shape: in a call, or as it is that of the mesh."""
+    return NAME in step.substitutes or _is_of_mesh(step)
 
 
 def _is_of_mesh(step: Any) -> bool:
     """Return whether the rest positions that are stored in a step are constants, and those of its mesh."""
-    parameter = step._parameters[_NAME]
+    parameter = step._parameters[NAME]
     # A mode may put a tensor with derivatives in place of the parameter, such as `parameter_jacobian` does.
     value = parameter.clone() if functions_replaced() else parameter
     if value.requires_grad or is_wrapped(value):

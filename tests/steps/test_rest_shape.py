@@ -46,7 +46,9 @@ def test_a_body_at_rest_positions_moves_as_one_whose_mesh_has_them(element, kind
         # Rounding of sums in another order, and for implicit steps the tolerance of the minimum.
         tolerance = 1e-12 if kind is SymplecticEuler else 1e-8
         for found, expected in zip(together[:2], alone[:2], strict=True):
-            assert torch.allclose(found[index], expected, rtol=0, atol=tolerance * float(expected.abs().max()))
+            assert torch.allclose(
+                found[index], expected, rtol=0, atol=tolerance * float(expected.abs().max())
+            )
     assert not torch.allclose(together.positions[0], together.positions[1], atol=1e-6)
 
 

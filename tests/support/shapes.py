@@ -1,6 +1,5 @@
 """Bodies with every part that depends on the rest shape, and rest positions for them."""
 
-import torch
 from support.scenes import noise
 from torch import Tensor
 
@@ -65,5 +64,3 @@ def start(mesh: Mesh) -> State:
     """A body that is a little deformed, and moves."""
     shape = mesh.vertices.shape
     return State(mesh.vertices + 5e-3 * noise(*shape, seed=3), 0.1 * noise(*shape, seed=4))
-
-
