@@ -85,7 +85,9 @@ def test_checkpointed_and_traced_rollouts_have_the_gradient_of_plain_ones(elemen
 
 
 @pytest.mark.compiled
-def test_compiled_rollouts_have_the_gradient_of_eager_ones_forward_and_in_reverse():
+# The compiler's own.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_compiled_rollouts_have_the_results_and_the_gradient_of_eager_ones():
     mesh, step = scene("tet4", "explicit")
     shape, state = other_shape(mesh, 2), start(mesh)
     eager, compiled = (RolloutModule(step, 6, compile=c, checkpoint="none") for c in (False, True))
