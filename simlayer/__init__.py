@@ -34,6 +34,7 @@ from simlayer.errors import (
     SimulationError,
     UnstableStepError,
 )
+from simlayer.fem import RestShaped
 from simlayer.forces import (
     DistributedLoad,
     ElasticForce,
@@ -141,6 +142,7 @@ __all__ = [
     "RatePotential",
     "RayleighDamping",
     "RecurrentPolicy",
+    "RestShaped",
     "RolloutModule",
     "SimulationError",
     "SmoothVelocityClamp",

@@ -105,21 +105,22 @@ class Muscle(CellPotential):
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         batch_axes = positions.ndim - 2
         values = self.traced_density.coefficients(self, batch_axes)
-        return [*values, *over_batch(self.fibres, batch_axes)]
+        return [*values, *over_batch(self.fibres, 2, batch_axes)]
 
     def stretches(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K"]:
         """Return the stretch of the fibres, the mean in each cell of the muscle."""
-        F, a = self.elements.deformation_gradient(positions), over_batch(self.fibres, positions.ndim - 2)
+        F, a = self.elements.deformation_gradient(positions), over_batch(self.fibres, 2, positions.ndim - 2)
         along = torch.stack([dot(F.row(i), tuple(a)) for i in range(3)])
         found, weights = along.square().sum(0).sqrt(), self.elements.weights
-        if weights.ndim == 2:
-            found = (over_batch(weights / weights.sum(0), positions.ndim - 2) * found).sum(0)
+        if self.elements.has_points:
+            found = (over_batch(weights / weights.sum(0), 2, positions.ndim - 2) * found).sum(0)
         return found.movedim(0, -1)
 
     def rest_stiffness_bound(self) -> Float[Tensor, "*batch #K"]:
         # Fully activated: the derivative of f along the fibres, and f across them, where stretches are one.
         steepest = 1.0 if self.force_length is None else self.force_length.largest_slope.clamp(min=1)
-        return self.peak_stress * steepest * self.rest_bounds[1]
+        _, shear = self.elements.current_bounds(self.rest_bounds)
+        return self.peak_stress * steepest * shear
 
 
 def _unit_fibres(fibres: Sequence[float] | Tensor, elements: FiniteElements) -> Float[Tensor, "3 #K"]:

@@ -29,6 +29,11 @@ def carries_tangents(tensors: Sequence[Tensor]) -> bool:
     return any(_unpacked(tensor)[1] is not None for tensor in tensors)
 
 
+def has_tangent(tensor: Tensor) -> bool:
+    """Return whether a tensor has a derivative in `torch.autograd.forward_ad`, or in the innermost `jvp`."""
+    return _unpacked(tensor)[1] is not None
+
+
 def call_with_tangents(run: WithTangents, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the results of a function in forward mode, by one call of `run` for all directions."""
     primals, tangents = zip(*map(_unpacked, tensors), strict=True)

@@ -39,6 +39,11 @@ def modes_active() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0
 
 
+def functions_replaced() -> bool:
+    """Return whether a mode may replace the arguments of functions of torch."""
+    return torch._C._len_torch_function_stack() > 0
+
+
 def forward_mode_alone() -> bool:
     """Return whether all active transforms of `torch.func` are one of forward mode, and `vmap`s around it.
 
@@ -69,6 +74,11 @@ def is_mapped(tensor: Tensor) -> bool:
             return True
         tensor = functorch.get_unwrapped(tensor)
     return False
+
+
+def is_wrapped(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of a transform of `torch.func`, which may differentiate by it."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def modification_counts(tensors: Sequence[Tensor]) -> list[int]:

@@ -14,7 +14,8 @@ from simlayer.contact.continuous_collision import Passage, conservative_advancem
 from simlayer.contact.gap import ContactGap, components, vectors_of
 from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.placement import check_placement, over_samples, warn_of_gaps
-from simlayer.fem.fields import cells_first, over_batch
+from simlayer.fem.fields import cells_first
+from simlayer.fem.rest_shape import RestShaped
 from simlayer.fem.surface import lumped_areas
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import dot
@@ -32,7 +33,7 @@ _PRESSED = 0.2
 _EXAMPLE = (0.31, 0.47, 0.73)
 
 
-class BarrierContact(Contact):
+class BarrierContact(Contact, RestShaped):
     """A barrier that keeps the surface of a body out of an obstacle, without friction.
 
     The energy is the sum over vertices of A kappa d̂ B(d/d̂), with d the distance of a vertex, A its part of
@@ -97,6 +98,9 @@ class BarrierContact(Contact):
             check_placement(positions, self.distances(positions), self.activation_distance)
         warn_of_gaps(mesh, obstacle.width)
 
+    def at_rest_positions(self, rest_positions: Float[Tensor, "*batch N 3"]) -> dict[str, Tensor]:
+        return {"areas": lumped_areas(self.mesh, rest_positions)}
+
     def energy(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
         gap = self._gaps(positions)
         return (gap.strength * self.activation_distance * self.barrier.value([], [gap.ratio])).sum(0)
@@ -121,7 +125,7 @@ class BarrierContact(Contact):
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*batch K 3 3"]:
         x = positions[..., self.surface, :]
-        gap = self._gaps(x, self.areas[self.surface])
+        gap = self._gaps(x, self.areas[..., self.surface])
         curvature = self.distance.hessian(self._coefficients(x), components(x), point_axes=1)
         normal = vectors_of(torch.ones_like(gap.ratio), gap.normal)
         push, stiffness = (
@@ -182,7 +186,7 @@ class BarrierContact(Contact):
         return energy / (self.activation_distance * barrier)
 
     def _gaps(self, positions: Tensor, areas: Tensor | None = None) -> ContactGap:
-        areas = over_batch(self.areas if areas is None else areas, positions.ndim - 2)
+        areas = cells_first(self.areas if areas is None else areas, positions.ndim - 2)
         values, points = self._coefficients(positions), components(positions)
         distance = self.distance.value(values, points)
         # Inside the body nothing touches, wherever the obstacle is.

@@ -43,7 +43,7 @@ class Contact(Potential, ContactForce):
 
     Attributes:
         activation_distance: the distance from which on it acts [m].
-        areas: the part of the surface that each vertex stands for, zero inside the body [m²].
+        areas: the part of the surface that each vertex stands for, zero inside the body [m²], `(*batch, N)`.
     """
 
     stiffness = Quantity("Pa", positive=True)

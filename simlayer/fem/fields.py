@@ -11,9 +11,29 @@ def per_sample(value: Float[Tensor, "*batch_and_one"]) -> Float[Tensor, "*batch"
     return value[..., 0] if value.ndim else value
 
 
-def over_batch(field: Tensor, batch_axes: int) -> Tensor:
-    """Return the field with trailing axes of size one, so that it broadcasts over the batch."""
-    return field[(..., *[None] * batch_axes)] if batch_axes else field
+def over_batch(field: Tensor, own_axes: int, batch_axes: int) -> Tensor:
+    """Return the field with its own axes first, aligned with fields of `batch_axes` batch axes.
+
+    Raises:
+        ValueError: if the field has more batch axes.
+    """
+    missing = batch_axes - (field.ndim - own_axes)
+    if missing < 0:
+        raise ValueError(
+            f"rest positions have {field.ndim - own_axes} batch axes, the positions have {batch_axes}; "
+            "expand the positions to the batch, or call through a RolloutModule, which does."
+        )
+    return field[(*[slice(None)] * own_axes, *[None] * missing, ...)] if missing else field
+
+
+def batch_first(field: Tensor, own_axes: int) -> Tensor:
+    """Return a view of a field with its own axes last."""
+    return field.movedim([*range(own_axes)], [*range(-own_axes, 0)]) if field.ndim > own_axes else field
+
+
+def batch_last(field: Tensor, own_axes: int) -> Tensor:
+    """Return a view of a field with its own axes first."""
+    return field.movedim([*range(-own_axes, 0)], [*range(own_axes)]) if field.ndim > own_axes else field
 
 
 def cells_first(

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from simlayer.elements.types import ELEMENT_TYPES
-from simlayer.fem.fields import cells_first, over_batch
+from simlayer.fem.fields import batch_first, cells_first, over_batch
 from simlayer.fem.gather import Gather
 from simlayer.fem.gradient import GradientOperator
-from simlayer.fem.gradient_kernels import CompilerKernels, GradientKernels, ShapeGradients
+from simlayer.fem.gradient_kernels import GradientKernels, ShapeGradients
 from simlayer.fem.locality import LocalOrder, local_order
-from simlayer.fem.lumping import lumped_volumes
-from simlayer.fem.quadrature import at_quadrature_points, quadrature_rule
+from simlayer.fem.quadrature import quadrature_rule
+from simlayer.fem.rest_shape import RestShaped, cell_geometry, mass_functions
 from simlayer.fem.sparse_kernels import SparseKernels
 from simlayer.fem.stiffness import largest_eigenvalue, rest_eigenvalue_bounds, stiffness_blocks
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.mesh.geometry import jacobian_determinants
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.validation import check_constant
 from simlayer.quantities.arguments import checked_choice
 from simlayer.quantities.objects import checked_instance
 
 
-class FiniteElements(nn.Module):
+class FiniteElements(nn.Module, RestShaped):
     """The cells of a mesh as finite elements.
 
     Fields over cells are `(M, *batch)`, and `(Q, M, *batch)` for elements with several quadrature points:
@@ -48,7 +44,7 @@ class FiniteElements(nn.Module):
         cells: the cells that are integrated over, K of the M, which fields have values for; all by default.
 
     Attributes:
-        kernels: how gradients and their adjoints are computed, see `laid_out_for_compiler`.
+        kernels: how gradients and their adjoints are computed, see `fem.compiler_layout`.
     """
 
     gradients: Tensor
@@ -57,6 +53,8 @@ class FiniteElements(nn.Module):
     mass_functions: Tensor
     mass_weights: Tensor
     cells: Tensor | None
+    # Not None while a call gives other rest positions than those of the mesh.
+    reshaped: Tensor | None
 
     def __init__(
         self,
@@ -73,34 +71,28 @@ class FiniteElements(nn.Module):
         check_constant(mesh.vertices, mesh.source)
         checked_choice("quadrature", quadrature, ("full", "reduced"))
         checked_choice("deterministic", deterministic, (True, False, None))
-        element = ELEMENT_TYPES[mesh.element]
         self.register_buffer("cells", cells, persistent=False)
         chosen = mesh.cells if cells is None else mesh.cells[cells]
         self.gather = Gather(chosen, len(mesh.vertices), deterministic=deterministic)
         self.kernels: GradientKernels = SparseKernels()
         self.num_cells, self.nodes_per_cell = chosen.shape
-        self.quadrature = quadrature
-        gradients, weights = at_quadrature_points(mesh, quadrature_rule(mesh, quadrature))
-        if cells is not None:
-            gradients, weights = gradients[..., cells], weights[..., cells]
-        if len(weights) == 1:
-            gradients, weights = gradients[:, :, 0], weights[0]
-        points, parts = element.mass_rule.tensors()
-        functions = element.shape.functions(points)
-        mass_weights = parts[:, None] * jacobian_determinants(mesh.vertices.double(), chosen, points)
-        nodes = mesh.vertices.double()[chosen]
-        buffers = {
-            # Node 0 is the origin of the differences below and needs no gradient of its own.
-            "gradients": gradients[1:].contiguous(),
-            "weights": weights,
-            "lumped_volumes": lumped_volumes(functions, mass_weights, nodes),
-            "mass_functions": functions,
-            "mass_weights": mass_weights,
-        }
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer.to(mesh.vertices.dtype), persistent=False)
+        self.quadrature, self.rule = quadrature, quadrature_rule(mesh, quadrature)
+        self.has_points = len(self.rule.weights) > 1
+        geometry = cell_geometry(chosen, self.rule, mesh.vertices)
+        functions = mass_functions(chosen).to(mesh.vertices)
+        for name, buffer in (geometry | {"mass_functions": functions}).items():
+            self.register_buffer(name, buffer, persistent=False)
+        self.register_buffer("reshaped", None, persistent=False)
         local = local and cells is None
         self.local = local_order(mesh, self.gather, self.gradients, self.weights) if local else None
+
+    def at_rest_positions(self, rest_positions: Float[Tensor, "*batch N 3"]) -> dict[str, Tensor]:
+        values = cell_geometry(self.connectivity, self.rule, rest_positions)
+        if self.local:
+            for name, own_axes in (("gradients", 3 + self.has_points), ("weights", 1 + self.has_points)):
+                ordered = values[name].index_select(own_axes - 1, self.local.cells)
+                values[f"local.{name}"] = ordered
+        return values | {"reshaped": rest_positions.new_ones(())}
 
     @property
     def connectivity(self) -> Int[Tensor, "M C"]:
@@ -120,27 +112,27 @@ class FiniteElements(nn.Module):
         return zeros.index_copy(-1, self.cells, values.expand(*values.shape[:-1], self.num_cells))
 
     @property
-    def volumes(self) -> Float[Tensor, "M"]:
+    def volumes(self) -> Float[Tensor, "*batch M"]:
         """The rest volume of each cell [m³]."""
-        return self.mass_weights.sum(0) if self.weights.ndim == 2 else self.weights
+        return batch_first(self.mass_weights, 2).sum(-2) if self.has_points else batch_first(self.weights, 1)
 
     @property
     def gradient_operator(self) -> GradientOperator:
         """The map from positions to deformation gradients."""
-        return GradientOperator(ShapeGradients(self.gather.nodes, self.gradients, None), self.kernels)
+        return GradientOperator(self._shape, self.kernels)
 
     @property
     def weighted_gradient_operator(self) -> GradientOperator:
         """The gradient times minus the volume, whose adjoint maps stresses to nodal forces."""
-        shape = ShapeGradients(self.gather.nodes, self.gradients, -self.weights)
-        return GradientOperator(shape, self.kernels)
+        return GradientOperator(self._shape._replace(weights=-self.weights), self.kernels)
 
     def stress_operators(self) -> tuple[GradientOperator, GradientOperator, LocalOrder | None]:
         """Return the two operators of nodal forces, and the order of their cells if it is another one."""
         if self.local is None or not self.kernels.reorders:
             return self.gradient_operator, self.weighted_gradient_operator, None
         local = self.local
-        shape = ShapeGradients(local.gather.nodes, local.gradients, None, local.vertex_order)
+        nodes, order = local.gather.nodes, local.vertex_order
+        shape = self._shape._replace(nodes=nodes, gradients=local.gradients, order=order)
         plain, weighted = (shape._replace(weights=weights) for weights in (None, -local.weights))
         return GradientOperator(plain, self.kernels), GradientOperator(weighted, self.kernels), local
 
@@ -153,8 +145,9 @@ class FiniteElements(nn.Module):
 
     def integrate(self, density: Float[Tensor, "*cells_and_batch"]) -> Float[Tensor, "*batch"]:
         """Return the integral over the body of a field over its cells."""
-        weights = over_batch(self.weights, density.ndim - self.weights.ndim)
-        return (weights * density).flatten(0, self.weights.ndim - 1).sum(0)
+        own = 1 + self.has_points
+        weights = over_batch(self.weights, own, density.ndim - own)
+        return (weights * density).flatten(0, own - 1).sum(0)
 
     def forces(self, stress: Matrix3) -> Float[Tensor, "*batch N 3"]:
         """Return the nodal forces [N] of a first Piola-Kirchhoff stress [Pa].
@@ -170,7 +163,8 @@ class FiniteElements(nn.Module):
 
         The tangent has its axes of batch first, then that of quadrature points, if there are several.
         """
-        return stiffness_blocks(self._all_gradients(), self.weights, tangent)
+        tangent = tangent if self.has_points else tangent.unsqueeze(-4)
+        return stiffness_blocks(*self._at_points(), tangent)
 
     def largest_eigenvalue(
         self, tangent: Float[Tensor, "*batch_and_points M 9 9"]
@@ -181,18 +175,36 @@ class FiniteElements(nn.Module):
         """
         return largest_eigenvalue(self.stiffness_blocks(tangent), self._mass_ratios())
 
-    def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
+    def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
         """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""
-        return rest_eigenvalue_bounds(self._all_gradients(), self.weights, self._mass_ratios())
+        return rest_eigenvalue_bounds(*self._at_points(), self._mass_ratios())
 
-    def _all_gradients(self) -> Float[Tensor, "*points M C 3"]:
-        """Shape gradients of all nodes [1/m]."""
-        others = self.gradients.movedim((0, 1), (-2, -1))
-        return torch.cat([-others.sum(-2, keepdim=True), others], -2)
+    def current_bounds(self, of_mesh: Float[Tensor, "2 M"]) -> Float[Tensor, "2 *batch M"]:
+        """Return `rest_eigenvalue_bounds`, known for the mesh, at the rest positions of this call."""
+        return of_mesh if self.reshaped is None else torch.stack(self.rest_eigenvalue_bounds())
 
-    def _mass_ratios(self) -> Float[Tensor, "M C"]:
+    @property
+    def _shape(self) -> ShapeGradients:
+        return ShapeGradients(
+            self.gather.nodes,
+            self.gradients,
+            None,
+            has_points=self.has_points,
+            varies=self.reshaped is not None,
+        )
+
+    def _at_points(self) -> tuple[Float[Tensor, "*batch Q M C 3"], Float[Tensor, "*batch Q M"]]:
+        """Shape gradients of all nodes [1/m], and weights [m³]."""
+        gradients, weights = self.gradients, self.weights
+        if not self.has_points:
+            gradients, weights = gradients.unsqueeze(2), weights.unsqueeze(0)
+        others = batch_first(gradients, 4).movedim((-4, -3), (-2, -1))
+        return torch.cat([-others.sum(-2, keepdim=True), others], -2), batch_first(weights, 2)
+
+    def _mass_ratios(self) -> Float[Tensor, "*batch M C"]:
         """Lumped masses of the nodes over their mean in the cell; one for linear elements."""
-        return (self.lumped_volumes / self.lumped_volumes.mean(0)).T
+        volumes = batch_first(self.lumped_volumes, 2)
+        return (volumes / volumes.mean(-2, keepdim=True)).mT
 
     def vertex_masses(self, density: Float[Tensor, "*cells"]) -> Float[Tensor, "*batch N"]:
         """Return the lumped mass of each vertex [kg] for a density [kg/m³].
@@ -201,15 +213,24 @@ class FiniteElements(nn.Module):
 
         The density is `()`, `(*batch, 1)` or `(*batch, M)`.
         """
-        shares = torch.stack([(density * volume).movedim(-1, 0) for volume in self.lumped_volumes])
+        volumes = batch_first(self.lumped_volumes, 2).unbind(-2)
+        shares = torch.stack([(density * volume).movedim(-1, 0) for volume in volumes])
         return self.gather.nodes.sum_to_vertices(shares[None])[0].movedim(0, -1)
 
     def mass_product(
-        self, density: Float[Tensor, "*cells"], vectors: Float[Tensor, "*batch N 3"]
+        self,
+        density: Float[Tensor, "*cells"],
+        vectors: Float[Tensor, "*batch N 3"],
+        *,
+        mass_weights: Tensor | None = None,
     ) -> Float[Tensor, "*batch N 3"]:
-        """Return the consistent mass matrix [kg] times vectors, for a density as in `vertex_masses`."""
+        """Return the consistent mass matrix [kg] times vectors, for a density as in `vertex_masses`.
+
+        With `mass_weights` in place of those that the elements have now.
+        """
         nodes, batch_axes = self.gather.nodes, vectors.ndim - 2
-        functions, weights = self.mass_functions, over_batch(self.mass_weights, batch_axes)
+        weights = self.mass_weights if mass_weights is None else mass_weights
+        functions, weights = self.mass_functions, over_batch(weights, 2, batch_axes)
         at_nodes = nodes.gather(vectors.movedim((-1, -2), (0, 1)))
         inside = torch.einsum("qc,icm...->iqm...", functions, at_nodes)
         weighted = weights * cells_first(density, batch_axes) * inside
@@ -222,19 +243,6 @@ class FiniteElements(nn.Module):
         It is that of each component. Exact where edges are straight and hexahedra parallelepipeds.
         """
         functions = self.mass_functions
-        blocks = torch.einsum("qm,qa,qb->mab", self.mass_weights, functions, functions)
+        weights = batch_first(self.mass_weights, 2)
+        blocks = torch.einsum("...qm,qa,qb->...mab", weights, functions, functions)
         return density[..., None, None] * blocks
-
-
-@contextmanager
-def laid_out_for_compiler(module: nn.Module) -> Iterator[None]:
-    """Give the finite elements of a module the kernels that a compiler fuses best, while it is traced."""
-    found = [part for part in module.modules() if isinstance(part, FiniteElements)]
-    before = [elements.kernels for elements in found]
-    try:
-        for elements in found:
-            elements.kernels = CompilerKernels()
-        yield
-    finally:
-        for elements, kernels in zip(found, before, strict=True):
-            elements.kernels = kernels

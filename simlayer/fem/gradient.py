@@ -20,14 +20,19 @@ class GradientOperator(NamedTuple):
 
     def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Matrix3:
         """Return the weighted gradient of vectors in every cell."""
-        # Where nothing is recorded, a node of the graph would only cost time.
-        run = _Gradient.apply if torch.is_grad_enabled() else _Gradient.forward
-        return Matrix3(*run(self, vectors))
+        return Matrix3(*(_Gradient.apply if self._is_node else _Gradient.forward)(self, vectors))
 
     def divergence(self, field: Matrix3) -> Float[Tensor, "*batch N 3"]:
         """Return the adjoint of the map for a matrix in every cell."""
-        run = _Divergence.apply if torch.is_grad_enabled() else _Divergence.forward
-        return run(self, *field)
+        return (_Divergence.apply if self._is_node else _Divergence.forward)(self, *field)
+
+    @property
+    def _is_node(self) -> bool:
+        """Whether the map is one node of the autograd graph, which knows no derivatives by the rest shape.
+
+        Where nothing is recorded, a node would only cost time.
+        """
+        return torch.is_grad_enabled() and not self.shape.varies
 
 
 class _Gradient(torch.autograd.Function):

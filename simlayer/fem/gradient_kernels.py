@@ -23,25 +23,25 @@ class ShapeGradients(NamedTuple):
 
     Attributes:
         nodes: the vertices of the cells.
-        gradients: of all nodes but the first, `(C - 1, 3, Q?, M)`.
-        weights: `(Q?, M)`, which multiply the gradients; None for one.
+        gradients: of all nodes but the first, `(C - 1, 3, Q?, M)`, and a batch where rest shapes differ.
+        weights: `(Q?, M)`, which multiply the gradients, and a batch as these have; None for one.
         order: the order of the vertices that `nodes` count in, if it is another one than that of the vectors.
+        has_points: whether cells have several quadrature points.
+        varies: whether gradients and weights may have derivatives, or differ from sample to sample.
     """
 
     nodes: CellNodes
     gradients: Tensor
     weights: Tensor | None
     order: Order | None = None
-
-    @property
-    def has_points(self) -> bool:
-        """Whether cells have several quadrature points."""
-        return self.gradients.ndim == 4
+    has_points: bool = False
+    varies: bool = False
 
     def over_batch(self, batch_axes: int) -> tuple[Tensor, Tensor | None]:
         """Gradients and weights that broadcast over the batch."""
-        weights = None if self.weights is None else over_batch(self.weights, batch_axes)
-        return over_batch(self.gradients, batch_axes), weights
+        own = 1 + self.has_points
+        weights = None if self.weights is None else over_batch(self.weights, own, batch_axes)
+        return over_batch(self.gradients, 2 + own, batch_axes), weights
 
 
 class GradientKernels(ABC):

@@ -25,7 +25,7 @@ def hourglass_faces(elements: FiniteElements, free: Float[Tensor, "N 3"]) -> Int
         free: which components are not fixed: 1, or 0.
     """
     cells, element = elements.mesh.cells, ELEMENT_TYPES[elements.mesh.element]
-    faces, points = cell_faces(cells), elements.weights.shape[0] if elements.weights.ndim == 2 else 1
+    faces, points = cell_faces(cells), elements.weights.shape[0] if elements.has_points else 1
     valence = torch.bincount(cells.flatten(), minlength=len(free))[faces]
     # As many strains as motions that are not rigid are enough; and a face has no more than two sides.
     if 6 * points >= 3 * element.num_nodes - 6 or not bool((valence <= 2).all(-1).any()):

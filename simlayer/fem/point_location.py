@@ -122,7 +122,8 @@ def mean_gradients(
 
     The mean is weighted by volume. Rows are padded with vertex 0 and G = 0.
     """
-    slopes, weights = at_quadrature_points(mesh, element_of(mesh.cells).curved_rule)
+    element, nodes = element_of(mesh.cells), mesh.vertices.double()[mesh.cells]
+    slopes, weights = at_quadrature_points(element, element.curved_rule, nodes)
     integrals, volumes = torch.einsum("ciqm,qm->mci", slopes, weights), weights.sum(0)
     vertices, gradients = [], []
     for cells in near:

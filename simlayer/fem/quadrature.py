@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.elements.quadrature import QuadratureRule
-from simlayer.elements.types import ELEMENT_TYPES
+from simlayer.elements.types import ELEMENT_TYPES, ElementType
 from simlayer.mesh.mesh import Mesh
 
 # Of an edge's length: far above the rounding of coordinates. Where edges are bent this little, the forces of
@@ -42,14 +42,16 @@ def has_straight_edges(mesh: Mesh) -> bool:
 
 
 def at_quadrature_points(
-    mesh: Mesh, rule: QuadratureRule
-) -> tuple[Float[Tensor, "C 3 Q M"], Float[Tensor, "Q M"]]:
-    """Return shape gradients dN/dX [1/m] and weights [m³] in every cell, in double precision."""
-    points, weights = rule.tensors()
-    reference = ELEMENT_TYPES[mesh.element].shape.gradients(points)
-    nodes = mesh.vertices.double()[mesh.cells]
-    jacobian = torch.einsum("mci,qcj->qmij", nodes, reference)
-    gradients = torch.einsum("qcj,qmji->ciqm", reference, torch.linalg.inv(jacobian))
+    element: ElementType, rule: QuadratureRule, nodes: Float[Tensor, "*batch M C 3"]
+) -> tuple[Float[Tensor, "*batch C 3 Q M"], Float[Tensor, "*batch Q M"]]:
+    """Return shape gradients dN/dX [1/m] and weights [m³] in every cell, in the precision of the nodes.
+
+    A cell without volume has weights that are zero, and any gradients.
+    """
+    points, weights = (tensor.to(nodes) for tensor in rule.tensors())
+    reference = element.shape.gradients(points)
+    jacobian = torch.einsum("...mci,qcj->...qmij", nodes, reference)
+    gradients = torch.einsum("qcj,...qmji->...ciqm", reference, torch.linalg.inv_ex(jacobian).inverse)
     columns = jacobian.unbind(-1)
     volume = (columns[0] * torch.linalg.cross(columns[1], columns[2])).sum(-1)
     return gradients, weights[:, None] * volume

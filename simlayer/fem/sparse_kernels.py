@@ -53,7 +53,7 @@ class SparseKernels(EagerKernels):
         batch = field[0].shape[len(points) :]
         matrix = torch.stack(list(field))
         if shape.weights is not None:
-            matrix = matrix * over_batch(shape.weights, len(batch))
+            matrix = matrix * over_batch(shape.weights, 1 + shape.has_points, len(batch))
         columns = matrix.unflatten(0, (3, 3)).movedim(0, 1 + len(points)).reshape(3 * math.prod(points), -1)
         vectors = self._matrices(shape, count).transpose @ columns
         return vectors.view(count, 3, *batch).transpose(0, 1)
@@ -73,6 +73,7 @@ def _applies(shape: ShapeGradients, tensor: Tensor) -> bool:
     return (
         tensor.dtype == gradients.dtype == torch.float64
         and tensor.device.type == "cpu"
+        and not shape.varies
         and gradients.numel() <= _LARGEST
         and torch.backends.mkl.is_available()
         and not transforms_active()

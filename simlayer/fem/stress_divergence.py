@@ -34,7 +34,8 @@ def stress_forces(
         fields = map(local.over_cells, coefficients[energy.shared :])
         coefficients = [*coefficients[: energy.shared], *fields]
     # A node that keeps what is neither input nor output is unknown to the transforms of torch.func.
-    if torch.is_grad_enabled() and not energy.shared and not transforms_active():
+    is_node = torch.is_grad_enabled() and not energy.shared and not plain.shape.varies
+    if is_node and not transforms_active():
         return _Forces.apply(energy, plain, weighted, positions, *coefficients)
     F = plain.gradient(positions)
     return weighted.divergence(Matrix3(*energy.gradient(coefficients, F)))

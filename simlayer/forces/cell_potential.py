@@ -110,6 +110,6 @@ class _DensityTerm(CellTerm):
     def tangents(
         self, gradient: Matrix3, *, projected: bool = False
     ) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        axes = self.elements.weights.ndim
+        axes = 1 + self.elements.has_points
         tangents = self.force.traced_density.hessian(self._coefficients, gradient, point_axes=axes)
         return semidefinite_part(tangents) if projected and not self.force.convex else tangents

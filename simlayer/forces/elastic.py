@@ -79,7 +79,7 @@ class ElasticForce(CellPotential):
 
     def rest_stiffness_bound(self) -> Float[Tensor, "*batch #M"]:
         constant, largest = self.material.stiffness_factors(self._rest_tangent)
-        pressure, shear = self.rest_bounds
+        pressure, shear = self.elements.current_bounds(self.rest_bounds)
         return self._per_cell(constant) * pressure + self._per_cell(largest) * shear
 
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:

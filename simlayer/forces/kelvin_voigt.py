@@ -115,7 +115,7 @@ class KelvinVoigt(RatePotential):
     def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         if state is None:
             # |sym dF| <= |dF|
-            pressure, shear = self.rest_bounds
+            pressure, shear = self.elements.current_bounds(self.rest_bounds)
             return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
         tangents = _ViscousTerm(self, state.positions).cell_tangents(state.velocities)
         return self.elements.largest_eigenvalue(tangents)
@@ -148,5 +148,5 @@ class _ViscousTerm(CellTerm):
 
     @cached_property
     def _tangents(self) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        F, axes = Matrix3(*self._given[-9:]), self.elements.weights.ndim
+        F, axes = Matrix3(*self._given[-9:]), 1 + self.elements.has_points
         return self.force.traced_density.hessian(self._given, F, point_axes=axes)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simlayer.fem.rest_shape import RestShaped
 from simlayer.fem.surface import Kind, facets_within, shape_integrals
 from simlayer.forces.base import Potential
 from simlayer.mesh.mesh import Mesh
@@ -70,7 +71,7 @@ class NodalLoad(DeadLoad):
         return self.forces
 
 
-class DistributedLoad(DeadLoad):
+class DistributedLoad(DeadLoad, RestShaped):
     """A force that is spread evenly over a part of the surface, or along edges of it, at rest.
 
     Every vertex takes the integral of its shape function, so that the sum of the forces is the given one and
@@ -85,7 +86,9 @@ class DistributedLoad(DeadLoad):
         over: "faces" or "edges".
 
     Attributes:
-        measure: the area [m²] or length [m] that is loaded.
+        measure: the area [m²] or length [m] that is loaded, in the mesh.
+        keeps_traction: whether rest positions other than those of the mesh change the total, in proportion to
+            the area or length, and not the traction; so for what `of_traction` makes.
 
     Raises:
         ValueError: if there are no such vertices, or no such faces or edges.
@@ -94,6 +97,7 @@ class DistributedLoad(DeadLoad):
     force = Quantity("N", over="components")
     shares: Tensor
     measure: Tensor
+    facets: Tensor
 
     def __init__(
         self,
@@ -107,7 +111,10 @@ class DistributedLoad(DeadLoad):
         checked_choice("over", over, get_args(Kind))
         self.force, self.mesh = force, mesh
         chosen = vertex_indices(mesh, vertices, name="vertices")
-        integrals = shape_integrals(mesh, facets_within(mesh, chosen, over), over)
+        facets = facets_within(mesh, chosen, over)
+        integrals = shape_integrals(mesh, facets, over)
+        self.over, self.keeps_traction = over, False
+        self.register_buffer("facets", facets, persistent=False)
         self.register_buffer("measure", integrals.sum(), persistent=False)
         self.register_buffer("shares", integrals / integrals.sum(), persistent=False)
         self.set_extents(vertices=len(mesh.vertices))
@@ -124,8 +131,14 @@ class DistributedLoad(DeadLoad):
         """Return the load of a force per area [Pa], or per length [N/m], of the rest shape."""
         load = cls(mesh, vertices, force=(0.0, 0.0, 0.0), over=over)
         load.force = checked_numbers("traction", traction) * load.measure
+        load.keeps_traction = True
         return load
+
+    def at_rest_positions(self, rest_positions: Float[Tensor, "*batch N 3"]) -> dict[str, Tensor]:
+        integrals = shape_integrals(self.mesh, self.facets, self.over, rest_positions)
+        total = self.measure if self.keeps_traction else integrals.sum(-1, keepdim=True)
+        return {"shares": integrals / total}
 
     @property
     def nodal_forces(self) -> Float[Tensor, "*batch N 3"]:
-        return self.force[..., None, :] * self.shares[:, None]
+        return self.force[..., None, :] * self.shares[..., None]

@@ -10,13 +10,13 @@ LARGEST_KEY = 2**63 - 1
 
 
 def jacobian_determinants(
-    vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], points: Float[Tensor, "P 3"]
-) -> Float[Tensor, "P M"]:
+    vertices: Float[Tensor, "*batch N 3"], cells: Int[Tensor, "M C"], points: Float[Tensor, "P 3"]
+) -> Float[Tensor, "*batch P M"]:
     """Return det dX/dxi [m³] of the map from the reference cell at some of its points: 6 volumes for tet4."""
     slopes = element_of(cells).shape.gradients(points.to(vertices))[:, 1:]
     # Differences to a corner are exact where absolute positions, far from the origin, lose digits.
-    edges = vertices[cells[:, 1:]] - vertices[cells[:, :1]]
-    first, second, third = torch.einsum("mci,pcj->jpmi", edges, slopes).unbind()
+    edges = vertices[..., cells[:, 1:], :] - vertices[..., cells[:, :1], :]
+    first, second, third = torch.einsum("...mci,pcj->j...pmi", edges, slopes).unbind()
     return (first * torch.linalg.cross(second, third)).sum(-1)
 
 

@@ -15,6 +15,7 @@ from simlayer.quantities.arrays import described
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 
+_MISSING = object()
 # What a module may read by a name: vectors as their components where a function is traced on scalars.
 Value = Tensor | tuple[Tensor, ...]
 
@@ -169,14 +170,14 @@ class NamedTensors:
             KeyError: if there is no module of such a name; then nothing is substituted.
         """
         places = [self._place(name) for name in values]
-        previous = [place.get(key) for place, key in places]
+        previous = [place.get(key, _MISSING) for place, key in places]
         for (place, key), value in zip(places, values.values(), strict=True):
             place[key] = value
         try:
             yield
         finally:
             for (place, key), before in zip(places, previous, strict=True):
-                if before is None:
+                if before is _MISSING:
                     del place[key]
                 else:
                     place[key] = before

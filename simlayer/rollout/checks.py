@@ -133,12 +133,13 @@ def _divergence(
 
 
 @torch.no_grad()
-def unlikely_state(step: Step, state: State) -> str:
+def unlikely_state(step: Step, inputs: RolloutInputs) -> str:
     """Return in words what is unlikely in the first state of a rollout that failed; empty if nothing is."""
-    stretch, growth = (
-        float(torch.stack([*step.elements.deformation_gradient(vectors.detach())]).abs().max())
-        for vectors in (state.positions, state.velocities)
-    )
+    with inputs.applied():
+        stretch, growth = (
+            float(torch.stack([*step.elements.deformation_gradient(unpack(vectors))]).abs().max())
+            for vectors in inputs.state[:2]
+        )
     found = []
     if stretch < 0.1 or stretch > 10:
         found.append(f"positions stretch cells to {stretch:.2g} times their rest shape")

@@ -16,6 +16,7 @@ from simlayer.rollout.step_function import recomputed
 from simlayer.rollout.unroll import Carry, Decide, Values
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.rest_shape_checks import check_constant
 
 
 def split_memory(step: Step, policy: nn.Module | None, state: State) -> tuple[State, Memory | None]:
@@ -60,6 +61,7 @@ def with_policy(
     feedback = Feedback(
         policy, policy_inputs, named=inputs.named, values=inputs.values_at(0), state=state, memory=memory
     )
+    check_constant(feedback.answers)
     if twice := sorted(feedback.first.keys() & inputs.timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in controls and set by the policy; let one of them set it.")
     changes = [{**change, **feedback.first} for change in inputs.changes[:1]] + inputs.changes[1:]

@@ -23,7 +23,7 @@ from simlayer.autodiff.output_layout import compute_permuted_outputs
 from simlayer.autodiff.partition import is_sum, split
 from simlayer.autodiff.torch_private import compile_with_backend, compile_with_inductor
 from simlayer.autodiff.tracing import inputs_read, trace
-from simlayer.fem.finite_elements import laid_out_for_compiler
+from simlayer.fem.compiler_layout import laid_out_for_compiler
 from simlayer.rollout.step_function import Function, StepFunction, value_and_vjp
 from simlayer.steps.base import Step
 

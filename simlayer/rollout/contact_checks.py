@@ -144,7 +144,7 @@ def _advice(step: Step, contact: Contact, speed: float, found: _Found) -> Advice
     """Return what would do for vertices that come nearer with a speed [m/s]; no softer than now."""
     now = float(contact.stiffness.max())
     # As if half of the surface had to stop the whole body, and each vertex itself, against what pushes it.
-    body_energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum()) * speed**2
+    body_energy = float(step.vertex_masses.sum(-1).max() / contact.areas.sum(-1).min()) * speed**2
     work = contact.activation_distance * _push(step, found.body)
     vertex_energies = (0.5 * step.vertex_masses * speed**2 + work) / contact.areas
     energy = max(body_energy, float(vertex_energies.expand_as(found.wrong)[found.wrong].max()))

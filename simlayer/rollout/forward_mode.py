@@ -32,8 +32,10 @@ class Tangents:
     """
 
     def __init__(self, tensors: Sequence[Tensor], tangents: Sequence[Tensor | None]) -> None:
+        # Derivatives of numbers without axes may come in double precision, and would turn those of the state
+        # into it.
         self._tangents = {
-            id(tensor): tangent
+            id(tensor): tangent.to(tensor.dtype)
             for tensor, tangent in zip(tensors, tangents, strict=True)
             if tangent is not None
         }

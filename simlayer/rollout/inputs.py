@@ -20,6 +20,8 @@ from simlayer.rollout.feedback import Feedback
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.rest_shape import rest_shape_values
+from simlayer.steps.rest_shape_checks import check_constant
 from simlayer.steps.state_checks import check_precision, check_tensor
 
 Named = Mapping[str, Tensor]
@@ -123,6 +125,7 @@ def read_inputs(
     check_precision(named, step.free.dtype)
     constant = _given(named, step, "parameters", parameters)
     timed = _given(named, step, "controls", controls)
+    check_constant(timed)
     if twice := sorted(constant.keys() & timed.keys()):
         raise ValueError(f"{twice[0]!r} is given in parameters and in controls; give it in one.")
     slices = {name: _slices(named, control, num_steps) for name, control in timed.items()}
@@ -137,13 +140,15 @@ def read_inputs(
     packed = _packed_state(state, shapes)
     weights = {name: constants.get(name, own) for name, own in named.weights.items()}
     # After the shapes have been checked, because what does not fit cannot be computed with.
-    complete = physical | derived_values(named, physical)
-    values = _packed(complete, named.own_axes) | weights | named.buffers
+    shape = rest_shape_values(named, physical, given=constants)
+    read = physical | shape
+    complete = physical | derived_values(named, read)
+    values = _packed(complete, named.own_axes) | weights | named.buffers | shape
     changes = []
     for index in range(num_steps if slices else 0):
         now = controls_at(index)
         physical_now = {name: value for name, value in now.items() if name in named.quantities}
-        change = _packed(updated_values(named, physical, physical_now), named.own_axes)
+        change = _packed(updated_values(named, read, physical_now), named.own_axes)
         changes.append(change | {name: value for name, value in now.items() if name in named.weights})
     paths = {
         n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity

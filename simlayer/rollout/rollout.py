@@ -221,7 +221,7 @@ class RolloutModule(CheckedModule):
             except SimulationError as error:
                 if inputs.feedback and not isinstance(error, DivergenceError):
                     inputs.feedback.check()
-                error.args = (f"{error}{unlikely_state(self.step, state)}", *error.args[1:])
+                error.args = (f"{error}{unlikely_state(self.step, inputs)}", *error.args[1:])
                 raise
         end, *frames = (join_memory(on_state(unpack_result, each.state), each.memory) for each in states)
         return end, frames

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simlayer.autodiff.simplify import merge_repeated
 from simlayer.autodiff.tracing import inputs_read, trace
-from simlayer.fem.finite_elements import laid_out_for_compiler
+from simlayer.fem.compiler_layout import laid_out_for_compiler
 from simlayer.rollout.compilation import compile_graph
 from simlayer.rollout.step_function import Function
 from simlayer.steps.base import Step

@@ -57,8 +57,8 @@ class ReducedLoad(MinimizationProblem):
     def not_finite(self, positions: Float[Tensor, "*batch N 3"]) -> str:
         return self.problem.not_finite(positions)
 
-    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
-        return self.problem.describe(positions)
+    def describe(self, positions: Float[Tensor, "*batch N 3"], sample: tuple[int, ...]) -> str:
+        return self.problem.describe(positions, sample)
 
 
 def minimize_by_load_steps(

@@ -142,7 +142,7 @@ def _failure(
     sample = tuple(wrong.nonzero()[0].tolist()) if wrong.ndim else ()
     where = f" of sample {sample}" if sample else ""
     shown = [*history[:3], "  ...", *history[-5:]] if len(history) > 8 else history
-    lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions[sample])}"]
+    lines = [f"Newton's method did not converge{where}: {why}. {problem.describe(point.positions, sample)}"]
     return ConvergenceError("\n".join([*lines, *shown]), tuple(history), sample=sample)
 
 

@@ -85,8 +85,8 @@ class MinimizationProblem(ABC):
         """Return how far a free body as a whole is from where a gradient that is left would move it."""
         return gradient.new_zeros(gradient.shape[:-2])
 
-    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
-        """Return what may explain a failure at these positions of a sample."""
+    def describe(self, positions: Float[Tensor, "*batch N 3"], sample: tuple[int, ...]) -> str:
+        """Return what may explain a failure at the positions of a sample."""
         return ""
 
 

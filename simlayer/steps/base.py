@@ -27,12 +27,20 @@ from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
 from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.rest_shape import ComparedRestPositions, fill_in, in_own_rest_shape
 from simlayer.steps.stability import half_stable_dt, stable_dts
 from simlayer.steps.state_checks import check_precision, check_state
 
 
 class Step(PhysicalModule, ABC):
     """A map from one state to the next, dt later; owns the forces, the masses and the constraints.
+
+    Its quantity `rest_positions`, `(N, 3)` or `(*batch, N, 3)` [m], begins as the vertices of the mesh. Where
+    a rollout is given others, or they are assigned or trained, shape functions, volumes, masses, loads and
+    contact areas follow from them, differentiably, with the rules of quadrature that were chosen for the
+    mesh: one whose edges are straight has them for straight ones. Positions are another thing: a body at
+    rest there starts from `State.at_rest(rest_positions)`. Forces that are called by themselves, not by a
+    step or a rollout, have the rest shape of their mesh.
 
     Args:
         mesh: the body in its rest shape.
@@ -63,6 +71,7 @@ class Step(PhysicalModule, ABC):
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
+    rest_positions = Quantity("m", over="vertex vectors")
     # So that dt² and 1 / dt² are in the range of single precision.
     dt = Option(checked_number, above=0.0, least=1e-18, most=1e18, unit="s")
     substeps = Option(checked_integer, least=1)
@@ -105,6 +114,8 @@ class Step(PhysicalModule, ABC):
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
+        self.rest_positions, self.compared_rest_positions = mesh.vertices, ComparedRestPositions()
+        self.register_load_state_dict_pre_hook(fill_in)
         check_precision(NamedTensors(self), mesh.vertices.dtype)
         for module in self.modules():
             if isinstance(module, PhysicalModule):
@@ -130,12 +141,16 @@ class Step(PhysicalModule, ABC):
     @derived_quantity
     def vertex_masses(self) -> Float[Tensor, "*batch N"]:
         """The lumped mass of each vertex [kg], with the masses attached to the body."""
-        return self.elements.vertex_masses(self.density) + self.attached_masses()
+        return self._body_masses() + self.attached_masses()
 
     @derived_quantity
     def inverse_masses(self) -> Float[Tensor, "*batch N"]:
         """The reciprocal mass of each vertex [1/kg]."""
         return self.vertex_masses.reciprocal()
+
+    @in_own_rest_shape
+    def _body_masses(self) -> Float[Tensor, "*batch N"]:
+        return self.elements.vertex_masses(self.density)
 
     def attached_masses(self) -> Float[Tensor, "*batch #N"]:
         """Return the mass attached to the body at each vertex [kg]."""
@@ -182,6 +197,7 @@ class Step(PhysicalModule, ABC):
         """Raise TypeError or ValueError unless this step can start from a state."""
         check_state(state, self.free, kind=type(self).__name__, history_size=self.history_size)
 
+    @in_own_rest_shape
     def forward(self, state: State) -> State:
         self.check_state(state)
         for _ in range(self.substeps):
@@ -192,6 +208,7 @@ class Step(PhysicalModule, ABC):
     def substep(self, state: State) -> State:
         """Return the state dt/substeps later."""
 
+    @in_own_rest_shape
     def stable_dts(
         self, state: State | None = None, *, contact: Float[Tensor, "*batch"] | None = None
     ) -> Float[Tensor, "*batch"]:
@@ -216,6 +233,7 @@ class Step(PhysicalModule, ABC):
         with torch.no_grad():
             return float(self.stable_dts(state).min())
 
+    @in_own_rest_shape
     def contact_squares(self, state: State | None = None) -> Float[Tensor, "*batch"]:
         """Return the largest stiffness that single vertices get from contacts, over their mass [1/s²].
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation import Dissipation
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.base import Force
 from simlayer.forces.cell_terms import by_elements
 from simlayer.forces.terms import Term
@@ -30,6 +31,7 @@ from simlayer.steps.implicit_solve import ImplicitSolve
 from simlayer.steps.incremental_potential import IncrementalPotential, Scheme, StepData
 from simlayer.steps.mass_matrix import Inertia, accelerations, mass_matrices, weighed
 from simlayer.steps.point_mass import PointMass
+from simlayer.steps.rest_shape import current_rest_shape, in_own_rest_shape
 from simlayer.steps.rotating_paths import search_paths
 
 MASS_MATRICES = ("lumped", "consistent")
@@ -123,7 +125,11 @@ class ImplicitStep(Step, ABC):
     def paths(self) -> SearchPaths:
         """The paths along which a minimum is searched."""
         dynamic = self.scheme.inertia > 0
-        return search_paths(self.elements, self.free, self.assembly.pattern, dynamic=dynamic)
+        # Along those of the mesh, whatever its rest shape is now: what is kept for them is the same then.
+        elements, pattern = self.elements, self.assembly.pattern
+        if elements.reshaped is not None:
+            elements = pattern.analysis(FiniteElements, lambda _: FiniteElements(elements.mesh).to(self.free))
+        return search_paths(elements, self.free, pattern, dynamic=dynamic)
 
     def minimum(
         self, problem: MinimizationProblem, start: Float[Tensor, "*batch N 3"], solver: LinearSolver
@@ -141,7 +147,8 @@ class ImplicitStep(Step, ABC):
             velocities=self.dissipated(state, state.velocities, self.h / 2, without_term=True)
         )
         data = self._data(state)
-        values = NamedTensors(self).values()
+        named = NamedTensors(self)
+        values = named.values() | current_rest_shape(self.elements, named)
         solve = ImplicitSolve(
             self,
             self.problem,
@@ -186,6 +193,7 @@ class ImplicitStep(Step, ABC):
             *(part.term(start, predicted) for part in parts if part.has_term),
         ]
 
+    @in_own_rest_shape
     def accelerations(self, state: State) -> Float[Tensor, "*batch N 3"]:
         """Return the accelerations of the free components [m/s²], by all but terms `at_end`."""
         forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.at_end)]
@@ -194,6 +202,7 @@ class ImplicitStep(Step, ABC):
         weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
 
+    @in_own_rest_shape
     def end_accelerations(self, start: Tensor, end: State) -> Float[Tensor, "*batch N 3"]:
         """Return the accelerations [m/s²] by terms `at_end`, given the positions at the start of the step."""
         terms = [term for term in self.terms(*[start] * 3) if term.at_end]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import listed
+from simlayer.fem.fields import batch_first
 from simlayer.forces.cell_terms import CellTerm, by_elements
 from simlayer.forces.terms import Term
 from simlayer.solvers.block_matrix import Assembly
@@ -149,8 +150,9 @@ class IncrementalPotential(MinimizationProblem):
         net = gradient.sum(-2) * self.step.free.amin(-2)
         return net.abs().amax(-1) / (self.scheme.inertia * self.step.vertex_masses.sum(-1))
 
-    def describe(self, positions: Float[Tensor, "N 3"]) -> str:
+    def describe(self, positions: Float[Tensor, "*batch N 3"], sample: tuple[int, ...]) -> str:
         J = self.step.elements.deformation_gradient(positions).det()
+        J = batch_first(J, J.ndim - len(sample))[sample]
         found = f"The smallest J = det F there is {float(J.min()):.3g}. "
         inverted = (J.view(-1, J.shape[-1]) <= 0).any(0).nonzero().flatten().tolist()
         gentler = "a shorter dt or more substeps" if self.scheme.inertia else "smaller loads"

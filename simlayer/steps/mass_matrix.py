@@ -137,8 +137,10 @@ def accelerations(
     """Return the accelerations of the free components under forces, while the others rest [m/s²]."""
     if not consistent:
         return step.free * forces * step.inverse_masses[..., None]
-    solve = _Accelerations(step.elements, step.free)
-    return solve(forces, step.density, step.attached_masses(), step.inverse_masses)
+    solve, elements = _Accelerations(step.elements, step.free), step.elements
+    inputs = forces, step.density, step.attached_masses(), step.inverse_masses
+    # An argument where it is that of a call: in backward the elements have that of the mesh again.
+    return solve(*inputs) if elements.reshaped is None else solve(*inputs, elements.mass_weights)
 
 
 class _Accelerations(ImplicitFunction):
@@ -152,17 +154,17 @@ class _Accelerations(ImplicitFunction):
         return self.solve(forces, self.free * forces, *inputs)
 
     def residual(self, positions: Tensor, *inputs: Tensor) -> Tensor:
-        forces, density, carried, _ = inputs
-        excess = self._product(density, carried, self.free * positions) - forces
+        forces, density, carried, _, *weights = inputs
+        excess = self._product(density, carried, self.free * positions, *weights) - forces
         return self.free * excess + (1 - self.free) * positions
 
     def solve(self, positions: Tensor, right: Tensor, *inputs: Tensor) -> Tensor:
-        _, density, carried, inverse_masses = inputs
+        _, density, carried, inverse_masses, *weights = inputs
         batch, free, inverse = right.shape, self.free, inverse_masses[..., None]
 
         def multiply(vectors: Tensor) -> Tensor:
             x = vectors.view(batch)
-            return flattened(free * self._product(density, carried, free * x) + (1 - free) * x)
+            return flattened(free * self._product(density, carried, free * x, *weights) + (1 - free) * x)
 
         with torch.no_grad():
             found = conjugate_gradients(
@@ -185,5 +187,8 @@ class _Accelerations(ImplicitFunction):
             )
         return found.vectors.view(batch)
 
-    def _product(self, density: Tensor, carried: Tensor, vectors: Tensor) -> Tensor:
-        return self.elements.mass_product(density, vectors) + carried[..., None] * vectors
+    def _product(
+        self, density: Tensor, carried: Tensor, vectors: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        product = self.elements.mass_product(density, vectors, mass_weights=weights)
+        return product + carried[..., None] * vectors

@@ -6,7 +6,8 @@ from support.materials import array, matrix
 from support.meshes import ELEMENTS, wavy
 
 from simlayer import ElasticForce, StableNeoHookean
-from simlayer.fem.finite_elements import FiniteElements, laid_out_for_compiler
+from simlayer.fem.compiler_layout import laid_out_for_compiler
+from simlayer.fem.finite_elements import FiniteElements
 from simlayer.fem.gradient_kernels import CompilerKernels, EagerKernels
 
 pytestmark = pytest.mark.usefixtures("float64")

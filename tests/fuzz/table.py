@@ -36,6 +36,7 @@ WITHOUT_A_CALL = {
         ["CellPotential", "Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Term"],
         "an interface",
     ),
+    "RestShaped": "an interface",
     "ELEMENT_TYPES": "data",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",

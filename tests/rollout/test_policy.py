@@ -284,6 +284,7 @@ class Returning(Policy):
             ValueError,
             "has set 'gravity' for a batch (5,), the rollout has",
         ),
+        ({"rest_positions": torch.ones(1, 3).double()}, ValueError, "the same in all steps of a rollout"),
         ({"density": -torch.ones(1).double()}, ValueError, "density must be positive"),
     ],
 )

@@ -40,6 +40,7 @@ SUBJECTS = {
     "log_density": 1.0,
     "gravity": 10.0,
     "prescribed_velocities": 1.0,
+    "rest_positions": 1e-2,
     LOAD_NAME: 1.0,
     DAMPING_NAME: 1.0,
 }
@@ -102,10 +103,10 @@ def owned(step: SymplecticEuler, *, checkpoint="none") -> Inputs:
 def as_controls(step: SymplecticEuler) -> Inputs:
     """Constant controls: the gradients of all steps add up to that of one parameter."""
     leaves = {name: value.requires_grad_() for name, value in inputs_of(step).items()}
-    controls = {
-        n: v.expand(STEPS, *v.shape) for n, v in leaves.items() if n not in ("positions", "velocities")
-    }
-    end = RolloutModule(step, STEPS)(State(leaves["positions"], leaves["velocities"]), controls=controls)
+    constant = (*STATE, "rest_positions")
+    controls = {n: v.expand(STEPS, *v.shape) for n, v in leaves.items() if n not in constant}
+    state, shape = State(*(leaves[name] for name in STATE)), {"rest_positions": leaves["rest_positions"]}
+    end = RolloutModule(step, STEPS)(state, shape, controls=controls)
     return dict(zip(leaves, torch.autograd.grad(loss(end), list(leaves.values())), strict=True))
 
 
