@@ -31,6 +31,7 @@ FLOORS = (
     "solvers",
     "steps",
     "rollout",
+    "reinforcement",
     "motion_capture",
     "identification",
     "training",
