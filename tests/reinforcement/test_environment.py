@@ -89,7 +89,7 @@ def test_starts_are_drawn_by_the_seed():
 
 def test_an_agent_that_climbs_by_random_search_gets_better_rewards():
     own, generator = environment(), np.random.default_rng(0)
-    best, actions = -np.inf, np.zeros(4) + [0, 0, 0, 1e5]
+    best, actions = -np.inf, np.array([0, 0, 0, 1e5])
     first = None
     for _ in range(12):
         trial = np.clip(actions + generator.normal(size=4) * [2, 2, 2, 0], [-5, -5, -5, 5e4], [5, 5, 5, 2e5])
