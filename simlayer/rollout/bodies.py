@@ -88,15 +88,19 @@ class Bodies:
         if len(states) != len(self):
             raise ValueError(f"states must hold one state for each of {len(self)} bodies, got {len(states)}.")
         columns = [(*state[:2], *state.history) for state in states]
+        names = _parts_of_state(len(columns[0]))
         for index, (own, count) in enumerate(zip(columns, self.vertex_counts, strict=True)):
-            for name, tensor in zip(_parts_of_state(len(columns[0])), own, strict=False):
+            for name, tensor in zip(names, own, strict=False):
                 if len(own) != len(columns[0]) or tensor.shape[-2:] != (count, 3):
                     raise ValueError(
                         f"the state of body {index} must hold {len(columns[0])} tensors of shape (*batch, "
                         f"{count}, 3), like its mesh and the state of body 0, got {len(own)}, and {name} "
                         f"of shape {tuple(tensor.shape)}."
                     )
-        tensors = [joined(parts, self.vertex_counts, -2) for parts in zip(*columns, strict=True)]
+        tensors = [
+            joined(name, parts, self.vertex_counts, -2)
+            for name, parts in zip(names, zip(*columns, strict=True), strict=True)
+        ]
         return State(tensors[0], tensors[1], tuple(tensors[2:]))
 
     def split(self, state: State) -> list[State]:

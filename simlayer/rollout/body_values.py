@@ -64,15 +64,24 @@ def laid_out(
         extents = {"cells": count, "vertices": count}
         check_own_axes(entry.quantity, row, extents, name=f"{name} of body {index}")
     if is_gravity:
-        return joined([row[..., None, :] for row in rows], counts, -2)
+        return joined(name, [row[..., None, :] for row in rows], counts, -2)
     if over == "vertex vectors":
-        return joined(rows, counts, -2)
-    return joined([row[None] if row.ndim == 0 else row for row in rows], counts, -1)
+        return joined(name, rows, counts, -2)
+    return joined(name, [row[None] if row.ndim == 0 else row for row in rows], counts, -1)
 
 
-def joined(parts: Sequence[Tensor], counts: Sequence[int], axis: int) -> Tensor:
-    """Return values joined along an axis from the end, each expanded to its count and to the batch of all."""
-    batch = torch.broadcast_shapes(*(part.shape[:axis] for part in parts))
+def joined(name: str, parts: Sequence[Tensor], counts: Sequence[int], axis: int) -> Tensor:
+    """Return values joined along an axis from the end, each expanded to its count and to the batch of all.
+
+    Raises:
+        ValueError: naming `name`, if the batches do not broadcast.
+    """
+    shapes = [part.shape[:axis] for part in parts]
+    try:
+        batch = torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        listed = ", ".join(str(tuple(shape)) for shape in shapes)
+        raise ValueError(f"{name} of the bodies have batches that do not broadcast: {listed}.") from None
     expanded = [
         part.expand(*batch, count, *part.shape[part.ndim + axis + 1 :])
         for part, count in zip(parts, counts, strict=True)
