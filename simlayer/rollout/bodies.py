@@ -141,12 +141,15 @@ class Bodies:
                 f"{sum(self.vertex_counts)}: make it from their `mesh`."
             )
         named, found = NamedTensors(step), dict[str, Tensor]()
-        for given, value in {**self.values, **(values or {})}.items():
-            match = named.find(given)
-            rows = rows_of_bodies(given, value, len(self), step.free)
-            key = match.parameter if match.is_stored else match.name
-            entry = named.quantities.get(match.name)
-            found[key] = laid_out(given, rows, entry, self.cell_counts, self.vertex_counts)
+        # A later value of the same quantity, by whichever name, takes the place of an earlier one.
+        given = {
+            named.find(name).name: (name, value) for name, value in {**self.values, **(values or {})}.items()
+        }
+        for full, (name, value) in given.items():
+            match, entry = named.find(name), named.quantities.get(full)
+            rows = rows_of_bodies(name, value, len(self), step.free)
+            key = match.parameter if match.is_stored else full
+            found[key] = laid_out(name, rows, entry, self.cell_counts, self.vertex_counts)
         if "gravity" in found:
             # One value for the whole mesh gives way to one for each vertex.
             field = found["gravity"]

@@ -54,6 +54,7 @@ def test_regions_of_one_name_become_one():
     assert torch.equal(union.cell_regions, torch.cat([halves, halves + 1]))
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("meshes", "error", "message"),
     [
