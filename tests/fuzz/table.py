@@ -22,7 +22,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified",
+            "Body", "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified",
             "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,

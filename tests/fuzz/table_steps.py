@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,8 +35,11 @@ import simlayer
 from simlayer import (
     BDF2,
     BackwardEuler,
+    Bodies,
+    Body,
     ConjugateGradients,
     Dissipation,
+    ElasticForce,
     Equilibrium,
     Force,
     LinearSolver,
@@ -46,9 +50,11 @@ from simlayer import (
     PointMass,
     RolloutModule,
     SparseDirect,
+    StableNeoHookean,
     State,
     Step,
     SymplecticEuler,
+    collate_bodies,
 )
 
 _OF_STEPS: dict[str, Argument] = {
@@ -182,6 +188,43 @@ def _path(shape: Any) -> bool:
     return len(shape) >= 2 and shape[0] >= 2 and shape[-1] == 3 and 0 not in shape
 
 
+@cache
+def _rollout_of_bodies() -> RolloutModule:
+    mesh = _bodies().mesh
+    elastic = ElasticForce(mesh, StableNeoHookean(1e5, 0.3))
+    return RolloutModule(SymplecticEuler(mesh, {"elastic": elastic}, dt=DT), 2, compile=False)
+
+
+def _bodies() -> Bodies:
+    return Bodies([Body(scenes.mesh()), Body(scenes.mesh())])
+
+
+def _with_moduli(value: Any) -> Any:
+    rollout, bodies = _rollout_of_bodies(), _bodies()
+    return rollout(bodies.state, bodies.parameters(rollout.step, {"youngs_modulus": value}))
+
+
+BODIES = [
+    *made(
+        "Bodies",
+        lambda mesh, state: Bodies([Body(scenes.mesh()), Body(mesh, state)]).state,
+        mesh=instance(scenes.mesh, Mesh),
+        state=instance(scenes.state, State, words=(None,)),
+    ),
+    *made(
+        "collate_bodies",
+        lambda mesh: collate_bodies([(Body(scenes.mesh()), 1.0), (Body(mesh), 2.0)])[0].state,
+        mesh=instance(scenes.mesh, Mesh),
+    ),
+    *made(
+        "Bodies.parameters",
+        _with_moduli,
+        value=tensor(lambda: torch.tensor([1e5, 2e5]), shaped((2,), (2, 1), (2, CELLS)), low=0.0).called(
+            "youngs_modulus"
+        ),
+    ),
+]
+
 ROLLOUTS = [
     *made(
         "RolloutModule",
@@ -269,4 +312,4 @@ def _loss(state: State) -> torch.Tensor:
     return state.positions.square().sum()
 
 
-CALLS: list[Call] = [*STEPS, *ROLLOUTS]
+CALLS: list[Call] = [*STEPS, *BODIES, *ROLLOUTS]
