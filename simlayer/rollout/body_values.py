@@ -11,13 +11,15 @@ from torch import Tensor
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.named import NamedQuantity
 from simlayer.quantities.quantity import check_own_axes
+from simlayer.steps.state_checks import check_tensor
 
 
 def rows_of_bodies(name: str, value: Any, count: int, like: Tensor) -> list[Tensor]:
     """Return the value of each of `count` bodies, from the first axis of a tensor or a list.
 
     Raises:
-        TypeError: naming `name`, if one is no number or array of numbers.
+        TypeError: naming `name`, if one is no number or array of numbers, or a tensor of another dtype or on
+            another device than `like`.
         ValueError: if there is not one for each.
     """
     is_listed = value.ndim > 0 if isinstance(value, Tensor) else isinstance(value, (list, tuple))
@@ -26,7 +28,10 @@ def rows_of_bodies(name: str, value: Any, count: int, like: Tensor) -> list[Tens
             f"{name} must hold one value for each of {count} bodies along its first axis, got "
             f"{described(value)}."
         )
-    return [row if isinstance(row, Tensor) else checked_numbers(name, row).to(like) for row in value]
+    rows = [row if isinstance(row, Tensor) else checked_numbers(name, row).to(like) for row in value]
+    for row in rows:
+        check_tensor(name, row, like)
+    return rows
 
 
 def laid_out(
