@@ -42,8 +42,15 @@ def step_of(bodies, regions=None):
     ],
 )
 def test_a_value_that_does_not_fit_the_bodies_is_named(bodies, name, value, error, message):
+    # What is made at import is in single precision.
+    given = value.double() if isinstance(value, torch.Tensor) else value
     with pytest.raises(error, match=message):
-        bodies.parameters(step_of(bodies), {name: value})
+        bodies.parameters(step_of(bodies), {name: given})
+
+
+def test_a_value_of_another_precision_is_refused(bodies):
+    with pytest.raises(TypeError, match=r"density is torch.float32 but .* are torch.float64"):
+        bodies.parameters(step_of(bodies), {"density": torch.ones(2, dtype=torch.float32)})
 
 
 def test_values_of_regions_are_refused_with_the_remedy(bodies):
