@@ -32,7 +32,7 @@ WITHOUT_A_CALL = {
         ["element_of", "polar_rotation", "rotation_matrix", "rotation_vector", "stretch_trace"],
         "mathematics inside of a step, where nothing is looked at",
     ),
-    **dict.fromkeys(["Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Term"], "an interface"),
+    **dict.fromkeys(["Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Policy", "RecurrentPolicy", "Term"], "an interface"),
     "ELEMENT_TYPES": "data",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",
