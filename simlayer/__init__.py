@@ -62,6 +62,7 @@ from simlayer.mesh import (
     MeshError,
     ball_mesh,
     box_mesh,
+    disjoint_union,
     read_mesh,
     refine,
     to_quadratic_elements,
@@ -69,6 +70,8 @@ from simlayer.mesh import (
 )
 from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
 from simlayer.rollout import (
+    Bodies,
+    Body,
     GradientCheck,
     GradientNorms,
     GradientReport,
@@ -77,6 +80,7 @@ from simlayer.rollout import (
     RolloutModule,
     adjoint_norms,
     check_gradients,
+    collate_bodies,
     interpolated_controls,
     motion_controls,
     obstacle_controls,
@@ -90,6 +94,8 @@ __all__ = [
     "BDF2",
     "BackwardEuler",
     "BarrierContact",
+    "Bodies",
+    "Body",
     "Box",
     "Cable",
     "CableServo",
@@ -161,7 +167,9 @@ __all__ = [
     "ball_mesh",
     "box_mesh",
     "check_gradients",
+    "collate_bodies",
     "derived_quantity",
+    "disjoint_union",
     "interpolated_controls",
     "motion_controls",
     "obstacle_controls",

@@ -35,6 +35,14 @@ def test_a_network_learns_from_positions_alone_how_stiff_held_out_beams_are(caps
     assert last == f"held-out relative error of E: {error:.1%} (predicting the mean: {by_mean:.0%})"
 
 
+def test_a_network_learns_from_beams_of_different_sizes_in_one_batch_how_stiff_held_out_ones_are(capsys):
+    error, by_mean = example("differing_bodies").main(beams=64, epochs=5)
+    assert error < by_mean / 3
+    assert 0.4 < by_mean < 0.9, "held-out moduli should spread over a decade"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"held-out relative error of E: {error:.1%} (predicting the mean: {by_mean:.0%})"
+
+
 def test_the_fit_finds_the_modulus(capsys):
     assert example("fit").main() == pytest.approx(1e5, rel=0.02)
     assert capsys.readouterr().out.startswith("found E = ")
@@ -83,5 +91,5 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
 
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
-    tested |= {"bouncing_ball", "incline", "throw_at_target"}
+    tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

@@ -60,12 +60,26 @@ def test_the_policy_of_the_readme_gets_a_gradient(readme):
     assert all(parameter.grad.any() for parameter in readme["steered"].policy.parameters())
 
 
+def test_bodies_of_the_readme_that_differ_pass_their_gradient_to_the_network(readme):
+    def make_step(mesh: simlayer.Mesh) -> simlayer.Step:
+        elastic = simlayer.ElasticForce(mesh, simlayer.StableNeoHookean(1e5, 0.3))
+        return simlayer.SymplecticEuler(
+            mesh, {"elastic": elastic}, dt=2e-4, fixed="x_min", gravity=(0, 0, -9.81)
+        )
+
+    meshes = [simlayer.box_mesh(cells=(n, 1, 1), size=(0.02 * n, 0.02, 0.02)) for n in (1, 2, 3)]
+    network = torch.nn.Linear(4, 1)
+    samples = [(simlayer.Body(mesh), torch.randn(4), torch.zeros_like(mesh.vertices)) for mesh in meshes]
+    exec(BLOCKS[3], dict(readme) | {"make_step": make_step, "network": network, "samples": samples})
+    assert network.weight.grad.abs().min() > 0
+
+
 # What Lightning says of every short fit on a CPU.
 @pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
 def test_lightning_trains_the_rollout(readme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = dict(readme)
-    exec(shortened(BLOCKS[3]), names)
+    exec(shortened(BLOCKS[4]), names)
     (value,) = names["model"].values().values()
     # One step of Adam, whose size is the learning rate, from where the fit before had ended.
     assert names["before"] != pytest.approx(float(value), rel=0.01)
@@ -87,11 +101,11 @@ def test_a_filmed_body_is_identified_from_numpy(readme, capsys):
     elastic.material.youngs_modulus = 0.9e5
     names["trials"] = np.stack([names["data"], filmed(rest).numpy()])
     elastic.material.youngs_modulus = 1.3e5
-    exec(BLOCKS[4], names)
+    exec(BLOCKS[5], names)
     assert names["fit"].steps <= 10
     assert names["fit"].values[names["fit"].uncertainty.names[0]] == pytest.approx(1e5, rel=1e-3)
     assert "youngs_modulus = 100" in capsys.readouterr().out
-    exec(BLOCKS[5], names)
+    exec(BLOCKS[6], names)
     moduli = next(iter(names["found"].values.values()))
     torch.testing.assert_close(moduli, moduli.new_tensor([1e5, 0.9e5]), rtol=1e-3, atol=0)
     assert "2 specimens: 2 fitted" in capsys.readouterr().out
@@ -99,7 +113,7 @@ def test_a_filmed_body_is_identified_from_numpy(readme, capsys):
 
 def test_the_readmes_jacobian_has_a_derivative_for_every_coordinate(readme):
     names = dict(readme) | {"state": simlayer.State.at_rest(readme["mesh"].vertices)}
-    exec(BLOCKS[6], names)
+    exec(BLOCKS[7], names)
     assert names["jacobian"]["youngs_modulus"].shape == names["value"].shape
 
 
@@ -107,7 +121,7 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
     # The fit before has changed the other elastic force.
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(BLOCKS[7], names)
+    exec(BLOCKS[8], names)
     start = simlayer.State.at_rest(names["mesh"].vertices)
     moved = simlayer.RolloutModule(names["step"], 5, compile=False)(start).positions - start.positions
     assert bool((moved[:, 2] < 0).all())
@@ -117,14 +131,14 @@ def test_the_readmes_body_falls_onto_its_floor(readme):
 def test_the_readmes_muscle_is_driven_by_the_network(readme):
     names = dict(readme)
     names["elastic"] = simlayer.ElasticForce(names["mesh"], simlayer.StableNeoHookean(1e5, 0.45))
-    exec(shortened(BLOCKS[8]), names)
+    exec(shortened(BLOCKS[9]), names)
     (gradient,) = torch.autograd.grad(names["bent"].positions.square().sum(), names["network"].weight)
     assert names["bent"].positions.shape == (3, 176, 3)
     assert float(gradient.abs().sum()) > 0
 
 
 def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
-    exec(BLOCKS[9], readme)
+    exec(BLOCKS[10], readme)
     printed = capsys.readouterr().out
     assert "youngs_modulus" in printed
     assert "WRONG" not in printed
@@ -132,7 +146,7 @@ def test_the_gradients_check_on_the_readmes_own_scene(readme, capsys):
 
 def test_the_readmes_own_material_and_potential_run_in_a_rollout(readme):
     names = dict(readme)
-    exec(BLOCKS[10], names)
+    exec(BLOCKS[11], names)
     mesh = names["mesh"]
     law = names["Gent"](shear_modulus=3e4, limit=2.0)
     forces = {

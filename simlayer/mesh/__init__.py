@@ -1,5 +1,6 @@
 """The rest shape of a body: vertices, cells, vertex sets, regions; made, read, refined and written."""
 
+from simlayer.mesh.disjoint_union import disjoint_union
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import ball_mesh, box_mesh
@@ -12,6 +13,7 @@ __all__ = [
     "MeshError",
     "ball_mesh",
     "box_mesh",
+    "disjoint_union",
     "read_mesh",
     "refine",
     "to_quadratic_elements",

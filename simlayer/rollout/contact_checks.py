@@ -162,7 +162,7 @@ def _push(step: Step, body: State) -> Float[Tensor, "*batch N"]:
     """Return how strongly vertices are pushed by all that is no contact [N]."""
     contacts = step.contacts().values()
     forces = [force(body) for force in step.forces.values() if force not in contacts]
-    weight = step.vertex_masses[..., None] * step.gravity[..., None, :]
+    weight = step.vertex_masses[..., None] * step.gravity_field
     return sum(forces, weight).square().sum(-1).sqrt()
 
 

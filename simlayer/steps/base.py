@@ -50,7 +50,7 @@ class Step(PhysicalModule, ABC):
             times as stiff.
         density: [kg/m³]: one value, or one per cell.
         masses: masses attached to the body, by name.
-        gravity: acceleration [m/s²].
+        gravity: acceleration [m/s²]; what differs between vertices is added as `vertex_gravity`.
         fixed: the name of a vertex set, a mask or indices of vertices `(N,)`, or a mask of components
             `(N, 3)`.
         prescribed_velocities: velocities of the fixed components [m/s], `(N, 3)` or `(1, 3)`.
@@ -70,6 +70,7 @@ class Step(PhysicalModule, ABC):
     history_size: ClassVar[int | None] = None
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
+    vertex_gravity = Quantity("m/s²", over="vertex vectors")
     prescribed_velocities = Quantity("m/s", over="vertex vectors")
     rest_positions = Quantity("m", over="vertex vectors")
     # So that dt² and 1 / dt² are in the range of single precision.
@@ -110,7 +111,7 @@ class Step(PhysicalModule, ABC):
         for part in parts:
             part.connect(self.forces)
         self.elements = FiniteElements(mesh)
-        self.density, self.gravity = density, gravity
+        self.density, self.gravity, self.vertex_gravity = density, gravity, torch.zeros(1, 3)
         self.prescribed_velocities = (
             torch.zeros(1, 3) if prescribed_velocities is None else prescribed_velocities
         )
@@ -160,6 +161,11 @@ class Step(PhysicalModule, ABC):
     def mobility(self) -> Float[Tensor, "*batch N"]:
         """The reciprocal mass of each vertex [1/kg], zero where all of its components are fixed."""
         return self.inverse_masses * self.free.amax(-1)
+
+    @derived_vectors
+    def gravity_field(self) -> Float[Tensor, "*batch #N 3"]:
+        """The acceleration by gravity at each vertex, or at every one [m/s²]."""
+        return self.gravity[..., None, :] + self.vertex_gravity
 
     @derived_vectors
     def fixed_velocities(self) -> Float[Tensor, "*batch N 3"]:

@@ -178,7 +178,7 @@ class ImplicitStep(Step, ABC):
             self.scheme,
             data,
             self.terms(data.target, data.start, data.predicted),
-            loads=weighed(masses, self.gravity[..., None, :].expand_as(data.constant)) + data.constant,
+            loads=weighed(masses, self.gravity_field.expand_as(data.constant)) + data.constant,
             momentum=self.scheme.inertia**0.5 * weighed(masses, data.drift),
             assembly=self.assembly,
         )
@@ -199,7 +199,7 @@ class ImplicitStep(Step, ABC):
         forces = [f for f in map(self._force, self.forces) if not (f.has_term and f.at_end)]
         total = sum(self.nodal_forces(state, forces), torch.zeros_like(state.positions))
         masses = mass_matrices(self, consistent=self.consistent_mass)
-        weight = weighed(masses, self.gravity[..., None, :].expand_as(total))
+        weight = weighed(masses, self.gravity_field.expand_as(total))
         return accelerations(self, total + weight, consistent=self.consistent_mass)
 
     @in_own_rest_shape

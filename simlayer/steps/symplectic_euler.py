@@ -20,7 +20,7 @@ class SymplecticEuler(Step):
     def substep(self, state: State) -> State:
         h = self.h
         # In fused operators, of which an uncompiled step should have few.
-        velocities = torch.add(state.velocities, self.gravity[..., None, :], alpha=h)
+        velocities = torch.add(state.velocities, self.gravity_field, alpha=h)
         for forces in self.nodal_forces(state):
             velocities = torch.addcmul(velocities, forces, self.inverse_masses[..., None], value=h)
         velocities = self.dissipated(state, velocities, h)

@@ -22,7 +22,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "ContactState", "ElementType", "GradientCheck", "GradientReport", "Identified",
+            "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport", "Identified",
             "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
@@ -36,7 +36,7 @@ WITHOUT_A_CALL = {
         ["CellPotential", "Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Term"],
         "an interface",
     ),
-    "RestShaped": "an interface",
+    **dict.fromkeys(["Policy", "RecurrentPolicy", "RestShaped"], "an interface"),
     "ELEMENT_TYPES": "data",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",

@@ -151,6 +151,11 @@ MESHES = [
     *made("refine", simlayer.refine, mesh=a_mesh),
     *made("to_quadratic_elements", simlayer.to_quadratic_elements, mesh=a_mesh),
     *made(
+        "disjoint_union",
+        lambda mesh: simlayer.disjoint_union([scenes.mesh(), mesh]),
+        mesh=a_mesh.called("meshes"),
+    ),
+    *made(
         "read_mesh",
         simlayer.read_mesh,
         path=Argument(File(lambda path: path == scenes.mesh_file()), scenes.mesh_file).called(*FILES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,8 +35,11 @@ import simlayer
 from simlayer import (
     BDF2,
     BackwardEuler,
+    Bodies,
+    Body,
     ConjugateGradients,
     Dissipation,
+    ElasticForce,
     Equilibrium,
     Force,
     LinearSolver,
@@ -46,9 +50,11 @@ from simlayer import (
     PointMass,
     RolloutModule,
     SparseDirect,
+    StableNeoHookean,
     State,
     Step,
     SymplecticEuler,
+    collate_bodies,
 )
 
 _OF_STEPS: dict[str, Argument] = {
@@ -182,6 +188,38 @@ def _path(shape: Any) -> bool:
     return len(shape) >= 2 and shape[0] >= 2 and shape[-1] == 3 and 0 not in shape
 
 
+@cache
+def _step_of_bodies() -> SymplecticEuler:
+    mesh = _bodies().mesh
+    return SymplecticEuler(mesh, {"elastic": ElasticForce(mesh, StableNeoHookean(1e5, 0.3))}, dt=DT)
+
+
+def _bodies() -> Bodies:
+    return Bodies([Body(scenes.mesh()), Body(scenes.mesh())])
+
+
+BODIES = [
+    *made(
+        "Bodies",
+        lambda mesh, state: Bodies([Body(scenes.mesh()), Body(mesh, state)]).state,
+        mesh=instance(scenes.mesh, Mesh),
+        state=instance(scenes.state, State, words=(None,)),
+    ),
+    *made(
+        "collate_bodies",
+        lambda mesh: collate_bodies([(Body(scenes.mesh()), 1.0), (Body(mesh), 2.0)])[0].state,
+        mesh=instance(scenes.mesh, Mesh),
+    ),
+    *made(
+        "Bodies.parameters",
+        # Ranges are looked at by the rollout that is given what it returns.
+        lambda value: _bodies().parameters(_step_of_bodies(), {"youngs_modulus": value}),
+        value=tensor(lambda: torch.tensor([1e5, 2e5]), shaped((2,), (2, 1), (2, CELLS)), finite=False).called(
+            "youngs_modulus"
+        ),
+    ),
+]
+
 ROLLOUTS = [
     *made(
         "RolloutModule",
@@ -248,6 +286,13 @@ ROLLOUTS = [
         seed=count(0, 0),
     ),
     *made(
+        "adjoint_norms",
+        lambda **given: simlayer.adjoint_norms(**given).positions,
+        rollout=instance(scenes.rollout, RolloutModule),
+        state=instance(scenes.state, State),
+        loss=Argument(Callables(), lambda: _loss),
+    ),
+    *made(
         "interpolated_controls",
         simlayer.interpolated_controls,
         knots=tensor(lambda: torch.arange(6.0).view(3, 2), lambda s: len(s) > 0 and min(s) > 0, form="same"),
@@ -276,4 +321,4 @@ def _loss(state: State) -> torch.Tensor:
     return state.positions.square().sum()
 
 
-CALLS: list[Call] = [*STEPS, *ROLLOUTS]
+CALLS: list[Call] = [*STEPS, *BODIES, *ROLLOUTS]

@@ -176,8 +176,8 @@ def test_a_printed_step_lists_its_parts_and_their_quantities_and_nothing_interna
 def test_a_saved_rollout_restores_every_quantity_under_its_path():
     rollout = RolloutModule(beam(), 3)
     saved = rollout.state_dict()
-    names = {E_NAME, NU_NAME, LOAD_NAME, DAMPING_NAME, "log_density", "gravity", "prescribed_velocities"}
-    names.add("rest_positions")
+    names = {E_NAME, NU_NAME, LOAD_NAME, DAMPING_NAME, "log_density", "prescribed_velocities"}
+    names |= {"gravity", "vertex_gravity", "rest_positions"}
     assert set(saved) == {f"step.{name}" for name in names}
     other = RolloutModule(beam(youngs_modulus=3e5, gravity=(0.0, 0.0, 0.0), density=500.0), 3)
     other.load_state_dict(saved)

@@ -39,6 +39,7 @@ SUBJECTS = {
     NU_NAME: 1.0,
     "log_density": 1.0,
     "gravity": 10.0,
+    "vertex_gravity": 10.0,
     "prescribed_velocities": 1.0,
     "rest_positions": 1e-2,
     LOAD_NAME: 1.0,

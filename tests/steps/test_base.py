@@ -254,6 +254,14 @@ def test_a_mesh_and_a_step_share_no_memory():
     assert same(before, step(State.at_rest(mesh.vertices / 2)))
 
 
+def test_vertices_fall_by_the_gravity_of_all_and_their_own():
+    mesh = box_mesh(cells=(1, 1, 1))
+    step = SymplecticEuler(mesh, {}, dt=0.5, gravity=(0.0, 0.0, -8.0))
+    step.vertex_gravity = torch.arange(24.0).view(8, 3)
+    end = step(State.at_rest(mesh.vertices))
+    assert torch.equal(end.velocities, 0.5 * (step.gravity + step.vertex_gravity))
+
+
 def test_a_vertex_set_is_fixed_by_its_name():
     mesh = box_mesh(cells=(2, 1, 1))
     held = SymplecticEuler(mesh, {}, dt=1e-3, fixed="x_min").free == 0

@@ -74,7 +74,7 @@ def test_a_slender_cantilever_bends_as_the_elastica(load, tip, shortening):
 def test_gradients_of_an_equilibrium_are_central_differences(mesh):
     rollout = RolloutModule(sagged(mesh), 1)
     weights = torch.randn_like(mesh.vertices)
-    names = [E, NU, "log_density", "gravity", "forces.load.forces", "positions"]
+    names = [E, NU, "log_density", "gravity", "vertex_gravity", "forces.load.forces", "positions"]
     report = check_gradients(
         rollout,
         State.at_rest(mesh.vertices),

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("float64_throughout")
 STEPS = [Equilibrium, BackwardEuler, Newmark, BDF2]
 QUANTITIES = {
     "gravity": (3,),
+    "vertex_gravity": (1, 3),
     "forces.load.forces": (1, 3),
     "density": (1,),
     "prescribed_velocities": (1, 3),

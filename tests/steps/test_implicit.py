@@ -94,6 +94,7 @@ def test_gradients_of_several_steps_are_central_differences(mesh, elastic, kind)
     rollout = RolloutModule(beam(mesh, elastic, kind, dt=0.004), 6)
     weights = torch.randn_like(mesh.vertices)
     names = [E, NU, "log_density", "gravity", "positions", "velocities", "prescribed_velocities"]
+    names.append("vertex_gravity")
     report = check_gradients(
         rollout, moving(mesh), lambda s: (s.positions * weights).sum(), names, steps=(1e-3, 1e-4)
     )
