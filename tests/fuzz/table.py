@@ -22,8 +22,8 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport", "Identified",
-            "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
+            "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
+            "Identified", "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),
@@ -40,6 +40,7 @@ WITHOUT_A_CALL = {
     "ELEMENT_TYPES": "data",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",
+    "RolloutEnvironment": "an environment of Gymnasium, whose own tests try what does not fit",
     "State": "its parts are given to RolloutModule.forward",
     "Step": "an interface; its arguments are those of SymplecticEuler",
     "derived_quantity": "a decorator",
