@@ -20,7 +20,8 @@ def candidates():
 
 def test_every_quantity_of_a_scene_is_known_by_its_physical_name(candidates):
     assert set(candidates) == {
-        E, NU, DAMPING, "density", "gravity", "prescribed_velocities", "forces.load.forces",
+        E, NU, DAMPING, "density", "gravity", "vertex_gravity", "prescribed_velocities", "rest_positions",
+        "forces.load.forces",
         "initial.displacements", "initial.velocities", "release_time",
     }  # fmt: skip
     assert [candidates[name].unit for name in (E, NU, DAMPING, "release_time")] == ["Pa", "1", "1/s", "s"]

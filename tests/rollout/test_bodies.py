@@ -192,6 +192,16 @@ def test_gravity_of_each_body_comes_on_top_of_what_vertices_have_of_their_own():
     assert torch.equal(given["vertex_gravity"], torch.ones(count, 3))
 
 
+def test_rest_shapes_of_the_bodies_are_those_of_single_rollouts():
+    batch = meshes()
+    rests = {"rest_positions": [(1 + 0.02 * i) * mesh.vertices for i, mesh in enumerate(batch)]}
+    for values in rests.values():
+        for row in values:
+            row.requires_grad_()
+    again = {name: [row.detach().clone().requires_grad_() for row in rows] for name, rows in rests.items()}
+    check_equal(together(batch, 10, rests), one_by_one(batch, 10, again), 1e-11)
+
+
 def test_values_with_an_axis_of_time_are_controls():
     batch = meshes()
     bodies = Bodies([Body(mesh) for mesh in batch])
