@@ -19,7 +19,7 @@ from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.forces.terms import Term
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.semidefinite import semidefinite_part
-from simlayer.materials import Material
+from simlayer.materials.base import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance

@@ -78,7 +78,7 @@ class Feedback:
             self.random = not torch.equal(before, torch.get_rng_state())
         self._matches = self._checked(answer, state)
         self._derived = self._deriving(answer, values)
-        names = () if self._derived == [] else self._named.quantities
+        names = () if self._derived == [] else (*self._named.quantities, *self._named.weights)
         self._read = tuple(name for name in names if name not in self._physical(answer))
         self.first = self._set(answer, values)
         self.note(self.first)
@@ -231,8 +231,9 @@ class Feedback:
         return {name: pack_value(value, axes[name]) for name, value in changed.items()}
 
     def _unpacked(self, values: Packed) -> dict[str, Tensor]:
-        axes = self._named.own_axes
-        return {n: unpack_value(v, axes[n]) for n, v in values.items() if n in self._named.quantities}
+        quantities, axes = self._named.quantities, self._named.own_axes
+        weights = {n: v for n, v in values.items() if n in self._named.weights}
+        return weights | {n: unpack_value(v, axes[n]) for n, v in values.items() if n in quantities}
 
     def _deriving(self, answer: Mapping[str, Tensor], values: Packed) -> list[str] | None:
         """Return the names of what derives from the answers, None where that cannot be found out."""

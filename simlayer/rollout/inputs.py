@@ -137,14 +137,11 @@ def read_inputs(
     packed = _packed_state(state, shapes)
     weights = {name: constants.get(name, own) for name, own in named.weights.items()}
     # After the shapes have been checked, because what does not fit cannot be computed with.
-    complete = physical | derived_values(named, physical)
-    values = _packed(complete, named.own_axes) | weights | named.buffers
+    complete = physical | weights
+    values = _packed(complete | derived_values(named, complete), named.own_axes) | named.buffers
     changes = []
     for index in range(num_steps if slices else 0):
-        now = controls_at(index)
-        physical_now = {name: value for name, value in now.items() if name in named.quantities}
-        change = _packed(updated_values(named, physical, physical_now), named.own_axes)
-        changes.append(change | {name: value for name, value in now.items() if name in named.weights})
+        changes.append(_packed(updated_values(named, complete, controls_at(index)), named.own_axes))
     paths = {
         n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity
     }
@@ -181,7 +178,8 @@ def _given(named: NamedTensors, step: Step, argument: str, values: Named | None)
 
 
 def _packed(values: Named, own_axes: Mapping[str, int]) -> dict[str, Tensor]:
-    return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
+    """Return values with the batch last; weights, which have no own axes, as they are."""
+    return {n: pack_value(value, own_axes[n]) if n in own_axes else value for n, value in values.items()}
 
 
 def _batch_shapes(
