@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from support.materials import array, deformations, exponential, lame, matrix, neural
 
 from simlayer import (
@@ -166,6 +167,23 @@ def test_weights_may_be_supplied_for_one_call():
         network.biases[0].copy_(other)
     # What derives from the weights at rest follows those of the call.
     assert torch.equal(rollout(start).positions, supplied)
+
+
+def test_weights_may_change_from_step_to_step():
+    rollout, start = beam(compile=False)
+    bias = torch.randn(3).requires_grad_()
+    constant = rollout(start, {"network.biases.0": bias}).positions
+    # All that derives from the weights changes with them, at every step.
+    controlled = rollout(start, controls={"network.biases.0": bias.expand(6, 3)}).positions
+    torch.testing.assert_close(controlled, constant, rtol=1e-14, atol=0)
+    slopes = [torch.autograd.grad(end.square().sum(), bias)[0] for end in (constant, controlled)]
+    torch.testing.assert_close(*slopes, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("hidden", [(), 8, (0,), ("8",)])
+def test_hidden_layers_that_are_none_are_refused_by_name(hidden):
+    with pytest.raises((TypeError, ValueError, TypeCheckError), match="hidden"):
+        NeuralHyperelastic(E, NU, hidden=hidden)
 
 
 # Learning.
