@@ -18,7 +18,6 @@ from simlayer import (
     State,
     SymplecticEuler,
     box_mesh,
-    check_material,
 )
 
 # Accelerations of the whole body [m/s²]: it is pulled, pressed and bent, and never what it is tried on.
@@ -61,7 +60,7 @@ def fit(material: Material, observed: Tensor, evaluations: int) -> RolloutModule
     rollout.train_only()
     parameters = list(material.requires_grad_().parameters())
     optimizer = torch.optim.LBFGS(
-        parameters, max_iter=evaluations, max_eval=evaluations, line_search_fn="strong_wolfe"
+        parameters, max_iter=evaluations, max_eval=evaluations, history_size=30, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
@@ -75,11 +74,11 @@ def fit(material: Material, observed: Tensor, evaluations: int) -> RolloutModule
 
 
 def main() -> tuple[float, float]:
-    """Return the relative errors of displacements under an unseen load: of the network, of a textbook's law."""
+    """Return the relative errors of displacements under an unseen load: of the network, and of a textbook."""
     truth = body(Unknown(3e4, 0.4))
     with torch.no_grad():
         observed, unseen = displacements(truth, SEEN), displacements(truth, UNSEEN)  # stand for recordings
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     errors = []
     for material, evaluations in (
         (NeuralHyperelastic(2e4, 0.3, hidden=(6,)), 60),

@@ -31,11 +31,11 @@ class ConvexNetwork(nn.Module):
         num_increasing: in how many of its inputs, the first ones, the function increases.
         num_free: in how many, which follow, it may also decrease.
         hidden: the number of units of each hidden layer.
-        amplitude: the typical size of its slopes before it is trained.
+        amplitude: the typical size of its slopes before it is trained; much less learns more slowly.
     """
 
     def __init__(
-        self, num_increasing: int, num_free: int, hidden: Sequence[int], *, amplitude: float = 0.1
+        self, num_increasing: int, num_free: int, hidden: Sequence[int], *, amplitude: float = 1.0
     ) -> None:
         super().__init__()
         self.free_weight = nn.Parameter(torch.randn(hidden[0], num_free))
