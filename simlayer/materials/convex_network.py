@@ -65,7 +65,9 @@ class ConvexNetwork(nn.Module):
         first, *others = self._weights()
         z, slopes = self.biases[0], first
         curvatures = torch.zeros_like(z)
-        for weights, bias in zip(others, [*self.biases[1:], 0.0], strict=True):
+        # Not a slice of the list, which would make new parameters of what takes their place in a call.
+        biases = [*self.biases, torch.zeros_like(z[:1])][1:]
+        for weights, bias in zip(others, biases, strict=True):
             root = (z * z + 4).sqrt()
             slope, curvature = 0.5 * (1 + z / root), 2 / root**3
             curvatures = weights @ (slope * curvatures + curvature * (slopes @ direction) ** 2)

@@ -96,12 +96,12 @@ def test_the_stable_time_step_is_that_of_the_moduli():
 
 # In a rollout.
 
-WEIGHTS = ["network.free_weight", "network.biases.0", "network.log_weights.0", "network.log_weights.1"]
+WEIGHTS = ["network.free_weight", "network.biases.0", "network.biases.1", "network.log_weights.1"]
 
 
 def beam(kind=SymplecticEuler, **options):
     mesh = box_mesh(cells=(2, 1, 1), size=(0.2, 0.1, 0.1))
-    material = neural(E, NU, hidden=(3,))
+    material = neural(E, NU, hidden=(3, 2))
     step = kind(mesh, {"elastic": ElasticForce(mesh, material)}, dt=5e-4, fixed=mesh.vertices[:, 0] < 1e-9)
     start = State(mesh.vertices, 20 * mesh.vertices * torch.tensor([1.0, 0.5, -1.0]))
     return RolloutModule(step, 6, **options), start
