@@ -77,6 +77,15 @@ def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
     assert "misses by 0." in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("float64")
+@pytest.mark.unchecked
+def test_a_learned_law_moves_an_unseen_body_within_five_per_cent_and_better_than_a_textbooks(capsys):
+    learned, textbook = example("learned_law").main()
+    assert learned < 0.05
+    assert learned < textbook / 2
+    assert f"unseen load are {learned:.1%} off" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -91,5 +100,5 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
 
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
-    tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies"}
+    tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

@@ -5,6 +5,8 @@ from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.elastic import ElasticForce
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
+from simlayer.forces.material_check import check_material
+from simlayer.forces.material_report import MaterialCheck, MaterialReport
 from simlayer.forces.rayleigh import RayleighDamping
 from simlayer.forces.reference import ForceReference
 from simlayer.forces.terms import Term
@@ -16,9 +18,12 @@ __all__ = [
     "Force",
     "ForceReference",
     "KelvinVoigt",
+    "MaterialCheck",
+    "MaterialReport",
     "NodalLoad",
     "Potential",
     "RatePotential",
     "RayleighDamping",
     "Term",
+    "check_material",
 ]

@@ -14,7 +14,7 @@ from simlayer.fem.finite_elements import FiniteElements
 from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.materials import Material
+from simlayer.materials.base import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance

@@ -114,7 +114,7 @@ def decide_with_tangents(inputs: RolloutInputs, tangents: Tangents) -> Decide | 
         derived = [name for name in names if name not in answers]
         if not derived:
             return values
-        read = tuple(inputs.named.quantities)
+        read = feedback.sources
 
         def function(*tensors: Tensor) -> list[Tensor]:
             after = feedback.renewed(dict(zip(read, tensors, strict=True)))

@@ -42,6 +42,7 @@ class Feedback:
         memory: its memory at the start.
         interval: after how many steps it is asked again.
         random: whether it draws random numbers.
+        sources: the names of what derived values follow from.
         last: the values that it has set last, like `first`.
 
     Raises:
@@ -77,8 +78,12 @@ class Feedback:
             answer, _ = self._asked(state, self.memory, self._weights, self._inputs)
             self.random = not torch.equal(before, torch.get_rng_state())
         self._matches = self._checked(answer, state)
+        # What values derive from: quantities, weights, and buffers of another rest shape than the mesh has.
+        buffers = named.buffers
+        own = {*named.quantities, *named.weights} | {n for n in buffers if values[n] is not buffers[n]}
+        self.sources = tuple(name for name in values if name in own)
         self._derived = self._deriving(answer, values)
-        names = () if self._derived == [] else self._named.quantities
+        names = () if self._derived == [] else self.sources
         self._read = tuple(name for name in names if name not in self._physical(answer))
         self.first = self._set(answer, values)
         self.note(self.first)
@@ -231,8 +236,8 @@ class Feedback:
         return {name: pack_value(value, axes[name]) for name, value in changed.items()}
 
     def _unpacked(self, values: Packed) -> dict[str, Tensor]:
-        axes = self._named.own_axes
-        return {n: unpack_value(v, axes[n]) for n, v in values.items() if n in self._named.quantities}
+        axes, known = self._named.own_axes, {name: values[name] for name in self.sources if name in values}
+        return {n: unpack_value(value, axes[n]) if n in axes else value for n, value in known.items()}
 
     def _deriving(self, answer: Mapping[str, Tensor], values: Packed) -> list[str] | None:
         """Return the names of what derives from the answers, None where that cannot be found out."""

@@ -141,15 +141,12 @@ def read_inputs(
     weights = {name: constants.get(name, own) for name, own in named.weights.items()}
     # After the shapes have been checked, because what does not fit cannot be computed with.
     shape = rest_shape_values(named, physical, given=constants)
-    read = physical | shape
-    complete = physical | derived_values(named, read)
-    values = _packed(complete, named.own_axes) | weights | named.buffers | shape
+    complete = physical | weights
+    read = complete | shape
+    values = _packed(complete | derived_values(named, read), named.own_axes) | named.buffers | shape
     changes = []
     for index in range(num_steps if slices else 0):
-        now = controls_at(index)
-        physical_now = {name: value for name, value in now.items() if name in named.quantities}
-        change = _packed(updated_values(named, read, physical_now), named.own_axes)
-        changes.append(change | {name: value for name, value in now.items() if name in named.weights})
+        changes.append(_packed(updated_values(named, read, controls_at(index)), named.own_axes))
     paths = {
         n: given.match.physical(given.value.detach()) for n, given in timed.items() if given.match.quantity
     }
@@ -186,7 +183,8 @@ def _given(named: NamedTensors, step: Step, argument: str, values: Named | None)
 
 
 def _packed(values: Named, own_axes: Mapping[str, int]) -> dict[str, Tensor]:
-    return {name: pack_value(value, own_axes[name]) for name, value in values.items()}
+    """Return values with the batch last; weights, which have no own axes, as they are."""
+    return {n: pack_value(value, own_axes[n]) if n in own_axes else value for n, value in values.items()}
 
 
 def _batch_shapes(

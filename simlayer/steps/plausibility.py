@@ -11,7 +11,7 @@ from simlayer.errors import ImplausibleWarning, listed
 from simlayer.fem.hourglass import hourglass_faces
 from simlayer.forces.base import Force
 from simlayer.forces.elastic import ElasticForce
-from simlayer.materials import IsotropicMaterial
+from simlayer.materials.base import IsotropicMaterial
 from simlayer.mesh.mesh import Mesh
 
 # The sizes of bodies [m], and the speeds sqrt(E/rho) [m/s] from the softest gels to beyond diamond.

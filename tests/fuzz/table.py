@@ -23,7 +23,8 @@ WITHOUT_A_CALL = {
     **dict.fromkeys(
         [
             "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
-            "Identified", "IdentifiedSpecimens", "Matrix3", "QuadratureRule", "ShapeFunctions", "StepContext",
+            "Identified", "IdentifiedSpecimens", "MaterialCheck", "MaterialReport", "Matrix3",
+            "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),

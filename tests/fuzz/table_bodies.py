@@ -195,6 +195,12 @@ MATERIALS = [
     *made("StVenantKirchhoff", simlayer.StVenantKirchhoff, **_MODULI),
     *made("Corotated", simlayer.Corotated, **_MODULI),
     *made("LinearElastic", simlayer.LinearElastic, **_MODULI),
+    *made("NeuralHyperelastic", simlayer.NeuralHyperelastic, range=_range, **_MODULI),
+    *made(
+        "check_material",
+        lambda material: simlayer.check_material(material, samples=4).passed,
+        material=instance(lambda: simlayer.StableNeoHookean(1e5, 0.3), simlayer.Material),
+    ),
     *made(
         "MooneyRivlin",
         simlayer.MooneyRivlin,

@@ -351,3 +351,19 @@ def test_a_policy_is_part_of_the_module_and_not_of_its_physical_quantities():
     module.train_only("density")
     assert all(parameter.requires_grad for parameter in module.policy.parameters())
     assert "Steer" in repr(module)
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_what_derives_from_answers_follows_from_the_rest_positions_of_the_call_too(kind):
+    class Weigh(Policy):
+        def forward(self, state):
+            return {"density": torch.full((2, 1), 2e3)}
+
+    module = rollout(kind, Weigh(interval=2))
+    shape = start().positions[0] * 0 + 1.2 * module.step.elements.mesh.vertices
+    state = State.at_rest(shape.expand(2, -1, -1))
+    forces = {"gravity": torch.tensor([0.0, 0.0, -9.81]), "rest_positions": shape}
+    end = module(state, forces)
+    module.policy = None
+    expected = module(state, forces | {"density": torch.full((2, 1), 2e3)})
+    torch.testing.assert_close(end.positions, expected.positions, rtol=1e-9, atol=1e-12)

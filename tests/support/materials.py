@@ -13,6 +13,7 @@ from simlayer import (
     Matrix3,
     MooneyRivlin,
     NeoHookean,
+    NeuralHyperelastic,
     Quantity,
     StableNeoHookean,
     StVenantKirchhoff,
@@ -48,6 +49,13 @@ def exponential(E, nu):
     return Exponential(mu, lam, 0.7)
 
 
+def neural(E, nu, **options):
+    """A network that was not trained, the same one every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return NeuralHyperelastic(E, nu, **options)
+
+
 def lame(E, nu):
     """Shear modulus and first Lamé parameter [Pa]."""
     return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
@@ -63,12 +71,14 @@ MATERIALS = {
     "LinearElastic": LinearElastic,
     "MooneyRivlin": mooney_rivlin,
     "written by a user": exponential,
+    "NeuralHyperelastic": neural,
 }
 ROTATION_INVARIANT = [name for name in MATERIALS if name != "LinearElastic"]
 # Inside its range a material is the one without, so that only tests of materials ask for these too.
 WITHOUT_RANGE = {
     "NeoHookean": partial(NeoHookean, range=None),
     "MooneyRivlin": partial(mooney_rivlin, range=None),
+    "NeuralHyperelastic": partial(neural, range=None),
 }
 
 

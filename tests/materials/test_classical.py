@@ -172,7 +172,8 @@ def test_one_density_gives_the_same_numbers_for_a_point_a_field_and_a_batch(buil
     close = {"rtol": 0, "atol": 1e-13 * largest(product)}
     for cell in range(3):
         for sample in range(2):
-            here = [v.expand(3, 2)[cell, sample] if v.ndim else v for v in values]
+            weights, fields = values[: density.shared], values[density.shared :]
+            here = [*weights, *(v.expand(3, 2)[cell, sample] if v.ndim else v for v in fields)]
             point = matrix(F[cell, sample])
             assert torch.allclose(density.value(here, point), energies[cell, sample], **close)
             assert torch.allclose(array(density.gradient(here, point)), field[cell, sample], **close)
