@@ -87,7 +87,9 @@ def _fields(F: Float[Tensor, "n 3 3"]) -> Matrix3:
     return Matrix3(*F.flatten(1).T[:, None])
 
 
-def _checks(law: _Law, stretches: tuple[float, float], samples: int, generator: torch.Generator) -> list:
+def _checks(
+    law: _Law, stretches: tuple[float, float], samples: int, generator: torch.Generator
+) -> list[MaterialCheck]:
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=torch.float64, generator=generator)
 

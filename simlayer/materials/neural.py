@@ -33,7 +33,7 @@ class NeuralHyperelastic(IsotropicMaterial):
         psi = a/2 (I₁ - 3 - 2 (J - 1)) + k/2 (J - 1)² + s (N - N(0) - n (J - 1)) + g (J + 1/J - 2)²
 
     is objective and isotropic as a function of invariants, polyconvex as a convex function of F, cof F and J,
-    increasing in the norms of the first two, and infinite at J = 0 and infinity (Ball 1977). The rest shape
+    increasing in the norms of the first two (Ball 1977), infinite at J = 0 without a `range`. The rest shape
     has no energy, and no stress with n = 2 N₁ + 4 N₂ + N_J at rest, a term that is linear in J and keeps
     polyconvexity (Linden, Klein, Kalina, Brummund, Weeger, Kästner 2023, "Neural networks meet
     hyperelasticity").
