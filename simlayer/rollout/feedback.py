@@ -73,10 +73,12 @@ class Feedback:
         self.last: dict[str, Tensor] = {}
         self.memory: Memory = self._initial_memory(state) if memory is None else memory
         # It is asked again at the first step, for the same answer where it draws random numbers, too.
-        with torch.random.fork_rng(devices=[state.positions.device] if state.positions.is_cuda else []):
-            before = torch.get_rng_state()
+        devices = [state.positions.device] if state.positions.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
+            before = _random_states(devices)
             answer, _ = self._asked(state, self.memory, self._weights, self._inputs)
-            self.random = not torch.equal(before, torch.get_rng_state())
+            after = _random_states(devices)
+        self.random = not all(map(torch.equal, before, after))
         self._matches = self._checked(answer, state)
         # What values derive from: quantities, weights, and buffers of another rest shape than the mesh has.
         buffers = named.buffers
@@ -134,7 +136,7 @@ class Feedback:
 
     def note(self, values: Packed) -> None:
         """Remember, for `check` and `last`, what was set."""
-        self.last = {name: values[name].detach() for name in self.last or values}
+        self.last = {name: values[name].detach() for name in self.first}
         for name in self.answers:
             low, high = self.last[name].aminmax()
             before = self._extremes.get(name, (low, high))
@@ -248,3 +250,8 @@ class Feedback:
         with torch.enable_grad():
             changed = updated_values(self._named, known, physical)
         return [name for name, value in changed.items() if value.requires_grad and name not in physical]
+
+
+def _random_states(devices: Sequence[torch.device]) -> list[Tensor]:
+    """Return the states of torch's generators of random numbers, of the CPU and of these devices."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
