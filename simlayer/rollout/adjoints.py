@@ -14,6 +14,7 @@ from torch import Tensor
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance
+from simlayer.rollout.closed_loop import split_memory
 from simlayer.rollout.inputs import Named
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
@@ -104,6 +105,7 @@ def adjoint_norms(
     """
     checked_instance("rollout", rollout, RolloutModule)
     checked_function("loss", loss)
+    rollout.step.check_state(split_memory(rollout.step, rollout.policy, state)[0])
     every = checked_integer("every", every, least=1, most=rollout.num_steps)
     if rollout.num_steps % every:
         raise ValueError(f"every must divide the {rollout.num_steps} steps of the rollout, got {every}.")
