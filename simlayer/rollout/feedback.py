@@ -159,9 +159,9 @@ class Feedback:
         numbers = torch.stack([part for pair in self._extremes.values() for part in pair]).tolist()
         for name, low, high in zip(self._extremes, numbers[::2], numbers[1::2], strict=True):
             quantity = self._named.quantities[name].quantity
-            least, most = quantity.range
-            if least < low and high < most:
+            if bool(quantity.contains(torch.tensor([low, high], dtype=torch.float64)).all()):
                 continue
+            least, most = quantity.range
             remedy = "look at its weights and at what it sees"
             if quantity.stored_name != quantity.name:
                 remedy = f"let it return {quantity.stored_name}, the stored value, which may be any number"

@@ -11,6 +11,7 @@ from simlayer import (
     BackwardEuler,
     DivergenceError,
     ElasticForce,
+    Muscle,
     Newmark,
     NewtonSolver,
     Policy,
@@ -367,3 +368,18 @@ def test_what_derives_from_answers_follows_from_the_rest_positions_of_the_call_t
     module.policy = None
     expected = module(state, forces | {"density": torch.full((2, 1), 2e3)})
     torch.testing.assert_close(end.positions, expected.positions, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [0.0, 1.0])
+def test_a_policy_may_set_the_ends_of_a_closed_range(activation):
+    class Hold(Policy):
+        def forward(self, state):
+            return {"activation": torch.full((2, 1), activation)}
+
+    module = rollout(SymplecticEuler, Hold(interval=3))
+    mesh, muscle = module.step.elements.mesh, {"fibres": (1.0, 0.0, 0.0), "peak_stress": 1e4}
+    forces = dict(module.step.forces) | {"muscle": Muscle(mesh, **muscle)}
+    step = SymplecticEuler(mesh, forces, dt=1e-3, density=1e3, fixed="x_min")
+    end = RolloutModule(step, 7, policy=Hold(interval=3))(start())
+    expected = RolloutModule(step, 7)(start(), {"activation": torch.full((2, 1), activation)})
+    torch.testing.assert_close(end.positions, expected.positions, rtol=1e-12, atol=0)
