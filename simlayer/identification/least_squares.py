@@ -16,7 +16,7 @@ from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
 from simlayer.identification.unknowns import Unknown
-from simlayer.rollout.parameter_jacobian import parameter_jacobian
+from simlayer.rollout.parameter_jacobian import jacobian_with_aux
 from simlayer.state import State
 
 
@@ -69,7 +69,7 @@ class LeastSquares:
             motion = self.observed.motion(State(scenes.positions, scenes.velocities))
             return self.compared(self.observed.observe(motion), scenes), motion
 
-        value, columns, motion = parameter_jacobian(residuals, parameters, has_aux=True)
+        value, columns, motion = jacobian_with_aux(residuals, parameters)
         jacobian = torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
         return Linearization(value, jacobian, State(*motion))
 

@@ -108,10 +108,10 @@ def decide_with_tangents(inputs: RolloutInputs, tangents: Tangents) -> Decide | 
     if feedback is None:
         return None
     names = tuple(feedback.first)
-    number, answers = len(names), tuple(feedback.answers)
+    number = len(names)
 
     def renewed(values: Values) -> Values:
-        derived = [name for name in names if name not in answers]
+        derived = [name for name in names if name not in feedback.answers]
         if not derived:
             return values
         read = feedback.sources

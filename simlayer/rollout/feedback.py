@@ -15,6 +15,7 @@ from simlayer.quantities.named import Match, NamedTensors
 from simlayer.quantities.quantity import check_own_axes
 from simlayer.quantities.snapshot import modified_in_place
 from simlayer.quantities.values import updated_values
+from simlayer.rollout.extremes import Extremes
 from simlayer.rollout.layout import on_state, pack_value, unpack, unpack_value
 from simlayer.rollout.policy import RecurrentPolicy, ask, interval_of
 from simlayer.state import State
@@ -38,6 +39,7 @@ class Feedback:
         memory: the policy's memory at the start, None for its initial one.
 
     Attributes:
+        answers: the names of the quantities that the policy sets.
         first: the values that the policy sets at the start, and what derives from them, packed.
         memory: its memory at the start.
         interval: after how many steps it is asked again.
@@ -68,8 +70,7 @@ class Feedback:
         self._weights = self._tensors.parameters
         self._versions = modification_counts(list(self._weights.values()))
         self.interval = interval_of(policy)
-        # The least and the largest value of each quantity that was set so far.
-        self._extremes: dict[str, tuple[Tensor, Tensor]] = {}
+        self._extremes = Extremes()
         self.last: dict[str, Tensor] = {}
         self.memory: Memory = self._initial_memory(state) if memory is None else memory
         # It is asked again at the first step, for the same answer where it draws random numbers, too.
@@ -80,20 +81,16 @@ class Feedback:
             after = _random_states(devices)
         self.random = not all(map(torch.equal, before, after))
         self._matches = self._checked(answer, state)
+        self.answers = tuple(match.name for match in self._matches.values())
         # What values derive from: quantities, weights, and buffers of another rest shape than the mesh has.
         buffers = named.buffers
         own = {*named.quantities, *named.weights} | {n for n in buffers if values[n] is not buffers[n]}
         self.sources = tuple(name for name in values if name in own)
         self._derived = self._deriving(answer, values)
         names = () if self._derived == [] else self.sources
-        self._read = tuple(name for name in names if name not in self._physical(answer))
+        self._read = tuple(name for name in names if name not in self.answers)
         self.first = self._set(answer, values)
         self.note(self.first)
-
-    @property
-    def answers(self) -> set[str]:
-        """The names of the quantities that the policy sets."""
-        return {match.name for match in self._matches.values()}
 
     def tensors(self) -> list[Tensor]:
         """Return everything that its answers depend on besides the state."""
@@ -106,7 +103,7 @@ class Feedback:
         other._versions = modification_counts(list(other._weights.values()))
         other._inputs = tuple(next(given) for _ in self._inputs)
         other.memory = tuple(given)
-        other._extremes, other.last = {}, {}
+        other._extremes, other.last = Extremes(), {}
         return other
 
     def arguments(self, state: State, memory: Memory, values: Packed) -> list[Tensor]:
@@ -137,10 +134,7 @@ class Feedback:
     def note(self, values: Packed) -> None:
         """Remember, for `check` and `last`, what was set."""
         self.last = {name: values[name].detach() for name in self.first}
-        for name in self.answers:
-            low, high = self.last[name].aminmax()
-            before = self._extremes.get(name, (low, high))
-            self._extremes[name] = torch.minimum(before[0], low), torch.maximum(before[1], high)
+        self._extremes.note({name: self.last[name] for name in self.answers})
 
     def renewed(self, values: Packed) -> Packed:
         """Return values whose derived ones follow from what was set last, where controls have changed."""
@@ -154,22 +148,7 @@ class Feedback:
         Args:
             step: the index of the step before which it was asked last, for the message.
         """
-        if not self._extremes:
-            return
-        numbers = torch.stack([part for pair in self._extremes.values() for part in pair]).tolist()
-        for name, low, high in zip(self._extremes, numbers[::2], numbers[1::2], strict=True):
-            quantity = self._named.quantities[name].quantity
-            if bool(quantity.contains(torch.tensor([low, high], dtype=torch.float64)).all()):
-                continue
-            least, most = quantity.range
-            remedy = "look at its weights and at what it sees"
-            if quantity.stored_name != quantity.name:
-                remedy = f"let it return {quantity.stored_name}, the stored value, which may be any number"
-            raise ValueError(
-                f"{self._name} has set {name} to {high if least < low else low:g}"
-                f"{'' if step is None else f' before step {step + 1}'}, which must lie between {least:g} and "
-                f"{most:g}: {remedy}."
-            )
+        self._extremes.check(self._named, self._name, step)
 
     @property
     def _name(self) -> str:

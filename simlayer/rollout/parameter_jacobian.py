@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,21 +14,9 @@ from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.objects import checked_function, checked_names
 
 
-@overload
 def parameter_jacobian(
-    function: Callable[[], Tensor], parameters: Mapping[str, Tensor], *, has_aux: Literal[False] = False
-) -> tuple[Tensor, dict[str, Tensor]]: ...
-
-
-@overload
-def parameter_jacobian(
-    function: Callable[[], tuple[Tensor, Any]], parameters: Mapping[str, Tensor], *, has_aux: Literal[True]
-) -> tuple[Tensor, dict[str, Tensor], Any]: ...
-
-
-def parameter_jacobian(
-    function: Callable[[], Any], parameters: Mapping[str, Tensor], *, has_aux: bool = False
-) -> Any:
+    function: Callable[[], Tensor], parameters: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the value of a function of modules, and its derivatives with respect to parameters.
 
         (modulus,) = rollout.train_only("youngs_modulus")
@@ -45,14 +33,11 @@ def parameter_jacobian(
         parameters: parameters of these modules by any names: stored values, as an optimizer changes them.
             Whether they require grad does not matter. The derivative is zero for a tensor that the
             function does not read, a copy of a parameter included.
-        has_aux: whether the function returns a pair: that tensor, and other tensors that are not to be
-            differentiated, in any containers of torch's.
 
     Returns:
         value: what the function returns, without gradient.
         jacobian: for each name the derivatives with respect to the stored value,
             `(*value.shape, *parameter.shape)`.
-        aux: those other tensors, with `has_aux` only.
 
     Raises:
         TypeError: if the function does not return such a tensor, or uses NumPy, or a parameter is no tensor
@@ -62,6 +47,18 @@ def parameter_jacobian(
             derivatives.
     """
     checked_function("function", function, arguments=0)
+    return jacobian_with_aux(lambda: (function(), ()), parameters)[:2]
+
+
+def jacobian_with_aux(
+    function: Callable[[], tuple[Tensor, Any]], parameters: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor], Any]:
+    """Return what `parameter_jacobian` does of a part of what a function returns, and the other part.
+
+    Args:
+        function: returns what is differentiated, and tensors that are not, in any containers of torch's.
+        parameters: as for `parameter_jacobian`.
+    """
     tensors = _checked(parameters)
     if transforms_active():
         raise RuntimeError(
@@ -78,14 +75,13 @@ def parameter_jacobian(
 
     def evaluate(*values: Tensor) -> tuple[Tensor, Any]:
         with _InPlaceOf(tensors.values(), values):
-            result = function()
-        value, aux = _checked_pair(result) if has_aux else (result, ())
+            value, aux = function()
         return _checked_result(value), aux
 
     if not tensors:
         with torch.no_grad():
             value, aux = evaluate()
-        return (value, {}, aux) if has_aux else (value, {})
+        return value, {}, aux
     directions = [
         block.to(tensor).reshape(len(units), *tensor.shape)
         for block, tensor in zip(units.split(sizes, 1), tensors.values(), strict=True)
@@ -95,7 +91,7 @@ def parameter_jacobian(
         value, tangents, aux = torch.func.vmap(along, out_dims=axes, randomness="same")(*directions)
     parts = zip(tensors.items(), tangents.split(sizes), strict=True)
     jacobian = {n: part.movedim(0, -1).reshape((*value.shape, *t.shape)) for (n, t), part in parts}
-    return (value, jacobian, aux) if has_aux else (value, jacobian)
+    return value, jacobian, aux
 
 
 def _checked(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,14 +107,6 @@ def _checked(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 f"parameters {name!r} and {names[id(tensor)]!r} are the same tensor; name it once."
             )
     return dict(parameters)
-
-
-def _checked_pair(result: Any) -> tuple[Any, Any]:
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise TypeError(
-            f"function must return a pair (value, aux), as has_aux=True says, got {described(result)}."
-        )
-    return result
 
 
 def _checked_result(result: Any) -> Tensor:
