@@ -1,6 +1,6 @@
 """Steps of the silicone beam, and an equilibrium and steps of backward Euler on some ten thousand cells.
 
-    python benchmarks/implicit.py [--boxes 30 8 8]
+    python benchmarks/implicit.py [--boxes 30 8 8] [--memory-budget 0]
 
 Float64, one thread (set OPENBLAS_NUM_THREADS=1, too). torch-fem, on the same equilibrium, is optional:
 `pip install torch-fem==0.14.0`.
@@ -39,9 +39,9 @@ def step(mesh: sl.Mesh, kind: Callable[..., sl.Step], **options: object) -> sl.S
 Outcome = tuple[float, float, Tensor, Tensor]
 
 
-def equilibrium(mesh: sl.Mesh, solver: sl.LinearSolver) -> Callable[[], Outcome]:
+def equilibrium(mesh: sl.Mesh, solver: sl.LinearSolver, memory_budget: int) -> Callable[[], Outcome]:
     """Seconds forward and backward, displacements, and the gradient of their sum in z by the modulus."""
-    rollout = sl.RolloutModule(step(mesh, sl.Equilibrium, solver=solver), 1)
+    rollout = sl.RolloutModule(step(mesh, sl.Equilibrium, solver=solver), 1, memory_budget=memory_budget)
     (parameter,) = rollout.train_only(E)
 
     def call() -> Outcome:
@@ -66,10 +66,10 @@ def peer(mesh: sl.Mesh) -> Callable[[], Outcome]:
     return lambda: peer_torch_fem.solved(mesh.vertices, mesh.cells, held, weights, MODULUS, POISSONS_RATIO)
 
 
-def compare(mesh: sl.Mesh, runs: int) -> None:
+def compare(mesh: sl.Mesh, runs: int, memory_budget: int) -> None:
     calls = {
-        "simlayer, sparse direct": equilibrium(mesh, sl.SparseDirect()),
-        "simlayer, conjugate gradients": equilibrium(mesh, sl.ConjugateGradients()),
+        "simlayer, sparse direct": equilibrium(mesh, sl.SparseDirect(), memory_budget),
+        "simlayer, conjugate gradients": equilibrium(mesh, sl.ConjugateGradients(), memory_budget),
     }
     if missing := peer_torch_fem.available():
         print(f"  torch-fem left out: {missing}")
@@ -106,8 +106,8 @@ def newmark(runs: int, steps: int = 20) -> None:
     print(f"  {forward:.1f} ms a step forward, {backward:.1f} ms backward")
 
 
-def backward_euler(mesh: sl.Mesh, steps: int) -> None:
-    rollout = sl.RolloutModule(step(mesh, sl.BackwardEuler, dt=5e-3), steps)
+def backward_euler(mesh: sl.Mesh, steps: int, memory_budget: int) -> None:
+    rollout = sl.RolloutModule(step(mesh, sl.BackwardEuler, dt=5e-3), steps, memory_budget=memory_budget)
     rollout.train_only(E)
     rollout.num_steps = 1
     rollout(sl.State.at_rest(mesh.vertices)).positions.sum().backward()  # whatever is made once
@@ -138,13 +138,16 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, nargs=3, default=[27, 8, 8])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument(
+        "--memory-budget", type=int, default=2**30, help="for the factors that forward keeps [bytes]"
+    )
     arguments = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     newmark(arguments.runs)
     mesh = beam(tuple(arguments.boxes))
-    compare(mesh, arguments.runs)
-    backward_euler(mesh, arguments.steps)
+    compare(mesh, arguments.runs, arguments.memory_budget)
+    backward_euler(mesh, arguments.steps, arguments.memory_budget)
 
 
 if __name__ == "__main__":
