@@ -137,6 +137,8 @@ def _check_points(simulated: Tensor, observed: Tensor) -> None:
     for name, points in (("simulated", simulated), ("observed", observed)):
         if checked_floats(name, points).ndim < 3:
             raise ObservationError(f"{name} must be points (*batch, T, K, 3), got {described(points)}.")
+        if not points.numel():
+            raise ObservationError(f"{name} must hold at least one point, got shape {tuple(points.shape)}.")
     if simulated.shape != observed.shape or simulated.shape[-1] != 3:
         raise ObservationError(
             "simulated and observed must be as many points (*batch, T, K, 3), got "

@@ -38,11 +38,13 @@ class Call:
     Attributes:
         name: of the call, such as "Sphere", "RolloutModule.trajectory" or "Sphere.radius =".
         run: makes the call with arguments by name.
+        alike: the arguments whose shapes must be equal; each fits more than one.
     """
 
     name: str
     run: Callable[..., Any]
     arguments: Mapping[str, Argument] = field(hash=False)
+    alike: tuple[str, ...] = ()
 
     def valid(self) -> dict[str, Any]:
         """Return valid arguments, made anew."""
@@ -63,9 +65,17 @@ def assignments(call: Call, names: Iterable[str]) -> list[Call]:
     return [Call(f"{call.name}.{name} =", assigning(name), {name: call.arguments[name]}) for name in names]
 
 
-def made(name: str, run: Callable[..., Any], /, *, assigned: str = "", **arguments: Argument) -> list[Call]:
+def made(
+    name: str,
+    run: Callable[..., Any],
+    /,
+    *,
+    assigned: str = "",
+    alike: tuple[str, ...] = (),
+    **arguments: Argument,
+) -> list[Call]:
     """Return the call of a constructor, and the assignments to some attributes of what it makes."""
-    call = Call(name, run, arguments)
+    call = Call(name, run, arguments, alike)
     return [call, *assignments(call, assigned.split())]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -70,6 +71,10 @@ def _observations() -> torch.Tensor:
     return torch.arange(24.0).view(2, 4, 3)
 
 
+def _frames(shape: Any) -> bool:
+    return len(shape) >= 3 and shape[-1] == 3 and math.prod(shape) > 0
+
+
 def _loaded(batch_size: Any = None, **parts: Any) -> Any:
     return list(scene_loader(ObservedScenes(**parts), batch_size=batch_size))
 
@@ -104,8 +109,9 @@ OBSERVATIONS = [
     *made(
         "PositionLoss.forward",
         _forwarded,
-        simulated=tensor(_observations, lambda s: s == (2, 4, 3), finite=False, form="same"),
-        observed=tensor(_observations, lambda s: s == (2, 4, 3), finite=False, form="same"),
+        alike=("simulated", "observed"),
+        simulated=tensor(_observations, _frames, finite=False, form="same"),
+        observed=tensor(_observations, _frames, finite=False, form="same"),
     ),
     *made(
         "Markers",

@@ -62,7 +62,7 @@ def judge(call: Call, hostile: Mapping[str, Hostile]) -> Verdict:
     valid = call.valid()
     given = {name: value.make(valid[name]) for name, value in hostile.items()}
     clean = {name: call.arguments[name].kind.clean(value) for name, value in given.items()}
-    wrong = [name for name, value in clean.items() if value is NOTHING]
+    wrong = [name for name, value in clean.items() if value is NOTHING] or _unlike(call, {**valid, **clean})
     # What a generator holds is gone once it has been looked at.
     given = {name: value.make(valid[name]) for name, value in hostile.items()}
     with warnings.catch_warnings(record=True) as caught:
@@ -75,7 +75,7 @@ def judge(call: Call, hostile: Mapping[str, Hostile]) -> Verdict:
             return _of_error(call, error, given if wrong else {**valid, **given})
     if wrong:
         texts = [str(warning.message) for warning in caught]
-        if any(_names(call, text, {name: given[name] for name in wrong}) for text in texts):
+        if any(_names(call, text, {name: given[name] for name in wrong if name in given}) for text in texts):
             return Verdict(Outcome.CLEAR, "a warning")
         return Verdict(Outcome.SILENT, f"accepted {wrong}")
     try:
@@ -87,6 +87,12 @@ def judge(call: Call, hostile: Mapping[str, Hostile]) -> Verdict:
     if difference := _difference(expected, result):
         return Verdict(Outcome.SILENT, f"another result than with the clean value: {difference}")
     return Verdict(Outcome.RIGHT)
+
+
+def _unlike(call: Call, clean: Mapping[str, Any]) -> list[str]:
+    """Return the arguments whose shapes must be equal, if they are not."""
+    shapes = {tuple(clean[name].shape) for name in call.alike}
+    return list(call.alike) if len(shapes) > 1 else []
 
 
 def _of_error(call: Call, error: BaseException, given: Mapping[str, Any]) -> Verdict:

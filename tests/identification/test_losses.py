@@ -125,6 +125,12 @@ def test_points_of_other_shapes_are_not_broadcast(observed):
             compare(torch.zeros(2, 4, 3), torch.zeros(observed))
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 3), (2, 0, 3), (0, 5, 2, 3)])
+def test_a_loss_of_no_points_is_refused(shape):
+    with pytest.raises(ObservationError, match="simulated must hold at least one point"):
+        PositionLoss()(torch.zeros(shape), torch.zeros(shape))
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
 def test_a_scale_is_a_positive_length(scale):
     with pytest.raises(ValueError, match=f"scale must be a positive finite number in m, got {scale}"):
