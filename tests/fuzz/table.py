@@ -1,11 +1,18 @@
 """All public names: the calls of each, or why there is none."""
 
-from fuzz import table_basics, table_bodies, table_fits, table_identification, table_steps
+from fuzz import table_basics, table_bodies, table_fits, table_identification, table_learning, table_steps
 from fuzz.calls import Call
 
 CALLS: dict[str, Call] = {
     call.name: call
-    for table in (table_basics, table_bodies, table_steps, table_fits, table_identification)
+    for table in (
+        table_basics,
+        table_bodies,
+        table_steps,
+        table_fits,
+        table_identification,
+        table_learning,
+    )
     for call in table.CALLS
 }
 
@@ -39,6 +46,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(["Policy", "RecurrentPolicy", "RestShaped"], "an interface"),
     "ELEMENT_TYPES": "data",
+    "LearningCurve": "records what a module has logged",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",
     "RolloutEnvironment": "an environment of Gymnasium, whose own tests try what does not fit",
