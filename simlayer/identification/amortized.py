@@ -58,8 +58,8 @@ class AmortizedIdentification(LightningModule):
     Args:
         observed: the simulation, and its sensors.
         state: the initial state of all bodies, `(N, 3)`.
-        prior: the lowest and the highest value [SI] of each quantity by name. Bodies have values between them,
-            all as likely; their logarithms where the quantity is positive.
+        prior: the lowest and the highest value [SI] of each quantity by name. All values between them are as
+            likely, all logarithms of them where the quantity is positive.
         noise: the standard deviation of each coordinate's noise [m], one, or `(3,)`, `(K, 1)` or `(K, 3)`.
         missing: the share of points that sensors lose, as training and held-out recordings do.
         bodies, held_out: how many bodies are simulated to learn from, and to validate.
@@ -75,6 +75,9 @@ class AmortizedIdentification(LightningModule):
         KeyError: if a name of the prior is unknown, or the end of several names.
         TypeError, ValueError, ObservationError: if an argument is of another class, shape or range.
     """
+
+    positions: Tensor
+    velocities: Tensor
 
     def __init__(
         self,
@@ -116,10 +119,9 @@ class AmortizedIdentification(LightningModule):
         points = len(observed.sensors(state.positions))
         self.sensor_errors = SensorErrors(noise, missing, points)
         self.network = RecordingsNetwork(
-            checked_function("encoder", encoder), observed.times, points, self.prior.size
+            checked_function("encoder", encoder, arguments=3), observed.times, points, self.prior.size
         )
-        self._simulated_bodies: TensorDataset | None = None
-        self._held_out_bodies: TensorDataset | None = None
+        self._training_bodies = self._held_out_bodies = TensorDataset()
 
     def forward(
         self, points: Float[Tensor, "B T K 3"]
@@ -161,10 +163,12 @@ class AmortizedIdentification(LightningModule):
         """
         points, most = self._checked(recordings), checked_integer("steps", steps, least=1)
         predicted, unknowns = self.predict(points), self.prior.unknowns
-        start = (part.expand(len(points), -1, -1) for part in (self.positions, self.velocities))
+        positions, velocities = (
+            part.expand(len(points), -1, -1) for part in (self.positions, self.velocities)
+        )
         squares = LeastSquares(self.observed, PositionLoss(noise=self.sensor_errors.noise), unknowns)
         with specimen_values(unknowns, predicted.stored):
-            specimens = Specimens(self.observed, squares, ObservedScenes(*start, points))
+            specimens = Specimens(self.observed, squares, ObservedScenes(positions, velocities, points))
             return fit_specimens(specimens, max_steps=most, must_converge=False)
 
     def draw(
@@ -178,21 +182,21 @@ class AmortizedIdentification(LightningModule):
     def on_fit_start(self) -> None:
         stored, points = self._simulated(self.bodies, self.seed)
         self.network.standardize(points, stored, self.sensor_errors.noise)
-        self._simulated_bodies = TensorDataset(stored, points)
+        self._training_bodies = TensorDataset(stored, points)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(self._simulated_bodies, batch_size=self.batch_size, shuffle=True)
+        return DataLoader(self._training_bodies, batch_size=self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        if self._held_out_bodies is None:
+        if not self._held_out_bodies.tensors:
             self._held_out_bodies = TensorDataset(*self._recorded(self.held_out, self.seed + _HELD_OUT))
         return DataLoader(self._held_out_bodies, batch_size=self.held_out)
 
     def on_train_epoch_start(self) -> None:
         epoch = self.current_epoch
-        if self.redraw_every and epoch and epoch % self.redraw_every == 0 and self._simulated_bodies:
+        if self.redraw_every and epoch and epoch % self.redraw_every == 0:
             drawn = self._simulated(self.bodies, self.seed + epoch)
-            for old, new in zip(self._simulated_bodies.tensors, drawn, strict=True):
+            for old, new in zip(self._training_bodies.tensors, drawn, strict=True):
                 old.copy_(new)
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> Tensor:
@@ -235,8 +239,8 @@ class AmortizedIdentification(LightningModule):
         shape = tuple(self.network.middle.shape)
         if points.ndim != 4 or points.shape[1:] != shape:
             raise ObservationError(
-                f"recordings must be of shape (B, {', '.join(map(str, shape))}), B bodies observed at the times "
-                f"of `observed`, got {described(recordings)}."
+                f"recordings must be of shape (B, {', '.join(map(str, shape))}), B bodies at the times of "
+                f"`observed`, got {described(recordings)}."
             )
         if bool(points.isinf().any()):
             raise ObservationError("recordings must be finite, or NaN where a point was not observed.")

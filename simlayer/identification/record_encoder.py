@@ -21,8 +21,9 @@ class RecordEncoder(nn.Module):
 
     def __init__(self, channels: int, frames: int, outputs: int, *, width: int = 32, kernel: int = 5) -> None:
         super().__init__()
-        width, kernel = (
-            checked_integer(name, value, least=1) for name, value in (("width", width), ("kernel", kernel))
+        given = {"channels": channels, "frames": frames, "outputs": outputs, "width": width, "kernel": kernel}
+        channels, frames, outputs, width, kernel = (
+            checked_integer(name, value, least=1) for name, value in given.items()
         )
         # The second convolution keeps every other frame.
         left = (frames + 1) // 2

@@ -75,7 +75,7 @@ class RecordingsNetwork(nn.Module):
     def forward(
         self, points: Float[Tensor, "B T K 3"]
     ) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P P"]]:
-        """Return the mean of the standardized values, and the matrix A; NaN where a point was not observed."""
+        """Return the mean of the standardized values, and the matrix A, of bodies; NaN: not observed."""
         present = ~points.isnan().any(-1, keepdim=True)
         # Masked before anything is computed with it: 0 times nan would be nan in the gradient.
         coordinates = torch.where(present, (points.nan_to_num() - self.middle) / self.spread, 0.0)

@@ -83,15 +83,15 @@ def simulated_recordings(
     """
     parts = []
     for rows in stored.split(AT_ONCE):
-        start = State(*(part.expand(len(rows), -1, -1) for part in state[:2]))
-        with specimen_values(unknowns, rows):
-            try:
-                parts.append(observed(start))
-            except SimulationError as error:
-                if error.sample:
-                    values = _described(unknowns, rows[error.sample[0]][None])
-                    error.args = (f"a body of the prior, with {values}, cannot be simulated: {error}",)
-                raise
+        positions, velocities = (part.expand(len(rows), -1, -1) for part in state[:2])
+        try:
+            with specimen_values(unknowns, rows):
+                parts.append(observed(State(positions, velocities)))
+        except SimulationError as error:
+            if error.sample:
+                values = _described(unknowns, rows[error.sample[0]][None])
+                error.args = (f"a body of the prior, with {values}, cannot be simulated: {error}",)
+            raise
     return torch.cat(parts)
 
 

@@ -17,7 +17,7 @@ from simlayer.quantities.arrays import described
 
 
 class UniformPrior:
-    """Independent values of some quantities, uniform in a range of each; their logarithms where these are stored.
+    """Independent values of quantities, uniform in the range of each, or their logarithms if positive.
 
     Args:
         candidates: quantities by their full names.
@@ -28,14 +28,16 @@ class UniformPrior:
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
-        TypeError, ValueError: if a range is not two numbers, the lower one first, both values of the quantity,
-            or none is given.
+        TypeError, ValueError: if a range is not two numbers that the quantity can have, the lower one first,
+            or there is no range, or one for `release_time`, which is one number for all specimens.
     """
 
     def __init__(self, candidates: Mapping[str, Unknown], ranges: Mapping[str, Any]) -> None:
         if not isinstance(ranges, Mapping) or not ranges:
             raise TypeError(f"prior must map names of quantities to ranges, got {described(ranges)}.")
         self.unknowns = select_trainable(candidates, ranges)
+        if any(unknown.name == "release_time" for unknown in self.unknowns):
+            raise ValueError("prior must not name 'release_time', which is one number for all specimens.")
         if len(self.unknowns) < len(ranges):
             raise ValueError(f"prior must name each quantity once, got {', '.join(ranges)}.")
         self._ranges = [_checked_range(*pair) for pair in zip(self.unknowns, ranges.values(), strict=True)]

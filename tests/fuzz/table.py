@@ -1,11 +1,11 @@
 """All public names: the calls of each, or why there is none."""
 
-from fuzz import table_basics, table_bodies, table_fits, table_identification, table_steps
+from fuzz import table_amortized, table_basics, table_bodies, table_fits, table_identification, table_steps
 from fuzz.calls import Call
 
 CALLS: dict[str, Call] = {
     call.name: call
-    for table in (table_basics, table_bodies, table_steps, table_fits, table_identification)
+    for table in (table_basics, table_bodies, table_steps, table_fits, table_identification, table_amortized)
     for call in table.CALLS
 }
 
@@ -24,7 +24,7 @@ WITHOUT_A_CALL = {
         [
             "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
             "Identified", "IdentifiedSpecimens", "MaterialCheck", "MaterialReport", "Matrix3",
-            "QuadratureRule", "ShapeFunctions", "StepContext",
+            "PredictedSpecimens", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),
