@@ -80,7 +80,7 @@ def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 @pytest.mark.unchecked
 def test_a_network_identifies_unseen_beams_and_three_steps_more_are_as_good_as_a_fit(capsys):
-    numbers = example("amortized_identification").main(bodies=256, epochs=60, unseen=8, steps=100)
+    numbers = example("amortized_identification").main(bodies=256, epochs=60, unseen=5, steps=100)
     predicted, refined, fitted = numbers.errors
     assert predicted < 0.05
     assert refined < 0.01

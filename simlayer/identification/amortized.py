@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
-from simlayer.errors import ObservationError
+from simlayer.errors import ObservationError, first_index
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify_specimens import fit_specimens
 from simlayer.identification.least_squares import LeastSquares
@@ -151,7 +151,8 @@ class AmortizedIdentification(LightningModule):
     def refine(self, recordings: Any, *, steps: int = 3) -> IdentifiedSpecimens:
         """Return the values that a few steps of Gauss-Newton find, from those that the network predicts.
 
-        Standard errors are those of the fit, to first order, of residuals as they are after these steps.
+        The first step starts in the ranges of the prior. Standard errors are those of the fit, to first
+        order, of residuals as they are after the last step.
 
         Args:
             recordings: as for `predict`.
@@ -162,12 +163,12 @@ class AmortizedIdentification(LightningModule):
             SimulationError: if no body can be simulated with its predicted values.
         """
         points, most = self._checked(recordings), checked_integer("steps", steps, least=1)
-        predicted, unknowns = self.predict(points), self.prior.unknowns
+        start, unknowns = self.prior.nearest(self.predict(points).stored), self.prior.unknowns
         positions, velocities = (
             part.expand(len(points), -1, -1) for part in (self.positions, self.velocities)
         )
         squares = LeastSquares(self.observed, PositionLoss(noise=self.sensor_errors.noise), unknowns)
-        with specimen_values(unknowns, predicted.stored):
+        with specimen_values(unknowns, start):
             specimens = Specimens(self.observed, squares, ObservedScenes(positions, velocities, points))
             return fit_specimens(specimens, max_steps=most, must_converge=False)
 
@@ -243,5 +244,9 @@ class AmortizedIdentification(LightningModule):
                 f"`observed`, got {described(recordings)}."
             )
         if bool(points.isinf().any()):
-            raise ObservationError("recordings must be finite, or NaN where a point was not observed.")
+            where = first_index(points.isinf())
+            raise ObservationError(
+                f"recordings must be finite, or NaN where a point was not observed, got {points[where]} at "
+                f"{where}."
+            )
         return points

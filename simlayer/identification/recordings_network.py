@@ -58,8 +58,7 @@ class RecordingsNetwork(nn.Module):
         clock = 2 * elapsed / elapsed[-1].clamp(min=torch.finfo(times.dtype).tiny) - 1
         self.register_buffer("clock", clock.to(dtype), persistent=False)
         outputs = 2 * size + size * (size - 1) // 2
-        made = encoder(4 * points + 1, frames, outputs)
-        self.encoder = checked_instance("what encoder returns", made, nn.Module)
+        self.encoder = _made(encoder, (4 * points + 1, frames, outputs))
         self.outputs = outputs
 
     def standardize(
@@ -110,3 +109,15 @@ class RecordingsNetwork(nn.Module):
         scale = self.stored_spread.double()
         inverse = scale[:, None] * torch.linalg.inv(factor)
         return self.stored_mean + scale * mean, inverse @ inverse.mT
+
+
+def _made(encoder: Callable[[int, int, int], nn.Module], sizes: tuple[int, int, int]) -> nn.Module:
+    """Return the module that an encoder makes for so many channels, frames and outputs."""
+    try:
+        made = encoder(*sizes)
+    except Exception as error:  # whatever a user's own may raise
+        raise TypeError(
+            f"encoder must be a function of the numbers of channels, frames and outputs, {sizes}, got "
+            f"{described(encoder)}, which raised {type(error).__name__}: {error}"
+        ) from error
+    return checked_instance("what encoder returns", made, nn.Module)

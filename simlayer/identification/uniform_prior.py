@@ -52,8 +52,11 @@ class UniformPrior:
 
     def middle(self) -> Float[Tensor, "P"]:
         """Return the stored values in the middle of the ranges."""
-        halves = [torch.full((1, u.parameter.numel()), 0.5, dtype=torch.float64) for u in self.unknowns]
-        return self._stored(halves)[0]
+        return self._at(0.5)
+
+    def nearest(self, stored: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
+        """Return the stored values in the ranges that are nearest to others."""
+        return torch.clamp(stored, self._at(0.0), self._at(1.0))
 
     @property
     def size(self) -> int:
@@ -78,6 +81,12 @@ class UniformPrior:
             scale = truth[name] if positive else length
             found[f"median_error/{label}"] = ((values[name] - truth[name]) / scale).abs().median()
         return found
+
+    def _at(self, share: float) -> Float[Tensor, "P"]:
+        """Return the stored values at the same share of all ranges."""
+        return self._stored(
+            [torch.full((1, u.parameter.numel()), share, dtype=torch.float64) for u in self.unknowns]
+        )[0]
 
     def _stored(self, shares: list[Float[Tensor, "B own"]]) -> Float[Tensor, "B P"]:
         """Return the stored values at shares of the ranges."""

@@ -51,8 +51,8 @@ def _predicted(recordings: Any) -> Any:
     return found.values, found.standard_errors, found.correlation
 
 
-def _refined(recordings: Any = None, steps: Any = 1) -> Any:
-    found = _made().refine(_recordings() if recordings is None else recordings, steps=steps)
+def _refined(recordings: Any, steps: Any) -> Any:
+    found = _made().refine(recordings, steps=steps)
     return found.values, found.steps
 
 
@@ -107,7 +107,7 @@ CALLS: list[Call] = [
     *made(
         "AmortizedIdentification.refine",
         _refined,
-        recordings=recordings.called("recordings", "no specimen can be simulated"),
+        recordings=recordings,
         steps=count(1),
     ),
     *made(

@@ -47,6 +47,12 @@ def test_the_middle_is_that_of_logarithms_and_of_values():
     assert float(ratio) == pytest.approx(math.log(1.25 / 0.25))
 
 
+def test_the_nearest_values_are_those_in_the_ranges_or_their_ends():
+    made = prior(youngs_modulus=(1e4, 1e6))
+    stored = torch.tensor([1e3, 2e5, 1e7]).log()[:, None]
+    torch.testing.assert_close(made.nearest(stored)[:, 0].exp(), torch.tensor([1e4, 2e5, 1e6]))
+
+
 def test_median_errors_are_relative_to_the_truth_or_to_the_range():
     made = prior(youngs_modulus=(1e4, 1e6), poissons_ratio=(0.1, 0.4))
     truth = {E: torch.tensor([1e5, 2e5, 4e5]), NU: torch.tensor([0.2, 0.3, 0.35])}
