@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,11 +15,6 @@ from simlayer.errors import ConfigError
 
 # The keys of a coarser simulation: with others it would be another body, or another motion.
 COARSER = {"mesh": ("cells", "path"), "step": ("dt", "substeps")}
-# The keys that only a fit reads.
-FIT_KEYS = (
-    *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
-    "check_gradients",
-)
 
 
 def check_config(config: DictConfig, *, multirun: bool) -> None:
@@ -76,15 +71,6 @@ def _network(config: DictConfig) -> Iterator[str]:
         yield "a network is trained on some samples at a time: set optimizer=adam, adamw or sgd."
     if num_processes(config) > 1:
         yield f"task={config.task['_target_'].rpartition('.')[2]} runs in one process: set trainer.devices=1."
-
-
-def check_task(config: DictConfig, given: Iterable[str]) -> None:
-    """Raise ConfigError if the user has set keys that a task does not read."""
-    if config.task and (unread := [key for key in given if key.partition(".")[0] in FIT_KEYS]):
-        raise ConfigError(
-            f"{unread[0]} has no effect with this task, which fits no observations; leave it out, or set "
-            "task=identification."
-        )
 
 
 def _optimizer(config: DictConfig) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ProgressBar
@@ -20,20 +20,22 @@ class Job(ABC):
     """A model with its data, and what is told, drawn and written of it.
 
     Attributes:
+        unread: the keys of the configuration that have no effect on it.
         model: what is trained.
         history: the callback that records it.
         report: the callback that logs pictures to W&B.
         progress: what shows in the terminal.
     """
 
+    unread: ClassVar[tuple[str, ...]] = ()
     model: LightningModule
     history: EpochRecord
     report: WandbReport
     progress: ProgressBar
 
     @abstractmethod
-    def loaders(self) -> tuple[DataLoader[Any], DataLoader[Any]]:
-        """Return what is trained on, and what the loss after every epoch is of."""
+    def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
+        """Return what is trained on, and what the loss of an epoch is of; None: the model has its own."""
 
     @abstractmethod
     def announce(self, folder: Path, *, given: Collection[str]) -> None:

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
-from simlayer.app.config_checks import check_config, check_task
+from simlayer.app.config_checks import check_config
 from simlayer.app.config_tree import config_folder
 from simlayer.app.interruption import Interrupted
 from simlayer.app.overrides import compose_arguments
@@ -92,7 +92,6 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
     try:
         check_config(config, multirun=multirun)
         given = [override.lstrip("+~").partition("=")[0] for override in job.overrides.task]
-        check_task(config, given)
         return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None, given=given)
     except Exception as error:
         expected = isinstance(error, USER_ERRORS)

@@ -87,14 +87,16 @@ class NetworkJob(Job):
         torch.save(self.history.weights(self.model), folder / "weights.pt")
         losses = [row["loss"] for row in self.history.rows]
         series = {
-            f"{title} [{unit}]": self.history.series(name) for name, (title, unit) in self.measures.items()
+            f"{title} [{unit}]" if unit else title: self.history.series(name)
+            for name, (title, unit) in self.measures.items()
         }
         convergence_picture(folder / "convergence.png", losses, series, {})
         self.write_motion(folder)
         return dict(results)
 
     def table(self, results: Mapping[str, Any]) -> str:
-        return "\n".join(
-            f"{title}: {row['initial']:.3g} {row['unit']} -> {row['found']:.3g} {row['unit']}"
-            for title, row in results["measures"].items()
-        )
+        lines = []
+        for title, row in results["measures"].items():
+            unit = f" {row['unit']}" if row["unit"] else ""
+            lines.append(f"{title}: {row['initial']:.3g}{unit} -> {row['found']:.3g}{unit}")
+        return "\n".join(lines)

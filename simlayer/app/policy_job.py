@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from omegaconf import DictConfig
@@ -47,6 +47,11 @@ class ReachJob(NetworkJob):
         last: the share of the motion that counts, at its end.
         quantities: of the step that are trained with the policy, the same for all goals.
     """
+
+    unread: ClassVar[tuple[str, ...]] = (
+        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
+        *("initial.guess", "check_gradients"),
+    )
 
     def __init__(
         self,

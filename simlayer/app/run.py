@@ -46,7 +46,7 @@ def run(
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
-        job = build_job(config)
+        job = build_job(config, given=given)
         job.announce(folder, given=given)
         if config.check_gradients:
             job.check_gradients()

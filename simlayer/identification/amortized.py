@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from simlayer.errors import ObservationError, first_index
+from simlayer.identification.epoch_record import is_recorded
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify_specimens import fit_specimens
 from simlayer.identification.least_squares import LeastSquares
@@ -51,7 +52,7 @@ class AmortizedIdentification(LightningModule):
         Trainer(max_epochs=100).fit(module)
         print(module.predict(recordings).values, module.refine(recordings))
 
-    It logs `train_loss`, `val_loss`, and of bodies that are held out `median_error/<quantity>`, of positive
+    It logs `train_loss`, and of bodies that are held out `loss`, `median_error/<quantity>`, of positive
     quantities relative to the truth, of others to the range of the prior, and `coverage/1_sd` and
     `coverage/2_sd`: the share of values within one and two standard deviations, for a Gaussian 68 % and 95 %.
 
@@ -204,18 +205,23 @@ class AmortizedIdentification(LightningModule):
         """Return the negative log likelihood of a batch of bodies, recorded with new errors."""
         stored, points = batch
         loss = self.network.negative_log_likelihood(self.sensor_errors(points), stored)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(stored), sync_dist=True)
+        self._logged({"train_loss": loss}, len(stored))
         return loss
 
     def validation_step(self, batch: Sequence[Tensor], index: int) -> None:
         stored, points = batch
-        logged = {"val_loss": self.network.negative_log_likelihood(points, stored)}
+        logged = {"loss": self.network.negative_log_likelihood(points, stored)}
         predicted = self.predict(points)
         for deviations in (1, 2):
             logged[f"coverage/{deviations}_sd"] = predicted.coverage(stored.cpu(), deviations).mean()
         truth = values_by_name(specimen_unknowns(self.prior.unknowns, stored.cpu()))
         logged |= self.prior.median_errors(predicted.values, truth)
-        self.log_dict(logged, batch_size=len(stored), sync_dist=True)
+        self._logged(logged, len(stored))
+
+    def _logged(self, values: Mapping[str, Tensor], size: int) -> None:
+        """Log the means of an epoch."""
+        logger = False if is_recorded(self.trainer) else None
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True, logger=logger)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(list(self.network.parameters()))

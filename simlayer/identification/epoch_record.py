@@ -80,3 +80,8 @@ class EpochRecord(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self.best_loss = state_dict["rows"], state_dict["best_loss"]
         self._best = state_dict["best"]
+
+
+def is_recorded(trainer: Trainer) -> bool:
+    """Return whether a record passes on to loggers what a model logs, which need not do it again."""
+    return any(isinstance(callback, EpochRecord) for callback in trainer.callbacks)  # type: ignore[attr-defined]

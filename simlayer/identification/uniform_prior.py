@@ -25,6 +25,7 @@ class UniformPrior:
 
     Attributes:
         unknowns: the quantities, whose stored values are the P numbers, one after the other.
+        ranges: the lowest and the highest value [SI] by full name.
 
     Raises:
         KeyError: if a name is unknown, or the end of several names.
@@ -40,7 +41,10 @@ class UniformPrior:
             raise ValueError("prior must not name 'release_time', which is one number for all specimens.")
         if len(self.unknowns) < len(ranges):
             raise ValueError(f"prior must name each quantity once, got {', '.join(ranges)}.")
-        self._ranges = [_checked_range(*pair) for pair in zip(self.unknowns, ranges.values(), strict=True)]
+        self.ranges = {
+            unknown.name: _checked_range(unknown, ends)
+            for unknown, ends in zip(self.unknowns, ranges.values(), strict=True)
+        }
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "B P"]:
         """Return the stored values of so many specimens, in double precision."""
@@ -70,17 +74,21 @@ class UniformPrior:
 
         That of a positive quantity is relative to the truth, that of another to its range.
         """
-        labels = parameter_names(self.unknowns, short_names(self.unknowns))
         each = [
             (unknown.quantity.positive, high - low)
-            for unknown, (low, high) in zip(self.unknowns, self._ranges, strict=True)
+            for unknown, (low, high) in zip(self.unknowns, self.ranges.values(), strict=True)
             for _ in range(unknown.parameter.numel())
         ]
         found = {}
-        for label, name, (positive, length) in zip(labels, values, each, strict=True):
+        for label, name, (positive, length) in zip(self.labels, values, each, strict=True):
             scale = truth[name] if positive else length
             found[f"median_error/{label}"] = ((values[name] - truth[name]) / scale).abs().median()
         return found
+
+    @property
+    def labels(self) -> list[str]:
+        """A short name for each of the P numbers."""
+        return list(parameter_names(self.unknowns, short_names(self.unknowns)))
 
     def _at(self, share: float) -> Float[Tensor, "P"]:
         """Return the stored values at the same share of all ranges."""
@@ -91,7 +99,7 @@ class UniformPrior:
     def _stored(self, shares: list[Float[Tensor, "B own"]]) -> Float[Tensor, "B P"]:
         """Return the stored values at shares of the ranges."""
         parts = []
-        for unknown, (low, high), share in zip(self.unknowns, self._ranges, shares, strict=True):
+        for unknown, (low, high), share in zip(self.unknowns, self.ranges.values(), shares, strict=True):
             if unknown.quantity.positive:
                 value = (math.log(low) + math.log(high / low) * share).exp()
             else:

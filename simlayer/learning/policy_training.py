@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simlayer.errors import ObservationError
+from simlayer.identification.epoch_record import is_recorded
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
@@ -28,9 +29,8 @@ class PolicyTraining(LightningModule):
         training = PolicyTraining(rollout, State.at_rest(mesh.vertices), DistanceToGoal(tip), scale=0.1)
         lightning.Trainer(max_epochs=50).fit(training, DataLoader(TensorDataset(goals), 16))
 
-    A batch is the policy inputs of B samples, tensors `(B, ...)`. The mean of the objective is the metric
-    `train_objective` or `objective`, and over `scale` the loss, `train_loss` or `loss`; a `LearningCurve`
-    passes them on to loggers.
+    A batch is the policy inputs of B samples, tensors `(B, ...)`. It logs the mean of the objective,
+    `train_objective` and in validation `objective`, and that over `scale`, `train_loss` and `loss`.
 
     Args:
         rollout: with a policy.
@@ -125,9 +125,8 @@ class PolicyTraining(LightningModule):
         inputs = (batch,) if isinstance(batch, Tensor) else tuple(batch)
         objective = self.objectives(*inputs).mean()
         values = {f"{stage}loss": objective / self.scale, f"{stage}objective": objective}
-        # `LearningCurve` passes them on to loggers.
-        size = len(inputs[0])
-        self.log_dict(values, batch_size=size, on_step=False, on_epoch=True, sync_dist=True, logger=False)
+        logger, size = False if is_recorded(self.trainer) else None, len(inputs[0])
+        self.log_dict(values, batch_size=size, on_step=False, on_epoch=True, sync_dist=True, logger=logger)
         return values[f"{stage}loss"]
 
     def configure_optimizers(self) -> Any:

@@ -31,6 +31,7 @@ BESIDE = {
         for name, part in (("cable", "cable"), ("cable_servo", "cable"), ("spring", "spring"))
     },
     ("data", "marker_paths"): ["data.points={tip:[0.1,0,0]}"],
+    ("task", "amortized"): ["task.prior={youngs_modulus:[1e4,1e5]}", "optimizer=adam"],
     ("task", "reach"): ["forces=[elastic,muscle]", "task.controls=[activation]", "optimizer=adam"],
 }
 
@@ -101,6 +102,7 @@ SHORT = {
     "bouncing_ball": ["duration=0.012"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
+    "amortized": ["duration=0.01", "task.bodies=8", "task.held_out=4", "task.unseen=2", "task.batch_size=4"],
     "soft_arm": ["duration=0.003", "task.goals=4", "task.held_out=2", "task.batch_size=2"],
 }
 

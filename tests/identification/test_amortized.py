@@ -67,7 +67,7 @@ def test_a_trained_network_predicts_unseen_bodies_and_how_sure_it_is():
     assert float(metrics["median_error/youngs_modulus"]) < 0.05
     assert 0.4 < float(metrics["coverage/1_sd"]) <= 1
     assert 0.8 < float(metrics["coverage/2_sd"]) <= 1
-    assert {"train_loss", "val_loss"} <= metrics.keys()
+    assert {"train_loss", "loss"} <= metrics.keys()
     assert predicted.standard_errors[E].median() < 0.1 * 1e5
 
 
