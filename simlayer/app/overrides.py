@@ -27,7 +27,8 @@ OPEN_NAMESPACES = (
     "holdout.",
     "task.prior.",
     "task.parts.",
-)  RENAMED = {"unseen": "holdout"}
+)
+RENAMED = {"unseen": "holdout"}
 
 # With one of these flags Hydra prints information and runs nothing.
 HYDRA_INFO_FLAGS = (
@@ -77,10 +78,10 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
     problems = [line for group in groups for line in choice_problems(group, _options(group, folders))]
     base = [*map(_first_value, groups), *(f"hydra.searchpath=[file://{folder}]" for folder in folders[1:])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        defaults: DictConfig | None = None
+        known: DictConfig | None = None  # the configuration, as far as it could be composed
         try:
             if not problems:
-                defaults = compose(flags.config_name, base)
+                known = defaults = compose(flags.config_name, base)
                 changes = [override for override in values if not override.is_delete()]
                 problems = [line for change in changes for line in override_problems(change, defaults)]
             if problems:
@@ -89,7 +90,7 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
         except YAMLError as error:
             raise ConfigError(f"a configuration file is not YAML: {' '.join(str(error).split())}") from error
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_explanation(error, parsed, defaults or compose(flags.config_name))) from error
+            raise ConfigError(_explanation(error, parsed, known or compose(flags.config_name))) from error
     if _has_data_of_its_own(overrides):
         _check_start(config, parsed)
     return config
