@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
-from simlayer.errors import ObservationError, first_index
 from simlayer.identification.epoch_record import is_recorded
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify_specimens import fit_specimens
@@ -26,12 +25,10 @@ from simlayer.identification.predicted_specimens import (
 )
 from simlayer.identification.record_encoder import RecordEncoder
 from simlayer.identification.recordings_network import RecordingsNetwork
-from simlayer.identification.scenes import ObservedScenes
-from simlayer.identification.simulated_recordings import SensorErrors, simulated_recordings
+from simlayer.identification.simulated_bodies import SimulatedBodies
 from simlayer.identification.specimens import Specimens, specimen_values
 from simlayer.identification.uniform_prior import UniformPrior
 from simlayer.quantities.arguments import checked_integer
-from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_function, checked_instance
 from simlayer.state import State
 
@@ -77,9 +74,6 @@ class AmortizedIdentification(LightningModule):
         TypeError, ValueError, ObservationError: if an argument is of another class, shape or range.
     """
 
-    positions: Tensor
-    velocities: Tensor
-
     def __init__(
         self,
         observed: ObservedRollout,
@@ -98,13 +92,10 @@ class AmortizedIdentification(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.observed = checked_instance("observed", observed, ObservedRollout)
-        observed.rollout.step.check_state(state)
-        if state.positions.ndim != 2:
-            raise ValueError(
-                f"state must be that of all bodies, (N, 3), got shape {tuple(state.positions.shape)}."
-            )
+        checked_instance("observed", observed, ObservedRollout)
         self.prior = UniformPrior(observed.quantities_by_name(), prior)
+        self.simulated = SimulatedBodies(observed, state, self.prior, noise=noise, missing=missing)
+        self.simulated.requires_grad_(False)
         self.bodies = checked_integer("bodies", bodies, least=2)
         self.held_out = checked_integer("held_out", held_out, least=1)
         self.batch_size = checked_integer("batch_size", batch_size, least=1)
@@ -114,21 +105,13 @@ class AmortizedIdentification(LightningModule):
         self.seed = checked_integer("seed", seed, least=0)
         self._optimizer = torch.optim.Adam if optimizer is None else checked_function("optimizer", optimizer)
         self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
-        self.requires_grad_(False)
-        self.register_buffer("positions", state.positions.detach().clone(), persistent=False)
-        self.register_buffer("velocities", state.velocities.detach().clone(), persistent=False)
-        points = len(observed.sensors(state.positions))
-        self.sensor_errors = SensorErrors(noise, missing, points)
         self.network = RecordingsNetwork(
-            checked_function("encoder", encoder, arguments=3), observed.times, points, self.prior.size
+            checked_function("encoder", encoder, arguments=3),
+            observed.times,
+            self.simulated.shape[1],
+            self.prior.size,
         )
-        self._training_bodies = self._held_out_bodies = TensorDataset()
-
-    def forward(
-        self, points: Float[Tensor, "B T K 3"]
-    ) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P P"]]:
-        """Return the means of the stored values of each body, and their covariances."""
-        return self.network.gaussian(points)
+        self._training_bodies = TensorDataset()
 
     def predict(self, recordings: Any) -> PredictedSpecimens:
         """Return what the network makes of recordings: values, and their standard errors.
@@ -138,15 +121,12 @@ class AmortizedIdentification(LightningModule):
                 `observed`; NaN where a point was not observed.
 
         Raises:
-            ObservationError: if they are of another shape, not finite, or nothing was observed.
+            ObservationError: if they are of another shape, or infinite.
         """
-        points = self._checked(recordings)
-        training = self.training
-        try:
-            with torch.no_grad():
-                mean, covariance = self.eval()(points)
-        finally:
-            self.train(training)
+        points, training = self.simulated.checked(recordings), self.network.training
+        with torch.no_grad():
+            mean, covariance = self.network.eval().gaussian(points)
+        self.network.train(training)
         return PredictedSpecimens(specimen_unknowns(self.prior.unknowns, mean.cpu()), covariance.cpu())
 
     def refine(self, recordings: Any, *, steps: int = 3) -> IdentifiedSpecimens:
@@ -163,14 +143,12 @@ class AmortizedIdentification(LightningModule):
             ObservationError: as for `predict`.
             SimulationError: if no body can be simulated with its predicted values.
         """
-        points, most = self._checked(recordings), checked_integer("steps", steps, least=1)
+        points, most = self.simulated.checked(recordings), checked_integer("steps", steps, least=1)
         start, unknowns = self.prior.nearest(self.predict(points).stored), self.prior.unknowns
-        positions, velocities = (
-            part.expand(len(points), -1, -1) for part in (self.positions, self.velocities)
-        )
-        squares = LeastSquares(self.observed, PositionLoss(noise=self.sensor_errors.noise), unknowns)
+        observed, loss = self.simulated.observed, PositionLoss(noise=self.simulated.errors.noise)
         with specimen_values(unknowns, start):
-            specimens = Specimens(self.observed, squares, ObservedScenes(positions, velocities, points))
+            squares = LeastSquares(observed, loss, unknowns)
+            specimens = Specimens(observed, squares, self.simulated.scenes(points))
             return fit_specimens(specimens, max_steps=most, must_converge=False)
 
     def draw(
@@ -178,33 +156,32 @@ class AmortizedIdentification(LightningModule):
     ) -> tuple[dict[str, Float[Tensor, "B"]], Float[Tensor, "B T K 3"]]:
         """Return the true values of bodies of the prior, by name [SI], and recordings of them."""
         count, seed = checked_integer("count", count, least=1), checked_integer("seed", seed, least=0)
-        stored, points = self._recorded(count, seed)
+        stored, points = self.simulated.record(count, seed)
         return values_by_name(specimen_unknowns(self.prior.unknowns, stored)), points
 
     def on_fit_start(self) -> None:
-        stored, points = self._simulated(self.bodies, self.seed)
-        self.network.standardize(points, stored, self.sensor_errors.noise)
+        stored, points = self.simulated.simulate(self.bodies, self.seed)
+        self.network.standardize(points, stored, self.simulated.errors.noise)
         self._training_bodies = TensorDataset(stored, points)
 
     def train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self._training_bodies, batch_size=self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        if not self._held_out_bodies.tensors:
-            self._held_out_bodies = TensorDataset(*self._recorded(self.held_out, self.seed + _HELD_OUT))
-        return DataLoader(self._held_out_bodies, batch_size=self.held_out)
+        bodies = self.simulated.record(self.held_out, self.seed + _HELD_OUT)
+        return DataLoader(TensorDataset(*bodies), batch_size=self.held_out)
 
     def on_train_epoch_start(self) -> None:
         epoch = self.current_epoch
         if self.redraw_every and epoch and epoch % self.redraw_every == 0:
-            drawn = self._simulated(self.bodies, self.seed + epoch)
+            drawn = self.simulated.simulate(self.bodies, self.seed + epoch)
             for old, new in zip(self._training_bodies.tensors, drawn, strict=True):
                 old.copy_(new)
 
     def training_step(self, batch: Sequence[Tensor], index: int) -> Tensor:
         """Return the negative log likelihood of a batch of bodies, recorded with new errors."""
         stored, points = batch
-        loss = self.network.negative_log_likelihood(self.sensor_errors(points), stored)
+        loss = self.network.negative_log_likelihood(self.simulated.errors(points), stored)
         self._logged({"train_loss": loss}, len(stored))
         return loss
 
@@ -228,31 +205,3 @@ class AmortizedIdentification(LightningModule):
         if self._scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
-
-    def _simulated(self, count: int, seed: int) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B T K 3"]]:
-        """Return the stored values of bodies of the prior, and what is observed of them without errors."""
-        drawn = self.prior.draw(count, torch.Generator().manual_seed(seed))
-        state = State(self.positions, self.velocities)
-        points = simulated_recordings(self.observed, state, self.prior.unknowns, drawn.to(self.device))
-        return drawn.to(points.dtype), points.cpu()
-
-    def _recorded(self, count: int, seed: int) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B T K 3"]]:
-        """Return the stored values of bodies of the prior, and recordings of them."""
-        stored, points = self._simulated(count, seed)
-        return stored, self.sensor_errors(points, torch.Generator().manual_seed(seed))
-
-    def _checked(self, recordings: Any) -> Float[Tensor, "B T K 3"]:
-        points = checked_numbers("recordings", recordings).to(self.positions)
-        shape = tuple(self.network.middle.shape)
-        if points.ndim != 4 or points.shape[1:] != shape:
-            raise ObservationError(
-                f"recordings must be of shape (B, {', '.join(map(str, shape))}), B bodies at the times of "
-                f"`observed`, got {described(recordings)}."
-            )
-        if bool(points.isinf().any()):
-            where = first_index(points.isinf())
-            raise ObservationError(
-                f"recordings must be finite, or NaN where a point was not observed, got {points[where]} at "
-                f"{where}."
-            )
-        return points

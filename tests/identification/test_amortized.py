@@ -31,7 +31,7 @@ def module(**options):
     observed = observed_beam(times=torch.tensor(TIMES))
     start = State(*(part[0] for part in moving((3, 1, 1), 1)[:2]))
     given = {"prior": {E: (0.5e5, 2e5)}, "noise": NOISE, "bodies": 64, "held_out": 64, "batch_size": 16}
-    return AmortizedIdentification(observed, start, **{**given, **options})
+    return AmortizedIdentification(**{"observed": observed, "state": start, **given, **options})
 
 
 def fitted(made, epochs, **options):
@@ -86,7 +86,7 @@ def test_refined_values_are_those_of_fits_that_start_from_what_is_predicted():
         observed.rollout,
         recordings,
         E,
-        state=State(made.positions, made.velocities),
+        state=State(made.simulated.positions, made.simulated.velocities),
         observe=observed.sensors,
         times=TIMES,
         max_steps=2,
@@ -120,11 +120,10 @@ def test_only_the_network_is_trained_and_the_rollout_keeps_its_values():
     names = {name for name, parameter in made.named_parameters() if parameter.requires_grad}
     assert names
     assert all(name.startswith("network.encoder.") for name in names)
-    before = {
-        name: unknown.value for name, unknown in quantities_of({"": made.observed.rollout.step}).items()
-    }
+    step = {"": made.simulated.observed.rollout.step}
+    before = {name: unknown.value for name, unknown in quantities_of(step).items()}
     fitted(made, 1)
-    after = quantities_of({"": made.observed.rollout.step})
+    after = quantities_of(step)
     assert all(torch.equal(value, after[name].value) for name, value in before.items())
 
 
@@ -169,7 +168,7 @@ def test_a_body_of_the_prior_that_cannot_be_simulated_is_named_with_its_values()
     made = module(prior={E: (1e5, 1e12)})
     with pytest.raises(SimulationError, match=r"a body of the prior, with .*youngs_modulus = .* Pa, cann"):
         made.draw(8, seed=0)
-    assert made.observed.quantities_by_name()[E].parameter.numel() == 1
+    assert made.simulated.observed.quantities_by_name()[E].parameter.numel() == 1
 
 
 @pytest.mark.unchecked
@@ -192,7 +191,9 @@ def test_what_is_no_batch_of_recordings_or_no_setting_is_refused():
     with pytest.raises(TypeError, match="what encoder returns must be of class Module"):
         module(encoder=lambda *sizes: None)
     with pytest.raises(ValueError, match=r"state must be that of all bodies, \(N, 3\)"):
-        AmortizedIdentification(made.observed, moving((3, 1, 1), 2), prior={E: (1e5, 2e5)}, noise=NOISE)
+        AmortizedIdentification(
+            made.simulated.observed, moving((3, 1, 1), 2), prior={E: (1e5, 2e5)}, noise=NOISE
+        )
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7])
