@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,11 @@ from simlayer.app.network_job import NetworkJob
 from simlayer.app.scene import build_scene
 from simlayer.errors import ConfigError
 from simlayer.identification.amortized import AmortizedIdentification
-from simlayer.identification.predicted_specimens import PredictedSpecimens
+from simlayer.identification.predicted_specimens import (
+    PredictedSpecimens,
+    specimen_unknowns,
+    values_by_name,
+)
 from simlayer.identification.unknowns import short_names
 from simlayer.state import State
 
@@ -60,7 +64,7 @@ class AmortizedJob(NetworkJob):
         known = scene.observed.start(scene.start)
         if len(known.positions) != 1:
             raise ConfigError("initial.known must be one state with task=amortized, got several scenes.")
-        self._unseen, self._steps = unseen, steps
+        self._steps = steps
         self._network = AmortizedIdentification(
             scene.observed,
             State(known.positions[0].detach(), known.velocities[0].detach()),
@@ -75,12 +79,9 @@ class AmortizedJob(NetworkJob):
             scheduler=build(config.scheduler) or None,
             seed=config.seed,
         )
-        measures = {
-            f"median_error/{label}": (f"median error of {label}, held-out bodies", "")
-            for label in self._network.prior.labels
-        }
-        measures["coverage/1_sd"] = ("share within one standard deviation", "")
-        super().__init__(config, self._network, measures)
+        metrics = {f"median_error/{label}": "" for label in self._network.prior.labels}
+        self._truth, self._recordings = self._network.draw(unseen, seed=config.seed + 1)
+        super().__init__(config, self._network, {**metrics, "coverage/1_sd": ""})
 
     def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
         return None, None  # the module's own
@@ -103,36 +104,45 @@ class AmortizedJob(NetworkJob):
         )
         print(f"Output:    {folder}", flush=True)
 
+    def tried(self) -> dict[str, tuple[float, str]]:
+        prior = self._network.prior
+        if self.history.rows:
+            values = self._network.predict(self._recordings).values
+        else:  # what is known before anything is learned
+            middle = prior.middle().expand(len(self._recordings), -1)
+            values = values_by_name(specimen_unknowns(prior.unknowns, middle))
+        return self._median_errors(values)
+
     def results(self, *, ended: str, seconds: float) -> dict[str, Any]:
-        """Return the results, with what the network and a few steps more make of unseen bodies."""
-        truth, recordings = self._network.draw(self._unseen, seed=self.config.seed + 1)
-        self._truth, self._predicted = truth, self._network.predict(recordings)
-        ways: dict[str, Callable[[], Any]] = {
-            "predicted": partial(self._network.predict, recordings),
-            f"after {self._steps} steps of Gauss-Newton": partial(
-                self._network.refine, recordings, steps=self._steps
-            ),
-        }
-        unseen = {}
-        for way, identify in ways.items():
+        """Return the results, with what a few steps of Gauss-Newton make of unseen bodies."""
+        results = super().results(ended=ended, seconds=seconds)
+        seconds_each = {}
+        for way, identify in (
+            ("predicted", partial(self._network.predict, self._recordings)),
+            ("refined", partial(self._network.refine, self._recordings, steps=self._steps)),
+        ):
             began = time.perf_counter()
             values = identify().values
-            taken = (time.perf_counter() - began) / self._unseen
-            errors = self._network.prior.median_errors(values, truth)
-            unseen[way] = {"seconds_per_body": taken, **{k: float(v) for k, v in errors.items()}}
-        return {**super().results(ended=ended, seconds=seconds), "unseen": unseen}
+            seconds_each[way] = (time.perf_counter() - began) / len(self._recordings)
+        for title, (number, _) in self._median_errors(values).items():
+            results["measures"][title]["refined"] = number
+        return {**results, "steps": self._steps, "seconds_per_body": seconds_each}
 
     def table(self, results: Mapping[str, Any]) -> str:
         lines = [super().table(results)]
-        for way, row in results["unseen"].items():
-            errors = ", ".join(
-                f"{name.partition('/')[2]} {value:.2%}"
-                for name, value in row.items()
-                if name.startswith("median_error/")
-            )
-            milliseconds = 1e3 * row["seconds_per_body"]
-            lines.append(f"{way}: median error of {errors} on unseen bodies, {milliseconds:.2g} ms each")
+        for title, row in results["measures"].items():
+            lines.append(f"{title}, after {results['steps']} steps of Gauss-Newton: {row['refined']:.3g}")
+        each = results["seconds_per_body"]
+        times = ", ".join(f"{1e3 * seconds:.2g} ms {way}" for way, seconds in each.items())
+        lines.append(f"Time per body: {times}")
         return "\n".join(lines)
+
+    def _median_errors(self, values: Mapping[str, Tensor]) -> dict[str, tuple[float, str]]:
+        errors = self._network.prior.median_errors(values, self._truth)
+        return {
+            f"median error of {name.partition('/')[2]} of unseen bodies": (float(error), "")
+            for name, error in errors.items()
+        }
 
     def write_motion(self, folder: Path) -> None:
         """Draw what the network predicts of unseen bodies over the truth."""
@@ -140,7 +150,8 @@ class AmortizedJob(NetworkJob):
         units = [unknown.unit for unknown in prior.unknowns for _ in range(unknown.parameter.numel())]
         titles = [f"{label} [{unit}]" for label, unit in zip(prior.labels, units, strict=True)]
         labels = dict(zip(self._truth, titles, strict=True))
-        prediction_picture(self._predicted, self._truth, labels).savefig(folder / "learned.png", dpi=150)
+        predicted = self._network.predict(self._recordings)
+        prediction_picture(predicted, self._truth, labels).savefig(folder / "learned.png", dpi=150)
 
 
 def prediction_picture(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_tree import config_folder
@@ -67,8 +68,10 @@ def _unknowns(config: DictConfig) -> Iterator[str]:
 
 def _network(config: DictConfig) -> Iterator[str]:
     target = str(config.optimizer.get("_target_", ""))
-    if target.endswith(("LBFGS", "GaussNewton")):
-        yield "a network is trained on some samples at a time: set optimizer=adam, adamw or sgd."
+    whole = bool(getattr(get_class(config.task["_target_"]), "full_batch", False))
+    if target.endswith("GaussNewton") or (target.endswith("LBFGS") and not whole):
+        also = ", or lbfgs" if whole else ""
+        yield f"a network is trained on some samples at a time: set optimizer=adam, adamw or sgd{also}."
     if num_processes(config) > 1:
         yield f"task={config.task['_target_'].rpartition('.')[2]} runs in one process: set trainer.devices=1."
 

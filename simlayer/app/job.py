@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ProgressBar
-from torch.utils.data import DataLoader
 
 from simlayer.app.interruption import Interruption
 from simlayer.app.loggers import WandbReport
@@ -21,6 +20,7 @@ class Job(ABC):
 
     Attributes:
         unread: the keys of the configuration that have no effect on it.
+        full_batch: whether it is trained on all samples at a time, as L-BFGS needs.
         model: what is trained.
         history: the callback that records it.
         report: the callback that logs pictures to W&B.
@@ -28,13 +28,14 @@ class Job(ABC):
     """
 
     unread: ClassVar[tuple[str, ...]] = ()
+    full_batch: ClassVar[bool] = False
     model: LightningModule
     history: EpochRecord
     report: WandbReport
     progress: ProgressBar
 
     @abstractmethod
-    def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
+    def loaders(self) -> tuple[Any, Any]:
         """Return what is trained on, and what the loss of an epoch is of; None: the model has its own."""
 
     @abstractmethod

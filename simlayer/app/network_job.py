@@ -51,17 +51,21 @@ class NetworkJob(Job):
 
     Args:
         config: the composed configuration.
-        model: logs `loss`, and each of the measures, in validation.
-        measures: the metrics that are told at the end: what each is called, and its unit, by its name.
+        model: logs `loss`, and each of the metrics, in validation.
+        metrics: what is shown beside the loss: the unit of each by its name.
     """
 
-    def __init__(
-        self, config: DictConfig, model: LightningModule, measures: Mapping[str, tuple[str, str]]
-    ) -> None:
-        self.config, self.model, self.measures = config, model, dict(measures)
-        self.history = LearningCurve(*measures)
+    def __init__(self, config: DictConfig, model: LightningModule, metrics: Mapping[str, str]) -> None:
+        self.config, self.model, self.metrics = config, model, dict(metrics)
+        self.history = LearningCurve(*metrics)
         self.report = NetworkReport()
         self.progress = NetworkProgress(self.history)
+        with torch.no_grad():
+            self._before = self.tried()
+
+    @abstractmethod
+    def tried(self) -> dict[str, tuple[float, str]]:
+        """Return what the network reaches on samples that choose nothing: a number and its unit, by title."""
 
     @abstractmethod
     def write_motion(self, folder: Path) -> None:
@@ -72,10 +76,11 @@ class NetworkJob(Job):
 
     def results(self, *, ended: str, seconds: float) -> dict[str, Any]:
         rows = self.history.rows
-        best = min(rows, key=lambda row: row["loss"])
+        with torch.no_grad():
+            tried = self.tried()
         measures = {
-            title: {"initial": rows[0]["values"][name], "found": best["values"][name], "unit": unit}
-            for name, (title, unit) in self.measures.items()
+            title: {"initial": self._before[title][0], "found": number, "unit": unit}
+            for title, (number, unit) in tried.items()
         }
         losses = {"initial": rows[0]["loss"], "found": self.history.best_loss}
         fit = {"epochs": len(rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
@@ -84,12 +89,12 @@ class NetworkJob(Job):
     @torch.no_grad()
     def write(self, folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
         write_results(folder, results)
-        torch.save(self.history.weights(self.model), folder / "weights.pt")
+        torch.save(self.model.state_dict(), folder / "weights.pt")
         losses = [row["loss"] for row in self.history.rows]
-        series = {
-            f"{title} [{unit}]" if unit else title: self.history.series(name)
-            for name, (title, unit) in self.measures.items()
+        titles = {
+            name: name.replace("_", " ") + f" [{unit}]" * bool(unit) for name, unit in self.metrics.items()
         }
+        series = {title: self.history.series(name) for name, title in titles.items()}
         convergence_picture(folder / "convergence.png", losses, series, {})
         self.write_motion(folder)
         return dict(results)

@@ -2,6 +2,7 @@
 
 from simlayer.learning.control_groups import ControlGroups
 from simlayer.learning.learning_curve import LearningCurve
+from simlayer.learning.motion_training import MotionTraining
 from simlayer.learning.network_policy import NetworkPolicy
 from simlayer.learning.objectives import DistanceToGoal, Travel
 from simlayer.learning.policy_training import PolicyTraining
@@ -11,6 +12,7 @@ __all__ = [
     "ControlGroups",
     "DistanceToGoal",
     "LearningCurve",
+    "MotionTraining",
     "NetworkPolicy",
     "PolicyTraining",
     "Travel",
