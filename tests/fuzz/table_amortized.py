@@ -19,7 +19,10 @@ _POSITIVE += ("density", "coefficient")
 
 
 def _observed() -> ObservedRollout:
-    return ObservedRollout(scenes.rollout(), Vertices(), torch.tensor([DT, 2 * DT]))
+    rollout = scenes.rollout()
+    # Of a shared force, which other calls leave with a value per specimen.
+    rollout.step.forces["elastic"].material.youngs_modulus = 1e5
+    return ObservedRollout(rollout, Vertices(), torch.tensor([DT, 2 * DT]))
 
 
 def _state() -> State:
@@ -41,7 +44,6 @@ def _seeded_encoder(**given: Any) -> RecordEncoder:
     return RecordEncoder(**{"channels": 3, "frames": 4, "outputs": 2, **given})
 
 
-@cache
 def _made() -> AmortizedIdentification:
     return _module()
 
