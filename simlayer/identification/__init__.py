@@ -1,6 +1,7 @@
 """Identification: fitting quantities of a rollout to observations of a body, on Lightning."""
 
 from simlayer.identification.gauss_newton import GaussNewton
+from simlayer.identification.gradient_health import GradientHealth
 from simlayer.identification.history import History
 from simlayer.identification.identified import Identified
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
@@ -17,6 +18,7 @@ from simlayer.identification.takes import ObservedTakes
 
 __all__ = [
     "GaussNewton",
+    "GradientHealth",
     "History",
     "IdentificationProblem",
     "Identified",

@@ -30,6 +30,7 @@ from torch import nn
 
 from simlayer import Mesh, RolloutModule, State
 from simlayer.identification import (
+    GradientHealth,
     History,
     InitialState,
     Markers,
@@ -203,6 +204,7 @@ OBSERVATIONS = [
             ("youngs_modulus", "quantity"),
         ),
     ),
+    *made("GradientHealth", GradientHealth, every=count(10), picture=text("gradients.png")),
     *made(
         "History",
         History,
