@@ -101,7 +101,7 @@ def adjoint_norms(
         print(adjoint_norms(rollout, state, lambda frames: frames.positions[-1].square().sum()))
 
     Args:
-        rollout: the simulation.
+        rollout: the simulation. The norms are those of the whole gradient, whatever its `truncate`.
         state, parameters, controls, policy_inputs: as for the rollout.
         loss: maps the frames, as `RolloutModule.trajectory` returns them, to a number.
         every: the steps from one frame to the next, a multiple of the interval of a policy.
@@ -117,7 +117,7 @@ def adjoint_norms(
     if rollout.num_steps % every:
         raise ValueError(f"every must divide the {rollout.num_steps} steps of the rollout, got {every}.")
     window = copy.copy(rollout)
-    window.num_steps = every
+    window.num_steps, window.truncate = every, None
     with torch.enable_grad():
         positions, velocities = (part.detach().requires_grad_() for part in state[:2])
         frames = [State(positions, velocities, state.history)]

@@ -204,7 +204,12 @@ OBSERVATIONS = [
             ("youngs_modulus", "quantity"),
         ),
     ),
-    *made("GradientHealth", GradientHealth, every=count(10), picture=text("gradients.png")),
+    *made(
+        "GradientHealth",
+        GradientHealth,
+        every=count(10),
+        picture=choice("gradients.png", None, other=Text()),
+    ),
     *made(
         "History",
         History,
