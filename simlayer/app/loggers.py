@@ -97,8 +97,9 @@ class WandbReport(Callback):
         """Draw the present simulation of the first scene over its observations."""
         problem, take = self._problem, next(iter(self._problem.takes.values()))
         points = {title: take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
+        times, observed = (part[: take.observed.horizon] for part in (take.observed.times, take.points))
         # W&B would turn a bare figure into an interactive one.
-        return wandb.Image(take.data.picture(problem.scene.mesh, take.observed.times, take.points, points))
+        return wandb.Image(take.data.picture(problem.scene.mesh, times, observed, points))
 
     def finish(self, trainer: Trainer, folder: Path, results: Mapping[str, Any]) -> None:
         """Log the summary and the artifact, and print how to upload an offline run."""

@@ -3,6 +3,7 @@
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.gradient_health import GradientHealth
 from simlayer.identification.history import History
+from simlayer.identification.horizon_curriculum import HorizonCurriculum
 from simlayer.identification.identified import Identified
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify import IdentificationProblem, identify
@@ -20,6 +21,7 @@ __all__ = [
     "GaussNewton",
     "GradientHealth",
     "History",
+    "HorizonCurriculum",
     "IdentificationProblem",
     "Identified",
     "IdentifiedSpecimens",

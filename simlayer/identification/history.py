@@ -57,6 +57,10 @@ class History(Callback):
         for unknown in model.unknowns:
             unknown.parameter.data.copy_(self._best[unknown.name])
 
+    def restart(self) -> None:
+        """Compare no later evaluation with those before, as after a change of what the loss is of."""
+        self.best_loss = math.inf
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):  # It has begun a new file.

@@ -115,11 +115,17 @@ class ParameterIdentification(LightningModule):
             return self.loss(self.observed.observe(frames), batch.observed)
 
         start = self.observed.start(State(batch.positions, batch.velocities))
-        return adjoint_norms(self.observed.rollout, start, loss, every=self.observed.every)
+        return adjoint_norms(self.observed.to_horizon(), start, loss, every=self.observed.every)
 
     def _prior_loss(self) -> Tensor | float:
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
+
+    def on_after_batch_transfer(self, batch: ObservedScenes, dataloader_idx: int) -> ObservedScenes:
+        """Return scenes with the observations that count, see `ObservedRollout.horizon`."""
+        if isinstance(self.observed, ObservedTakes):
+            return batch
+        return batch._replace(observed=batch.observed[:, : self.observed.horizon])
 
     def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
         """Return the total loss, which Gauss-Newton computes once for the same values."""

@@ -51,7 +51,7 @@ class ObservedTakes(nn.Module):
 
     def motion(self, state: State) -> State:
         """Return the frames of the rollout, `(F, B, N, 3)` each, or `(F, 1, N, 3)` if all start alike."""
-        return self.rollout.trajectory(self.start(state), every=self.every)
+        return self.to_horizon().trajectory(self.start(state), every=self.every)
 
     def start(self, state: State) -> State:
         """Return the initial states of the rollout, given the known ones; one if all start alike."""
@@ -65,9 +65,8 @@ class ObservedTakes(nn.Module):
         one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
         return first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
 
-    @property
-    def rollout(self) -> RolloutModule:
-        """The simulation, which all takes share."""
+    def to_horizon(self) -> RolloutModule:
+        """Return the rollout that all takes share."""
         return self._list()[0].rollout
 
     def observe(self, motion: State) -> Float[Tensor, "B T K 3"]:
