@@ -7,6 +7,7 @@ from simlayer.identification.horizon_curriculum import HorizonCurriculum
 from simlayer.identification.identified import Identified
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify import IdentificationProblem, identify
+from simlayer.identification.identify_by_shooting import identify_by_shooting
 from simlayer.identification.identify_specimens import identify_specimens
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
@@ -36,6 +37,7 @@ __all__ = [
     "SmoothnessPrior",
     "Vertices",
     "identify",
+    "identify_by_shooting",
     "identify_specimens",
     "scene_loader",
 ]
