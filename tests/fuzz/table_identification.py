@@ -22,6 +22,7 @@ from fuzz.calls import (
     scalar,
     tensor,
     text,
+    truth,
 )
 from fuzz.kinds import NOTHING, Instance, Named, Names, Numbers
 from fuzz.scenes import CELLS, DT, VERTICES
@@ -296,7 +297,9 @@ CALLS: list[Call] = [
     *made("IdentificationProblem.result", lambda steps: _problem().result(steps).steps, steps=count(0, 0)),
     *made("identify", _identified, **_FIT, max_steps=count(50)),
     *made("identify_by_shooting", _identified_by_shooting, **_FIT_BY_SHOOTING, max_steps=count(50)),
-    *made("identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50)),
+    *made(
+        "identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50), must_converge=truth(True)
+    ),
     *made(
         "ObservedTakes",
         ObservedTakes,
