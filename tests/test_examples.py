@@ -102,6 +102,17 @@ def test_a_learned_law_moves_an_unseen_body_within_five_per_cent_and_better_than
     assert f"unseen load are {learned:.1%} off" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("float64")
+def test_a_modulus_is_found_from_many_periods_by_windows_and_not_by_one_rollout(capsys):
+    alone, found = example("long_recording").main(duration=5.0)
+    (value,), (error,) = found.values.values(), found.standard_errors.values()
+    assert abs(alone / 1e3 - 1) > 0.2
+    assert error < 1.0
+    assert value == pytest.approx(1e3, abs=3 * error)  # three standard errors
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"multiple shooting: E = {value:.6g} ± {error:.2g} Pa, by 4 windows"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -117,5 +128,6 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
+    tested |= {"long_recording"}
     tested |= {"amortized_identification"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

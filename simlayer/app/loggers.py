@@ -143,7 +143,8 @@ class FitReport(WandbReport):
     def drawn(self, epoch: int) -> dict[str, Any]:
         problem, take = self._problem, next(iter(self._problem.takes.values()))
         points = {f"epoch {epoch}": take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
-        picture = take.data.picture(problem.scene.mesh, take.observed.times, take.points, points)
+        times, observed = (part[: take.observed.horizon] for part in (take.observed.times, take.points))
+        picture = take.data.picture(problem.scene.mesh, times, observed, points)
         # W&B would turn a bare figure into an interactive one.
         return {"found over target": wandb.Image(picture)}
 

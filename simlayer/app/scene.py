@@ -16,8 +16,9 @@ from simlayer.app.config_tree import build
 from simlayer.app.data import Data
 from simlayer.app.selection import fixed_components
 from simlayer.errors import ObservationError
+from simlayer.identification.frames import max_frame_steps
 from simlayer.identification.initial_state import InitialState
-from simlayer.identification.observation import ObservedRollout, max_frame_steps
+from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import assigned
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.refinement import refine

@@ -2,10 +2,13 @@
 
 from simlayer.identification.amortized import AmortizedIdentification
 from simlayer.identification.gauss_newton import GaussNewton
+from simlayer.identification.gradient_health import GradientHealth
 from simlayer.identification.history import History
+from simlayer.identification.horizon_curriculum import HorizonCurriculum
 from simlayer.identification.identified import Identified
 from simlayer.identification.identified_specimens import IdentifiedSpecimens
 from simlayer.identification.identify import IdentificationProblem, identify
+from simlayer.identification.identify_by_shooting import identify_by_shooting
 from simlayer.identification.identify_specimens import identify_specimens
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
@@ -21,7 +24,9 @@ from simlayer.identification.takes import ObservedTakes
 __all__ = [
     "AmortizedIdentification",
     "GaussNewton",
+    "GradientHealth",
     "History",
+    "HorizonCurriculum",
     "IdentificationProblem",
     "Identified",
     "IdentifiedSpecimens",
@@ -38,6 +43,7 @@ __all__ = [
     "SmoothnessPrior",
     "Vertices",
     "identify",
+    "identify_by_shooting",
     "identify_specimens",
     "scene_loader",
 ]

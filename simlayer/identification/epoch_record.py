@@ -52,6 +52,10 @@ class EpochRecord(Callback):
             self.best_loss = loss
             self._best = {name: w.detach().cpu().clone() for name, w in self.weights(model).items()}
 
+    def restart(self) -> None:
+        """Compare no later loss with those before, as after a change of what it is of."""
+        self.best_loss = math.inf
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):  # It has begun a new file.

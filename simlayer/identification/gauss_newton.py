@@ -84,6 +84,11 @@ class GaussNewton(Optimizer):
         return bool(self._state.get("converged"))
 
     @property
+    def begun(self) -> bool:
+        """Whether there is an accepted step, or first values, from which the next one starts."""
+        return bool(self._state)
+
+    @property
     def loss(self) -> float:
         """The loss at the last accepted step."""
         return float(self._state["loss"])
@@ -91,7 +96,7 @@ class GaussNewton(Optimizer):
     @property
     def may_retreat(self) -> bool:
         """Whether an evaluation that fails can be answered by a shorter step."""
-        return bool(self._state) and self._state["radius"] > 0.01 * self.trust_radius
+        return self.begun and self._state["radius"] > 0.01 * self.trust_radius
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any]) -> float:  # type: ignore[override]

@@ -50,7 +50,9 @@ class LinearizedFit:
         evaluation = self._known(scenes)
         if evaluation is None:
             evaluation = self._last = self._evaluated(scenes, total)
-            if self._best is None or evaluation.equations.loss < self._best.equations.loss:
+            # An optimizer that starts anew may be at another problem.
+            best = self._best if self.optimizer.begun else None
+            if best is None or evaluation.equations.loss < best.equations.loss:
                 self._best = evaluation
         self.optimizer.equations = evaluation.equations
         return evaluation.equations.as_loss(unknown.parameter for unknown in self.problem.unknowns)

@@ -32,6 +32,7 @@ from simlayer.identification.unknowns import (
 )
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.objects import checked_function, checked_instance, checked_names
+from simlayer.rollout.adjoints import GradientNorms, adjoint_norms
 from simlayer.state import State
 
 
@@ -104,9 +105,27 @@ class ParameterIdentification(LightningModule):
         simulated = self(State(batch.positions, batch.velocities))
         return self.loss(simulated, batch.observed) + self._prior_loss()
 
+    def gradient_norms(self, batch: ObservedScenes) -> GradientNorms:
+        """Return the norms of the derivatives of the loss of the scenes by the states on the way.
+
+        At the frames that are observed between, at the present values, see `adjoint_norms`.
+        """
+
+        def loss(frames: State) -> Tensor:
+            return self.loss(self.observed.observe(frames), batch.observed)
+
+        start = self.observed.start(State(batch.positions, batch.velocities))
+        return adjoint_norms(self.observed.to_horizon(), start, loss, every=self.observed.every)
+
     def _prior_loss(self) -> Tensor | float:
         pairs = zip(self.priors.values(), self._with_prior, strict=True)
         return sum((prior(unknown.parameter) for prior, unknown in pairs), start=0.0)
+
+    def on_after_batch_transfer(self, batch: ObservedScenes, dataloader_idx: int) -> ObservedScenes:
+        """Return scenes with the observations that count, see `ObservedRollout.horizon`."""
+        if isinstance(self.observed, ObservedTakes):
+            return batch
+        return batch._replace(observed=batch.observed[:, : self.observed.horizon])
 
     def training_step(self, batch: ObservedScenes, index: int) -> Tensor:
         """Return the total loss, which Gauss-Newton computes once for the same values."""

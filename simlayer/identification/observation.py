@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.errors import ObservationError
+from simlayer.identification.frames import interpolate_frames, max_frame_steps
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.unknowns import Unknown, quantities_of
 from simlayer.quantities.arguments import checked_integer
@@ -67,6 +70,7 @@ class ObservedRollout(PhysicalModule):
         self.first = float(times[0])
         relative = (times - self.first).to(torch.get_default_dtype())
         self.register_buffer("since_first", relative, persistent=False)
+        self.horizon = len(times)
         self.check_end()
         most = max_frame_steps(relative, rollout.step.dt, frames, left=self._time_left())
         steps = rollout.num_steps
@@ -81,7 +85,26 @@ class ObservedRollout(PhysicalModule):
 
     def motion(self, state: State) -> State:
         """Return the frames of the rollout, `(F, *batch, N, 3)` each."""
-        return self.rollout.trajectory(self.start(state), every=self.every)
+        return self.to_horizon().trajectory(self.start(state), every=self.every)
+
+    @property
+    def horizon(self) -> int:
+        """How many of the first observations count; later ones are neither simulated nor returned."""
+        return self._horizon
+
+    @horizon.setter
+    def horizon(self, count: int) -> None:
+        self._horizon = checked_integer("horizon", count, least=1, most=len(self.since_first))
+
+    def to_horizon(self) -> RolloutModule:
+        """Return the rollout, without the time between the last observation that counts and the last one."""
+        later = float(self.since_first[-1] - self.since_first[self.horizon - 1])
+        frames = int(later / self.rollout.step.dt) // self.every
+        if not frames:
+            return self.rollout
+        short = copy.copy(self.rollout)
+        short.num_steps = max(self.rollout.num_steps - frames * self.every, self.every)
+        return short
 
     def observe(self, motion: State, *, every: int | None = None) -> Float[Tensor, "*batch T K 3"]:
         """Return the points observed of a motion that begins at the release time.
@@ -92,7 +115,7 @@ class ObservedRollout(PhysicalModule):
         """
         interval = (self.every if every is None else every) * self.rollout.step.dt
         self._check_release()
-        times = self.since_first + (self.first - self.release_time.reshape(1))
+        times = self.since_first[: self.horizon] + (self.first - self.release_time.reshape(1))
         positions = interpolate_frames(motion, interval, times)
         try:
             points = self.sensors(positions)
@@ -161,30 +184,3 @@ class ObservedRollout(PhysicalModule):
             roots["initial"] = self.initial
         name = "release_time"
         return quantities_of(roots) | {name: Unknown(name, self, self.quantities()[name])}
-
-
-def max_frame_steps(times: Float[Tensor, "T"], dt: float, frames: int, *, left: float) -> float:
-    """Return how many steps may lie between two frames, for `frames` of them between two observations.
-
-    A single observation at the end of the rollout needs no other frame; one with a time `left` [s] after it
-    does.
-    """
-    if len(times) > 1:
-        left = float(times.diff().min())
-    elif left < dt:
-        return float("inf")
-    return max(left / dt / frames, 1.0)
-
-
-def interpolate_frames(
-    frames: State, interval: float, times: Float[Tensor, "T"]
-) -> Float[Tensor, "T *batch N 3"]:
-    """Return positions at times [s] from frames `(F, *batch, N, 3)` at intervals [s]; rest before t = 0."""
-    last = len(frames.positions) - 1
-    parts = (times / interval).clamp(0, last)
-    # A time that is a whole number of intervals must not fall short of it by rounding.
-    index = (parts.detach() + 1e-9).floor().long().clamp(max=last - 1)
-    s = (parts - index)[(..., *[None] * (frames.positions.ndim - 1))]
-    x0, x1 = frames.positions[index], frames.positions[index + 1]
-    v0, v1 = interval * frames.velocities[index], interval * frames.velocities[index + 1]
-    return x0 + s * s * (3 - 2 * s) * (x1 - x0) + s * (1 - s) * ((1 - s) * v0 - s * v1)

@@ -14,6 +14,7 @@ from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import Unknown
 from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.arrays import checked_floats, described
+from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
 
@@ -50,6 +51,10 @@ class ObservedTakes(nn.Module):
 
     def motion(self, state: State) -> State:
         """Return the frames of the rollout, `(F, B, N, 3)` each, or `(F, 1, N, 3)` if all start alike."""
+        return self.to_horizon().trajectory(self.start(state), every=self.every)
+
+    def start(self, state: State) -> State:
+        """Return the initial states of the rollout, given the known ones; one if all start alike."""
         first = self._list()[0]
         first.rollout.step.check_state(state)
         if state.positions.ndim != 3 or len(state.positions) != len(self.takes):
@@ -58,8 +63,11 @@ class ObservedTakes(nn.Module):
                 f"{tuple(state.positions.shape)}."
             )
         one = all(torch.equal(part, part[:1].expand_as(part)) for part in state[:2])
-        start = first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
-        return first.rollout.trajectory(start, every=self.every)
+        return first.start(State(state.positions[:1], state.velocities[:1]) if one else state)
+
+    def to_horizon(self) -> RolloutModule:
+        """Return the rollout that all takes share."""
+        return self._list()[0].rollout
 
     def observe(self, motion: State) -> Float[Tensor, "B T K 3"]:
         """Return the points observed in each take of a motion, or of its own."""

@@ -52,6 +52,14 @@ class GradientNorms:
         spread = (known * (back - mean).square()).sum(0)
         return ((known * (back - mean) * (logs - level)).sum(0) / spread).to(self.positions)
 
+    def largest_growth(self) -> float:
+        """Return the growth of the sample where it is largest in size, fading or growing [1/s].
+
+        NaN where it is unknown of all samples.
+        """
+        growth = self.growth().flatten()
+        return float(growth[growth.abs().nan_to_num(-1).argmax()])
+
     def horizon(self, factor: float = 1e3) -> float:
         """Return how long before the end the norms for positions stay within a factor of the last one [s].
 
@@ -69,8 +77,7 @@ class GradientNorms:
         return float(self.times[-1] - self.times[-steps]) if steps else 0.0
 
     def __str__(self) -> str:
-        growth, whole = self.growth().flatten(), float(self.times[-1] - self.times[0])
-        rate = float(growth[growth.abs().nan_to_num(-1).argmax()])
+        rate, whole = self.largest_growth(), float(self.times[-1] - self.times[0])
         how = "grows" if rate > 0 else "fades"
         factor = math.exp(min(abs(rate), 700.0))
         return (
@@ -94,7 +101,7 @@ def adjoint_norms(
         print(adjoint_norms(rollout, state, lambda frames: frames.positions[-1].square().sum()))
 
     Args:
-        rollout: the simulation.
+        rollout: the simulation. The norms are those of the whole gradient, whatever its `truncate`.
         state, parameters, controls, policy_inputs: as for the rollout.
         loss: maps the frames, as `RolloutModule.trajectory` returns them, to a number.
         every: the steps from one frame to the next, a multiple of the interval of a policy.
@@ -110,7 +117,7 @@ def adjoint_norms(
     if rollout.num_steps % every:
         raise ValueError(f"every must divide the {rollout.num_steps} steps of the rollout, got {every}.")
     window = copy.copy(rollout)
-    window.num_steps = every
+    window.num_steps, window.truncate = every, None
     with torch.enable_grad():
         positions, velocities = (part.detach().requires_grad_() for part in state[:2])
         frames = [State(positions, velocities, state.history)]

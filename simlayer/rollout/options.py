@@ -27,3 +27,8 @@ def checked_compiler(name: str, value: Any) -> str | bool:
             f"{name} must be True, False, 'auto' or the name of a backend, got {described(value)}."
         )
     return value
+
+
+def checked_truncation(name: str, value: Any) -> int | None:
+    """Return a number of steps, or None; raises TypeError or ValueError if the value is neither."""
+    return None if value is None else checked_integer(name, value, least=1)

@@ -87,3 +87,12 @@ def ask(
         answer = policy(state, memory, *inputs)
         return answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
     return policy(state, *inputs), ()
+
+
+def check_windows(steps: int, policy: nn.Module | None) -> None:
+    """Raise ValueError if a policy is not asked at the start of every window of so many steps."""
+    if policy is not None and steps % interval_of(policy):
+        raise ValueError(
+            f"truncate must be a multiple of the {interval_of(policy)} steps of the policy's interval, whose "
+            f"answers would carry derivatives from one window into the next, got {steps}."
+        )

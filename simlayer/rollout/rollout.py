@@ -37,8 +37,8 @@ from simlayer.rollout.forward_mode import (
 from simlayer.rollout.inputs import Named, RolloutInputs, read_inputs, started
 from simlayer.rollout.layout import on_state, unpack, unpack_result
 from simlayer.rollout.memory import kept_for_backward
-from simlayer.rollout.options import checked_checkpoint, checked_compiler
-from simlayer.rollout.policy import interval_of
+from simlayer.rollout.options import checked_checkpoint, checked_compiler, checked_truncation
+from simlayer.rollout.policy import check_windows, interval_of
 from simlayer.rollout.transforms import check_transforms
 from simlayer.rollout.unroll import Advance, Carry, advance_function, bytes_kept, unroll
 from simlayer.rollout.value_checks import check_values
@@ -66,6 +66,10 @@ class RolloutModule(CheckedModule):
             one for each step fits [bytes].
         validate: before a call, compare dt with the stable one; after it, check that the state is finite, and
             that every contact was resolved.
+        truncate: no derivatives pass from one window of so many steps back into the one before: its start is
+            a constant. Quantities still have what every window adds to their gradient. Values are the same.
+            For rollouts through which gradients explode (truncated backpropagation through time, Williams and
+            Peng 1990); None for the whole gradient. A multiple of the interval of the policy.
     """
 
     num_steps = Option(checked_integer, least=1)
@@ -73,6 +77,7 @@ class RolloutModule(CheckedModule):
     compiler = Option(checked_compiler)
     memory_budget = Option(checked_number, least=0, unit="bytes")
     validate = Option(checked_flag)
+    truncate = Option(checked_truncation)
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class RolloutModule(CheckedModule):
         compile: Literal["auto"] | bool | str = "auto",
         memory_budget: int = 2**30,
         validate: bool = True,
+        truncate: int | None = None,
     ) -> None:
         super().__init__()
         checked_instance("step", step, Step, example="SymplecticEuler(...)")
@@ -92,7 +98,7 @@ class RolloutModule(CheckedModule):
         self.step, self.num_steps, self.policy = step, num_steps, policy
         self.checkpoint, self.memory_budget = checkpoint, memory_budget
         self.compiler = compile  # nn.Module has a method `compile`
-        self.validate = validate
+        self.validate, self.truncate = validate, truncate
 
     def forward(
         self,
@@ -180,6 +186,8 @@ class RolloutModule(CheckedModule):
             f"{type(self.step).__name__}, num_steps = {self.num_steps}, dt = {self.step.dt:g} s, "
             f"checkpoint = {self.checkpoint!r}, compile = {self.compiler!r}, substeps = {self.step.substeps}"
         ]
+        if self.truncate is not None:
+            lines.append(f"gradients through windows of {self.truncate} steps")
         if self.policy is not None:
             lines.append(
                 f"policy = {type(self.policy).__name__}, asked every {interval_of(self.policy)} steps"
@@ -211,6 +219,8 @@ class RolloutModule(CheckedModule):
         each = self.memory_budget / (self.num_steps * self.step.substeps)
         with autocast, kept_for_backward(self.step, each):
             inputs = read_inputs(self.step, self.num_steps, state, parameters, controls)
+            if self.truncate is not None:
+                check_windows(self.truncate, self.policy)
             if self.policy is not None or policy_inputs:
                 inputs = with_policy(inputs, self.policy, policy_inputs, memory)
             inputs = started(self.step, inputs)
@@ -259,7 +269,15 @@ class RolloutModule(CheckedModule):
                 advance = advance_function(self.step, inputs, start, None, recompute=True)
             decide = decide_function(inputs, recompute=segment is not None)
         end, frames = unroll(
-            self.step, inputs, start, advance, self.num_steps, decide=decide, segment=segment, every=every
+            self.step,
+            inputs,
+            start,
+            advance,
+            self.num_steps,
+            decide=decide,
+            segment=segment,
+            every=every,
+            truncate=self.truncate,
         )
         if self.validate:
             check_end(self.step, self.num_steps, inputs, end)

@@ -210,6 +210,10 @@ class _RepeatedSteps(torch.autograd.Function):
         if modification_counts(ctx.shared) != ctx.versions:
             raise modified_in_place()
         function, saved = ctx.function, ctx.saved_tensors
+        if all(each is None for each in cotangents[: function.num_outputs]):  # the steps after are cut off
+            passed = dict(zip(function.values_wanted, cotangents[function.num_outputs :], strict=True))
+            carry_gradients = [None] * len(ctx.shapes)
+            return None, None, *carry_gradients, *(passed.get(name) for name in function.values_read)
         number, example = function.num_outputs, next(each for each in cotangents if each is not None)
         zeros = [example.new_zeros(shape) for shape in ctx.shapes]
         pairs = zip(cotangents[:number], zeros, strict=True)

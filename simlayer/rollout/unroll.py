@@ -53,6 +53,15 @@ class Carry(NamedTuple):
         state = State(tensors[0], tensors[1], tuple(tensors[2:end]))
         return self._replace(state=state, record=tuple(tensors[end:]), tangents=())
 
+    def detached(self) -> Carry:
+        """Return this carry as a constant: no derivatives pass to what was before, in either mode."""
+        return Carry(
+            on_state(Tensor.detach, self.state),
+            self.record,
+            tuple(map(torch.zeros_like, self.tangents)),
+            tuple(tensor.detach() for tensor in self.memory),
+        )
+
 
 Values = Mapping[str, Tensor]
 # Maps a carry and the values that steps read to the carry after a number of substeps, and the values for
@@ -139,6 +148,7 @@ def unroll(
     decide: Decide | None,
     segment: int | None,
     every: int | None,
+    truncate: int | None = None,
 ) -> tuple[Carry, list[Carry]]:
     """Return the carry at the end, and those at t = 0 and after every `every`-th step.
 
@@ -149,6 +159,7 @@ def unroll(
         decide: asks the policy, if there is one.
         segment: backward keeps the carry before every so many steps and runs them again; None: it keeps all.
         every: the steps from one frame to the next, None for no frames.
+        truncate: the carry is a constant after every so many steps.
     """
 
     # Giving memory back takes as long as a step or two.
@@ -164,7 +175,9 @@ def unroll(
         if large:
             trim()  # in backward too, where the segment after this one has just been dropped
         with inputs.snapshot.restored():  # without the settings that were assigned since the call
-            for begin, end in pairwise([first, *_ends(first, last, stride)]):
+            for begin, end in pairwise([first, *_ends(first, last, stride, truncate)]):
+                if truncate and begin and begin % truncate == 0:
+                    carry = carry.detached()
                 if changes:
                     values = {**values, **changes[begin - first]}
                 if decide and (changes or begin % interval == 0):
@@ -194,10 +207,12 @@ def unroll(
     return carry, frames
 
 
-def _ends(first: int, last: int, every: int | None) -> list[int]:
-    """Return the steps at which to stop on the way from one step to another: every so many, and the last."""
-    stops = range(first - first % every + every, last, every) if every else ()
-    return [*stops, last]
+def _ends(first: int, last: int, *intervals: int | None) -> list[int]:
+    """Return the steps at which to stop on the way from one to another: multiples of these, and the last."""
+    stops = {
+        stop for every in intervals if every for stop in range(first - first % every + every, last, every)
+    }
+    return [*sorted(stops), last]
 
 
 def bytes_kept(inputs: RolloutInputs, start: Carry, advance: Advance) -> int:

@@ -21,6 +21,7 @@ from fuzz.calls import (
     number,
     positive,
     quantity,
+    scalar,
     tensor,
     text,
 )
@@ -30,7 +31,9 @@ from torch import nn
 
 from simlayer import Mesh, RolloutModule, State
 from simlayer.identification import (
+    GradientHealth,
     History,
+    HorizonCurriculum,
     InitialState,
     Markers,
     ObservedRollout,
@@ -202,6 +205,20 @@ OBSERVATIONS = [
             lambda: {"youngs_modulus": "cells"},
             ("youngs_modulus", "quantity"),
         ),
+    ),
+    *made(
+        "GradientHealth",
+        GradientHealth,
+        every=count(10),
+        picture=choice("gradients.png", None, other=Text()),
+    ),
+    *made(
+        "HorizonCurriculum",
+        HorizonCurriculum,
+        start=number(0.1, 0.0, 1.0 + 1e-12),
+        factor=number(2.0, 1.0),
+        epochs=choice(2, None, other=Numbers(scalar, 1, 1e15, True, True, form="count")),
+        patience=count(3),
     ),
     *made(
         "History",

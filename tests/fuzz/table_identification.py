@@ -12,12 +12,14 @@ from fuzz import scenes
 from fuzz.calls import (
     Argument,
     Call,
+    choice,
     count,
     function,
     instance,
     made,
     positive,
     quantity,
+    scalar,
     tensor,
     text,
     truth,
@@ -36,6 +38,7 @@ from simlayer.identification import (
     ObservedTakes,
     Vertices,
     identify,
+    identify_by_shooting,
     identify_specimens,
 )
 from simlayer.identification.normal_equations import NormalEquations
@@ -154,6 +157,11 @@ def _identified(**given: Any) -> Any:
     return found.values, found.standard_errors, found.residuals, found.undetermined
 
 
+def _identified_by_shooting(**given: Any) -> Any:
+    found = identify_by_shooting(**given)
+    return found.values, found.standard_errors, found.residuals, found.undetermined
+
+
 def _identified_each(**given: Any) -> Any:
     found = identify_specimens(**given)
     return found.values, found.standard_errors, found.correlation, found.steps, found.undetermined, str(found)
@@ -188,6 +196,7 @@ _QUANTITIES = (
     "poissons_ratio", "coefficient", "gravity",
 )  # fmt: skip
 _KNOWN = (*_QUANTITIES, "prescribed_velocities", "release_time")
+_FREE = 3 * VERTICES - int(scenes.step().free.eq(0).sum())
 _STORED = ("log_youngs_modulus", "log_density", "logit_poissons_ratio", "log_coefficient")
 _FIT = {
     "rollout": instance(_rollout, RolloutModule),
@@ -223,6 +232,18 @@ _FIT_EACH = _FIT | {
         also=lambda x: bool(not x.isinf().any() and not x.isnan().all()),
     ).called("data", "observed"),
 }  # fmt: skip
+
+_FIT_BY_SHOOTING = {name: argument for name, argument in _FIT.items() if name != "initial"} | {
+    "data": tensor(
+        lambda: _data().clone(),
+        lambda s: s == (2, VERTICES, 3),
+        finite=False,
+        also=lambda x: bool(not x.isinf().any() and not x.isnan().all()),
+    ).called("data", "observed"),
+    "unknowns": Argument(Names(_QUANTITIES), lambda: [_MODULUS], ("quantity",)),
+    "windows": count(2, 2, 2),
+    "modes": choice(3, None, other=Numbers(scalar, 1, _FREE, True, True, form="count")),
+}
 
 CALLS: list[Call] = [
     *made(
@@ -275,6 +296,7 @@ CALLS: list[Call] = [
     ),
     *made("IdentificationProblem.result", lambda steps: _problem().result(steps).steps, steps=count(0, 0)),
     *made("identify", _identified, **_FIT, max_steps=count(50)),
+    *made("identify_by_shooting", _identified_by_shooting, **_FIT_BY_SHOOTING, max_steps=count(50)),
     *made(
         "identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50), must_converge=truth(True)
     ),

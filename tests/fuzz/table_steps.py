@@ -224,7 +224,7 @@ ROLLOUTS = [
     *made(
         "RolloutModule",
         RolloutModule,
-        assigned="num_steps checkpoint memory_budget validate",
+        assigned="num_steps checkpoint memory_budget validate truncate",
         step=instance(scenes.step, Step),
         num_steps=count(3),
         checkpoint=choice(
@@ -233,6 +233,7 @@ ROLLOUTS = [
         compile=choice("auto", True, False, other=Text()),
         memory_budget=number(2.0**30, 0.0, closed=True),
         validate=truth(True),
+        truncate=choice(2, None, other=Numbers(shaped((), (1,)), 1, 1e15, True, True, form="count")),
     ),
     *made(
         "RolloutModule.forward",
