@@ -103,6 +103,9 @@ class HorizonCurriculum(Callback):
                 stacklevel=2,
             )
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")  # What was found may still be written.
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         observed = getattr(pl_module, "observed", None)
         if isinstance(observed, ObservedRollout):

@@ -101,6 +101,7 @@ SHORT = {
     ],
     "initial_velocity": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "bouncing_ball": ["duration=0.012"],
+    "long_recording": ["duration=0.4", "callbacks.curriculum.start=1.0"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
     "amortized": ["duration=0.01", "task.bodies=8", "task.held_out=4", "task.unseen=2", "task.batch_size=4"],

@@ -158,6 +158,17 @@ def test_a_fit_that_ends_before_all_observations_count_is_warned_of():
     assert model.observed.horizon == 8
 
 
+def test_a_fit_that_fails_leaves_all_observations():
+    class Failing(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            raise RuntimeError("stopped")
+
+    model, scenes = small(lambda p: Adam(p, lr=0.02))
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit(model, scenes, HorizonCurriculum(0.2), Failing(), epochs=2)
+    assert model.observed.horizon == 8
+
+
 def test_several_takes_are_refused():
     model, scenes = small()
     takes = ObservedTakes({"a": model.observed, "b": model.observed})
