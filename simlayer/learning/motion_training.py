@@ -133,7 +133,7 @@ def _lbfgs(parameters: Iterator[nn.Parameter]) -> Optimizer:
 
 
 def _module(root: nn.Module, name: str) -> nn.Module:
-    modules = dict(root.named_modules())
-    if not name or name not in modules:
-        raise KeyError(f"the step has no module {name!r}; {hint(name, modules)}")
+    modules = {path: module for path, module in root.named_modules() if path}
+    if name not in modules:
+        raise KeyError(f"modules must be of the step, got {name!r}; {hint(name, modules)}")
     return modules[name]

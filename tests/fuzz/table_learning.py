@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cache
 from typing import Any
@@ -17,12 +18,14 @@ from simlayer import Muscle, RolloutModule, State, Step, SymplecticEuler
 from simlayer.learning import (
     ControlGroups,
     DistanceToGoal,
+    MotionTraining,
     NetworkPolicy,
     PolicyTraining,
     Travel,
     reachable_points,
 )
 
+_MATERIAL = "forces.elastic.material"
 _ACTIVATION = "forces.muscle.activation"
 _names = Argument(Names((_ACTIVATION, "muscle.activation", "activation")), lambda: _ACTIVATION).called(
     "names", "controls", "activation"
@@ -45,6 +48,10 @@ def _policy(**options: Any) -> NetworkPolicy:
 def _steered() -> RolloutModule:
     torch.manual_seed(0)
     return RolloutModule(_step(), 2, policy=_policy(), compile=False)
+
+
+def _free() -> RolloutModule:
+    return RolloutModule(copy.deepcopy(_step()), 2, compile=False)
 
 
 def _motion() -> State:
@@ -122,6 +129,16 @@ CALLS: list[Call] = [
         objective=instance(lambda: DistanceToGoal([0]), nn.Module),
         scale=positive(1.0),
         every=count(1, 1, 2, words=(None,)),
+        optimizer=function(lambda: torch.optim.Adam, optional=True),
+        scheduler=function(lambda: torch.optim.lr_scheduler.LinearLR, optional=True),
+    ),
+    *made(
+        "MotionTraining",
+        lambda modules, **given: MotionTraining(_free(), modules=modules, **given).every,
+        state=instance(scenes.state, State),
+        modules=Argument(Names((_MATERIAL,)), lambda: _MATERIAL),
+        scale=positive(1.0),
+        every=count(1, 1, 2),
         optimizer=function(lambda: torch.optim.Adam, optional=True),
         scheduler=function(lambda: torch.optim.lr_scheduler.LinearLR, optional=True),
     ),
