@@ -1,8 +1,8 @@
 """A recording of many periods: why one rollout cannot be fitted to it, and how windows of it can.
 
 A block of jelly was struck and wobbles for twenty seconds. Young's modulus is not known well: a first guess
-that is a third too low loses the phase within two periods, and the fit of a single rollout ends in a wrong
-local minimum. Multiple shooting simulates windows of a second and a quarter, all in one batch, which start in
+that is a third too low loses the phase within two periods, and the fit of a single rollout gets hardly any
+further. Multiple shooting simulates windows of a second and a quarter, all in one batch, which start in
 states of their own, and then closes the gaps between them.
 
 Run it by: python examples/long_recording.py
