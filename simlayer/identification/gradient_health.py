@@ -9,7 +9,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from simlayer.identification.gradient_picture import gradient_picture
-from simlayer.identification.module import ParameterIdentification
 from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.objects import checked_text
 from simlayer.rollout.adjoints import GradientNorms
@@ -39,9 +38,14 @@ class GradientHealth(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx == 0 and trainer.current_epoch % self.every == 0 and trainer.is_global_zero:
-            assert isinstance(pl_module, ParameterIdentification)
-            self.norms = pl_module.gradient_norms(batch)
-            self._log(trainer, self.norms)
+            gradient_norms: Any = getattr(pl_module, "gradient_norms", None)
+            if gradient_norms is None:
+                raise TypeError(
+                    "GradientHealth needs a module with a method gradient_norms, such as "
+                    f"ParameterIdentification, got {type(pl_module).__name__}; leave it out."
+                )
+            self.norms = norms = gradient_norms(batch)
+            self._log(trainer, norms)
 
     def _log(self, trainer: Trainer, norms: GradientNorms) -> None:
         epoch = trainer.current_epoch

@@ -117,6 +117,10 @@ class ObservedRollout(PhysicalModule):
         self._check_release()
         times = self.since_first[: self.horizon] + (self.first - self.release_time.reshape(1))
         positions = interpolate_frames(motion, interval, times)
+        return self.seen(positions).movedim(0, -3)
+
+    def seen(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K 3"]:
+        """Return the points that the sensors observe of positions; raises ObservationError if they cannot."""
         try:
             points = self.sensors(positions)
         except ObservationError:
@@ -142,7 +146,7 @@ class ObservedRollout(PhysicalModule):
             raise ObservationError(
                 f"sensors ({type(self.sensors).__name__}) must return finite points, got NaN or infinity."
             )
-        return points.movedim(0, -3)
+        return points
 
     @property
     def times(self) -> Float[Tensor, "T"]:

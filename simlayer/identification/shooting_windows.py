@@ -42,7 +42,7 @@ class ShootingWindows:
         windows: int,
     ) -> None:
         self.squares, self.scenes, self.coordinates = squares, scenes, coordinates
-        self.sensors, whole = observed.sensors, observed.rollout
+        self._observed, whole = observed, observed.rollout
         since_start = (observed.times - float(observed.release_time.detach())).clamp(min=0.0)
         length = math.ceil(whole.num_steps / windows)
         self.every = min(observed.every, length)
@@ -96,7 +96,7 @@ class ShootingWindows:
         motion = self.rollout.trajectory(State(positions, velocities), every=self.every)
         positions, velocities = (part.transpose(0, 1).flatten(0, 1) for part in motion[:2])
         joined = State(positions, velocities)
-        points = self.sensors(interpolate_frames(joined, self._interval, self._times))
+        points = self._observed.seen(interpolate_frames(joined, self._interval, self._times))
         residuals = self.squares.compared(points[None], self.scenes)
         return residuals, self.coordinates.amplitudes(State(motion.positions[-1], motion.velocities[-1]))
 

@@ -96,7 +96,7 @@ class SimulatedBodies(nn.Module):
         self.observed, self.prior = observed, prior
         self.register_buffer("positions", state.positions.detach().clone(), persistent=False)
         self.register_buffer("velocities", state.velocities.detach().clone(), persistent=False)
-        points = len(observed.sensors(state.positions))
+        points = len(observed.seen(state.positions))
         self.shape = (len(observed.times), points, 3)
         self.errors = SensorErrors(noise, missing, points)
 

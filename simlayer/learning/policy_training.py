@@ -16,6 +16,7 @@ from simlayer.identification.epoch_record import is_recorded
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
+from simlayer.rollout.adjoints import GradientNorms, adjoint_norms
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -97,9 +98,7 @@ class PolicyTraining(LightningModule):
                 "a batch must be the policy inputs of its samples, at least one tensor (B, ...), got "
                 f"{described(inputs)}."
             )
-        count = len(inputs[0])
-        state = State(self.positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
-        return self.rollout.trajectory(state, policy_inputs=inputs, every=self.every)
+        return self.rollout.trajectory(self._start(len(inputs[0])), policy_inputs=inputs, every=self.every)
 
     def objectives(self, *inputs: Tensor) -> Float[Tensor, "B"]:
         """Return the objective of each sample with these policy inputs."""
@@ -110,6 +109,24 @@ class PolicyTraining(LightningModule):
                 f"({len(inputs[0])},), got {described(values)}."
             )
         return values
+
+    def gradient_norms(self, batch: Any) -> GradientNorms:
+        """Return how much the loss of a batch depends on the states on the way, for `GradientHealth`."""
+        inputs = (batch,) if isinstance(batch, Tensor) else tuple(batch)
+        steps, interval = self.rollout.num_steps, int(getattr(self.rollout.policy, "interval", 1))
+        # A multiple of the policy's interval, about as long as that between the frames of the loss.
+        fit = [k for k in range(interval, steps, interval) if steps % k == 0] or [steps]
+        every = min(fit, key=lambda k: abs(k - self.every))
+        return adjoint_norms(
+            self.rollout,
+            self._start(len(inputs[0])),
+            lambda motion: self.objective(motion, *inputs).mean() / self.scale,
+            policy_inputs=inputs,
+            every=every,
+        )
+
+    def _start(self, count: int) -> State:
+        return State(self.positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         return self._logged(batch, "train_")

@@ -95,6 +95,19 @@ def test_a_policy_can_be_trained_to_travel():
     assert all(float(p.grad.norm()) > 0 for p in rollout.policy.parameters())
 
 
+def test_gradient_norms_are_those_of_the_loss_by_the_states_on_the_way():
+    model = training()
+    norms = model.gradient_norms([GOALS])
+    assert norms.positions.shape == (7, 4)  # at the start, and after every 10 of 60 steps
+    assert bool((norms.positions > 0).all())
+    # By the last state the loss changes through the tip alone: the last of two frames that count.
+    end = model.rollout.trajectory(model._start(4), policy_inputs=(GOALS,), every=10)
+    positions = end.positions.detach().requires_grad_()
+    loss = model.objective(State(positions, end.velocities), GOALS).mean() / model.scale
+    (gradient,) = torch.autograd.grad(loss, positions)
+    torch.testing.assert_close(norms.positions[-1], gradient[-1].square().sum((-1, -2)).sqrt())
+
+
 class _Wrong(nn.Module):
     def forward(self, motion, *inputs):
         return motion.positions.sum()
