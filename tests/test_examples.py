@@ -77,6 +77,16 @@ def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
     assert "misses by 0." in capsys.readouterr().out
 
 
+@pytest.mark.unchecked
+def test_a_policy_brings_the_tip_of_a_soft_arm_nearer_to_unseen_targets_than_any_signal_for_all(capsys):
+    error, of_signal = example("soft_arm").main(updates=6)
+    # After 40 updates it is a sixth.
+    assert error < of_signal / 2
+    assert 0.008 < of_signal < 0.016, "targets should lie a centimetre apart"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"unseen targets are missed by {1e3 * error:.1f} mm")
+
+
 @pytest.mark.usefixtures("float64")
 @pytest.mark.unchecked
 def test_a_learned_law_moves_an_unseen_body_within_five_per_cent_and_better_than_a_textbooks(capsys):
@@ -101,4 +111,5 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
+    tested |= {"soft_arm"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
