@@ -34,6 +34,7 @@ FLOORS = (
     "reinforcement",
     "motion_capture",
     "identification",
+    "learning",
     "training",
     "app",
 )

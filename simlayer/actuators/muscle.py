@@ -17,7 +17,7 @@ from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3, dot
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import cell_indices
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.arrays import checked_directions, checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.quantity import Quantity
 
@@ -130,12 +130,5 @@ def _unit_fibres(fibres: Sequence[float] | Tensor, elements: FiniteElements) -> 
         raise ValueError(
             f"fibres must be one direction (3,) or one per cell ({count}, 3), got {described(fibres)}."
         )
-    own = given[None] if given.ndim == 1 else given if elements.cells is None else given[elements.cells]
-    lengths = own.norm(dim=-1)
-    wrong = ~(lengths.isfinite() & (lengths > 0))
-    if bool(wrong.any()):
-        row = int(wrong.nonzero()[0])
-        raise ValueError(
-            f"fibres must be finite and not zero, got {own[row].tolist()} in cell {row} of the muscle."
-        )
-    return (own / lengths[:, None]).T.contiguous().to(elements.weights)
+    chosen = given if given.ndim == 1 or elements.cells is None else given[elements.cells]
+    return checked_directions("fibres", chosen).T.contiguous().to(elements.weights)

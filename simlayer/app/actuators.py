@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simlayer.actuators.cavity_pressure import CavityPressure
+from simlayer.actuators.muscle import Muscle
 from simlayer.actuators.position_servo import PositionServo
-from simlayer.app.selection import select
+from simlayer.app.selection import cells_in_box, select
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_numbers
 
@@ -15,6 +16,27 @@ from simlayer.quantities.arrays import checked_numbers
 def cavity_pressure(mesh: Mesh, *, surface: Mapping[str, Any], pressure: float) -> CavityPressure:
     """Return the pressure [Pa] in the cavity inside of a selected surface; see `select`."""
     return CavityPressure(mesh, select(mesh, surface), pressure=pressure)
+
+
+def muscle(
+    mesh: Mesh,
+    *,
+    fibres: Sequence[float],
+    cells: Mapping[str, Any] | Sequence[str] | str | None,
+    **options: Any,
+) -> Muscle:
+    """Return a muscle in all cells, in regions by their names, or in the cells whose middle lies in a box.
+
+    Args:
+        mesh: the body.
+        fibres: their direction at rest.
+        cells: null, names, or `{"box": {"lower": ..., "upper": ...}}`, opposite corners [m].
+        options: as for `Muscle`.
+    """
+    chosen: Any = cells
+    if isinstance(cells, Mapping):
+        chosen = cells_in_box(mesh, cells)
+    return Muscle(mesh, fibres, cells=chosen, **options)
 
 
 def position_servo(

@@ -22,7 +22,8 @@ def check_config(config: DictConfig, *, multirun: bool) -> None:
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError("these have no value yet:\n" + "\n".join(f"  {_blank(key)}" for key in missing))
     if not (problems := [*_coarse(config)]):  # The others look into it.
-        problems = [*_values(config), *_optimizer(config), *_processes(config, multirun), *_data(config)]
+        problems = [*_values(config), *_processes(config, multirun), *_data(config)]
+        problems += _network(config) if config.task else [*_unknowns(config), *_optimizer(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -49,8 +50,6 @@ def _values(config: DictConfig) -> Iterator[str]:
         value = OmegaConf.select(config, key)
         if value not in (None, "auto") and not (isinstance(value, int | float) and value > 0):
             yield f"{key} must be a positive number of seconds, got {value!r}."
-    if not config.trainable or isinstance(config.trainable, str):
-        yield f"trainable must be a list of names, such as [youngs_modulus], got {config.trainable!r}."
     name = str(config.run_name)
     if set(name) & set("=\\"):
         yield f"run_name must not contain = or \\, which break later overrides, got {name!r}."
@@ -59,6 +58,19 @@ def _values(config: DictConfig) -> Iterator[str]:
         yield f"run_name must name a folder inside output={config.output}, got {name!r}."
     if config.trainer.get("precision") is not None:
         yield "trainer.precision has no effect on the simulation; use dtype=float32 or dtype=float64."
+
+
+def _unknowns(config: DictConfig) -> Iterator[str]:
+    if not config.trainable or isinstance(config.trainable, str):
+        yield f"trainable must be a list of names, such as [youngs_modulus], got {config.trainable!r}."
+
+
+def _network(config: DictConfig) -> Iterator[str]:
+    target = str(config.optimizer.get("_target_", ""))
+    if target.endswith(("LBFGS", "GaussNewton")):
+        yield "a network is trained on some samples at a time: set optimizer=adam, adamw or sgd."
+    if num_processes(config) > 1:
+        yield f"task={config.task['_target_'].rpartition('.')[2]} runs in one process: set trainer.devices=1."
 
 
 def _optimizer(config: DictConfig) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import wandb
@@ -65,52 +66,53 @@ def _run_id(folder: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-class WandbReport(Callback):
-    """Logs pictures and fields of a fit to W&B where there is such a logger.
+class WandbReport(Callback, ABC):
+    """Logs pictures of a run to W&B where there is such a logger.
 
     Args:
-        problem: the fit.
         every: epochs between pictures, after the first few.
+
+    Attributes:
+        pictures: files of the run's folder that are logged at its end, by title.
     """
 
-    def __init__(self, problem: FitProblem, *, every: int = 10) -> None:
-        self._problem, self._every = problem, every
+    pictures: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *, every: int = 10) -> None:
+        self._every = every
+
+    @abstractmethod
+    def fields(self, model: LightningModule) -> dict[str, Any]:
+        """Return what is logged after every epoch."""
+
+    @abstractmethod
+    def drawn(self, epoch: int) -> dict[str, Any]:
+        """Return the pictures of an epoch."""
+
+    @abstractmethod
+    def summary(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the table of runs shows of the results."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         run = _wandb_run(trainer)
         if run is None or trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        assert isinstance(pl_module, ParameterIdentification)
-        media: dict[str, Any] = {
-            f"field/{name}": wandb.Histogram(value.flatten().tolist())
-            for name, value in pl_module.values().items()
-            if value.numel() > FEW
-        }
-        epoch = trainer.current_epoch + 1
+        media, epoch = self.fields(pl_module), trainer.current_epoch + 1
         if epoch <= 3 or epoch % self._every == 0:
-            media["found over target"] = self._picture(f"epoch {epoch}")
+            media |= self.drawn(epoch)
         if media:
             run.log({**media, "trainer/global_step": epoch})
-
-    @torch.no_grad()
-    def _picture(self, title: str) -> wandb.Image:
-        """Draw the present simulation of the first scene over its observations."""
-        problem, take = self._problem, next(iter(self._problem.takes.values()))
-        points = {title: take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
-        # W&B would turn a bare figure into an interactive one.
-        return wandb.Image(take.data.picture(problem.scene.mesh, take.observed.times, take.points, points))
 
     def finish(self, trainer: Trainer, folder: Path, results: Mapping[str, Any]) -> None:
         """Log the summary and the artifact, and print how to upload an offline run."""
         run = _wandb_run(trainer)
         if run is None:
             return
-        for name, row in results["parameters"].items():
-            for key in ("initial", "found", "standard_error", "reference", "relative_error"):
-                if row.get(key) is not None:
-                    run.summary[f"{key}/{name}"] = row[key]
-        if (picture := folder / "uncertainty.png").exists():
-            run.log({"uncertainty": wandb.Image(str(picture))})
+        for key, value in self.summary(results).items():
+            run.summary[key] = value
+        for title, name in self.pictures.items():
+            if (picture := folder / name).exists():
+                run.log({title: wandb.Image(str(picture))})
         artifact = wandb.Artifact(f"results-{run.id}", type="results")
         for path in sorted(folder.iterdir()):
             if path.suffix in (".json", ".yaml", ".png", ".mp4"):
@@ -118,6 +120,41 @@ class WandbReport(Callback):
         run.log_artifact(artifact)
         if run.offline:
             print(f"To upload this run to W&B: wandb sync {Path(run.dir).parent}")
+
+
+class FitReport(WandbReport):
+    """Logs the fields of a fit, and its simulation over the observations."""
+
+    pictures: ClassVar[Mapping[str, str]] = {"uncertainty": "uncertainty.png"}
+
+    def __init__(self, problem: FitProblem, *, every: int = 10) -> None:
+        super().__init__(every=every)
+        self._problem = problem
+
+    def fields(self, model: LightningModule) -> dict[str, Any]:
+        assert isinstance(model, ParameterIdentification)
+        return {
+            f"field/{name}": wandb.Histogram(value.flatten().tolist())
+            for name, value in model.values().items()
+            if value.numel() > FEW
+        }
+
+    @torch.no_grad()
+    def drawn(self, epoch: int) -> dict[str, Any]:
+        problem, take = self._problem, next(iter(self._problem.takes.values()))
+        points = {f"epoch {epoch}": take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
+        picture = take.data.picture(problem.scene.mesh, take.observed.times, take.points, points)
+        # W&B would turn a bare figure into an interactive one.
+        return {"found over target": wandb.Image(picture)}
+
+    def summary(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        keys = ("initial", "found", "standard_error", "reference", "relative_error")
+        return {
+            f"{key}/{name}": row[key]
+            for name, row in results["parameters"].items()
+            for key in keys
+            if row.get(key) is not None
+        }
 
 
 def _wandb_run(trainer: Trainer) -> Any:

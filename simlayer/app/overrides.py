@@ -21,7 +21,13 @@ from simlayer.errors import ConfigError
 
 GROUPS = ("experiment", "debug")  # Groups that are not keys of the composed configuration.
 LISTS = ("forces", "dissipation", "masses")  # Groups of which several options can be listed.
-OPEN_NAMESPACES = ("data.truth.", "fields.", "holdout.")  # The user chooses the keys in these.
+OPEN_NAMESPACES = (
+    "data.truth.",
+    "fields.",
+    "holdout.",
+    "task.prior.",
+    "task.parts.",
+)
 RENAMED = {"unseen": "holdout"}
 
 # With one of these flags Hydra prints information and runs nothing.
@@ -72,9 +78,10 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
     problems = [line for group in groups for line in choice_problems(group, _options(group, folders))]
     base = [*map(_first_value, groups), *(f"hydra.searchpath=[file://{folder}]" for folder in folders[1:])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        known: DictConfig | None = None  # the configuration, as far as it could be composed
         try:
             if not problems:
-                defaults = compose(flags.config_name, base)
+                known = defaults = compose(flags.config_name, base)
                 changes = [override for override in values if not override.is_delete()]
                 problems = [line for change in changes for line in override_problems(change, defaults)]
             if problems:
@@ -83,7 +90,7 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
         except YAMLError as error:
             raise ConfigError(f"a configuration file is not YAML: {' '.join(str(error).split())}") from error
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_explanation(error, parsed, flags.config_name)) from error
+            raise ConfigError(_explanation(error, parsed, known or compose(flags.config_name))) from error
     if _has_data_of_its_own(overrides):
         _check_start(config, parsed)
     return config
@@ -123,12 +130,12 @@ def _first_value(override: Override) -> str:
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
-def _explanation(error: Exception, overrides: Iterable[Override], config_name: str) -> str:
+def _explanation(error: Exception, overrides: Iterable[Override], defaults: DictConfig) -> str:
     """Return what is wrong in one line, with the nearest key or option for one that does not exist."""
     text = str(error)
     if "Could not find '" in text and "Available options" in text:
         return _no_such_option(text)
-    keys = [*dotted_keys(compose(config_name)), *GROUPS]
+    keys = [*dotted_keys(defaults), *GROUPS]
     for key in (override.key_or_group for override in overrides if not override.is_add()):
         if key in text and f"{key}." in OPEN_NAMESPACES:
             return f"{key} gets new keys; add them with two plus signs: ++{key}=..."

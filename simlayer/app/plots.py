@@ -37,7 +37,7 @@ def convergence_picture(
         if label in reference:
             axis.axhline(reference[label], color="0.5", linestyle="--", label="reference", zorder=0)
             axis.legend(frameon=False)
-        if label == "loss":
+        if label == "loss" and min(losses) > 0:  # that of a likelihood may be negative
             axis.set_yscale("log")
         axis.set(title=label, xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
-from simlayer.identification.history import History
+from simlayer.identification.epoch_record import EpochRecord
 from simlayer.identification.unknowns import format_value
 
 # A body that is off by more than so many times the observed motion is not observed, but lost.
@@ -33,7 +33,7 @@ class FitProgress(ProgressBar):
 
     SLOW = 2.0
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: EpochRecord) -> None:
         super().__init__()
         self._history, self._enabled = history, True
         self._bar: tqdm | None = None

@@ -19,27 +19,21 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
-from simlayer.app.announcement import announce
 from simlayer.app.checkpoints import CHECKPOINTS, LAST, WholeCheckpoints, find_checkpoint, load_checkpoint
-from simlayer.app.coarse_start import start_from_coarse
 from simlayer.app.config_tree import build
 from simlayer.app.interruption import Interrupted, Interruption
-from simlayer.app.loggers import WandbReport, build_loggers, finish
-from simlayer.app.outputs import write_outputs
-from simlayer.app.problem import FitProblem, build_problem
-from simlayer.app.progress import FitProgress
-from simlayer.app.report import format_files, format_table
-from simlayer.app.results import CONVERGED, collect_results, read_converged, write_results
+from simlayer.app.job import Job
+from simlayer.app.jobs import build_job
+from simlayer.app.loggers import build_loggers, finish
+from simlayer.app.report import format_files
+from simlayer.app.results import CONVERGED, read_converged, write_results
 from simlayer.app.run_folder import locked, record_config
-from simlayer.identification.gradient_check import check_fit_gradients
-from simlayer.identification.history import History
-from simlayer.identification.scenes import scene_loader
 
 
 def run(
     config: DictConfig, folder: Path, *, sweep: str | None = None, given: Collection[str] = ()
 ) -> dict[str, Any] | None:
-    """Carry out the fit that a configuration describes, write everything to a folder, and return the results.
+    """Carry out the job that a configuration describes, write everything to a folder, and return the results.
 
     With `check_gradients` nothing is fitted or written, and nothing returned.
 
@@ -52,12 +46,12 @@ def run(
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
-        problem = build_problem(config)
-        announce(config, problem, folder, given=given)
+        job = build_job(config, given=given)
+        job.announce(folder, given=given)
         if config.check_gradients:
-            check_fit_gradients(problem.model, problem.scenes)
+            job.check_gradients()
             return None
-        return _fit(config, problem, folder, sweep=sweep, began=began)
+        return _train(config, job, folder, sweep=sweep, began=began)
 
 
 @contextmanager
@@ -85,35 +79,32 @@ def _settings(dtype: str, threads: int) -> Iterator[None]:
         torch.set_num_threads(count)
 
 
-def _fit(
-    config: DictConfig, problem: FitProblem, folder: Path, *, sweep: str | None, began: float
-) -> dict[str, Any]:
-    history, interruption, wandb = History(problem.reference), Interruption(), WandbReport(problem)
-    callbacks = [history, wandb, *_callbacks(config, folder), FitProgress(history), interruption]
+def _train(config: DictConfig, job: Job, folder: Path, *, sweep: str | None, began: float) -> dict[str, Any]:
+    interruption = Interruption()
+    callbacks = [job.history, job.report, *_callbacks(config, folder), job.progress, interruption]
     trainer = _trainer(config, folder, callbacks)
     with locked(folder) if trainer.is_global_zero else nullcontext():
         last = _open(config, folder, trainer)
         if last is not None and (before := read_converged(folder)):
-            print(f"\nThis run has converged; remove its results.json to resume it.\n{format_table(before)}")
+            print(f"\nThis run has converged; remove its results.json to resume it.\n{job.table(before)}")
             return before
         loggers: list[Logger] = []
         try:
             trainer.loggers = loggers = build_loggers(config, folder, sweep=sweep)
-            initial = problem.model.values()
             with interruption:
-                if problem.coarser and last is None:
-                    start_from_coarse(problem, interruption, loud=trainer.is_global_zero)
-                failure = _train(trainer, problem, last)
+                if last is None:
+                    job.begin(interruption, loud=trainer.is_global_zero)
+                failure = _fit(trainer, job, last)
                 if not trainer.is_global_zero and (failure is None or isinstance(failure, Interrupted)):
                     return {}
-                _load_best(problem, history, folder, failure)
-                seconds, ended = time.perf_counter() - began, _ending(config, history, failure)
-                results = collect_results(problem.model, history, initial, ended=ended, seconds=seconds)
+                _load_best(job, folder, failure)
+                seconds, ended = time.perf_counter() - began, _ending(config, job, failure)
+                results = job.results(ended=ended, seconds=seconds)
                 write_results(folder, results)
             if not interruption.urgent:
-                results = write_outputs(folder, problem, history, initial, results)
-            _report(folder, results)
-            wandb.finish(trainer, folder, results)
+                results = job.write(folder, results)
+            _report(folder, job, results)
+            job.report.finish(trainer, folder, results)
             if failure is None and interruption.asked is not None:
                 failure = Interrupted(interruption.asked)
             if failure is not None:
@@ -133,11 +124,11 @@ def _open(config: DictConfig, folder: Path, trainer: Trainer) -> Path | None:
     return last
 
 
-def _train(trainer: Trainer, problem: FitProblem, last: Path | None) -> BaseException | None:
-    """Carry out the fit, and return what ended it before its time."""
-    loader = scene_loader(problem.scenes)
+def _fit(trainer: Trainer, job: Job, last: Path | None) -> BaseException | None:
+    """Carry out the training, and return what ended it before its time."""
+    train, validation = job.loaders()
     try:
-        trainer.fit(problem.model, loader, loader, ckpt_path=last, weights_only=True)
+        trainer.fit(job.model, train, validation, ckpt_path=last, weights_only=True)
     except SIGTERMException:
         return Interrupted(signal.SIGTERM)
     except (Exception, Interrupted) as error:
@@ -145,34 +136,34 @@ def _train(trainer: Trainer, problem: FitProblem, last: Path | None) -> BaseExce
     return None
 
 
-def _load_best(problem: FitProblem, history: History, folder: Path, failure: BaseException | None) -> None:
-    """Set the model to the best values of the fit; raise what ended it where there are none."""
-    if not history.rows and (folder / LAST).exists():
-        # The fit ran in processes of its own, or failed before it was resumed.
-        history.load_state_dict(load_checkpoint(folder / LAST)["callbacks"][history.state_key])
-    if not history.rows:
+def _load_best(job: Job, folder: Path, failure: BaseException | None) -> None:
+    """Set the model to the best values of the training; raise what ended it where there are none."""
+    if not job.history.rows and (folder / LAST).exists():
+        # It ran in processes of its own, or failed before it was resumed.
+        job.history.load_state_dict(load_checkpoint(folder / LAST)["callbacks"][job.history.state_key])
+    if not job.history.rows:
         assert failure is not None
         raise failure
-    history.load_best(problem.model)
+    job.history.load_best(job.model)
     # A fit that fails during its evaluation leaves modules that other fits share in that mode.
-    problem.model.train()
-    problem.model.trainer = None  # What is written out needs none.
+    job.model.train()
+    job.model.trainer = None  # What is written out needs none.
 
 
-def _ending(config: DictConfig, history: History, failure: BaseException | None) -> str:
-    """Return why the fit ended."""
+def _ending(config: DictConfig, job: Job, failure: BaseException | None) -> str:
+    """Return why the training ended."""
     if isinstance(failure, Interrupted):
         return str(failure)
     if failure is not None:
         return f"failed, {failure}"
-    every = len(history.rows) > config.trainer.max_epochs
+    every = len(job.history.rows) > config.trainer.max_epochs
     return f"all {config.trainer.max_epochs} epochs" if every else CONVERGED
 
 
-def _report(folder: Path, results: Mapping[str, Any]) -> None:
-    """Print the end of a fit, its table, and the files that were written."""
+def _report(folder: Path, job: Job, results: Mapping[str, Any]) -> None:
+    """Print the end of a training, its table, and the files that were written."""
     print(f"\nEnded: {results['ended']}, after {results['seconds']:g} s and {results['epochs']} epochs.")
-    print(f"{format_table(results)}\n{format_files(folder)}", flush=True)
+    print(f"{job.table(results)}\n{format_files(folder)}", flush=True)
 
 
 def _callbacks(config: DictConfig, folder: Path) -> list[Callback]:

@@ -45,11 +45,7 @@ class Scene:
 
 def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     """Return the scene at the first guess; a second call shares no module with the first."""
-    fixed = fixed_components(mesh, config.constraints.fixed)
-    forces = {name: _on(mesh, force) for name, force in build(config.forces).items()}
-    masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
-    dissipation, selected = build(config.dissipation), fixed if fixed.any() else None
-    step = build(config.step)(mesh, forces, fixed=selected, masses=masses, dissipation=dissipation)
+    step, fixed = build_step(config, mesh)
     release_time = (
         data.default_release if config.observation.release_time is None else config.observation.release_time
     )
@@ -65,6 +61,15 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
         frames=config.observation.frames,
     )
     return Scene(mesh, fixed, observed, build(config.initial.known)(mesh, fixed))
+
+
+def build_step(config: DictConfig, mesh: Mesh) -> tuple[Step, Bool[Tensor, "N 3"]]:
+    """Return the step of a body with the values of its configuration, and its fixed components."""
+    fixed = fixed_components(mesh, config.constraints.fixed)
+    forces = {name: _on(mesh, force) for name, force in build(config.forces).items()}
+    masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
+    dissipation, selected = build(config.dissipation), fixed if fixed.any() else None
+    return build(config.step)(mesh, forces, fixed=selected, masses=masses, dissipation=dissipation), fixed
 
 
 def _on(mesh: Mesh, part: Any) -> Any:

@@ -49,6 +49,40 @@ def select(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
     return indices
 
 
+def cells_in_box(mesh: Mesh, selection: Mapping[str, Any]) -> Int[Tensor, "_"]:
+    """Return the indices of the cells whose middle lies in a box, at least one.
+
+    Args:
+        mesh: the body.
+        selection: `{"box": {"lower": ..., "upper": ...}}`, opposite corners [m].
+
+    Raises:
+        MeshError: if there is no such cell, or the selection is another one.
+    """
+    if set(selection) != {"box"}:
+        raise MeshError(f"cells are selected by {{box: {{lower: ..., upper: ...}}}}, got {dict(selection)}.")
+    middles = mesh.vertices[mesh.cells].mean(1)
+    indices = _in_box(middles, selection["box"], 0.0).nonzero().flatten()
+    if not len(indices):
+        raise MeshError(f"{mesh.source}: the middle of no cell lies in box {selection['box']}.")
+    return indices
+
+
+def parts_of_cells(mesh: Mesh, counts: Sequence[int]) -> Int[Tensor, "M"]:
+    """Return the part of each cell, when the box around a body is divided so many times along x, y and z.
+
+    Parts without a cell do not count.
+    """
+    if len(counts) != 3 or not all(isinstance(count, int) and count > 0 for count in counts):
+        raise MeshError(f"parts must be how many along x, y and z, such as [2, 2, 2], got {counts}.")
+    lower, upper = mesh.bounds
+    number = torch.tensor(counts, device=lower.device)
+    place = (mesh.vertices[mesh.cells].mean(1) - lower) / (upper - lower).clamp(min=1e-30)
+    along = torch.minimum((place * number).floor().long(), number - 1)
+    part = (along[:, 2] * number[1] + along[:, 1]) * number[0] + along[:, 0]
+    return part.unique(return_inverse=True)[1]
+
+
 def tags(mesh: Mesh) -> str:
     """Format the vertex sets of a mesh with their sizes."""
     return ", ".join(f"{name!r} ({len(found)})" for name, found in mesh.vertex_sets.items()) or "none"

@@ -150,8 +150,8 @@ class PointwiseEnergy(nn.Module):
             values = [*coefficients[: self.shared], *map(part, coefficients[self.shared :])]
             columns = self.hessian_product(values, [*map(part, arguments)], units)
             place = result.narrow(axis - len(shape), first, min(cells, length - first))
-            for row, column in zip(place, columns, strict=True):
-                row.copy_(column)
+            for row, column in enumerate(columns):
+                place[row].copy_(column)
         return result.movedim((0, 1), (-2, -1)).movedim([*range(point_axes)], [*range(-2 - point_axes, -2)])
 
     def _everywhere(

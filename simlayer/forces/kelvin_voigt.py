@@ -1,32 +1,17 @@
-"""Viscous forces of a meshed body."""
+"""Kelvin-Voigt viscosity."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Literal
 
-import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from simlayer.fem.finite_elements import FiniteElements
-from simlayer.forces.base import RatePotential
-from simlayer.forces.cell_terms import CellTerm, inherits
-from simlayer.forces.module_energy import ModuleEnergy
-from simlayer.forces.terms import Term
+from simlayer.forces.viscosity import Viscosity
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.quantity import Quantity
-from simlayer.state import State
-
-# A generic deformation gradient and rate to trace with.
-_EXAMPLE = [0.1 * k + 0.5 for k in range(18)]
-
-# A subclass that has one of these of its own is a term as every RatePotential is.
-_TERM = ("energy", "forward", "hessian_blocks", "connectivity", "at_end", "quadratic")
 
 
-class KelvinVoigt(RatePotential):
+class KelvinVoigt(Viscosity):
     """Viscosity beside the elasticity of a body, none for any rigid motion of it however deformed.
 
     The stress P = F (2 eta Ė + zeta tr(Ė) I), with E the Green strain. In a small vibration of frequency w
@@ -40,10 +25,7 @@ class KelvinVoigt(RatePotential):
         deterministic, quadrature: see `FiniteElements`.
     """
 
-    shear_viscosity = Quantity("Pa s", over="cells", positive=True)
-    bulk_viscosity = Quantity("Pa s", over="cells", positive=True)
     quadratic = True
-    rest_bounds: Tensor
 
     def __init__(
         self,
@@ -54,99 +36,12 @@ class KelvinVoigt(RatePotential):
         deterministic: bool | None = None,
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
-        super().__init__()
-        self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature)
-        self.shear_viscosity = shear_viscosity
-        self.bulk_viscosity = (
-            1e-6 * self.shear_viscosity.detach() if bulk_viscosity is None else bulk_viscosity
+        super().__init__(
+            mesh, shear_viscosity, bulk_viscosity, deterministic=deterministic, quadrature=quadrature
         )
-        self.set_extents(cells=len(mesh.cells))
-        self.traced_density = ModuleEnergy.of_kind(
-            self,
-            lambda *fields: self.dissipation_density(Matrix3(*fields[:9]), Matrix3(*fields[9:])),
-            _EXAMPLE[9:],
-            given=_EXAMPLE[:9],
-            method="dissipation_density",
-        )
-        bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
-        self.register_buffer("rest_bounds", bounds, persistent=False)
+        self.trace()
 
-    def dissipation_density(self, F: Matrix3, rate: Matrix3) -> Tensor:
-        """Half the power lost per rest volume [W/m³], eta |Ė|² + zeta/2 (tr Ė)², with E the Green strain."""
-        product = F.T @ rate
-        strain_rate = (product + product.T) * 0.5
+    def rate_density(self, strain_rate: Matrix3) -> Tensor:
+        """Return eta |Ė|² + zeta/2 (tr Ė)² [W/m³], half the power lost per rest volume."""
         shear, bulk = strain_rate.inner(strain_rate), strain_rate.trace() ** 2
         return self.shear_viscosity * shear + 0.5 * self.bulk_viscosity * bulk
-
-    def energy(
-        self, positions: Float[Tensor, "*batch N 3"], velocities: Float[Tensor, "*batch N 3"]
-    ) -> Float[Tensor, "*batch"]:
-        return _ViscousTerm(self, positions).energy(velocities)
-
-    def forward(self, state: State) -> Float[Tensor, "*batch N 3"]:
-        return -_ViscousTerm(self, state.positions).gradient(state.velocities)
-
-    def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
-        own = inherits(self, KelvinVoigt, _TERM)
-        return _ViscousTerm(self, predicted) if own else super().term(start, predicted)
-
-    def damping_product(
-        self,
-        positions: Float[Tensor, "*batch N 3"],
-        velocities: Float[Tensor, "*batch N 3"],
-        direction: Float[Tensor, "*batch N 3"],
-    ) -> Float[Tensor, "*batch N 3"]:
-        # The potential is quadratic in the velocities.
-        return -self(State(positions, direction))
-
-    @property
-    def connectivity(self) -> Int[Tensor, "M C"]:
-        return self.elements.connectivity
-
-    def hessian_blocks(
-        self,
-        positions: Float[Tensor, "*batch N 3"],
-        velocities: Float[Tensor, "*batch N 3"],
-        *,
-        projected: bool = False,
-    ) -> Float[Tensor, "*batch M D D"]:
-        return _ViscousTerm(self, positions).hessian_blocks(velocities)
-
-    def damping_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
-        if state is None:
-            # |sym dF| <= |dF|
-            pressure, shear = self.elements.current_bounds(self.rest_bounds)
-            return self.bulk_viscosity * pressure + 2 * self.shear_viscosity * shear
-        tangents = _ViscousTerm(self, state.positions).cell_tangents(state.velocities)
-        return self.elements.largest_eigenvalue(tangents)
-
-
-class _ViscousTerm(CellTerm):
-    """The potential of a viscosity where the body is in one step, a function of the velocities."""
-
-    of_velocities = True
-
-    def __init__(self, force: KelvinVoigt, positions: Float[Tensor, "*batch N 3"]) -> None:
-        self.force, self.elements, self.positions = force, force.elements, positions
-
-    @cached_property
-    def _given(self) -> list[Tensor]:
-        F = self.elements.deformation_gradient(self.positions)
-        return [*self.force.traced_density.coefficients(self.force, self.positions.ndim - 2), *F]
-
-    def density(self, gradient: Matrix3) -> Float[Tensor, "*cells_and_batch"]:
-        return self.force.traced_density.value(self._given, gradient)
-
-    def stress(self, gradient: Matrix3) -> Matrix3:
-        return Matrix3(*self.force.traced_density.gradient(self._given, gradient))
-
-    def tangents(
-        self, gradient: Matrix3, *, projected: bool = False
-    ) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        # Semi-definite as they are, and the same at all velocities.
-        return self._tangents
-
-    @cached_property
-    def _tangents(self) -> Float[Tensor, "*batch_and_points M 9 9"]:
-        F, axes = Matrix3(*self._given[-9:]), 1 + self.elements.has_points
-        return self.force.traced_density.hessian(self._given, F, point_axes=axes)

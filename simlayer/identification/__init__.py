@@ -1,5 +1,6 @@
 """Identification: fitting quantities of a rollout to observations of a body, on Lightning."""
 
+from simlayer.identification.amortized import AmortizedIdentification
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.history import History
 from simlayer.identification.identified import Identified
@@ -10,12 +11,15 @@ from simlayer.identification.initial_state import InitialState
 from simlayer.identification.losses import LeastSquaresLoss, PositionLoss
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.predicted_specimens import PredictedSpecimens
 from simlayer.identification.priors import SmoothnessPrior
+from simlayer.identification.record_encoder import RecordEncoder
 from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Markers, Vertices
 from simlayer.identification.takes import ObservedTakes
 
 __all__ = [
+    "AmortizedIdentification",
     "GaussNewton",
     "History",
     "IdentificationProblem",
@@ -29,6 +33,8 @@ __all__ = [
     "ObservedTakes",
     "ParameterIdentification",
     "PositionLoss",
+    "PredictedSpecimens",
+    "RecordEncoder",
     "SmoothnessPrior",
     "Vertices",
     "identify",

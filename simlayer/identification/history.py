@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from simlayer.identification.epoch_record import EpochRecord
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW, summarize
 from simlayer.quantities.arguments import checked_parts
@@ -20,71 +19,44 @@ from simlayer.quantities.arrays import checked_numbers
 REGIONS = 8
 
 
-class History(Callback):
+class History(EpochRecord):
     """Records the loss and the unknowns before training and after every epoch, and logs them.
 
-    It is part of every checkpoint, so that a resumed fit has its whole history, and one CSV log. The best
-    values are those of any evaluation of the loss; where an optimizer sees only a part of the scenes at a
-    time, those after an epoch.
+    The best values are those of any evaluation of the loss; where an optimizer sees only a part of the scenes
+    at a time, those after an epoch.
 
     Args:
         reference: true physical values by full name, where they are known.
-
-    Attributes:
-        rows: one per epoch; the first is the first guess.
-        best_loss: the lowest loss, infinite before the first evaluation.
 
     Raises:
         TypeError, ValueError: if the reference does not map names to numbers.
     """
 
     def __init__(self, reference: Mapping[str, Tensor | float] | None = None) -> None:
+        super().__init__()
         reference = {} if reference is None else checked_parts("reference", reference, object, "a tensor")
         self.reference = {
             name: checked_numbers(f"reference[{name!r}]", value) for name, value in reference.items()
         }
-        self.rows: list[dict[str, Any]] = []
-        self.best_loss = math.inf
-        self._best: dict[str, Tensor] = {}  # stored values by name
         self._norms: dict[str, float] = {}
 
-    def series(self, name: str) -> list[float]:
-        """Return the mean of an unknown in every row."""
-        return [torch.tensor(row["values"][name]).mean().item() for row in self.rows]
-
-    def load_best(self, model: ParameterIdentification) -> None:
-        """Set the unknowns of a model to the best values."""
-        for unknown in model.unknowns:
-            unknown.parameter.data.copy_(self._best[unknown.name])
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, CSVLogger):  # It has begun a new file.
-                for row in self.rows:
-                    logger.log_metrics(row["metrics"], step=row["epoch"])
+    def weights(self, model: LightningModule) -> dict[str, Tensor]:
+        """Return the stored values of the unknowns."""
+        assert isinstance(model, ParameterIdentification)
+        return {unknown.name: unknown.parameter for unknown in model.unknowns}
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         if trainer.num_training_batches == trainer.world_size == trainer.accumulate_grad_batches == 1:
-            self._compare(float(loss.detach()), pl_module)
+            self.compare(float(loss.detach()), pl_module)
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, ParameterIdentification)
-        gradients = ((unknown.name, unknown.parameter.grad) for unknown in pl_module.unknowns)
+        gradients = ((name, parameter.grad) for name, parameter in self.weights(pl_module).items())
         self._norms = {name: float(grad.norm()) for name, grad in gradients if grad is not None}
 
-    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self.rows:
-            self._record(trainer, pl_module)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._record(trainer, pl_module)
-
-    def _record(self, trainer: Trainer, model: LightningModule) -> None:
+    def row(self, trainer: Trainer, model: LightningModule, loss: float) -> dict[str, Any]:
+        """Return the physical values of the unknowns, with their errors and the norms of gradients."""
         assert isinstance(model, ParameterIdentification)
-        loss, values = float(trainer.callback_metrics["loss"]), model.values()
-        self._compare(loss, model)
-        metrics = {"loss": loss}
+        values, metrics = model.values(), {"loss": loss}
         for name, value in values.items():
             numbers = summarize(value)
             if isinstance(numbers, float):
@@ -95,25 +67,7 @@ class History(Callback):
             if error is not None:
                 metrics[f"error/{name}"] = error
         metrics |= {f"gradient_norm/{name}": norm for name, norm in self._norms.items()}
-        summaries = {name: summarize(value) for name, value in values.items()}
-        row: dict[str, Any] = {"epoch": len(self.rows), "loss": loss, "values": summaries, "metrics": metrics}
-        self.rows.append(row)
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=row["epoch"])
-
-    def _compare(self, loss: float, model: LightningModule) -> None:
-        """Keep the present values if they are better than all before."""
-        assert isinstance(model, ParameterIdentification)
-        if loss < self.best_loss:
-            self.best_loss = loss
-            self._best = {u.name: u.parameter.detach().cpu().clone() for u in model.unknowns}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best_loss": self.best_loss, "best": self._best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows, self.best_loss = state_dict["rows"], state_dict["best_loss"]
-        self._best = state_dict["best"]
+        return {"values": {name: summarize(value) for name, value in values.items()}, "metrics": metrics}
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float | None:

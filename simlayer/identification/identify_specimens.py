@@ -20,7 +20,7 @@ from simlayer.identification.specimen_fits import SpecimenFits
 from simlayer.identification.specimens import Specimens
 from simlayer.identification.uncertainty import assess
 from simlayer.identification.unknowns import Unknown
-from simlayer.quantities.arguments import checked_integer
+from simlayer.quantities.arguments import checked_flag, checked_integer
 from simlayer.quantities.arrays import checked_numbers
 from simlayer.quantities.objects import checked_instance
 from simlayer.rollout.rollout import RolloutModule
@@ -40,6 +40,7 @@ def identify_specimens(
     release_time: float = 0.0,
     frames: int = 4,
     max_steps: int = 50,
+    must_converge: bool = True,
 ) -> IdentifiedSpecimens:
     """Find quantities of many specimens, of each its own, in one batch of simulations.
 
@@ -49,13 +50,14 @@ def identify_specimens(
 
     Args:
         rollout: the simulation at the first guess. Its quantities have one value for all specimens, or one
-            for each, `(B, own)`; the unknowns get one for each.
+            for each, `(B, own)`; the unknowns get one for each, and start from these.
         data: positions of the observed points of each specimen [m], `(B, T, K, 3)`; NaN where a point was not
             observed.
         unknowns: the names of the quantities, see `print(rollout)`; not `release_time`, which is one for all.
         state: the initial state of all specimens, `(N, 3)`, or `(B, N, 3)`, each.
         observe, times, noise, initial, release_time, frames: as for `IdentificationProblem`.
         max_steps: the most steps of a fit.
+        must_converge: whether a fit that needs more has failed; else it ends after them, wherever that is.
 
     Raises:
         KeyError, ValueError, ObservationError: as for `IdentificationProblem`, or if an unknown has values of
@@ -70,6 +72,7 @@ def identify_specimens(
             f"{tuple(points.shape)}; for a single body use identify."
         )
     most = checked_integer("max_steps", max_steps, least=1)
+    checked_flag("must_converge", must_converge)
     rollout.step.check_state(state)
     if state.positions.ndim == 2:
         positions, velocities = (part.expand(len(points), -1, -1) for part in state[:2])
@@ -88,10 +91,15 @@ def identify_specimens(
     )
     for unknown in problem.squares.unknowns:
         _give_each(unknown, len(points))
-    optimizer = GaussNewton([unknown.parameter for unknown in problem.squares.unknowns])
     specimens = Specimens(problem.observed, problem.squares, problem.scenes)
+    return fit_specimens(specimens, max_steps=most, must_converge=must_converge)
+
+
+def fit_specimens(specimens: Specimens, *, max_steps: int, must_converge: bool) -> IdentifiedSpecimens:
+    """Fit specimens from their present values, see `identify_specimens`."""
+    optimizer = GaussNewton([unknown.parameter for unknown in specimens.squares.unknowns])
     fits = SpecimenFits(specimens, optimizer.rules, max_trials=optimizer.max_trials)
-    fits.solve(most)
+    fits.solve(max_steps, must_converge=must_converge)
     return _identified(fits)
 
 

@@ -52,12 +52,15 @@ class SpecimenFits:
         active[list(self.errors)] = False
         return active
 
-    def solve(self, max_steps: int) -> None:
-        """Make all steps, at most `max_steps` of each fit, and set the specimens to the values found."""
-        while bool((active := self.active).any()):
+    def solve(self, max_steps: int, *, must_converge: bool = True) -> None:
+        """Make all steps, at most `max_steps` of each fit, and set the specimens to the values found.
+
+        A fit that needs more has failed, unless it need not converge.
+        """
+        while bool((active := self.active & (self.steps < max_steps)).any()):
             self._round(active)
-            for index in (self.active & (self.steps >= max_steps)).nonzero().flatten().tolist():
-                self.errors[index] = not_converged(max_steps, float(self.place.equations.loss[index]))
+        for index in self.active.nonzero().flatten().tolist() if must_converge else ():
+            self.errors[index] = not_converged(max_steps, float(self.place.equations.loss[index]))
         self.specimens.assign(self.place.at)
 
     def _round(self, active: Tensor) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -146,6 +149,21 @@ class Specimens:
         """Return the part of the values that belongs to each unknown, in its shape and precision."""
         pairs = zip(self.squares.unknowns, values.split(self._sizes, 1), strict=True)
         return [(unknown, part.to(unknown.parameter).view_as(unknown.parameter)) for unknown, part in pairs]
+
+
+@contextmanager
+def specimen_values(unknowns: Sequence[Unknown], values: Float[Tensor, "B P"]) -> Iterator[None]:
+    """Give unknowns the stored values of each of B specimens for the time of a `with` block."""
+    before = [unknown.parameter.data for unknown in unknowns]
+    parts = values.split([data.numel() for data in before], 1)
+    try:
+        for unknown, data, part in zip(unknowns, before, parts, strict=True):
+            own = data.shape or (1,) * unknown.quantity.own_axes
+            unknown.parameter.data = part.to(data, copy=True).reshape(len(values), *own)
+        yield
+    finally:
+        for unknown, data in zip(unknowns, before, strict=True):
+            unknown.parameter.data = data
 
 
 class _Motion(nn.Module):

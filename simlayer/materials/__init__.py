@@ -10,6 +10,7 @@ from simlayer.materials.classical import (
     StVenantKirchhoff,
 )
 from simlayer.materials.neural import NeuralHyperelastic
+from simlayer.materials.neural_fibres import NeuralFibreReinforced
 
 __all__ = [
     "Corotated",
@@ -18,6 +19,7 @@ __all__ = [
     "Material",
     "MooneyRivlin",
     "NeoHookean",
+    "NeuralFibreReinforced",
     "NeuralHyperelastic",
     "StVenantKirchhoff",
     "StableNeoHookean",

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from simlayer.quantities.arguments import checked_integer, checked_several
+
 
 class Expansion(NamedTuple):
     """A function at one point: its value, its gradient, and its second derivative along a direction."""
@@ -17,6 +19,15 @@ class Expansion(NamedTuple):
     value: Float[Tensor, ""]
     gradient: Float[Tensor, "inputs"]
     curvature: Float[Tensor, ""]
+
+
+def check_hidden(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of hidden layers; raises TypeError or ValueError unless there is one at least."""
+    try:
+        count = max(1, len(sizes))
+    except TypeError:
+        count = 1
+    return checked_several(name, sizes, count, checked_integer, least=1)
 
 
 class ConvexNetwork(nn.Module):
@@ -34,11 +45,14 @@ class ConvexNetwork(nn.Module):
         amplitude: the typical size of its slopes before it is trained; much less learns more slowly.
     """
 
+    free_weight: nn.Parameter | None
+
     def __init__(
         self, num_increasing: int, num_free: int, hidden: Sequence[int], *, amplitude: float = 1.0
     ) -> None:
         super().__init__()
-        self.free_weight = nn.Parameter(torch.randn(hidden[0], num_free))
+        free = nn.Parameter(torch.randn(hidden[0], num_free)) if num_free else None
+        self.register_parameter("free_weight", free)
         self.biases = nn.ParameterList(torch.randn(size) for size in hidden)
         # Sums over the units of a layer are means at first, whatever their number.
         scales = [1.0, *(1 / size for size in hidden[:-1]), amplitude / hidden[-1]]
@@ -78,7 +92,7 @@ class ConvexNetwork(nn.Module):
     def _weights(self) -> list[Tensor]:
         """Return the weights of every layer."""
         first, *others = (weight.exp() for weight in self.log_weights)
-        return [torch.cat([first, self.free_weight], 1), *others]
+        return [first if self.free_weight is None else torch.cat([first, self.free_weight], 1), *others]
 
 
 def _activation(z: Tensor) -> Tensor:

@@ -83,6 +83,26 @@ def checked_floats(name: str, value: Any) -> Tensor:
     return value
 
 
+def checked_directions(name: str, value: Any) -> Tensor:
+    """Return unit vectors `(M, 3)` in double precision along vectors of any length, one `(3,)` or several.
+
+    Raises:
+        TypeError: as `checked_numbers` does.
+        ValueError: if a vector is not finite, or zero, or they have another shape.
+    """
+    given = checked_numbers(name, value)
+    if given.ndim not in (1, 2) or given.shape[-1] != 3:
+        raise ValueError(f"{name} must be one direction (3,) or several (M, 3), got {described(value)}.")
+    rows = given.reshape(-1, 3)
+    lengths = rows.norm(dim=-1)
+    wrong = ~(lengths.isfinite() & (lengths > 0))
+    if bool(wrong.any()):
+        row = int(wrong.nonzero()[0])
+        where = f" in row {row}" if given.ndim == 2 else ""
+        raise ValueError(f"{name} must be finite and not zero, got {rows[row].tolist()}{where}.")
+    return rows / lengths[:, None]
+
+
 def check_plain(name: str, tensor: Tensor) -> None:
     """Raise ValueError, naming `name`, unless a tensor holds real numbers, each at its own place."""
     kind = "boolean" if tensor.dtype == torch.bool else oddity(tensor)

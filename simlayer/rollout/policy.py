@@ -38,7 +38,8 @@ class Policy(nn.Module, ABC):
 
     def __init__(self, *, interval: int = 1) -> None:
         super().__init__()
-        self.interval = interval
+        # Assigning a module would make it a child.
+        self.interval = checked_integer("interval", interval, least=1)
 
     @abstractmethod
     def forward(self, state: State, *inputs: Tensor) -> Mapping[str, Tensor]:

@@ -31,6 +31,8 @@ BESIDE = {
         for name, part in (("cable", "cable"), ("cable_servo", "cable"), ("spring", "spring"))
     },
     ("data", "marker_paths"): ["data.points={tip:[0.1,0,0]}"],
+    ("task", "amortized"): ["task.prior={youngs_modulus:[1e4,1e5]}", "optimizer=adam"],
+    ("task", "reach"): ["forces=[elastic,muscle]", "task.controls=[activation]", "optimizer=adam"],
 }
 
 
@@ -100,6 +102,8 @@ SHORT = {
     "bouncing_ball": ["duration=0.012"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
+    "amortized": ["duration=0.01", "task.bodies=8", "task.held_out=4", "task.unseen=2", "task.batch_size=4"],
+    "soft_arm": ["duration=0.003", "task.goals=4", "task.held_out=2", "task.batch_size=2"],
 }
 
 
@@ -115,6 +119,7 @@ def test_every_experiment_runs(experiment, tmp_path, monkeypatch):
     results = json.loads(Path("outputs/test/results.json").read_text())
     assert results["epochs"] == 1
     assert all(row["reference"] is not None for row in results["parameters"].values())
+    assert results["parameters"] or results["measures"]
 
 
 def test_an_experiment_says_in_its_header_what_it_prints():
@@ -122,9 +127,10 @@ def test_an_experiment_says_in_its_header_what_it_prints():
         text = (ROOT / f"configs/experiment/{name}.yaml").read_text()
         assert text.startswith("# @package _global_\n# ")
         if name != "blank":
-            trained = yaml.safe_load(text)["trainable"]
+            trained = yaml.safe_load(text).get("trainable", [])
             header = text.partition("\ndefaults:")[0]
             assert all(f"{parameter}: " in header for parameter in trained), name
+            assert trained or re.search(r"^#   .+ -> ", header, re.MULTILINE), name
 
 
 def test_the_help_lists_every_experiment():

@@ -124,6 +124,7 @@ def test_what_a_motion_without_loads_does_not_determine_is_said_before_the_numbe
 
 DAMPINGS = {
     "viscosity": ("[elastic,kelvin_voigt]", "forces.viscosity.shear_viscosity", 20.0, 5.0),
+    "learned viscosity": ("[elastic,neural_viscosity]", "forces.viscosity.shear_viscosity", 20.0, 5.0),
     "rayleigh": ("[elastic,rayleigh]", "forces.damping.coefficient", 2e-4, 1e-4),
 }
 

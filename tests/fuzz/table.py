@@ -1,13 +1,26 @@
 """All public names: the calls of each, or why there is none."""
 
-from fuzz import table_basics, table_bodies, table_fits, table_identification, table_steps
+from fuzz import (
+    table_amortized,
+    table_basics,
+    table_bodies,
+    table_fits,
+    table_identification,
+    table_learning,
+    table_steps,
+)
 from fuzz.calls import Call
 
-CALLS: dict[str, Call] = {
-    call.name: call
-    for table in (table_basics, table_bodies, table_steps, table_fits, table_identification)
-    for call in table.CALLS
-}
+TABLES = (
+    table_basics,
+    table_bodies,
+    table_steps,
+    table_fits,
+    table_identification,
+    table_learning,
+    table_amortized,
+)
+CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
 _ERROR = "raised, and not made by a user"
 _HOLDER = "a tuple that holds what others compute; what it is given to looks into it"
@@ -24,7 +37,7 @@ WITHOUT_A_CALL = {
         [
             "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
             "Identified", "IdentifiedSpecimens", "MaterialCheck", "MaterialReport", "Matrix3",
-            "QuadratureRule", "ShapeFunctions", "StepContext",
+            "PredictedSpecimens", "QuadratureRule", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),
@@ -39,6 +52,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(["Policy", "RecurrentPolicy", "RestShaped"], "an interface"),
     "ELEMENT_TYPES": "data",
+    "LearningCurve": "records what a module has logged",
     "ObservedScenes": "its parts are given to scene_loader",
     "Registration": "made by register",
     "RolloutEnvironment": "an environment of Gymnasium, whose own tests try what does not fit",

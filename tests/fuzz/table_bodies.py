@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ from simlayer import (
     Material,
     Mesh,
     Muscle,
+    NeuralViscosity,
     NodalLoad,
     Obstacle,
     PointMass,
@@ -68,6 +70,16 @@ from simlayer import (
 FILES = ("exist", "folder", "file")
 a_mesh = instance(scenes.mesh, Mesh)
 any_selection = selection("x_min", SETS, VERTICES).called("vertex set")
+
+
+def _with_weights(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes an object of a class, its weights the same every time."""
+
+    def make(*given: Any, **named: Any) -> Any:
+        torch.manual_seed(0)
+        return kind(*given, **named)
+
+    return make
 
 
 def three_lengths(*value: float, low: float = -float("inf")) -> Argument:
@@ -195,7 +207,18 @@ MATERIALS = [
     *made("StVenantKirchhoff", simlayer.StVenantKirchhoff, **_MODULI),
     *made("Corotated", simlayer.Corotated, **_MODULI),
     *made("LinearElastic", simlayer.LinearElastic, **_MODULI),
-    *made("NeuralHyperelastic", simlayer.NeuralHyperelastic, range=_range, **_MODULI),
+    *made("NeuralHyperelastic", _with_weights(simlayer.NeuralHyperelastic), range=_range, **_MODULI),
+    *made(
+        "NeuralFibreReinforced",
+        _with_weights(simlayer.NeuralFibreReinforced),
+        fibres=tensor(
+            lambda: torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0]]),
+            lambda s: len(s) in (1, 2) and s[-1] == 3 and 0 not in s,
+            also=lambda x: bool((x.reshape(-1, 3).double().norm(dim=-1) > 0).all()),
+        ),
+        range=_range,
+        **_MODULI,
+    ),
     *made(
         "check_material",
         lambda material: simlayer.check_material(material, samples=4).passed,
@@ -211,6 +234,7 @@ MATERIALS = [
         range=_range,
     ),
 ]
+
 
 _deterministic = truth(None, None)
 _quadrature = choice("full")
@@ -232,6 +256,17 @@ FORCES = [
         mesh=a_mesh,
         shear_viscosity=quantity(1.0, over(CELLS), 0.0),
         bulk_viscosity=quantity(1.0, over(CELLS), 0.0, words=(None,)),
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+    *made(
+        "NeuralViscosity",
+        _with_weights(NeuralViscosity),
+        assigned="shear_viscosity characteristic_rate",
+        mesh=a_mesh,
+        shear_viscosity=quantity(1.0, over(CELLS), 0.0),
+        bulk_viscosity=quantity(1.0, over(CELLS), 0.0, words=(None,)),
+        characteristic_rate=quantity(1.0, low=0.0),
         deterministic=_deterministic,
         quadrature=_quadrature,
     ),

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from fuzz import scenes
-from fuzz.calls import Argument, Call, count, function, instance, made, positive, quantity, tensor, text
+from fuzz.calls import (
+    Argument,
+    Call,
+    count,
+    function,
+    instance,
+    made,
+    positive,
+    quantity,
+    tensor,
+    text,
+    truth,
+)
 from fuzz.kinds import NOTHING, Instance, Named, Names, Numbers
 from fuzz.scenes import CELLS, DT, VERTICES
 from torch import Tensor, nn
@@ -263,7 +275,9 @@ CALLS: list[Call] = [
     ),
     *made("IdentificationProblem.result", lambda steps: _problem().result(steps).steps, steps=count(0, 0)),
     *made("identify", _identified, **_FIT, max_steps=count(50)),
-    *made("identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50)),
+    *made(
+        "identify_specimens", _identified_each, **_FIT_EACH, max_steps=count(50), must_converge=truth(True)
+    ),
     *made(
         "ObservedTakes",
         ObservedTakes,

@@ -9,8 +9,8 @@ from support.observed import DAMPING, DT, NU, E
 from support.scenes import beam, free_box, moving, noise
 
 from simlayer import Equilibrium, RolloutModule, State
-from simlayer.errors import ObservationError, SimulationError
-from simlayer.identification.identify import identify
+from simlayer.errors import ConvergenceError, ObservationError, SimulationError
+from simlayer.identification.identify import IdentificationProblem, identify
 from simlayer.identification.identify_specimens import identify_specimens
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.measured_values import format_measured
@@ -176,6 +176,24 @@ def test_a_fit_that_needs_more_steps_is_named():
     found = fit(rollout, data, E, state, max_steps=2)
     assert list(found.errors) == [1]
     assert "Gauss-Newton has not converged in 2 steps" in found.errors[1]
+
+
+def test_a_fit_that_need_not_converge_ends_where_its_last_step_led():
+    rollout, state = ringing(), moving((3, 1, 1), 2)
+    data = seen(rollout, state, {E: column(1.0e5, 0.3e5)})
+    ended = fit(ringing(), data, E, state, max_steps=2, must_converge=False)
+    assert not ended.errors
+    assert ended.steps.tolist()[1] == 2
+    problem = IdentificationProblem(
+        ringing(), data[1], E, state=State(*(part[1] for part in state[:2])), observe=Vertices(), times=TIMES
+    )
+    with pytest.raises(ConvergenceError):
+        problem.solve(max_steps=2)
+    assert float(ended.values[E][1]) == pytest.approx(problem.result().values[E], rel=1e-9)
+    whole = fit(ringing(), data, E, state)
+    on = ringing()
+    on.step.forces["elastic"].material.youngs_modulus = ended.values[E][:, None]
+    torch.testing.assert_close(fit(on, data, E, state).values[E], whole.values[E], rtol=1e-6, atol=0)
 
 
 def test_sensors_see_all_specimens_in_their_order():

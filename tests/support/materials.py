@@ -13,6 +13,7 @@ from simlayer import (
     Matrix3,
     MooneyRivlin,
     NeoHookean,
+    NeuralFibreReinforced,
     NeuralHyperelastic,
     Quantity,
     StableNeoHookean,
@@ -56,6 +57,13 @@ def neural(E, nu, **options):
         return NeuralHyperelastic(E, nu, **options)
 
 
+def fibrous(E, nu, **options):
+    """A network with fibres that was not trained, the same one every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        return NeuralFibreReinforced(E, nu, (1.0, 2.0, -0.5), **options)
+
+
 def lame(E, nu):
     """Shear modulus and first Lamé parameter [Pa]."""
     return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
@@ -72,6 +80,7 @@ MATERIALS = {
     "MooneyRivlin": mooney_rivlin,
     "written by a user": exponential,
     "NeuralHyperelastic": neural,
+    "NeuralFibreReinforced": fibrous,
 }
 ROTATION_INVARIANT = [name for name in MATERIALS if name != "LinearElastic"]
 # Inside its range a material is the one without, so that only tests of materials ask for these too.
@@ -79,6 +88,7 @@ WITHOUT_RANGE = {
     "NeoHookean": partial(NeoHookean, range=None),
     "MooneyRivlin": partial(mooney_rivlin, range=None),
     "NeuralHyperelastic": partial(neural, range=None),
+    "NeuralFibreReinforced": partial(fibrous, range=None),
 }
 
 

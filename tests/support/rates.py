@@ -7,7 +7,15 @@ import torch
 from support.meshes import ELEMENTS, wavy
 from torch import nn
 
-from simlayer import ElasticForce, KelvinVoigt, Quantity, RatePotential, RayleighDamping, StableNeoHookean
+from simlayer import (
+    ElasticForce,
+    KelvinVoigt,
+    NeuralViscosity,
+    Quantity,
+    RatePotential,
+    RayleighDamping,
+    StableNeoHookean,
+)
 
 
 class Drag(RatePotential):
@@ -40,6 +48,20 @@ def elasticity(element):
     return ElasticForce(body(element), StableNeoHookean(3.0, 0.3))
 
 
+@cache
+def learned(element):
+    mesh, ratio = body(element), 0.7
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return NeuralViscosity(
+            mesh,
+            shear_viscosity=1 + torch.rand(len(mesh.cells)),
+            bulk_viscosity=ratio,
+            characteristic_rate=2.0,
+            hidden=(4, 3),
+        )
+
+
 def rayleigh(element="tet4"):
     damping = RayleighDamping("elastic", coefficient=0.2)
     forces = nn.ModuleDict({"elastic": copy.deepcopy(elasticity(element)), "damping": damping})
@@ -48,6 +70,7 @@ def rayleigh(element="tet4"):
 
 
 RATES = {f"viscous {element}": (element, lambda e=element: copy.deepcopy(viscous(e))) for element in ELEMENTS}
+RATES |= {f"learned {e}": (e, lambda e=e: copy.deepcopy(learned(e))) for e in ("tet4", "hex20")}
 RATES |= {f"Rayleigh {element}": (element, lambda e=element: rayleigh(e)) for element in ("tet4", "hex20")}
 RATES |= {"written by a user": ("tet4", lambda: Drag(1 + torch.rand(len(body().vertices))))}
 ELEMENT_FREE = ["written by a user"]

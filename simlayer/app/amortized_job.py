@@ -1,0 +1,162 @@
+"""The job of training a network that identifies bodies which it has never seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from simlayer.app.config_tree import build, flatten
+from simlayer.app.data import Data
+from simlayer.app.network_job import NetworkJob
+from simlayer.app.scene import build_scene
+from simlayer.errors import ConfigError
+from simlayer.identification.amortized import AmortizedIdentification
+from simlayer.identification.predicted_specimens import PredictedSpecimens
+from simlayer.identification.unknowns import short_names
+from simlayer.state import State
+
+
+class AmortizedJob(NetworkJob):
+    """Trains a network to identify bodies from recordings, on bodies that are simulated.
+
+    Args:
+        config: the composed configuration; `data` says what is recorded, and with what noise and gaps.
+        prior: the lowest and the highest value [SI] of each quantity by name.
+        bodies, held_out, redraw_every, batch_size: as for `AmortizedIdentification`.
+        unseen: how many more bodies are identified at the end.
+        steps: of Gauss-Newton, which refine what the network predicts of these.
+    """
+
+    unread: ClassVar[tuple[str, ...]] = (
+        *("loss", "priors", "trainable", "fields", "takes", "holdout", "coarse", "check_gradients"),
+        *("data.path", "data.twin", "data.truth", "data.window", "data.registration", "data.seed"),
+    )
+
+    def __init__(
+        self,
+        config: DictConfig,
+        *,
+        prior: Mapping[str, Any],
+        bodies: int,
+        held_out: int,
+        redraw_every: int | None,
+        batch_size: int,
+        unseen: int,
+        steps: int,
+    ) -> None:
+        data: Data = build(config.data)
+        if data.path is not None:
+            raise ConfigError("data.path must be null with task=amortized, which simulates its recordings.")
+        self._scene = scene = build_scene(config, build(config.mesh), data)
+        known = scene.observed.start(scene.start)
+        if len(known.positions) != 1:
+            raise ConfigError("initial.known must be one state with task=amortized, got several scenes.")
+        self._unseen, self._steps = unseen, steps
+        self._network = AmortizedIdentification(
+            scene.observed,
+            State(known.positions[0].detach(), known.velocities[0].detach()),
+            prior=flatten(prior),
+            noise=data.noise,
+            missing=data.missing,
+            bodies=bodies,
+            held_out=held_out,
+            redraw_every=redraw_every,
+            batch_size=batch_size,
+            optimizer=build(config.optimizer) or None,
+            scheduler=build(config.scheduler) or None,
+            seed=config.seed,
+        )
+        measures = {
+            f"median_error/{label}": (f"median error of {label}, held-out bodies", "")
+            for label in self._network.prior.labels
+        }
+        measures["coverage/1_sd"] = ("share within one standard deviation", "")
+        super().__init__(config, self._network, measures)
+
+    def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
+        return None, None  # the module's own
+
+    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+        rollout, network = self._scene.rollout, self._network
+        count, dt = rollout.num_steps, rollout.step.dt
+        short = short_names(network.prior.unknowns)
+        ranges = ", ".join(
+            f"{short[unknown.name]} from {low:g} to {high:g} {unknown.unit}"
+            for unknown, (low, high) in zip(
+                network.prior.unknowns, network.prior.ranges.values(), strict=True
+            )
+        )
+        print(self._scene.mesh)
+        print(f"Time:      {count} steps of {dt:.2g} s, {count * dt:.3g} s in total")
+        print(f"Bodies:    {network.bodies} simulated, {network.held_out} held out, with {ranges}")
+        print(
+            f"Recorded:  {len(self._scene.observed.times)} frames of {len(network.network.middle[0])} points"
+        )
+        print(f"Output:    {folder}", flush=True)
+
+    def results(self, *, ended: str, seconds: float) -> dict[str, Any]:
+        """Return the results, with what the network and a few steps more make of unseen bodies."""
+        truth, recordings = self._network.draw(self._unseen, seed=self.config.seed + 1)
+        self._truth, self._predicted = truth, self._network.predict(recordings)
+        ways: dict[str, Callable[[], Any]] = {
+            "predicted": partial(self._network.predict, recordings),
+            f"after {self._steps} steps of Gauss-Newton": partial(
+                self._network.refine, recordings, steps=self._steps
+            ),
+        }
+        unseen = {}
+        for way, identify in ways.items():
+            began = time.perf_counter()
+            values = identify().values
+            taken = (time.perf_counter() - began) / self._unseen
+            errors = self._network.prior.median_errors(values, truth)
+            unseen[way] = {"seconds_per_body": taken, **{k: float(v) for k, v in errors.items()}}
+        return {**super().results(ended=ended, seconds=seconds), "unseen": unseen}
+
+    def table(self, results: Mapping[str, Any]) -> str:
+        lines = [super().table(results)]
+        for way, row in results["unseen"].items():
+            errors = ", ".join(
+                f"{name.partition('/')[2]} {value:.2%}"
+                for name, value in row.items()
+                if name.startswith("median_error/")
+            )
+            milliseconds = 1e3 * row["seconds_per_body"]
+            lines.append(f"{way}: median error of {errors} on unseen bodies, {milliseconds:.2g} ms each")
+        return "\n".join(lines)
+
+    def write_motion(self, folder: Path) -> None:
+        """Draw what the network predicts of unseen bodies over the truth."""
+        prior = self._network.prior
+        units = [unknown.unit for unknown in prior.unknowns for _ in range(unknown.parameter.numel())]
+        titles = [f"{label} [{unit}]" for label, unit in zip(prior.labels, units, strict=True)]
+        labels = dict(zip(self._truth, titles, strict=True))
+        prediction_picture(self._predicted, self._truth, labels).savefig(folder / "learned.png", dpi=150)
+
+
+def prediction_picture(
+    predicted: PredictedSpecimens, truth: Mapping[str, Float[Tensor, "B"]], labels: Mapping[str, str]
+) -> Figure:
+    """Draw predicted values with bars of one standard error over the true ones, a panel per quantity."""
+    figure = Figure(figsize=(4.2 * len(truth), 3.8), layout="constrained")
+    axes: Sequence[Any] = figure.subplots(1, len(truth), squeeze=False)[0]
+    for axis, (name, true) in zip(axes, truth.items(), strict=True):
+        found, errors = predicted.values[name], predicted.standard_errors[name]
+        axis.errorbar(true, found, yerr=errors, fmt=".", lw=0.8, label="predicted ± 1 standard error")
+        ends = [float(true.min()), float(true.max())]
+        axis.plot(ends, ends, color="0.5", ls="--", label="the truth", zorder=0)
+        if bool((true > 0).all() & (found > 0).all()) and ends[1] > 5 * ends[0]:
+            axis.set(xscale="log", yscale="log")
+        axis.set(xlabel=f"true {labels[name]}", ylabel=f"predicted {labels[name]}")
+        axis.legend(frameon=False, fontsize="small")
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure

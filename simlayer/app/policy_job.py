@@ -1,0 +1,146 @@
+"""The job of training a policy: a network that moves a body to goals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+from simlayer.app.config_tree import build, flatten
+from simlayer.app.movie import write_movie
+from simlayer.app.network_job import NetworkJob
+from simlayer.app.reach_picture import reach_picture
+from simlayer.app.scene import build_step
+from simlayer.app.selection import parts_of_cells, select
+from simlayer.errors import ConfigError
+from simlayer.learning.control_groups import ControlGroups
+from simlayer.learning.network_policy import NetworkPolicy
+from simlayer.learning.objectives import DistanceToGoal
+from simlayer.learning.policy_training import PolicyTraining
+from simlayer.learning.reachable import reachable_points
+from simlayer.mesh.paraview import write_frames
+from simlayer.state import State
+
+
+class ReachJob(NetworkJob):
+    """Trains a policy that brings a point of a body to any goal that it can reach.
+
+    Goals are where the point comes to by constant controls, drawn at random; some are held out.
+
+    Args:
+        config: the composed configuration.
+        controls: names of the quantities that the policy sets, with a range of finite ends.
+        parts: for some of them, which have a value per cell, into how many parts along x, y and z the body is
+            divided, each of which gets a number of its own.
+        point: the vertices whose mean is the point, and which the policy sees; see `select`.
+        hidden: the widths of the hidden layers.
+        length: the unit of displacements that the policy sees [m].
+        speed: the unit of velocities [m/s].
+        interval: after how many steps it is asked again.
+        goals, held_out: how many are trained on, and how many tried.
+        batch_size: goals of one step of the optimizer.
+        last: the share of the motion that counts, at its end.
+        quantities: of the step that are trained with the policy, the same for all goals.
+    """
+
+    unread: ClassVar[tuple[str, ...]] = (
+        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
+        *("initial.guess", "check_gradients"),
+    )
+
+    def __init__(
+        self,
+        config: DictConfig,
+        *,
+        controls: Sequence[str],
+        parts: Mapping[str, Sequence[int]],
+        point: Mapping[str, Any],
+        hidden: Sequence[int],
+        length: float,
+        speed: float,
+        interval: int,
+        goals: int,
+        held_out: int,
+        batch_size: int,
+        last: float,
+        quantities: Sequence[str] = (),
+    ) -> None:
+        if config.duration is None:
+            raise ConfigError("duration must be given with task=reach: the time of a motion [s].")
+        self.mesh = build(config.mesh)
+        step, fixed = build_step(config, self.mesh)
+        known = build(config.initial.known)(self.mesh, fixed)
+        if len(known.positions) != 1:
+            raise ConfigError("initial.known must be one state with task=reach, got several scenes.")
+        start = State(known.positions[0], known.velocities[0])
+        steps, vertices = math.ceil(config.duration / step.dt), select(self.mesh, point)
+        self.objective, self.batch_size = DistanceToGoal(vertices, last=last), batch_size
+        divided = {name: parts_of_cells(self.mesh, counts) for name, counts in flatten(parts).items()}
+        groups = ControlGroups(step, controls, divided)
+        free = build(config.rollout)(step, steps)
+        found = reachable_points(
+            free, start, groups, self.objective.point, count=goals + held_out, batch_size=batch_size
+        )
+        self.goals, self.held_out = found[:goals], found[goals:]
+        self.policy = NetworkPolicy(
+            step,
+            groups,
+            vertices=vertices,
+            num_inputs=3,
+            hidden=hidden,
+            length=length,
+            speed=speed,
+            interval=interval,
+        )
+        self.policy.standardize(self.goals)
+        self.spread = float((found - found.mean(0)).norm(dim=-1).mean())
+        self.training = PolicyTraining(
+            build(config.rollout)(step, steps, policy=self.policy),
+            start,
+            self.objective,
+            quantities=quantities,
+            scale=self.spread,
+            optimizer=build(config.optimizer) or None,
+            scheduler=build(config.scheduler) or None,
+        )
+        super().__init__(config, self.training, {"objective": ("distance from held-out goals", "m")})
+
+    def loaders(self) -> tuple[DataLoader[Any], DataLoader[Any]]:
+        train, tried = (TensorDataset(goals) for goals in (self.goals, self.held_out))
+        # Its order is that of the epoch, of a run that is resumed too.
+        order: DistributedSampler[Any] = DistributedSampler(
+            train, num_replicas=1, rank=0, seed=self.config.seed
+        )
+        return (
+            DataLoader(train, self.batch_size, sampler=order, drop_last=True),
+            DataLoader(tried, self.batch_size),
+        )
+
+    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+        rollout, policy = self.training.rollout, self.policy
+        weights = sum(parameter.numel() for parameter in policy.parameters())
+        count, dt = rollout.num_steps, rollout.step.dt
+        print(self.mesh)
+        print(f"Time:      {count} steps of {dt:.2g} s, {count * dt:.3g} s in total")
+        numbers = f"{policy.controls.size} numbers of {', '.join(policy.controls.names)}"
+        print(f"Policy:    {weights:,} weights, asked every {policy.interval} steps; it sets {numbers}")
+        print(
+            f"Goals:     {len(self.goals)} to train on, {len(self.held_out)} held out; on average "
+            f"{1e3 * self.spread:.3g} mm from their middle"
+        )
+        print(f"Output:    {folder}", flush=True)
+
+    def write_motion(self, folder: Path) -> None:
+        """Draw the point's way to some goals, and write the motion to the first."""
+        goals = self.held_out[: self.batch_size]
+        motion, rollout = self.training(goals), self.training.rollout
+        times = torch.arange(len(motion.positions)) * self.training.every * rollout.step.dt
+        ways = self.objective.point(motion.positions)
+        reach_picture(times, ways, goals).savefig(folder / "learned.png", dpi=150)
+        write_movie(folder / "motion.mp4", self.mesh, motion.positions[:, 0])
+        write_frames(folder / "motion.pvd", self.mesh, motion.positions[:, 0], times=times)

@@ -1,0 +1,141 @@
+"""The training of a policy by the gradient of an objective through the rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from simlayer.errors import ObservationError
+from simlayer.identification.epoch_record import is_recorded
+from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.quantities.arrays import described
+from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
+from simlayer.rollout.rollout import RolloutModule
+from simlayer.state import State
+
+# In a motion, about, unless `every` is given.
+FRAMES = 50
+
+
+class PolicyTraining(LightningModule):
+    """Trains the policy of a rollout, and quantities of its step, by the gradient of an objective.
+
+        training = PolicyTraining(rollout, State.at_rest(mesh.vertices), DistanceToGoal(tip), scale=0.1)
+        lightning.Trainer(max_epochs=50).fit(training, DataLoader(TensorDataset(goals), 16))
+
+    A batch is the policy inputs of B samples, tensors `(B, ...)`. It logs the mean of the objective,
+    `train_objective` and in validation `objective`, and that over `scale`, `train_loss` and `loss`.
+
+    Args:
+        rollout: with a policy.
+        state: the initial state of every sample, `(N, 3)` each.
+        objective: maps frames `(F, B, N, 3)`, and the policy inputs, to a number per sample, `(B,)`: the less
+            the better. See `DistanceToGoal`.
+        quantities: names of quantities of the step that are trained with the policy, such as a stiffness.
+        scale: of the objective, in its unit.
+        every: the steps from one frame to the next; by default such that there are about 50.
+        optimizer: makes an optimizer of parameters; by default Adam with a learning rate of 3e-3.
+        scheduler: makes a scheduler of the optimizer, which makes a step at the end of every epoch.
+
+    Raises:
+        KeyError: if a quantity has an unknown name.
+        ValueError: if the rollout has no policy, or `every` does not fit.
+    """
+
+    positions: Tensor
+    velocities: Tensor
+
+    def __init__(
+        self,
+        rollout: RolloutModule,
+        state: State,
+        objective: nn.Module,
+        *,
+        quantities: str | Iterable[str] = (),
+        scale: float = 1.0,
+        every: int | None = None,
+        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        checked_instance("rollout", rollout, RolloutModule)
+        checked_instance("objective", objective, nn.Module, example="DistanceToGoal(tip)")
+        if rollout.policy is None:
+            raise ValueError(
+                "rollout must have a policy to train: RolloutModule(step, num_steps, policy=...)."
+            )
+        rollout.step.check_state(state)
+        if state.positions.ndim != 2:
+            raise ObservationError(
+                "state must be that of every sample, (N, 3), without a batch, got positions "
+                f"{tuple(state.positions.shape)}."
+            )
+        self.rollout, self.objective, self.scale = (
+            rollout,
+            objective,
+            checked_number("scale", scale, above=0.0),
+        )
+        self.register_buffer("positions", state.positions.detach().clone(), persistent=False)
+        self.register_buffer("velocities", state.velocities.detach().clone(), persistent=False)
+        every = -(-rollout.num_steps // FRAMES) if every is None else every
+        self.every = checked_integer("every", every, least=1, most=rollout.num_steps)
+        rollout.train_only(*names_of_quantities("quantities", quantities))
+        self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
+        self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
+
+    def forward(self, *inputs: Tensor) -> State:
+        """Return the frames of the rollout for these policy inputs, `(F, B, N, 3)` each."""
+        shapes = {tuple(each.shape[:1]) for each in inputs}
+        if len(shapes) != 1 or () in shapes:
+            raise ObservationError(
+                "a batch must be the policy inputs of its samples, at least one tensor (B, ...), got "
+                f"{described(inputs)}."
+            )
+        count = len(inputs[0])
+        state = State(self.positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
+        return self.rollout.trajectory(state, policy_inputs=inputs, every=self.every)
+
+    def objectives(self, *inputs: Tensor) -> Float[Tensor, "B"]:
+        """Return the objective of each sample with these policy inputs."""
+        values = self.objective(self(*inputs), *inputs)
+        if not isinstance(values, Tensor) or values.shape != inputs[0].shape[:1]:
+            raise ObservationError(
+                f"objective ({type(self.objective).__name__}) must return a number per sample, "
+                f"({len(inputs[0])},), got {described(values)}."
+            )
+        return values
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        return self._logged(batch, "train_")
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        self._logged(batch, "")
+
+    def test_step(self, batch: Any, index: int) -> None:
+        self._logged(batch, "test_")
+
+    def _logged(self, batch: Any, stage: str) -> Tensor:
+        """Return the loss of a batch, and log it."""
+        inputs = (batch,) if isinstance(batch, Tensor) else tuple(batch)
+        objective = self.objectives(*inputs).mean()
+        values = {f"{stage}loss": objective / self.scale, f"{stage}objective": objective}
+        logger, size = False if is_recorded(self.trainer) else None, len(inputs[0])
+        self.log_dict(values, batch_size=size, on_step=False, on_epoch=True, sync_dist=True, logger=logger)
+        return values[f"{stage}loss"]
+
+    def configure_optimizers(self) -> Any:
+        trained = (parameter for parameter in self.rollout.parameters() if parameter.requires_grad)
+        optimizer = (self._optimizer or _adam)(trained)
+        if self._scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
+
+
+def _adam(parameters: Iterator[nn.Parameter]) -> Optimizer:
+    return torch.optim.Adam(parameters, lr=3e-3)
