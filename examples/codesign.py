@@ -17,9 +17,8 @@ import simlayer as sl
 LENGTH, THICKNESS, MUSCLES = 0.06, 0.02, 8
 STEPS = 240  # of 0.5 ms: the arm comes to rest within them
 ACTIVATION = "forces.muscle.activation"
-POINTS = torch.tensor(
-    [[0.045, 0.0, 0.03], [-0.045, 0.0, 0.03], [0.03, 0.0, 0.01]]
-)  # [m], from the middle axis
+# Where the tip should be [m]; it hangs at zero.
+POINTS = torch.tensor([[0.045, 0.0, 0.03], [-0.045, 0.0, 0.03], [0.03, 0.0, 0.01]])
 ARMS = ("shape alone", "control alone", "both")
 SHAPED, CONTROLLED = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
 
@@ -57,6 +56,12 @@ def muscle_cells(mesh: sl.Mesh) -> Tensor:
     return nn.functional.one_hot(number, MUSCLES).T.to(mesh.vertices.dtype)
 
 
+def listed(errors: Tensor) -> str:
+    """Return the error of each arm, in words."""
+    pairs = zip(errors.tolist(), ARMS, strict=True)
+    return ", ".join(f"{1e3 * error:.1f} mm ({arm})" for error, arm in pairs)
+
+
 def main(updates: int = 30) -> tuple[float, float, float]:
     """Return by how much points are missed [m], by shape alone, by control alone and by both."""
     mesh, step = body()
@@ -78,20 +83,17 @@ def main(updates: int = 30) -> tuple[float, float, float]:
     optimizer = torch.optim.Adam([design, logits], 0.3)
     for update in range(updates):
         found = misses().mean(1)
-        optimizer.zero_grad()
-        (found / 0.01).sum().backward()  # Arms do not meet: each has its own gradient.
-        design.grad *= SHAPED[:, None]
-        logits.grad *= CONTROLLED[:, None, None]
+        # Arms do not meet: each has its own gradient.
+        of_design, of_logits = torch.autograd.grad(found.sum() / 0.01, [design, logits])
+        design.grad, logits.grad = of_design * SHAPED[:, None], of_logits * CONTROLLED[:, None, None]
         optimizer.step()
         if update % 10 == 9:
-            print(
-                f"  update {update + 1}: {', '.join(f'{1e3 * error:.1f}' for error in found.tolist())} mm",
-                flush=True,
-            )
+            print(f"  update {update + 1}: {listed(found)}", flush=True)
     with torch.no_grad():
-        errors = misses().mean(1).tolist()
-    print(", ".join(f"{arm}: {1e3 * error:.1f} mm" for arm, error in zip(ARMS, errors, strict=True)))
-    return tuple(errors)
+        errors = misses().mean(1)
+    print(f"points are missed by {listed(errors)}")
+    shape, control, both = errors.tolist()
+    return shape, control, both
 
 
 if __name__ == "__main__":

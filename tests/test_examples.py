@@ -99,7 +99,7 @@ def test_a_learnt_gait_crawls_further_than_untrained_ones_and_goes_on_crawling(c
 def test_shape_and_control_together_miss_points_by_less_than_either_alone(capsys):
     shape, control, both = example("codesign").main(updates=8)
     assert both < min(shape, control)
-    assert capsys.readouterr().out.splitlines()[-1].endswith(f"both: {1e3 * both:.1f} mm")
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f", {1e3 * both:.1f} mm (both)")
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
