@@ -15,9 +15,9 @@ from torch import Tensor, nn
 import simlayer as sl
 
 LENGTH, THICKNESS, MUSCLES = 0.06, 0.02, 8
-STEPS = 240  # of 0.5 ms: the arm comes to rest within them
+STEPS = 240  # of 0.5 ms: the arm almost comes to rest within them
 ACTIVATION = "forces.muscle.activation"
-# Where the tip should be [m]; it hangs at zero.
+# Where the tip should be [m]; it is at zero in the shape of the mesh.
 POINTS = torch.tensor([[0.045, 0.0, 0.03], [-0.045, 0.0, 0.03], [0.03, 0.0, 0.01]])
 ARMS = ("shape alone", "control alone", "both")
 SHAPED, CONTROLLED = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
@@ -29,7 +29,7 @@ def body() -> tuple[sl.Mesh, sl.Step]:
     mesh = sl.box_mesh(cells=(2, 2, 4), size=size, origin=corner, element="hex8")
     elastic = sl.ElasticForce(mesh, sl.StableNeoHookean(1e5, poissons_ratio=0.3))
     forces = {"elastic": elastic, "muscle": sl.Muscle(mesh, (0.0, 0.0, 1.0), peak_stress=5e4)}
-    damping = {"damping": sl.MassDamping(60.0)}  # The arm comes to rest within the motion.
+    damping = {"damping": sl.MassDamping(60.0)}
     step = sl.SymplecticEuler(
         mesh, forces, dt=5e-4, fixed="z_max", gravity=(0.0, 0.0, -9.81), dissipation=damping
     )
@@ -41,7 +41,7 @@ def shapes(mesh: sl.Mesh, design: Tensor) -> Tensor:
 
     The volume is kept: a slice between square ends of sides a and b has (a² + ab + b²) / 3 of its height.
     """
-    scale = (0.5 * design.tanh()).exp()  # no thinner than .6, so that the time step is stable
+    scale = (0.5 * design.tanh()).exp()  # Bounded, as the stable time step is shorter where cells are thin.
     a, b = scale[..., :-1], scale[..., 1:]
     scale = scale / ((a * a + a * b + b * b) / 3).mean(-1, keepdim=True).sqrt()
     height = (mesh.vertices[:, 2] / LENGTH * (design.shape[-1] - 1)).round().long()
@@ -68,12 +68,12 @@ def main(updates: int = 30) -> tuple[float, float, float]:
     rollout, cells = sl.RolloutModule(step, STEPS, compile=False), muscle_cells(mesh)
     bottom, count = mesh.vertex_sets["z_min"], len(POINTS)
     design = torch.zeros(len(ARMS), 5, requires_grad=True)
-    # Muscles on the side of the point pull a little from the start, or shape alone could not do anything.
+    # Muscles on the side of the point pull more from the start, or shape alone could not do anything.
     side = torch.tensor([-1.0, 1.0]).repeat(MUSCLES // 2)
     logits = (POINTS[:, :1].sign() * side).repeat(len(ARMS), 1, 1).requires_grad_()
 
     def misses() -> Tensor:
-        """Return how far each arm's tip is from each point in the end [m], `(ARMS, POINTS)`."""
+        """Return how far each arm's tip is from each point near the end [m], `(ARMS, POINTS)`."""
         rest = shapes(mesh, design).repeat_interleave(count, 0)
         values = {"rest_positions": rest, ACTIVATION: (logits.sigmoid() @ cells).flatten(0, 1)}
         frames = rollout.trajectory(sl.State.at_rest(rest), values, every=STEPS // 8).positions[-2:]
