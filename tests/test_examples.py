@@ -77,6 +77,31 @@ def test_a_throw_is_found_that_lands_on_the_target_after_a_bounce(capsys):
     assert "misses by 0." in capsys.readouterr().out
 
 
+@pytest.mark.unchecked
+def test_a_policy_brings_the_tip_of_a_soft_arm_nearer_to_unseen_targets_than_any_signal_for_all(capsys):
+    error, of_signal = example("soft_arm").main(updates=20, signal_updates=2)
+    assert error < of_signal / 3
+    assert 0.008 < of_signal < 0.016, "targets should lie a centimetre apart"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"unseen targets are missed by {1e3 * error:.1f} mm")
+
+
+@pytest.mark.unchecked
+def test_a_learnt_gait_crawls_further_than_untrained_ones_and_goes_on_crawling(capsys):
+    way, twice, untrained = example("crawler").main(updates=4, batch=4, periods=2)
+    assert way > 2 * max(untrained, 0.0)
+    # Longer by the time that it takes to set off.
+    assert 1.7 * way < twice < 3 * way
+    assert f"it crawls {1e3 * way:.0f} mm" in capsys.readouterr().out
+
+
+@pytest.mark.unchecked
+def test_shape_and_control_together_miss_points_by_less_than_either_alone(capsys):
+    shape, control, both = example("codesign").main(updates=8)
+    assert both < min(shape, control)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f", {1e3 * both:.1f} mm (both)")
+
+
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 @pytest.mark.unchecked
 def test_a_network_identifies_unseen_beams_and_three_steps_more_are_as_good_as_a_fit(capsys):
@@ -129,5 +154,5 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
-    tested |= {"amortized_identification", "long_recording"}
+    tested |= {"amortized_identification", "long_recording", "soft_arm", "crawler", "codesign"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
