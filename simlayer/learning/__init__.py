@@ -7,6 +7,7 @@ from simlayer.learning.network_policy import NetworkPolicy
 from simlayer.learning.objectives import DistanceToGoal, Travel
 from simlayer.learning.policy_training import PolicyTraining
 from simlayer.learning.reachable import reachable_points
+from simlayer.learning.signal_training import SignalTraining
 
 __all__ = [
     "ControlGroups",
@@ -15,6 +16,7 @@ __all__ = [
     "MotionTraining",
     "NetworkPolicy",
     "PolicyTraining",
+    "SignalTraining",
     "Travel",
     "reachable_points",
 ]

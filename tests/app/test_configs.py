@@ -33,6 +33,7 @@ BESIDE = {
     ("data", "marker_paths"): ["data.points={tip:[0.1,0,0]}"],
     ("task", "amortized"): ["task.prior={youngs_modulus:[1e4,1e5]}", "optimizer=adam"],
     ("task", "law"): ["task.loads=[[1,0,0]]", "task.unseen=[[0,1,0]]", "material=neural"],
+    ("task", "travel"): ["forces=[elastic,muscle]", "task.controls=[activation]", "optimizer=adam"],
     ("task", "reach"): ["forces=[elastic,muscle]", "task.controls=[activation]", "optimizer=adam"],
 }
 
@@ -106,6 +107,7 @@ SHORT = {
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
     "amortized": ["duration=0.01", "task.bodies=8", "task.held_out=4", "task.unseen=2", "task.batch_size=4"],
     "learned_law": ["duration=0.008"],
+    "crawler": ["duration=0.01", "task.candidates=2", "task.periods=1", "task.epoch=1"],
     "soft_arm": ["duration=0.003", "task.goals=4", "task.held_out=2", "task.batch_size=2"],
 }
 

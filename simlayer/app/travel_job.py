@@ -1,0 +1,156 @@
+"""The job of training gaits: periodic signals that move a body along."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from simlayer.app.config_tree import build, flatten
+from simlayer.app.movie import write_movie
+from simlayer.app.network_job import NetworkJob
+from simlayer.app.scene import build_step
+from simlayer.app.selection import parts_of_cells
+from simlayer.errors import ConfigError
+from simlayer.learning.control_groups import ControlGroups
+from simlayer.learning.objectives import Travel
+from simlayer.learning.signal_training import SignalTraining
+from simlayer.mesh.paraview import write_frames
+from simlayer.state import State
+
+# Of a period, in the motion that is written.
+FRAMES = 12
+
+
+class TravelJob(NetworkJob):
+    """Trains gaits that move a body as far as possible along a direction, and keeps the best.
+
+    Args:
+        config: the composed configuration; its duration is that of a period.
+        controls: names of the quantities that a gait sets.
+        parts: for some of them, which have a value per cell, into how many parts along x, y and z the body is
+            divided, each of which gets a signal of its own.
+        direction: along which it shall move.
+        knots, candidates, spread, periods, max_norm: as for `SignalTraining`.
+        epoch: periods that are trained in an epoch.
+    """
+
+    unread: ClassVar[tuple[str, ...]] = (
+        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
+        *("initial.guess", "check_gradients"),
+    )
+
+    def __init__(
+        self,
+        config: DictConfig,
+        *,
+        controls: Sequence[str],
+        parts: Mapping[str, Sequence[int]],
+        direction: Sequence[float],
+        knots: int,
+        candidates: int,
+        spread: float,
+        periods: int,
+        max_norm: float,
+        epoch: int,
+    ) -> None:
+        if config.duration is None:
+            raise ConfigError("duration must be given with task=travel: the time of a period [s].")
+        self.mesh, self.epoch = build(config.mesh), epoch
+        step, fixed = build_step(config, self.mesh)
+        known = build(config.initial.known)(self.mesh, fixed)
+        if len(known.positions) != 1:
+            raise ConfigError("initial.known must be one state with task=travel, got several scenes.")
+        divided = {name: parts_of_cells(self.mesh, counts) for name, counts in flatten(parts).items()}
+        self.length = float((self.mesh.bounds[1] - self.mesh.bounds[0]).max())
+        self.training = SignalTraining(
+            build(config.rollout)(step, math.ceil(config.duration / step.dt)),
+            State(known.positions[0], known.velocities[0]),
+            ControlGroups(step, controls, divided),
+            Travel(direction),
+            knots=knots,
+            candidates=candidates,
+            spread=spread,
+            periods=periods,
+            scale=self.length,
+            max_norm=max_norm,
+            optimizer=build(config.optimizer) or None,
+            scheduler=build(config.scheduler) or None,
+            seed=config.seed,
+        )
+        super().__init__(config, self.training, {"objective": "m"})
+
+    def loaders(self) -> tuple[Any, Any]:
+        # A training step is a period, of which the data tell nothing.
+        steps, once = (TensorDataset(torch.zeros(count, 1)) for count in (self.epoch, 1))
+        return DataLoader(steps), DataLoader(once)
+
+    def tried(self) -> dict[str, tuple[float, str]]:
+        """Return how far the best gait of the time of validation gets in it, and in twice that time."""
+        ways, periods = self.ways(2 * self.training.periods), self.training.periods
+        seconds = periods * self._period()
+        best = int(ways[periods].argmax())
+        return {
+            f"way in {seconds:.3g} s": (float(ways[periods, best]), "m"),
+            f"way in {2 * seconds:.3g} s": (float(ways[-1, best]), "m"),
+        }
+
+    def ways(self, periods: int) -> Float[Tensor, "F B"]:
+        """Return how far each body has moved at the start and after every period [m]."""
+        motion = self.training.motion(periods)
+        first = motion.positions[:1]
+        still = torch.zeros_like(first)
+        pairs = (State(torch.cat([first, x[None]]), torch.cat([still, still])) for x in motion.positions)
+        return torch.stack([-self.training.objectives(pair) for pair in pairs])
+
+    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+        training, rollout = self.training, self.training.rollout
+        knots, candidates, size = training.knots.shape
+        print(self.mesh)
+        print(f"Period:    {rollout.num_steps} steps of {rollout.step.dt:.2g} s, {self._period():.3g} s")
+        print(f"Gaits:     {candidates}, each of {knots} knots of {size} numbers")
+        print(f"Output:    {folder}", flush=True)
+
+    def write_motion(self, folder: Path) -> None:
+        """Draw how far the gaits get over time, and write the motion of the best."""
+        training, rollout = self.training, self.training.rollout
+        ways = self.ways(2 * training.periods).cpu()
+        best = int(ways[training.periods].argmax())
+        travel_picture(torch.arange(len(ways)) * self._period(), ways, best).savefig(
+            folder / "learned.png", dpi=150
+        )
+        state, frames = State(training.start_positions, training.start_velocities), []
+        every = max(rollout.num_steps // FRAMES, 1)
+        for _ in range(training.periods):
+            motion = rollout.trajectory(state, controls=training.signal(), every=every)
+            frames.append(motion.positions[:-1, best])
+            state = rollout(state, controls=training.signal())
+        positions = torch.cat(frames)
+        times = torch.arange(len(positions)) * every * rollout.step.dt
+        write_movie(folder / "motion.mp4", self.mesh, positions)
+        write_frames(folder / "motion.pvd", self.mesh, positions, times=times)
+
+    def _period(self) -> float:
+        """The time of a period [s]."""
+        return self.training.rollout.num_steps * self.training.rollout.step.dt
+
+
+def travel_picture(times: Float[Tensor, "F"], ways: Float[Tensor, "F B"], best: int) -> Figure:
+    """Draw how far bodies have moved over time, and the best of them in colour."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for k in range(ways.shape[1]):
+        axis.plot(times, 1e3 * ways[:, k], color="0.75", lw=0.8)
+    axis.plot(times, 1e3 * ways[:, best], "o-", ms=3, label="the best gait")
+    axis.set(xlabel="time [s]", ylabel="way [mm]")
+    axis.legend(frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
