@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from simlayer.app.config_tree import build, flatten
@@ -23,6 +24,7 @@ from simlayer.learning.network_policy import NetworkPolicy
 from simlayer.learning.objectives import DistanceToGoal
 from simlayer.learning.policy_training import PolicyTraining
 from simlayer.learning.reachable import reachable_points
+from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
 
@@ -45,7 +47,9 @@ class ReachJob(NetworkJob):
         goals, held_out: how many are trained on, and how many tried.
         batch_size: goals of one step of the optimizer.
         last: the share of the motion that counts, at its end.
+        goal_scale: how far goals are from where the point rests, over how far it came by constant controls.
         quantities: of the step that are trained with the policy, the same for all goals.
+        design: called with the mesh, makes a module for `PolicyTraining`, such as `ThicknessProfile`.
     """
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -68,7 +72,9 @@ class ReachJob(NetworkJob):
         held_out: int,
         batch_size: int,
         last: float,
+        goal_scale: float = 1.0,
         quantities: Sequence[str] = (),
+        design: Callable[[Mesh], nn.Module] | None = None,
     ) -> None:
         if config.duration is None:
             raise ConfigError("duration must be given with task=reach: the time of a motion [s].")
@@ -87,6 +93,8 @@ class ReachJob(NetworkJob):
         found = reachable_points(
             free, start, groups, self.objective.point, count=count, batch_size=batch_size
         )
+        rest = self.objective.point(start.positions)
+        found = rest + goal_scale * (found - rest)
         # The best epoch is chosen by some, and tried on others.
         self.goals, self.held_out, self.unseen = found.split([goals, held_out, held_out])
         self.policy = NetworkPolicy(
@@ -106,6 +114,7 @@ class ReachJob(NetworkJob):
             start,
             self.objective,
             quantities=quantities,
+            design=None if design is None else design(self.mesh),
             scale=self.spread,
             optimizer=build(config.optimizer) or None,
             scheduler=build(config.scheduler) or None,

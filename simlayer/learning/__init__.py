@@ -8,6 +8,7 @@ from simlayer.learning.objectives import DistanceToGoal, Travel
 from simlayer.learning.policy_training import PolicyTraining
 from simlayer.learning.reachable import reachable_points
 from simlayer.learning.signal_training import SignalTraining
+from simlayer.learning.thickness_profile import ThicknessProfile
 
 __all__ = [
     "ControlGroups",
@@ -17,6 +18,7 @@ __all__ = [
     "NetworkPolicy",
     "PolicyTraining",
     "SignalTraining",
+    "ThicknessProfile",
     "Travel",
     "reachable_points",
 ]

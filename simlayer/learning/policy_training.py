@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -39,6 +39,8 @@ class PolicyTraining(LightningModule):
         objective: maps frames `(F, B, N, 3)`, and the policy inputs, to a number per sample, `(B,)`: the less
             the better. See `DistanceToGoal`.
         quantities: names of quantities of the step that are trained with the policy, such as a stiffness.
+        design: returns values of quantities of the step by name, the same for every sample, and is trained
+            with the policy, such as a `ThicknessProfile`. Samples start in the rest shape that it gives.
         scale: of the objective, in its unit.
         every: the steps from one frame to the next; by default such that there are about 50.
         optimizer: makes an optimizer of parameters; by default Adam with a learning rate of 3e-3.
@@ -59,6 +61,7 @@ class PolicyTraining(LightningModule):
         objective: nn.Module,
         *,
         quantities: str | Iterable[str] = (),
+        design: nn.Module | None = None,
         scale: float = 1.0,
         every: int | None = None,
         optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None,
@@ -87,6 +90,9 @@ class PolicyTraining(LightningModule):
         every = -(-rollout.num_steps // FRAMES) if every is None else every
         self.every = checked_integer("every", every, least=1, most=rollout.num_steps)
         rollout.train_only(*names_of_quantities("quantities", quantities))
+        if design is not None:
+            checked_instance("design", design, nn.Module, example='ThicknessProfile(mesh, "x")')
+        self.design = design
         self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
         self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
 
@@ -98,7 +104,9 @@ class PolicyTraining(LightningModule):
                 "a batch must be the policy inputs of its samples, at least one tensor (B, ...), got "
                 f"{described(inputs)}."
             )
-        return self.rollout.trajectory(self._start(len(inputs[0])), policy_inputs=inputs, every=self.every)
+        values = self._designed()
+        start = self._start(len(inputs[0]), values)
+        return self.rollout.trajectory(start, values, policy_inputs=inputs, every=self.every)
 
     def objectives(self, *inputs: Tensor) -> Float[Tensor, "B"]:
         """Return the objective of each sample with these policy inputs."""
@@ -117,16 +125,26 @@ class PolicyTraining(LightningModule):
         # A multiple of the policy's interval, about as long as that between the frames of the loss.
         fit = [k for k in range(interval, steps, interval) if steps % k == 0] or [steps]
         every = min(fit, key=lambda k: abs(k - self.every))
+        values = self._designed()
         return adjoint_norms(
             self.rollout,
-            self._start(len(inputs[0])),
+            self._start(len(inputs[0]), values),
             lambda motion: self.objective(motion, *inputs).mean() / self.scale,
+            values,
             policy_inputs=inputs,
             every=every,
         )
 
-    def _start(self, count: int) -> State:
-        return State(self.positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
+    def _designed(self) -> dict[str, Tensor]:
+        """Return the values that the design gives to quantities."""
+        return {} if self.design is None else dict(self.design())
+
+    def _start(self, count: int, values: Mapping[str, Tensor]) -> State:
+        """Return the initial states of so many samples, with the rest shape of the design."""
+        positions = self.positions
+        if "rest_positions" in values:
+            positions = positions + (values["rest_positions"] - self.rollout.step.elements.mesh.vertices)
+        return State(positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         return self._logged(batch, "train_")
@@ -147,7 +165,7 @@ class PolicyTraining(LightningModule):
         return values[f"{stage}loss"]
 
     def configure_optimizers(self) -> Any:
-        trained = (parameter for parameter in self.rollout.parameters() if parameter.requires_grad)
+        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
         optimizer = (self._optimizer or _adam)(trained)
         if self._scheduler is None:
             return optimizer

@@ -9,12 +9,24 @@ from typing import Any
 
 import torch
 from fuzz import scenes
-from fuzz.calls import Argument, Call, count, function, indices, instance, made, number, positive, tensor
+from fuzz.calls import (
+    Argument,
+    Call,
+    choice,
+    count,
+    function,
+    indices,
+    instance,
+    made,
+    number,
+    positive,
+    tensor,
+)
 from fuzz.kinds import Names, Numbers
 from fuzz.scenes import DT, VERTICES
 from torch import nn
 
-from simlayer import Muscle, RolloutModule, State, Step, SymplecticEuler
+from simlayer import Mesh, Muscle, RolloutModule, State, Step, SymplecticEuler
 from simlayer.learning import (
     ControlGroups,
     DistanceToGoal,
@@ -22,6 +34,7 @@ from simlayer.learning import (
     NetworkPolicy,
     PolicyTraining,
     SignalTraining,
+    ThicknessProfile,
     Travel,
     reachable_points,
 )
@@ -129,6 +142,7 @@ CALLS: list[Call] = [
         state=instance(scenes.state, State),
         objective=instance(lambda: DistanceToGoal([0]), nn.Module),
         scale=positive(1.0),
+        design=instance(lambda: ThicknessProfile(scenes.mesh()), nn.Module, words=(None,)),
         every=count(1, 1, 2, words=(None,)),
         optimizer=function(lambda: torch.optim.Adam, optional=True),
         scheduler=function(lambda: torch.optim.lr_scheduler.LinearLR, optional=True),
@@ -158,5 +172,13 @@ CALLS: list[Call] = [
         optimizer=function(lambda: torch.optim.Adam, optional=True),
         scheduler=function(lambda: torch.optim.lr_scheduler.LinearLR, optional=True),
         seed=count(0, 0),
+    ),
+    *made(
+        "ThicknessProfile",
+        lambda **given: ThicknessProfile(**given)(),
+        mesh=instance(scenes.mesh, Mesh),
+        axis=choice("y", "x", "z"),
+        sections=count(5, 2, 100),
+        most=positive(0.5),
     ),
 ]

@@ -101,7 +101,8 @@ def test_gradient_norms_are_those_of_the_loss_by_the_states_on_the_way():
     assert norms.positions.shape == (7, 4)  # at the start, and after every 10 of 60 steps
     assert bool((norms.positions > 0).all())
     # By the last state the loss changes through the tip alone: the last of two frames that count.
-    end = model.rollout.trajectory(model._start(4), policy_inputs=(GOALS,), every=10)
+    start = State(model.positions.expand(4, -1, -1), model.velocities.expand(4, -1, -1))
+    end = model.rollout.trajectory(start, policy_inputs=(GOALS,), every=10)
     positions = end.positions.detach().requires_grad_()
     loss = model.objective(State(positions, end.velocities), GOALS).mean() / model.scale
     (gradient,) = torch.autograd.grad(loss, positions)
