@@ -26,6 +26,8 @@ class ThicknessProfile(nn.Module):
         axis: "x", "y" or "z".
         sections: how many, from one end to the other.
         most: the logarithm of the largest scale, and minus that of the smallest, before the volume is kept.
+        rate: by what the parameters are multiplied, where they are trained with a network, at its small
+            learning rate.
 
     Raises:
         ValueError: if there are fewer than two sections, the axis is none, or `most` is not positive.
@@ -37,12 +39,15 @@ class ThicknessProfile(nn.Module):
     share: Tensor
     across: Tensor
 
-    def __init__(self, mesh: Mesh, axis: str = "x", *, sections: int = 5, most: float = 0.5) -> None:
+    def __init__(
+        self, mesh: Mesh, axis: str = "x", *, sections: int = 5, most: float = 0.5, rate: float = 1.0
+    ) -> None:
         super().__init__()
         checked_instance("mesh", mesh, Mesh)
         number = "xyz".index(checked_choice("axis", axis, ("x", "y", "z")))
         count = checked_integer("sections", sections, least=2)
         self.most = checked_number("most", most, above=0.0)
+        self.rate = checked_number("rate", rate, above=0.0)
         rest = mesh.vertices.detach().to(torch.get_default_dtype())
         lower, upper = (bound.to(rest) for bound in mesh.bounds)
         place = (rest[:, number] - lower[number]) / (upper - lower)[number] * (count - 1)
@@ -58,7 +63,7 @@ class ThicknessProfile(nn.Module):
 
     def scales(self) -> Float[Tensor, "K"]:
         """Return the scale of each section."""
-        scale = (self.most * self.design.tanh()).exp()
+        scale = (self.most * (self.rate * self.design).tanh()).exp()
         # Between sections of scales a and b lies (a² + a b + b²) / 3 of the volume of the mesh there.
         a, b = scale[:-1], scale[1:]
         return scale / ((a * a + a * b + b * b) / 3).mean().sqrt()

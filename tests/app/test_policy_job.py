@@ -60,6 +60,14 @@ def test_a_run_that_is_resumed_is_the_run_that_was_not_interrupted(folder):
     assert len((Path("outputs/other") / "csv/metrics.csv").read_text().splitlines()) == 4
 
 
+def test_a_shape_is_trained_with_the_policy(folder):
+    design = "{_target_:simlayer.learning.ThicknessProfile,_partial_:true,axis:z,rate:20}"
+    main([*ARM, "trainer.max_epochs=1", f"task.design={design}", "step.dt=4e-4"])
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    assert weights["design.design"].shape == (5,)
+    assert bool(weights["design.design"].any())
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

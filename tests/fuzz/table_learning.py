@@ -180,5 +180,6 @@ CALLS: list[Call] = [
         axis=choice("y", "x", "z"),
         sections=count(5, 2, 100),
         most=positive(0.5),
+        rate=positive(1.0),
     ),
 ]
