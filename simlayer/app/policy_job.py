@@ -47,7 +47,8 @@ class ReachJob(NetworkJob):
         goals, held_out: how many are trained on, and how many tried.
         batch_size: goals of one step of the optimizer.
         last: the share of the motion that counts, at its end.
-        goal_scale: how far goals are from where the point rests, over how far it came by constant controls.
+        goal_scale: how far goals are from where the point rests, over how far it came by constant controls;
+            one number, or three along x, y and z.
         quantities: of the step that are trained with the policy, the same for all goals.
         design: called with the mesh, makes a module for `PolicyTraining`, such as `ThicknessProfile`.
     """
@@ -72,7 +73,7 @@ class ReachJob(NetworkJob):
         held_out: int,
         batch_size: int,
         last: float,
-        goal_scale: float = 1.0,
+        goal_scale: float | Sequence[float] = 1.0,
         quantities: Sequence[str] = (),
         design: Callable[[Mesh], nn.Module] | None = None,
     ) -> None:
@@ -94,7 +95,7 @@ class ReachJob(NetworkJob):
             free, start, groups, self.objective.point, count=count, batch_size=batch_size
         )
         rest = self.objective.point(start.positions)
-        found = rest + goal_scale * (found - rest)
+        found = rest + torch.tensor(goal_scale).to(rest) * (found - rest)
         # The best epoch is chosen by some, and tried on others.
         self.goals, self.held_out, self.unseen = found.split([goals, held_out, held_out])
         self.policy = NetworkPolicy(

@@ -108,6 +108,7 @@ SHORT = {
     "amortized": ["duration=0.01", "task.bodies=8", "task.held_out=4", "task.unseen=2", "task.batch_size=4"],
     "learned_law": ["duration=0.008"],
     "crawler": ["duration=0.01", "task.candidates=2", "task.periods=1", "task.epoch=1"],
+    "codesign": ["duration=0.003", "task.goals=4", "task.held_out=2", "task.batch_size=2"],
     "soft_arm": ["duration=0.003", "task.goals=4", "task.held_out=2", "task.batch_size=2"],
 }
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.configs import composed
 
+from simlayer.app.jobs import build_job
 from simlayer.app.main import main
 from simlayer.app.selection import parts_of_cells
 from simlayer.mesh import MeshError, box_mesh
@@ -87,6 +89,18 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(folder, overrid
         main([*ARM, *override.split()])
     assert message in str(refused.value)
     assert not folder.exists()
+
+
+def test_goals_are_as_far_as_asked_along_each_axis():
+    jobs = []
+    for scale in ("1.0", "[2,1,0.5]"):
+        torch.manual_seed(0)  # of the random controls
+        jobs.append(build_job(composed(*ARM[:-1], f"task.goal_scale={scale}"), given=()))
+    near, far = jobs
+    rest = near.objective.point(near.training.positions)
+    torch.testing.assert_close(
+        far.goals - rest, (near.goals - rest) * torch.tensor([2.0, 1.0, 0.5]), rtol=1e-4, atol=1e-8
+    )
 
 
 def test_the_parts_of_a_body_are_counted_along_its_axes():
