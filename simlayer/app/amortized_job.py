@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -27,6 +26,12 @@ from simlayer.identification.predicted_specimens import (
 )
 from simlayer.identification.unknowns import short_names
 from simlayer.state import State
+
+T = TypeVar("T")
+
+# Added to the seed of a run, so that no body that it is tried on is one to learn from, however often these
+# are drawn anew.
+UNSEEN = 2_000_003
 
 
 class AmortizedJob(NetworkJob):
@@ -80,7 +85,7 @@ class AmortizedJob(NetworkJob):
             seed=config.seed,
         )
         metrics = {f"median_error/{label}": "" for label in self._network.prior.labels}
-        self._truth, self._recordings = self._network.draw(unseen, seed=config.seed + 1)
+        self._truth, self._recordings = self._network.draw(unseen, seed=config.seed + UNSEEN)
         super().__init__(config, self._network, {**metrics, "coverage/1_sd": ""})
 
     def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
@@ -116,17 +121,14 @@ class AmortizedJob(NetworkJob):
     def results(self, *, ended: str, seconds: float) -> dict[str, Any]:
         """Return the results, with what a few steps of Gauss-Newton make of unseen bodies."""
         results = super().results(ended=ended, seconds=seconds)
-        seconds_each = {}
-        for way, identify in (
-            ("predicted", partial(self._network.predict, self._recordings)),
-            ("refined", partial(self._network.refine, self._recordings, steps=self._steps)),
-        ):
-            began = time.perf_counter()
-            values = identify().values
-            seconds_each[way] = (time.perf_counter() - began) / len(self._recordings)
-        for title, (number, _) in self._median_errors(values).items():
+        _, predicting = _timed(lambda: self._network.predict(self._recordings))
+        refined, refining = _timed(lambda: self._network.refine(self._recordings, steps=self._steps))
+        for title, (number, _) in self._median_errors(refined.values).items():
             results["measures"][title]["refined"] = number
-        return {**results, "steps": self._steps, "seconds_per_body": seconds_each}
+        each = {"predicted": predicting, "refined": refining}
+        count = len(self._recordings)
+        per_body = {way: seconds / count for way, seconds in each.items()}
+        return {**results, "steps": self._steps, "seconds_per_body": per_body}
 
     def table(self, results: Mapping[str, Any]) -> str:
         lines = [super().table(results)]
@@ -152,6 +154,12 @@ class AmortizedJob(NetworkJob):
         labels = dict(zip(self._truth, titles, strict=True))
         predicted = self._network.predict(self._recordings)
         prediction_picture(predicted, self._truth, labels).savefig(folder / "learned.png", dpi=150)
+
+
+def _timed(function: Callable[[], T]) -> tuple[T, float]:
+    """Return what a function returns, and how long it took [s]."""
+    began = time.perf_counter()
+    return function(), time.perf_counter() - began
 
 
 def prediction_picture(

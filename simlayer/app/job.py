@@ -16,7 +16,7 @@ from simlayer.identification.epoch_record import EpochRecord
 
 
 class Job(ABC):
-    """A model with its data, and what is told, drawn and written of it.
+    """What a run trains, on which data, and how it reports the result.
 
     Attributes:
         unread: the keys of the configuration that have no effect on it.

@@ -16,12 +16,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from simlayer.app.config_tree import build
 from simlayer.app.law_picture import law_picture
 from simlayer.app.movie import write_movie
-from simlayer.app.network_job import NetworkJob
-from simlayer.app.scene import build_step
+from simlayer.app.network_job import FIT_KEYS, NetworkJob
+from simlayer.app.scene import build_body, build_step
 from simlayer.errors import ConfigError
 from simlayer.learning.motion_training import MotionTraining
 from simlayer.mesh.paraview import write_frames
-from simlayer.state import State
 
 _MATERIAL = "forces.elastic.material"
 
@@ -39,10 +38,7 @@ class LawJob(NetworkJob):
         every: the steps from one observed frame to the next.
     """
 
-    unread: ClassVar[tuple[str, ...]] = (
-        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
-        *("initial.guess", "check_gradients", "step.gravity"),
-    )
+    unread = (*FIT_KEYS, "step.gravity")
     full_batch: ClassVar[bool] = True
 
     def __init__(
@@ -54,19 +50,14 @@ class LawJob(NetworkJob):
         unseen: Sequence[Sequence[float]],
         every: int,
     ) -> None:
-        if config.duration is None:
-            raise ConfigError("duration must be given with task=law: the time of a motion [s].")
-        self.mesh, self.every = build(config.mesh), every
+        self.every = every
+        self.mesh, step, start = build_body(config, "law")
         hidden = config.copy()
         with open_dict(hidden):
             hidden.material = truth
-        (step, fixed), (true_step, _) = (build_step(part, self.mesh) for part in (config, hidden))
-        known = build(config.initial.known)(self.mesh, fixed)
-        if len(known.positions) != 1:
-            raise ConfigError("initial.known must be one state with task=law, got several scenes.")
-        start = State(known.positions[0], known.velocities[0])
+        true_step, _ = build_step(hidden, self.mesh)
         steps = every * math.ceil(config.duration / step.dt / every)
-        # The truth is known to be stable with its own step only.
+        # The frames of both are at the same times.
         true_step.dt = step.dt
         self.seen, self.unseen = (_loads(key, x) for key, x in (("loads", loads), ("unseen", unseen)))
         self.truth: Any = true_step.forces["elastic"].material

@@ -19,17 +19,17 @@ from simlayer.app.results import write_results
 from simlayer.errors import ConfigError
 from simlayer.learning.learning_curve import LearningCurve
 
+# What a task without observations does not read.
+FIT_KEYS = (
+    *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
+    *("initial.guess", "check_gradients"),
+)
+
 
 class NetworkReport(WandbReport):
     """Logs the measures of a trained network, and the pictures of its run."""
 
     pictures: ClassVar[Mapping[str, str]] = {"what was learned": "learned.png"}
-
-    def fields(self, model: LightningModule) -> dict[str, Any]:
-        return {}
-
-    def drawn(self, epoch: int) -> dict[str, Any]:
-        return {}
 
     def summary(self, results: Mapping[str, Any]) -> dict[str, Any]:
         return {

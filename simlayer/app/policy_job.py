@@ -5,28 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from simlayer.app.config_tree import build, flatten
+from simlayer.app.config_tree import build
+from simlayer.app.controls import control_groups
 from simlayer.app.movie import write_movie
-from simlayer.app.network_job import NetworkJob
+from simlayer.app.network_job import FIT_KEYS, NetworkJob
 from simlayer.app.reach_picture import reach_picture
-from simlayer.app.scene import build_step
-from simlayer.app.selection import parts_of_cells, select
-from simlayer.errors import ConfigError
-from simlayer.learning.control_groups import ControlGroups
+from simlayer.app.scene import build_body
+from simlayer.app.selection import select
 from simlayer.learning.network_policy import NetworkPolicy
 from simlayer.learning.objectives import DistanceToGoal
 from simlayer.learning.policy_training import PolicyTraining
 from simlayer.learning.reachable import reachable_points
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
-from simlayer.state import State
 
 
 class ReachJob(NetworkJob):
@@ -53,10 +51,7 @@ class ReachJob(NetworkJob):
         design: called with the mesh, makes a module for `PolicyTraining`, such as `ThicknessProfile`.
     """
 
-    unread: ClassVar[tuple[str, ...]] = (
-        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
-        *("initial.guess", "check_gradients"),
-    )
+    unread = FIT_KEYS
 
     def __init__(
         self,
@@ -77,18 +72,10 @@ class ReachJob(NetworkJob):
         quantities: Sequence[str] = (),
         design: Callable[[Mesh], nn.Module] | None = None,
     ) -> None:
-        if config.duration is None:
-            raise ConfigError("duration must be given with task=reach: the time of a motion [s].")
-        self.mesh = build(config.mesh)
-        step, fixed = build_step(config, self.mesh)
-        known = build(config.initial.known)(self.mesh, fixed)
-        if len(known.positions) != 1:
-            raise ConfigError("initial.known must be one state with task=reach, got several scenes.")
-        start = State(known.positions[0], known.velocities[0])
+        self.mesh, step, start = build_body(config, "reach")
         steps, vertices = math.ceil(config.duration / step.dt), select(self.mesh, point)
         self.objective, self.batch_size = DistanceToGoal(vertices, last=last), batch_size
-        divided = {name: parts_of_cells(self.mesh, counts) for name, counts in flatten(parts).items()}
-        groups = ControlGroups(step, controls, divided)
+        groups = control_groups(step, self.mesh, controls, parts)
         free = build(config.rollout)(step, steps)
         count = goals + 2 * held_out
         found = reachable_points(

@@ -15,7 +15,7 @@ from torch import Tensor
 from simlayer.app.config_tree import build
 from simlayer.app.data import Data
 from simlayer.app.selection import fixed_components
-from simlayer.errors import ObservationError
+from simlayer.errors import ConfigError, ObservationError
 from simlayer.identification.frames import max_frame_steps
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.observation import ObservedRollout
@@ -71,6 +71,22 @@ def build_step(config: DictConfig, mesh: Mesh) -> tuple[Step, Bool[Tensor, "N 3"
     masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
     dissipation, selected = build(config.dissipation), fixed if fixed.any() else None
     return build(config.step)(mesh, forces, fixed=selected, masses=masses, dissipation=dissipation), fixed
+
+
+def build_body(config: DictConfig, task: str) -> tuple[Mesh, Step, State]:
+    """Return a body, its step, and its one initial state `(N, 3)`, for a task without observations.
+
+    Raises:
+        ConfigError: if there is no duration, or there are several initial states.
+    """
+    if config.duration is None:
+        raise ConfigError(f"duration must be given with task={task}, in seconds.")
+    mesh = build(config.mesh)
+    step, fixed = build_step(config, mesh)
+    known = build(config.initial.known)(mesh, fixed)
+    if len(known.positions) != 1:
+        raise ConfigError(f"initial.known must be one state with task={task}, got several scenes.")
+    return mesh, step, State(known.positions[0], known.velocities[0])
 
 
 def _on(mesh: Mesh, part: Any) -> Any:

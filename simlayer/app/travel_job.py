@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,13 +14,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from simlayer.app.config_tree import build, flatten
+from simlayer.app.config_tree import build
+from simlayer.app.controls import control_groups
 from simlayer.app.movie import write_movie
-from simlayer.app.network_job import NetworkJob
-from simlayer.app.scene import build_step
-from simlayer.app.selection import parts_of_cells
-from simlayer.errors import ConfigError
-from simlayer.learning.control_groups import ControlGroups
+from simlayer.app.network_job import FIT_KEYS, NetworkJob
+from simlayer.app.scene import build_body
 from simlayer.learning.objectives import Travel
 from simlayer.learning.signal_training import SignalTraining
 from simlayer.mesh.paraview import write_frames
@@ -43,10 +41,7 @@ class TravelJob(NetworkJob):
         epoch: periods that are trained in an epoch.
     """
 
-    unread: ClassVar[tuple[str, ...]] = (
-        *("data", "observation", "loss", "priors", "trainable", "fields", "takes", "holdout", "coarse"),
-        *("initial.guess", "check_gradients"),
-    )
+    unread = FIT_KEYS
 
     def __init__(
         self,
@@ -62,25 +57,18 @@ class TravelJob(NetworkJob):
         max_norm: float,
         epoch: int,
     ) -> None:
-        if config.duration is None:
-            raise ConfigError("duration must be given with task=travel: the time of a period [s].")
-        self.mesh, self.epoch = build(config.mesh), epoch
-        step, fixed = build_step(config, self.mesh)
-        known = build(config.initial.known)(self.mesh, fixed)
-        if len(known.positions) != 1:
-            raise ConfigError("initial.known must be one state with task=travel, got several scenes.")
-        divided = {name: parts_of_cells(self.mesh, counts) for name, counts in flatten(parts).items()}
-        self.length = float((self.mesh.bounds[1] - self.mesh.bounds[0]).max())
+        self.mesh, step, start = build_body(config, "travel")
+        self.epoch, self.goal = epoch, Travel(direction)
         self.training = SignalTraining(
             build(config.rollout)(step, math.ceil(config.duration / step.dt)),
-            State(known.positions[0], known.velocities[0]),
-            ControlGroups(step, controls, divided),
-            Travel(direction),
+            start,
+            control_groups(step, self.mesh, controls, parts),
+            self.goal,
             knots=knots,
             candidates=candidates,
             spread=spread,
             periods=periods,
-            scale=self.length,
+            scale=float((self.mesh.bounds[1] - self.mesh.bounds[0]).max()),  # body lengths
             max_norm=max_norm,
             optimizer=build(config.optimizer) or None,
             scheduler=build(config.scheduler) or None,
@@ -105,11 +93,8 @@ class TravelJob(NetworkJob):
 
     def ways(self, periods: int) -> Float[Tensor, "F B"]:
         """Return how far each body has moved at the start and after every period [m]."""
-        motion = self.training.motion(periods)
-        first = motion.positions[:1]
-        still = torch.zeros_like(first)
-        pairs = (State(torch.cat([first, x[None]]), torch.cat([still, still])) for x in motion.positions)
-        return torch.stack([-self.training.objectives(pair) for pair in pairs])
+        along = self.goal.along(self.training.motion(periods).positions)
+        return along - along[0]
 
     def announce(self, folder: Path, *, given: Collection[str]) -> None:
         training, rollout = self.training, self.training.rollout
@@ -127,12 +112,15 @@ class TravelJob(NetworkJob):
         travel_picture(torch.arange(len(ways)) * self._period(), ways, best).savefig(
             folder / "learned.png", dpi=150
         )
-        state, frames = State(training.start_positions, training.start_velocities), []
-        every = max(rollout.num_steps // FRAMES, 1)
+        # A period is a whole number of frames, so that the next one goes on from the last of them.
+        steps = rollout.num_steps
+        every = max(k for k in range(1, max(steps // FRAMES, 1) + 1) if steps % k == 0)
+        state, frames = training.start(), []
         for _ in range(training.periods):
             motion = rollout.trajectory(state, controls=training.signal(), every=every)
             frames.append(motion.positions[:-1, best])
-            state = rollout(state, controls=training.signal())
+            history = tuple(past[-1] for past in motion.history)
+            state = State(motion.positions[-1], motion.velocities[-1], history)
         positions = torch.cat(frames)
         times = torch.arange(len(positions)) * every * rollout.step.dt
         write_movie(folder / "motion.mp4", self.mesh, positions)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simlayer.errors import ObservationError, hint
-from simlayer.identification.epoch_record import is_recorded
-from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.learning.rollout_training import MakeOptimizer, MakeScheduler, RolloutTraining
+from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import described
-from simlayer.quantities.objects import checked_function, checked_instance, checked_names
+from simlayer.quantities.objects import checked_names
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
 
-class MotionTraining(LightningModule):
+class MotionTraining(RolloutTraining):
     """Trains modules of a step such that the body moves as it was observed to.
 
         training = MotionTraining(rollout, start, ["forces.elastic.material"], inputs=["gravity"], every=4)
@@ -46,9 +44,6 @@ class MotionTraining(LightningModule):
         ValueError: if the modules have no parameters.
     """
 
-    positions: Tensor
-    velocities: Tensor
-
     def __init__(
         self,
         rollout: RolloutModule,
@@ -58,29 +53,18 @@ class MotionTraining(LightningModule):
         inputs: str | Sequence[str] = (),
         every: int = 1,
         scale: float = 1.0,
-        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None,
-        scheduler: Callable[[Optimizer], Any] | None = None,
+        optimizer: MakeOptimizer | None = None,
+        scheduler: MakeScheduler | None = None,
     ) -> None:
-        super().__init__()
-        checked_instance("rollout", rollout, RolloutModule)
-        rollout.step.check_state(state)
-        if state.positions.ndim != 2:
-            raise ObservationError(
-                "state must be that of every sample, (N, 3), without a batch, got positions "
-                f"{tuple(state.positions.shape)}."
-            )
-        self.rollout, self.scale = rollout, checked_number("scale", scale, above=0.0, unit="m")
+        optimizer = _lbfgs if optimizer is None else optimizer
+        super().__init__(rollout, state, scale=scale, optimizer=optimizer, scheduler=scheduler)
         self.every = checked_integer("every", every, least=1, most=rollout.num_steps)
         self.inputs = checked_names("inputs", [inputs] if isinstance(inputs, str) else inputs)
-        self.register_buffer("positions", state.positions.detach().clone(), persistent=False)
-        self.register_buffer("velocities", state.velocities.detach().clone(), persistent=False)
         rollout.train_only()
         for name in checked_names("modules", [modules] if isinstance(modules, str) else modules):
             _module(rollout.step, name).requires_grad_()
         if not any(parameter.requires_grad for parameter in rollout.parameters()):
             raise ValueError(f"modules must have parameters to train, got {described(modules)}.")
-        self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
-        self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
 
     def forward(self, *inputs: Tensor) -> Float[Tensor, "B F N 3"]:
         """Return the displacements in every frame after the first."""
@@ -114,18 +98,8 @@ class MotionTraining(LightningModule):
         error = found - observed
         loss = error.square().sum(-1).mean() / self.scale**2
         values = {f"{stage}loss": loss, f"{stage}error": error.norm() / observed.norm()}
-        logger = False if is_recorded(self.trainer) else None
-        self.log_dict(
-            values, batch_size=len(observed), on_step=False, on_epoch=True, sync_dist=True, logger=logger
-        )
+        self.log_means(values, len(observed))
         return loss
-
-    def configure_optimizers(self) -> Any:
-        trained = (parameter for parameter in self.rollout.parameters() if parameter.requires_grad)
-        optimizer = (self._optimizer or _lbfgs)(trained)
-        if self._scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
 
 
 def _lbfgs(parameters: Iterator[nn.Parameter]) -> Optimizer:

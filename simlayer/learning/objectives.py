@@ -66,7 +66,10 @@ class Travel(nn.Module):
         unit = (vector / vector.norm()).to(torch.get_default_dtype())
         self.register_buffer("direction", unit, persistent=False)
 
+    def along(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        """Return where the mean vertex is along the direction [m]."""
+        return positions.mean(-2) @ self.direction
+
     def forward(self, motion: State, *inputs: Tensor) -> Float[Tensor, "B"]:
         """Return minus the distance in each sample, given frames `(F, B, N, 3)`."""
-        middles = motion.positions.mean(-2)
-        return -((middles[-1] - middles[0]) @ self.direction)
+        return self.along(motion.positions[0]) - self.along(motion.positions[-1])

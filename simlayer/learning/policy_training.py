@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-import torch
 from jaxtyping import Float
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam
 
 from simlayer.errors import ObservationError
-from simlayer.identification.epoch_record import is_recorded
-from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.learning.rollout_training import MakeOptimizer, MakeScheduler, RolloutTraining
+from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import described
-from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
+from simlayer.quantities.objects import checked_instance, names_of_quantities
 from simlayer.rollout.adjoints import GradientNorms, adjoint_norms
+from simlayer.rollout.policy import interval_of
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -24,7 +24,7 @@ from simlayer.state import State
 FRAMES = 50
 
 
-class PolicyTraining(LightningModule):
+class PolicyTraining(RolloutTraining):
     """Trains the policy of a rollout, and quantities of its step, by the gradient of an objective.
 
         training = PolicyTraining(rollout, State.at_rest(mesh.vertices), DistanceToGoal(tip), scale=0.1)
@@ -51,9 +51,6 @@ class PolicyTraining(LightningModule):
         ValueError: if the rollout has no policy, or `every` does not fit.
     """
 
-    positions: Tensor
-    velocities: Tensor
-
     def __init__(
         self,
         rollout: RolloutModule,
@@ -64,37 +61,22 @@ class PolicyTraining(LightningModule):
         design: nn.Module | None = None,
         scale: float = 1.0,
         every: int | None = None,
-        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None,
-        scheduler: Callable[[Optimizer], Any] | None = None,
+        optimizer: MakeOptimizer | None = None,
+        scheduler: MakeScheduler | None = None,
     ) -> None:
-        super().__init__()
-        checked_instance("rollout", rollout, RolloutModule)
-        checked_instance("objective", objective, nn.Module, example="DistanceToGoal(tip)")
+        optimizer = partial(Adam, lr=3e-3) if optimizer is None else optimizer
+        super().__init__(rollout, state, scale=scale, optimizer=optimizer, scheduler=scheduler)
         if rollout.policy is None:
             raise ValueError(
                 "rollout must have a policy to train: RolloutModule(step, num_steps, policy=...)."
             )
-        rollout.step.check_state(state)
-        if state.positions.ndim != 2:
-            raise ObservationError(
-                "state must be that of every sample, (N, 3), without a batch, got positions "
-                f"{tuple(state.positions.shape)}."
-            )
-        self.rollout, self.objective, self.scale = (
-            rollout,
-            objective,
-            checked_number("scale", scale, above=0.0),
-        )
-        self.register_buffer("positions", state.positions.detach().clone(), persistent=False)
-        self.register_buffer("velocities", state.velocities.detach().clone(), persistent=False)
+        self.objective = checked_instance("objective", objective, nn.Module, example="DistanceToGoal(tip)")
         every = -(-rollout.num_steps // FRAMES) if every is None else every
         self.every = checked_integer("every", every, least=1, most=rollout.num_steps)
         rollout.train_only(*names_of_quantities("quantities", quantities))
         if design is not None:
             checked_instance("design", design, nn.Module, example='ThicknessProfile(mesh, "x")')
         self.design = design
-        self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
-        self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
 
     def forward(self, *inputs: Tensor) -> State:
         """Return the frames of the rollout for these policy inputs, `(F, B, N, 3)` each."""
@@ -121,7 +103,8 @@ class PolicyTraining(LightningModule):
     def gradient_norms(self, batch: Any) -> GradientNorms:
         """Return how much the loss of a batch depends on the states on the way, for `GradientHealth`."""
         inputs = (batch,) if isinstance(batch, Tensor) else tuple(batch)
-        steps, interval = self.rollout.num_steps, int(getattr(self.rollout.policy, "interval", 1))
+        steps, policy = self.rollout.num_steps, self.rollout.policy
+        interval = 1 if policy is None else interval_of(policy)
         # A multiple of the policy's interval, about as long as that between the frames of the loss.
         fit = [k for k in range(interval, steps, interval) if steps % k == 0] or [steps]
         every = min(fit, key=lambda k: abs(k - self.every))
@@ -143,7 +126,9 @@ class PolicyTraining(LightningModule):
         """Return the initial states of so many samples, with the rest shape of the design."""
         positions = self.positions
         if "rest_positions" in values:
-            positions = positions + (values["rest_positions"] - self.rollout.step.elements.mesh.vertices)
+            positions = positions + (
+                values["rest_positions"] - self.rollout.step.elements.mesh.vertices.to(positions)
+            )
         return State(positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
 
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -160,17 +145,5 @@ class PolicyTraining(LightningModule):
         inputs = (batch,) if isinstance(batch, Tensor) else tuple(batch)
         objective = self.objectives(*inputs).mean()
         values = {f"{stage}loss": objective / self.scale, f"{stage}objective": objective}
-        logger, size = False if is_recorded(self.trainer) else None, len(inputs[0])
-        self.log_dict(values, batch_size=size, on_step=False, on_epoch=True, sync_dist=True, logger=logger)
+        self.log_means(values, len(inputs[0]))
         return values[f"{stage}loss"]
-
-    def configure_optimizers(self) -> Any:
-        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
-        optimizer = (self._optimizer or _adam)(trained)
-        if self._scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
-
-
-def _adam(parameters: Iterator[nn.Parameter]) -> Optimizer:
-    return torch.optim.Adam(parameters, lr=3e-3)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from simlayer.errors import ObservationError
-from simlayer.identification.epoch_record import is_recorded
 from simlayer.learning.control_groups import ControlGroups
+from simlayer.learning.rollout_training import MakeOptimizer, MakeScheduler, RolloutTraining
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.quantities.arrays import described
-from simlayer.quantities.objects import checked_function, checked_instance
+from simlayer.quantities.objects import checked_instance
 from simlayer.rollout.interpolation import interpolated_controls
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
 
-class SignalTraining(LightningModule):
+class SignalTraining(RolloutTraining):
     """Trains several periodic signals of controls at once, such as gaits, each by its own gradient.
 
     A signal is given by stored values at knots, evenly spaced in its period, with lines between them. In each
@@ -52,10 +51,8 @@ class SignalTraining(LightningModule):
         ValueError: if the rollout has a policy, or a number is out of its range.
     """
 
-    start_positions: Tensor
-    start_velocities: Tensor
-    positions: Tensor
-    velocities: Tensor
+    now_positions: Tensor
+    now_velocities: Tensor
 
     def __init__(
         self,
@@ -70,41 +67,36 @@ class SignalTraining(LightningModule):
         periods: int = 4,
         scale: float = 1.0,
         max_norm: float = 1.0,
-        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] | None = None,
-        scheduler: Callable[[Optimizer], Any] | None = None,
+        optimizer: MakeOptimizer | None = None,
+        scheduler: MakeScheduler | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        checked_instance("rollout", rollout, RolloutModule)
-        checked_instance("controls", controls, ControlGroups, example='ControlGroups(step, ["activation"])')
-        checked_instance("objective", objective, nn.Module, example="Travel()")
+        optimizer = partial(Adam, lr=0.3) if optimizer is None else optimizer
+        super().__init__(rollout, state, scale=scale, optimizer=optimizer, scheduler=scheduler)
         if rollout.policy is not None:
             raise ValueError("rollout must be without a policy, which would set the controls.")
-        rollout.step.check_state(state)
-        if state.positions.ndim != 2:
-            raise ObservationError(
-                "state must be that of every body, (N, 3), without a batch, got positions "
-                f"{tuple(state.positions.shape)}."
-            )
-        self.rollout, self.controls, self.objective = rollout, controls, objective
+        self.controls = checked_instance(
+            "controls", controls, ControlGroups, example='ControlGroups(step, ["activation"])'
+        )
+        self.objective = checked_instance("objective", objective, nn.Module, example="Travel()")
         self.periods = checked_integer("periods", periods, least=1)
-        self.scale = checked_number("scale", scale, above=0.0)
         self.max_norm = checked_number("max_norm", max_norm, above=0.0)
-        self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
-        self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
         rollout.train_only()
         count = checked_integer("candidates", candidates, least=1)
         shape = (checked_integer("knots", knots, least=2), count, controls.size)
         generator = torch.Generator().manual_seed(checked_integer("seed", seed, least=0))
         noise = torch.randn(shape, generator=generator, dtype=torch.float64)
         begin = controls.start()
-        noise = noise.to(begin) * checked_number("spread", spread, least=0.0)
-        self.knots = nn.Parameter(begin + noise)
-        for name, part in (("positions", state.positions), ("velocities", state.velocities)):
-            own = part.detach().expand(count, -1, -1).clone()
-            self.register_buffer(f"start_{name}", own, persistent=False)
-            # Where the last period ended is part of a checkpoint.
-            self.register_buffer(name, own.clone())
+        self.knots = nn.Parameter(begin + noise.to(begin) * checked_number("spread", spread, least=0.0))
+        # Where the last period of training ended, which is part of a checkpoint.
+        start = self.start()
+        self.register_buffer("now_positions", start.positions.clone())
+        self.register_buffer("now_velocities", start.velocities.clone())
+
+    def start(self) -> State:
+        """Return the initial states of all bodies, `(B, N, 3)` each."""
+        count = self.knots.shape[1]
+        return State(self.positions.expand(count, -1, -1), self.velocities.expand(count, -1, -1))
 
     def signal(self) -> dict[str, Tensor]:
         """Return the stored values of each quantity at every step of a period, `(T, B, n)`, by name."""
@@ -114,7 +106,7 @@ class SignalTraining(LightningModule):
     @torch.no_grad()
     def motion(self, periods: int) -> State:
         """Return the states at the start and after each period, `(periods + 1, B, N, 3)` each."""
-        states, signal = [State(self.start_positions, self.start_velocities)], self.signal()
+        states, signal = [self.start()], self.signal()
         for _ in range(checked_integer("periods", periods, least=1)):
             states.append(self.rollout(states[-1], controls=signal))
         return State(torch.stack([s.positions for s in states]), torch.stack([s.velocities for s in states]))
@@ -130,12 +122,12 @@ class SignalTraining(LightningModule):
         return values
 
     def training_step(self, batch: Any, index: int) -> Tensor:
-        start = State(self.positions, self.velocities)
+        start = State(self.now_positions, self.now_velocities)
         end = self.rollout(start, controls=self.signal())
         positions = torch.stack([start.positions, end.positions])
         values = self.objectives(State(positions, torch.stack([start.velocities, end.velocities])))
-        self.positions.copy_(end.positions.detach())
-        self.velocities.copy_(end.velocities.detach())
+        self.now_positions.copy_(end.positions.detach())
+        self.now_velocities.copy_(end.velocities.detach())
         self._logged("train_", values.mean())
         return values.sum() / self.scale
 
@@ -143,22 +135,10 @@ class SignalTraining(LightningModule):
         self._logged("", self.objectives(self.motion(self.periods)).min())
 
     def _logged(self, stage: str, objective: Tensor) -> None:
-        values = {f"{stage}loss": objective.detach() / self.scale, f"{stage}objective": objective.detach()}
-        logger = False if is_recorded(self.trainer) else None
-        self.log_dict(values, batch_size=1, on_step=False, on_epoch=True, sync_dist=True, logger=logger)
+        value = objective.detach()
+        self.log_means({f"{stage}loss": value / self.scale, f"{stage}objective": value}, 1)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Shorten the gradient of each signal by itself: they have nothing to do with each other."""
         if self.knots.grad is not None:
             self.knots.grad = self.knots.grad.renorm(2, 1, self.max_norm)
-
-    def configure_optimizers(self) -> Any:
-        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
-        optimizer = (self._optimizer or _adam)(trained)
-        if self._scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._scheduler(optimizer)}
-
-
-def _adam(parameters: Iterator[nn.Parameter]) -> Optimizer:
-    return torch.optim.Adam(parameters, lr=0.3)

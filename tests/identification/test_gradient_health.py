@@ -1,5 +1,6 @@
 """Gradient health: the norms of the gradient by the states on the way, logged and drawn while a fit runs."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -136,6 +137,8 @@ def test_a_norm_of_zero_at_the_end_can_be_drawn():
     zeros = torch.tensor([[1.0], [0.0]])
     figure = gradient_picture(GradientNorms(torch.tensor([0.0, 1.0]), zeros, zeros))
     figure.canvas.draw()
+    # Relative to zero there is no ratio to draw.
+    assert all(math.isnan(ratio) for axis in figure.axes for ratio in axis.lines[0].get_ydata())
 
 
 def test_the_callback_of_the_program_draws_into_the_folder_of_the_run(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def test_a_motion_is_one_period_after_the_other():
     motion = model.motion(2)
     assert motion.positions.shape[:2] == (3, 3)
     twice = {name: torch.cat([signal, signal]) for name, signal in model.signal().items()}
-    start = State(model.start_positions, model.start_velocities)
+    start = model.start()
     end = RolloutModule(model.rollout.step, 40, compile=False)(start, controls=twice)
     torch.testing.assert_close(motion.positions[2], end.positions, rtol=1e-12, atol=1e-14)
 
@@ -74,9 +74,9 @@ def test_a_period_goes_on_from_where_the_last_one_ended():
     model = training(optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
     expected = model.motion(3)
     fitted(model, steps=3)
-    torch.testing.assert_close(model.positions, expected.positions[-1])
-    torch.testing.assert_close(model.velocities, expected.velocities[-1])
-    assert {"positions", "velocities", "knots"} <= model.state_dict().keys()
+    torch.testing.assert_close(model.now_positions, expected.positions[-1])
+    torch.testing.assert_close(model.now_velocities, expected.velocities[-1])
+    assert {"now_positions", "now_velocities", "knots"} <= model.state_dict().keys()
 
 
 def test_each_signal_follows_its_own_gradient_and_no_longer_than_allowed():
@@ -92,7 +92,7 @@ def test_each_signal_follows_its_own_gradient_and_no_longer_than_allowed():
 
 
 def _ends(model):
-    start = State(model.start_positions, model.start_velocities)
+    start = model.start()
     return start[:2], model.rollout(start, controls=model.signal())[:2]
 
 
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused():
     controls, rollout = ControlGroups(step, NAMES), RolloutModule(step, 5, compile=False)
     with pytest.raises(ValueError, match="rollout must be without a policy"):
         SignalTraining(steered_arm()[0], start, controls, Travel(), knots=3)
-    with pytest.raises(ObservationError, match=r"state must be that of every body, \(N, 3\)"):
+    with pytest.raises(ObservationError, match=r"state must be that of every sample, \(N, 3\)"):
         SignalTraining(rollout, State(*(x[None] for x in start[:2])), controls, Travel(), knots=3)
     with pytest.raises(ValueError, match="knots must be"):
         SignalTraining(rollout, start, controls, Travel(), knots=1)
