@@ -2,6 +2,7 @@
 
 import warnings
 
+from simlayer import readouts
 from simlayer.actuators import (
     Cable,
     CableServo,
@@ -187,6 +188,7 @@ __all__ = [
     "obstacle_controls",
     "parameter_jacobian",
     "read_mesh",
+    "readouts",
     "refine",
     "to_physical",
     "to_quadratic_elements",

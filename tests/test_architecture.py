@@ -31,6 +31,7 @@ FLOORS = (
     "solvers",
     "steps",
     "rollout",
+    "readouts",
     "reinforcement",
     "motion_capture",
     "identification",

@@ -66,6 +66,8 @@ class Step(PhysicalModule, ABC):
     explicit = True
     # The power of dt that the error of a smooth motion is proportional to.
     order: ClassVar[int] = 1
+    # Whether its kinetic energy is that of the velocities inside cells, and not of lumped masses.
+    consistent_mass: bool = False
     # How many tensors of history it keeps; None: not known, and not checked.
     history_size: ClassVar[int | None] = None
     density = Quantity("kg/m³", over="cells", positive=True)

@@ -5,20 +5,46 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from simlayer.dissipation import MassDamping
+from simlayer.forces.terms import Term
 from simlayer.state import State
 from simlayer.steps.implicit import ImplicitStep
 from simlayer.steps.incremental_potential import Scheme, StepData
+from simlayer.steps.mass_matrix import MassProportionalDamping, mass_matrices
 
 
 class BDF2(ImplicitStep):
     """Second-order backward differences (Curtiss, Hirschfelder 1952): damps what the step does not resolve.
 
     Second order and stable at any dt. It carries positions and velocities of the step before, which at the
-    start are those of constant acceleration. Arguments as for `ImplicitStep`.
+    start are those of constant acceleration. `MassDamping` is a term of its potential: a map that changes
+    velocities between two steps would contradict those of the step before. Arguments as for `ImplicitStep`.
+
+    Raises:
+        ValueError: if a dissipation is such a map, like `SmoothVelocityClamp`.
     """
 
     order = 2
     history_size = 2
+
+    def terms(self, target: Tensor, start: Tensor, predicted: Tensor) -> list[Term]:
+        found = super().terms(target, start, predicted)
+        masses = mass_matrices(self, consistent=self.consistent_mass)
+        for name, dissipation in self.dissipation.items():
+            if isinstance(dissipation, MassDamping):
+                found += [MassProportionalDamping(mass, dissipation.coefficient) for mass in masses]
+            elif not dissipation.has_term:
+                raise ValueError(
+                    f"BDF2 cannot apply the dissipation {name!r}, {type(dissipation).__name__}, which has no "
+                    "term and changes velocities between steps: take Newmark or BackwardEuler."
+                )
+        return found
+
+    def dissipated(
+        self, state: State, velocities: Tensor, dt: float, *, without_term: bool = False
+    ) -> Tensor:
+        # Every dissipation is a term.
+        return velocities if without_term else super().dissipated(state, velocities, dt)
 
     @property
     def scheme(self) -> Scheme:

@@ -112,6 +112,36 @@ class Inertia(Term):
         return self.factor * self.mass.blocks()
 
 
+class MassProportionalDamping(Term):
+    """The dissipation potential coefficient/2 |v|² in the norm of a mass matrix.
+
+    Args:
+        mass: the matrix.
+        coefficient: of the damping [1/s], `()` or `(*batch, 1)`.
+    """
+
+    of_velocities = True
+    at_end = True
+
+    def __init__(self, mass: MassMatrix, coefficient: Float[Tensor, "*batch_and_one"]) -> None:
+        self.mass, self.coefficient = mass, coefficient
+
+    @property
+    def connectivity(self) -> Int[Tensor, "M C"]:
+        return self.mass.connectivity
+
+    def energy(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch"]:
+        return 0.5 * (self.gradient(vectors) * vectors).sum((-1, -2))
+
+    def gradient(self, vectors: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch N 3"]:
+        return self.coefficient[..., None] * self.mass.product(vectors)
+
+    def hessian_blocks(
+        self, vectors: Float[Tensor, "*batch N 3"], *, projected: bool = False
+    ) -> Float[Tensor, "*batch M D D"]:
+        return self.coefficient[..., None, None] * self.mass.blocks()
+
+
 def mass_matrices(step: Step, *, consistent: bool) -> list[MassMatrix]:
     """Return the matrices that add up to the mass of a body with what is attached to it."""
     if not consistent:
@@ -137,13 +167,13 @@ def accelerations(
     """Return the accelerations of the free components under forces, while the others rest [m/s²]."""
     if not consistent:
         return step.free * forces * step.inverse_masses[..., None]
-    solve, elements = _Accelerations(step.elements, step.free), step.elements
+    solve, elements = ConsistentMassSolve(step.elements, step.free), step.elements
     inputs = forces, step.density, step.attached_masses(), step.inverse_masses
     # An argument where it is that of a call: in backward the elements have that of the mesh again.
     return solve(*inputs) if elements.reshaped is None else solve(*inputs, elements.mass_weights)
 
 
-class _Accelerations(ImplicitFunction):
+class ConsistentMassSolve(ImplicitFunction):
     """The solution of M a = f in the free components, by conjugate gradients scaled by lumped masses."""
 
     def __init__(self, elements: FiniteElements, free: Tensor) -> None:

@@ -11,11 +11,13 @@ from simlayer import (
     BackwardEuler,
     DistributedLoad,
     KelvinVoigt,
+    MassDamping,
     Newmark,
     PointMass,
     RatePotential,
     RayleighDamping,
     RolloutModule,
+    SmoothVelocityClamp,
     State,
     SymplecticEuler,
     box_mesh,
@@ -83,3 +85,21 @@ def test_gradients_equal_central_differences(kind):
         with torch.no_grad():
             expected = float(loss(value + h * change) - loss(value - h * change)) / (2 * h)
         assert float((gradient * change).sum()) == pytest.approx(expected, rel=1e-6, abs=1e-10), name
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(BackwardEuler, 1e-10), (BDF2, 1e-4), (Newmark, 1e-10)])
+@pytest.mark.parametrize("mass_matrix", ["lumped", "consistent"])
+def test_mass_damping_slows_a_free_body_as_an_exponential(kind, tolerance, mass_matrix):
+    mesh, damping = body(), {"air": MassDamping(5.0)}
+    elastic = free_box().forces["elastic"]
+    step = kind(mesh, {"elastic": elastic}, dt=5e-3, dissipation=damping, mass_matrix=mass_matrix)
+    velocities = torch.tensor([1.0, 0.0, 0.0]).expand_as(mesh.vertices)
+    end = RolloutModule(step, 20)(State(mesh.vertices, velocities))
+    # BDF2 solves for it, to the second order: (c dt)² / 12 of the exponent.
+    torch.testing.assert_close(end.velocities, math.exp(-0.5) * velocities, rtol=tolerance, atol=1e-10)
+
+
+def test_bdf2_refuses_a_map_that_would_contradict_its_past():
+    clamp = {"limit": SmoothVelocityClamp(2.0)}
+    with pytest.raises(ValueError, match=r"'limit', SmoothVelocityClamp.*Newmark"):
+        BDF2(body(), {"elastic": free_box().forces["elastic"]}, dt=1e-3, dissipation=clamp)
