@@ -35,6 +35,7 @@ FLOORS = (
     "reinforcement",
     "motion_capture",
     "identification",
+    "laboratory",
     "learning",
     "training",
     "app",

@@ -17,6 +17,7 @@ from simlayer.app.corner_picture import corner_picture
 from simlayer.app.movie import write_movie
 from simlayer.app.plots import convergence_picture, field_picture
 from simlayer.app.problem import FitProblem
+from simlayer.app.readouts import read_body, summarize_body, write_readouts
 from simlayer.app.report import format_regions
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
 from simlayer.app.takes import Take
@@ -63,13 +64,23 @@ def write_outputs(
         drawn = {"found": points}
         figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn)
         figure.savefig(folder / "found_over_holdout.png", dpi=150)
+    frames, times = _frames(problem, motion, every)
+    body = read_body(scene.rollout, frames)
+    results["readouts"] = summarize_body(times, body)
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     fields = _draw_fields(folder, problem, history, results)
-    frames, times = _frames(problem, motion, every)
-    write_movie(folder / "motion.mp4", scene.mesh, frames)
-    write_frames(folder / "motion.pvd", scene.mesh, frames, times=times, cell_fields=fields)
+    write_readouts(folder, scene.mesh, times, frames, body)
+    write_movie(folder / "motion.mp4", scene.mesh, frames.positions)
+    write_frames(
+        folder / "motion.pvd",
+        scene.mesh,
+        frames.positions,
+        times=times,
+        vertex_fields=body.vertex_fields(),
+        cell_fields=fields,
+    )
     return results
 
 
@@ -80,15 +91,15 @@ def _motion(problem: FitProblem) -> tuple[State, int]:
     return problem.motion(every), every
 
 
-def _frames(problem: FitProblem, motion: State, every: int) -> tuple[Tensor, Tensor]:
+def _frames(problem: FitProblem, motion: State, every: int) -> tuple[State, Tensor]:
     """Return some frames of the motion that was found, and their times."""
     rollout = problem.scene.rollout
     wanted = math.ceil(rollout.num_steps / FRAMES)
     if every > wanted:
         motion, every = problem.motion(wanted), wanted
     stride = math.ceil(wanted / every)
-    frames = motion.positions[::stride, 0]
-    return frames, torch.arange(len(frames)) * stride * every * rollout.step.dt
+    frames = State(motion.positions[::stride, 0], motion.velocities[::stride, 0])
+    return frames, torch.arange(len(frames.positions)) * stride * every * rollout.step.dt
 
 
 def _draw_takes(

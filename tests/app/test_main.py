@@ -90,12 +90,20 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert (row["initial"], row["reference"], row["unit"]) == (pytest.approx(3e5), 1e5, "Pa")
     assert row["relative_error"] == pytest.approx(abs(row["found"] / 1e5 - 1))
     assert results["loss"]["found"] < 1e-6 < 0.1 < results["loss"]["initial"]
-    for picture in ("convergence.png", "found_over_target.png", "uncertainty.png"):
+    pictures = "convergence", "found_over_target", "uncertainty", "stress", "energies_and_reactions"
+    for picture in (f"{name}.png" for name in pictures):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert (folder / "motion.mp4").is_file()
     frames = re.findall(r'file="([^"]+)"', (folder / "motion.pvd").read_text())
     assert 10 <= len(frames) <= 41
-    assert meshio.read(folder / frames[-1]).points.shape == (16, 3)
+    last = meshio.read(folder / frames[-1])
+    assert last.points.shape == (16, 3)
+    assert last.point_data.keys() == {"reaction [N]", "von Mises stress [Pa]", "Cauchy stress [Pa]"}
+    series = np.genfromtxt(folder / "readouts.csv", delimiter=",", names=True, deletechars="")
+    assert len(series) == len(frames)
+    largest = results["readouts"]["largest_von_mises_stress"]
+    assert series["largest_von_Mises_stress_[Pa]"].max() == pytest.approx(largest["value"])
+    assert largest["value"] > 0
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert json.loads((folder / "versions.json").read_text())["torch"]
     log = np.genfromtxt(folder / "csv/metrics.csv", delimiter=",", names=True, deletechars="")

@@ -6,6 +6,7 @@ from fuzz import (
     table_bodies,
     table_fits,
     table_identification,
+    table_laboratory,
     table_learning,
     table_readouts,
     table_steps,
@@ -21,6 +22,7 @@ TABLES = (
     table_learning,
     table_amortized,
     table_readouts,
+    table_laboratory,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -49,11 +51,14 @@ WITHOUT_A_CALL = {
         "mathematics inside of a step, where nothing is looked at",
     ),
     **dict.fromkeys(
-        ["CellPotential", "Contact", "ContactForce", "IsotropicMaterial", "LinearSolver", "Term"],
+        [
+            "CellPotential", "Contact", "ContactForce", "GripMotion", "IsotropicMaterial", "LinearSolver",
+            "SpecimenTest", "Term",
+        ],
         "an interface",
     ),
     **dict.fromkeys(["Policy", "RecurrentPolicy", "RestShaped"], "an interface"),
-    **dict.fromkeys(["ContactLoad", "Energies", "EnergyBalance", "Wrench"], _HOLDER),
+    **dict.fromkeys(["ContactLoad", "Energies", "EnergyBalance", "IdentifiedTests", "Wrench"], _HOLDER),
     "ELEMENT_TYPES": "data",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",

@@ -1,0 +1,90 @@
+"""Displacements of points of a specimen under a load, as digital image correlation measures them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.errors import ObservationError
+from simlayer.identification.sensors import Markers
+from simlayer.laboratory.specimen_test import SpecimenTest
+from simlayer.quantities.arguments import checked_flag
+from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.rollout.rollout import RolloutModule
+from simlayer.state import State
+from simlayer.steps.base import Step
+
+
+class DisplacementTest(SpecimenTest):
+    """The displacements of points of a specimen in one state of rest.
+
+    Args:
+        step: the specimen with its loads, an `Equilibrium`.
+        points: where the points are on the specimen at rest [m], `(K, 3)`.
+        displacements: the measured ones [m], `(K, 3)`; NaN where a point, or a component of it, was not
+            measured: NaN in the third for a single camera.
+        rigid_motion: whether a small rigid motion of the whole specimen, as by the grips of a machine, is
+            unknown too: it is taken out of the residuals, by least squares.
+        confidence: of each point `(K,)`, by which its residual is multiplied; 1 by default.
+        noise: the standard deviation of the displacements [m].
+        name: of the test.
+
+    Raises:
+        ObservationError: if a point is not on the specimen, or the displacements are not as many.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        points: Any,
+        displacements: Any,
+        *,
+        rigid_motion: bool = False,
+        confidence: Any = None,
+        noise: float | None = None,
+        name: str = "displacements",
+    ) -> None:
+        places, measured = checked_numbers("points", points), checked_numbers("displacements", displacements)
+        if places.ndim != 2 or places.shape[-1] != 3 or measured.shape != places.shape:
+            raise ObservationError(
+                f"points and displacements must be of shape (K, 3) each, got {described(points)} and "
+                f"{described(displacements)}."
+            )
+        weights = checked_numbers("confidence", torch.ones(len(places)) if confidence is None else confidence)
+        if weights.shape != (len(places),) or not bool((weights.isfinite() & (weights >= 0)).all()):
+            raise ObservationError(
+                f"confidence must be a number from 0 on for each of the {len(places)} points, got "
+                f"{described(confidence)}."
+            )
+        super().__init__(step, measured, noise=noise, name=name, unit="m")
+        self.markers = Markers(step.elements.mesh, places)
+        self.rollout = RolloutModule(step, 1)
+        self.weights = weights.to(step.free)[:, None]
+        self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
+        self._rigid = self._rigid_basis(places.to(step.free)) if rigid_motion else None
+
+    def simulated(self) -> Float[Tensor, "K 3"]:
+        rest = self.step.elements.mesh.vertices
+        end = self.rollout(State.at_rest(rest))
+        return self.markers(end.positions) - self.markers(rest)
+
+    def residuals(self) -> Float[Tensor, "K 3"]:
+        found = self.weights * super().residuals()
+        if self._rigid is None:
+            return found
+        flat = found.flatten()
+        return (flat - self._rigid @ (self._rigid.T @ flat)).view_as(found)
+
+    def _rigid_basis(self, places: Float[Tensor, "K 3"]) -> Float[Tensor, "R 6"]:
+        """Return orthonormal columns that span the residuals of small rigid motions."""
+        arms = places - places.mean(0)
+        axes = torch.eye(3).to(arms)
+        shifts = axes[:, None].expand(3, len(arms), 3)
+        turns = torch.linalg.cross(axes[:, None].expand_as(shifts), arms.expand_as(shifts))
+        columns = self.weights * torch.cat([shifts, turns / arms.norm(dim=-1).max()])
+        columns = torch.where(self.observed.isnan(), 0.0, columns).flatten(1).T
+        left, sizes, _ = torch.linalg.svd(columns, full_matrices=False)
+        return left[:, sizes > 1e-9 * sizes[0]]  # without those that no measured component sees

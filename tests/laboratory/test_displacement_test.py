@@ -1,0 +1,82 @@
+import pytest
+import torch
+from support.scenes import noise
+
+from simlayer import DistributedLoad, ElasticForce, Equilibrium, LinearElastic, ObservationError, box_mesh
+from simlayer.laboratory import DisplacementTest, identify_tests
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def plate(E=1e5, nu=0.3):
+    mesh = box_mesh(cells=(4, 3, 1), size=(0.4, 0.3, 0.05), element="hex8")
+    load = DistributedLoad(mesh, "x_max", force=(20.0, 5.0, 0.0))
+    return Equilibrium(
+        mesh, {"elastic": ElasticForce(mesh, LinearElastic(E, nu)), "load": load}, fixed="x_min"
+    )
+
+
+def points(count=60):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, 3, generator=generator) * torch.tensor([0.4, 0.3, 0.0]) + torch.tensor(
+        [0.0, 0.0, 0.05]
+    )
+
+
+def measured(size=0.0):
+    with torch.no_grad():
+        exact = DisplacementTest(plate(), points(), torch.zeros(60, 3)).simulated()
+    return exact + size * noise(60, 3, seed=2)
+
+
+def test_both_moduli_are_found_from_two_components_with_gaps():
+    seen = measured()
+    seen[:, 2] = torch.nan
+    seen[::7, 1] = torch.nan
+    found = identify_tests(
+        DisplacementTest(plate(5e4, 0.2), points(), seen), ["youngs_modulus", "poissons_ratio"]
+    )
+    assert list(found.values.values()) == pytest.approx([1e5, 0.3], rel=1e-6)
+
+
+def test_standard_errors_cover_the_truth_and_shrink_with_the_noise():
+    errors = []
+    for size in (2e-4, 1e-4):
+        found = identify_tests(
+            DisplacementTest(plate(5e4, 0.2), points(), measured(size), noise=size),
+            ["youngs_modulus", "poissons_ratio"],
+        )
+        for (name, value), truth in zip(found.values.items(), (1e5, 0.3), strict=True):
+            assert abs(value - truth) < 3 * found.standard_errors[name]
+        errors.append(found.standard_errors["forces.elastic.material.youngs_modulus"])
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.2)
+
+
+def test_a_rigid_motion_of_the_machine_is_taken_out():
+    spin = torch.tensor([1e-3, -2e-3, 3e-3])
+    shifted = measured() + torch.tensor([1e-3, 2e-3, 0.0]) + torch.linalg.cross(spin.expand(60, 3), points())
+    with torch.no_grad():
+        free = DisplacementTest(plate(), points(), shifted, rigid_motion=True).residuals()
+        held = DisplacementTest(plate(), points(), shifted).residuals()
+    assert float(free.abs().max()) < 1e-9
+    assert float(held.abs().max()) > 1e-3
+
+
+def test_points_without_confidence_do_not_count():
+    seen, confidence = measured(), torch.ones(60)
+    seen[5:10] += 0.1
+    confidence[5:10] = 0.0
+    test = DisplacementTest(plate(5e4), points(), seen, confidence=confidence)
+    found = identify_tests(test, "youngs_modulus")
+    assert list(found.values.values()) == pytest.approx([1e5], rel=1e-6)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ObservationError, match="shape"):
+        DisplacementTest(plate(), points(), torch.zeros(59, 3))
+    with pytest.raises(ObservationError, match="confidence"):
+        DisplacementTest(plate(), points(), measured(), confidence=torch.ones(3))
+    with pytest.raises(ObservationError, match=r"outside|far"):
+        DisplacementTest(plate(), 1e3 * points(), measured())
+    with pytest.raises(ObservationError, match="nothing was measured"):
+        DisplacementTest(plate(), points(), torch.full((60, 3), torch.nan))

@@ -1,0 +1,94 @@
+import pytest
+import torch
+from support.scenes import noise
+
+from simlayer import ElasticForce, Equilibrium, MooneyRivlin, StableNeoHookean, box_mesh
+from simlayer.laboratory import LoadTest, Pull, Twist, identify_tests
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+PULLED = torch.linspace(0.02, 0.12, 5, dtype=torch.float64)
+TURNED = torch.linspace(0.2, 1.0, 5, dtype=torch.float64)
+
+
+def step_of(material):
+    mesh = box_mesh(cells=(3, 1, 1), size=(0.3, 0.1, 0.1), element="hex8")
+    ends = torch.cat([mesh.vertex_sets["x_min"], mesh.vertex_sets["x_max"]])
+    return Equilibrium(mesh, {"elastic": ElasticForce(mesh, material)}, fixed=ends)
+
+
+def tension(material, loads=None, **options):
+    loads = torch.ones(5) if loads is None else loads
+    return LoadTest(
+        step_of(material), "x_max", Pull((1, 0, 0)), PULLED, loads, **{"name": "tension", **options}
+    )
+
+
+def torsion(material, loads=None, **options):
+    loads = torch.ones(5) if loads is None else loads
+    motion = Twist((1, 0, 0), about=(0.0, 0.05, 0.05))
+    return LoadTest(step_of(material), "x_max", motion, TURNED, loads, **{"name": "torsion", **options})
+
+
+@pytest.fixture(scope="module")
+def curves():
+    torch.set_default_dtype(torch.float64)
+    material = MooneyRivlin(2e4, 1e4, 1e6)
+    with torch.no_grad():
+        found = tension(material).simulated(), torsion(material).simulated()
+    torch.set_default_dtype(torch.float32)
+    return found
+
+
+def test_two_tests_that_share_a_material_determine_what_one_does_not(curves):
+    noisy = [curve * (1 + 0.01 * noise(5, seed=k)) for k, curve in enumerate(curves)]
+    material = MooneyRivlin(1.5e4, 1.5e4, 1e6)
+    tests = [
+        make(material, curve, noise=float(0.01 * curve.mean()))
+        for make, curve in zip((tension, torsion), noisy, strict=True)
+    ]
+    found = identify_tests(tests, ["c10", "c01"])
+    for (name, value), truth in zip(found.values.items(), (2e4, 1e4), strict=True):
+        assert abs(value - truth) < 3 * found.standard_errors[name]
+        for alone in found.alone.values():
+            assert found.standard_errors[name] < 0.7 * alone[name]
+    assert "alone: tension" in str(found)
+    assert list(found.values) == ["forces.elastic.material.c10", "forces.elastic.material.c01"]
+    assert float(material.c10) == pytest.approx(found.values["forces.elastic.material.c10"])
+
+
+def test_materials_of_their_own_have_names_with_their_test(curves):
+    tests = [
+        tension(MooneyRivlin(1.5e4, 1e4, 1e6), curves[0]),
+        torsion(MooneyRivlin(1.5e4, 1e4, 1e6), curves[1]),
+    ]
+    found = identify_tests(
+        tests, ["tension.forces.elastic.material.c10", "torsion.forces.elastic.material.c10"]
+    )
+    assert list(found.values.values()) == pytest.approx([2e4, 2e4], rel=1e-6)
+    with pytest.raises(KeyError, match="c10"):
+        identify_tests(tests, "c10")
+
+
+def test_a_test_with_little_noise_counts_more(curves):
+    wrong = 1.2 * curves[0]
+    values = []
+    for first, second in ((1.0, 1e-5), (1e-3, 1e-2)):
+        material = MooneyRivlin(1.5e4, 1e4, 1e6)
+        tests = [tension(material, wrong, noise=first), torsion(material, curves[1], noise=second)]
+        values += identify_tests(tests, "c10").values.values()
+    assert values[0] == pytest.approx(2e4, rel=0.01)
+    assert values[1] > 2.2e4
+
+
+def test_tests_that_do_not_go_together_are_refused(curves):
+    material = StableNeoHookean(1e5, 0.3)
+    first = tension(material, curves[0])
+    with pytest.raises(ValueError, match="different names"):
+        identify_tests([first, tension(material, curves[0])], "youngs_modulus")
+    with pytest.raises(ValueError, match="all tests or of none"):
+        identify_tests([first, torsion(material, curves[1], noise=1e-3)], "youngs_modulus")
+    with pytest.raises(TypeError, match=r"tests\[0\]"):
+        identify_tests([material], "youngs_modulus")
+    with pytest.raises(KeyError, match="c10"):
+        identify_tests(first, "c10")
