@@ -151,6 +151,16 @@ def test_a_recording_that_cannot_be_registered_is_named(arguments, message):
         example("register_recording").main(arguments)
 
 
+def test_the_moduli_of_a_plate_with_a_hole_are_those_of_its_displacements(capsys):
+    found = example("plate_with_hole").main(radial=4, around=24)
+    for name, truth in (("G", 71.1e9), ("K", 109.1e9)):
+        value, error = found[name]
+        # The same coarse mesh has made the displacements.
+        assert abs(value - truth) < 3 * error
+    assert found["K"][1] > 3 * found["G"][1], "the bulk modulus is much less sure"
+    assert "G = " in capsys.readouterr().out
+
+
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
