@@ -271,7 +271,7 @@ CALLS: list[Call] = [
     *made(
         "LeastSquaresLoss.present",
         lambda present: _forwarded(torch.ones(2, 4, 3), present),
-        present=Argument(Mask((2, 4)), lambda: torch.ones(2, 4, dtype=torch.bool)),
+        present=Argument(Mask((2, 4, 3)), lambda: torch.ones(2, 4, 3, dtype=torch.bool)),
     ),
     *made("IdentificationProblem", _residuals, **_FIT),
     *made(
