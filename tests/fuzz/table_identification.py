@@ -265,7 +265,7 @@ CALLS: list[Call] = [
     ),
     *made(
         "LeastSquaresLoss.residuals",
-        lambda residuals: _forwarded(residuals, torch.ones(2, 4, dtype=torch.bool)),
+        lambda residuals: _forwarded(residuals, torch.ones(2, 4, 3, dtype=torch.bool)),
         residuals=tensor(lambda: torch.ones(2, 4, 3), lambda s: s == (2, 4, 3), finite=False, form="same"),
     ),
     *made(
