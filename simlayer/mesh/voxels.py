@@ -14,6 +14,7 @@ from simlayer.mesh.primitives import grid_points, hexahedra
 from simlayer.mesh.validation import LENGTHS, MeshError
 from simlayer.quantities.arguments import checked_number, checked_several
 from simlayer.quantities.arrays import checked_integers
+from simlayer.quantities.objects import checked_instance
 
 
 def voxel_mesh(
@@ -45,6 +46,7 @@ def voxel_mesh(
         )
     spacing = checked_several("spacing", spacing, 3, checked_number, unit="m", **LENGTHS)
     origin = checked_several("origin", origin, 3, checked_number, unit="m")
+    names = {} if names is None else checked_instance("names", names, Mapping)
     inside = image.flatten() != 0
     cells, found = hexahedra(image.shape)[inside], image.flatten()[inside]
     size = [count * length for count, length in zip(image.shape, spacing, strict=True)]
@@ -54,7 +56,7 @@ def voxel_mesh(
     corners, cells = cells[kept].unique(return_inverse=True)
     used, found = used[corners], found[kept]
     numbers, regions = found.unique(return_inverse=True)
-    titles = tuple((names or {}).get(int(number), f"label_{int(number)}") for number in numbers)
+    titles = tuple(names.get(int(number), f"label_{int(number)}") for number in numbers)
     return Mesh(points[used], cells, cell_regions=regions, region_names=titles, source="voxels")
 
 
