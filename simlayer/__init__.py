@@ -73,6 +73,7 @@ from simlayer.mesh import (
     read_mesh,
     refine,
     to_quadratic_elements,
+    voxel_mesh,
     write_frames,
 )
 from simlayer.quantities import PhysicalModule, Quantity, derived_quantity, to_physical, to_stored
@@ -193,6 +194,7 @@ __all__ = [
     "to_physical",
     "to_quadratic_elements",
     "to_stored",
+    "voxel_mesh",
     "write_frames",
 ]
 

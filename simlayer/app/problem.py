@@ -19,6 +19,7 @@ from simlayer.app.scene import Scene, build_scene, observe_scene
 from simlayer.app.takes import Take, all_releases, build_takes
 from simlayer.errors import ConfigError, ObservationError
 from simlayer.identification.gauss_newton import MOST_UNKNOWNS
+from simlayer.identification.losses import residual
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.scenes import ObservedScenes
@@ -141,7 +142,7 @@ def _reference(data: Data, scene: Scene, model: ParameterIdentification) -> dict
 def _motion(scene: Scene, scenes: ObservedScenes) -> float:
     """Return the root mean square distance of the observed points from their places at rest [m]."""
     rest = scene.observed.sensors(scene.start.positions)[:, None]
-    motion = float((scenes.observed - rest).square().sum(-1).nanmean().sqrt())
+    motion = residual(rest.expand_as(scenes.observed), scenes.observed)["rms"]
     if not motion > 0:
         raise ObservationError("the observations show the rest shape itself, without any motion to fit.")
     return motion

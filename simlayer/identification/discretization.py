@@ -62,7 +62,7 @@ def discretization_change(
         refinement: how much finer the fine one is.
     """
     present = fine.loss.present(scenes.observed)
-    shift = refinement.weight * difference[present].double().flatten()
-    rows = at.jacobian[present].double().flatten(0, -2)
+    shift = refinement.weight * difference[present].double()
+    rows = at.jacobian[present].double()
     tolerance = torch.finfo(at.residuals.dtype).eps ** (2 / 3)
     return stored_slopes(fine.unknowns) * least_squares_step(rows, shift, tolerance=tolerance).cpu()

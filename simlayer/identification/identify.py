@@ -38,7 +38,7 @@ class IdentificationProblem:
     Args:
         rollout: the simulation at the first guess.
         data: positions of the observed points [m], `(T, K, 3)`, or `(B, T, K, 3)` for several initial states;
-            NaN where a point was not observed.
+            NaN where a coordinate was not observed.
         unknowns: the names of the quantities, see `print(rollout)`; or `release_time`.
         state: the initial state, `(N, 3)`, or `(B, N, 3)`, each.
         observe: maps positions to the observed points, such as `Markers` and `Vertices`.
@@ -160,7 +160,7 @@ class IdentificationProblem:
 
     def _of_observed(self, values: Float[Tensor, "B T K 3 ..."]) -> Float[np.ndarray, "R ..."]:
         """Return the rows of the coordinates that were observed."""
-        return values[self.squares.loss.present(self.scenes.observed)].flatten(0, 1).cpu().numpy()
+        return values[self.squares.loss.present(self.scenes.observed)].cpu().numpy()
 
 
 def identify(

@@ -24,7 +24,7 @@ class Linearization(NamedTuple):
     """Residuals, and their Jacobian with respect to the stored values of the unknowns.
 
     Attributes:
-        residuals: zero where a point was not observed.
+        residuals: zero where a coordinate was not observed.
         jacobian: their derivatives.
         motion: the frames of the rollout that was observed, if there was a single one.
     """
@@ -49,13 +49,13 @@ class LeastSquares:
     unknowns: Sequence[Unknown]
 
     def residuals(self, scenes: ObservedScenes) -> Float[Tensor, "B F K 3"]:
-        """Return the residuals at the present values, zero where a point was not observed."""
+        """Return the residuals at the present values, zero where a coordinate was not observed."""
         return self.compared(self.observed(State(scenes.positions, scenes.velocities)), scenes)
 
     def compared(
         self, simulated: Float[Tensor, "B T K 3"], scenes: ObservedScenes
     ) -> Float[Tensor, "B F K 3"]:
-        """Return the residuals of simulated points, zero where a point was not observed."""
+        """Return the residuals of simulated points, zero where a coordinate was not observed."""
         residuals = self.loss.residuals(simulated, scenes.observed)
         check_residuals(self.loss, residuals, self.loss.present(scenes.observed))
         return residuals
@@ -75,7 +75,7 @@ class LeastSquares:
 
     def normal_equations(self, scenes: ObservedScenes, at: Linearization) -> NormalEquations:
         """Return the expansion of the loss of some scenes about the values at which they were linearized."""
-        count = self.loss.present(scenes.observed).sum()
+        count = self.loss.present_points(scenes.observed).sum()
         return NormalEquations.of(at.residuals.flatten(), at.jacobian.flatten(0, -2), count)
 
     @property

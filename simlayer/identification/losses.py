@@ -29,24 +29,28 @@ def _checked_frames(name: str, value: Any) -> str | list[int]:
 
 
 class LeastSquaresLoss(CheckedModule, ABC):
-    """The sum of the squares of residuals, over the number of observed points."""
+    """The sum of the squares of residuals, over the number of points of which something was observed."""
 
     @abstractmethod
     def residuals(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, "*batch F K 3"]:
-        """Return the residuals of the F frames that count, zero where a point was not observed (NaN)."""
+        """Return the residuals of the F frames that count, zero where a coordinate was not observed (NaN)."""
 
     @abstractmethod
-    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
-        """Return which points of the frames that count were observed."""
+    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K 3"]:
+        """Return which coordinates of the frames that count were observed."""
+
+    def present_points(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
+        """Return of which points of the frames that count at least one coordinate was observed."""
+        return self.present(observed).any(-1)
 
     def forward(
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
         residuals, present = self.residuals(simulated, observed), self.present(observed)
         check_residuals(self, residuals, present)
-        return residuals.square().sum() / present.sum()
+        return residuals.square().sum() / present.any(-1).sum()
 
 
 def check_residuals(loss: LeastSquaresLoss, residuals: Any, present: Any) -> None:
@@ -55,11 +59,11 @@ def check_residuals(loss: LeastSquaresLoss, residuals: Any, present: Any) -> Non
     if not isinstance(residuals, Tensor) or residuals.ndim < 3 or residuals.shape[-1] != 3:
         raise TypeError(f"{name}.residuals must return (*batch, F, K, 3), got {described(residuals)}.")
     checked_floats(f"what {name}.residuals returns", residuals)
-    shape = tuple(residuals.shape[:-1])
+    shape = tuple(residuals.shape)
     if not isinstance(present, Tensor) or present.dtype != torch.bool or present.shape != shape:
         raise TypeError(
-            f"{name}.present must return a boolean tensor of shape {shape}, one for each point of residuals "
-            f"{tuple(residuals.shape)}, got {described(present)}."
+            f"{name}.present must return a boolean tensor of shape {shape}, one for each coordinate of the "
+            f"residuals, got {described(present)}."
         )
     if oddity(present):
         raise TypeError(f"{name}.present must return a plain tensor, got one that is {oddity(present)}.")
@@ -69,8 +73,9 @@ class PositionLoss(LeastSquaresLoss):
     """Mean square distance between simulated and observed points, in units of `scale`.
 
     The mean runs over scenes, frames and points, so that it does not grow with the number of steps; points
-    that were not observed (NaN) do not count. With the root mean square motion
-    as `scale`, a body that does not move has a loss of about 1.
+    that were not observed (NaN) do not count, and of a point that was observed in some of its coordinates,
+    as by one camera, the others do not. With the root mean square motion as `scale`, a body that does not
+    move has a loss of about 1.
 
     Args:
         scale: the unit of length [m].
@@ -106,9 +111,8 @@ class PositionLoss(LeastSquaresLoss):
     ) -> Float[Tensor, "*batch F K 3"]:
         _check_points(simulated, observed)
         simulated, observed = self._selected(simulated), self._selected(observed)
-        present = ~observed.isnan().any(-1, keepdim=True)
         # Masked before anything is computed with it: 0 times nan would be nan in the gradient.
-        difference = torch.where(present, simulated - observed.nan_to_num(), 0.0)
+        difference = torch.where(~observed.isnan(), simulated - observed.nan_to_num(), 0.0)
         try:
             return difference * (self.weights / self.scale)
         except RuntimeError as error:
@@ -116,8 +120,8 @@ class PositionLoss(LeastSquaresLoss):
                 f"noise of shape {tuple(self.weights.shape)} does not fit {difference.shape[-2]} points."
             ) from error
 
-    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
-        return ~self._selected(observed).isnan().any(-1)
+    def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K 3"]:
+        return ~self._selected(observed).isnan()
 
     def _selected(self, points: Tensor) -> Tensor:
         if self.frames == "all":
@@ -143,23 +147,31 @@ def _check_points(simulated: Tensor, observed: Tensor) -> None:
         raise ObservationError(
             "simulated and observed must be as many points (*batch, T, K, 3), got "
             f"{tuple(simulated.shape)} and {tuple(observed.shape)}. Give one initial "
-            "state per scene, one sensor per point, and NaN where a point was not observed."
+            "state per scene, one sensor per point, and NaN where a coordinate was not observed."
         )
 
 
-def residual(simulated: Float[Tensor, "T K 3"], observed: Float[Tensor, "T K 3"]) -> dict[str, float]:
-    """Return the root mean square distance [m] over all observed points, and that along each axis.
+def residual(
+    simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
+) -> dict[str, float]:
+    """Return the root mean square distance [m] over all observed points, and that along each observed axis.
+
+    Of a point that was observed in some coordinates only, the distance is that in these.
 
     Raises:
         ObservationError: if the shapes differ.
     """
     _check_points(simulated, observed)
-    squares = (simulated - observed).square().flatten(0, -2)
-    directions = squares.nanmean(0).sqrt().tolist()
-    return {"rms": float(squares.sum(-1).nanmean().sqrt()), **dict(zip("xyz", directions, strict=True))}
+    present = ~observed.isnan().flatten(0, -2)
+    difference = (simulated - observed.nan_to_num()).flatten(0, -2)
+    squares = torch.where(present, difference.square(), 0.0)
+    along = (squares.sum(0) / present.sum(0)).sqrt()
+    seen = present.any(0).tolist()
+    directions = {axis: float(along[k]) for k, axis in enumerate("xyz") if seen[k]}
+    return {"rms": float((squares.sum() / present.any(-1).sum()).sqrt()), **directions}
 
 
 def format_residual(residual: Mapping[str, float]) -> str:
     """Format a residual for display, in millimetres."""
-    parts = ", ".join(f"{axis} {1e3 * residual[axis]:.3f}" for axis in "xyz")
+    parts = ", ".join(f"{axis} {1e3 * residual[axis]:.3f}" for axis in "xyz" if axis in residual)
     return f"{1e3 * residual['rms']:.3f} mm rms ({parts})"

@@ -16,9 +16,9 @@ class RecordingsNetwork(nn.Module):
     """Maps recordings of K points in T frames to a Gaussian of P stored values of each body.
 
     Recordings and stored values are standardized by those of the bodies that it learns from. An encoder sees
-    4 K + 1 channels: the coordinates of the points, zero where a point was not observed, which points were
-    observed, and the time. Its outputs are the mean m and a triangular matrix A, with a positive diagonal, of
-    z = A (x - m), which has the standard normal distribution: the inverse covariance is Aᵀ A.
+    4 K + 1 channels: the coordinates of the points, zero where a point was not observed in all of them, which
+    points were, and the time. Its outputs are the mean m and a triangular matrix A, with a positive diagonal,
+    of z = A (x - m), which has the standard normal distribution: the inverse covariance is Aᵀ A.
 
     Args:
         encoder: called with the numbers of channels, frames and outputs, returns a module that maps

@@ -21,7 +21,7 @@ class ObservedScenes(NamedTuple):
 
     Attributes:
         positions, velocities: initial state, `(B, N, 3)`.
-        observed: positions of observed points, `(B, T, K, 3)` [m]; NaN where a point was not observed.
+        observed: positions of observed points, `(B, T, K, 3)` [m]; NaN where a coordinate was not observed.
     """
 
     positions: Float[Tensor, "B N 3"]
@@ -57,7 +57,7 @@ def checked_scenes(scenes: ObservedScenes) -> ObservedScenes:
         raise ObservationError(
             f"observed points must be finite, or NaN where there is none, got {observed[where]} at {where}."
         )
-    if not bool((~observed.isnan().any(-1)).any()):
+    if bool(observed.isnan().all()):
         raise ObservationError(
             "observed points must hold at least one, but nothing is observed: all "
             f"{observed[..., 0].numel()} points are NaN."

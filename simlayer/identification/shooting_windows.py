@@ -109,7 +109,7 @@ class ShootingWindows:
         weight: float,
     ) -> WindowEquations:
         """Return the sums of squares by blocks; C = P + D columns, first those of the shared values."""
-        number = self.squares.loss.present(self.scenes.observed).sum().double()
+        number = self.squares.loss.present_points(self.scenes.observed).sum().double()
         size, windows = gaps.shape[1], self.count
         shared = slopes.shape[-1] - size
         products = gaps.new_zeros(windows, *slopes.shape[-1:] * 2)

@@ -45,7 +45,7 @@ class Specimens:
     def __init__(self, observed: ObservedRollout, squares: LeastSquares, scenes: ObservedScenes) -> None:
         self.squares, self.scenes = squares, scenes
         self.count = len(scenes.observed)
-        self.numbers = squares.loss.present(scenes.observed).flatten(1).sum(1).cpu()
+        self.numbers = squares.loss.present_points(scenes.observed).flatten(1).sum(1).cpu()
         self._observed, self._motion = observed, _Motion(observed)
         self._sizes = [unknown.parameter[0].numel() for unknown in squares.unknowns]
         # A compiled step is compiled anew for every number of samples.

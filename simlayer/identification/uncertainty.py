@@ -96,7 +96,7 @@ def assess(problem: LeastSquares, scenes: ObservedScenes, known: Linearization |
     """
     value, jacobian, _ = problem.linearized(scenes) if known is None else known
     slopes, scales = stored_slopes(problem.unknowns), _scales(problem.unknowns)
-    present = problem.loss.present(scenes.observed)[..., None].expand(value.shape)
+    present = problem.loss.present(scenes.observed)
     linear = linear_uncertainty(
         value.double().cpu().flatten(2),
         (jacobian.double().cpu() * scales).flatten(2, 3),

@@ -7,6 +7,7 @@ from simlayer.mesh.primitives import ball_mesh, box_mesh
 from simlayer.mesh.reading import read_mesh
 from simlayer.mesh.refinement import refine, to_quadratic_elements
 from simlayer.mesh.validation import MeshError
+from simlayer.mesh.voxels import voxel_mesh
 
 __all__ = [
     "Mesh",
@@ -17,5 +18,6 @@ __all__ = [
     "read_mesh",
     "refine",
     "to_quadratic_elements",
+    "voxel_mesh",
     "write_frames",
 ]

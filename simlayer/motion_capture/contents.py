@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simlayer.errors import ObservationError
+from simlayer.motion_capture.text_lines import Lines, parse_columns
 
 
 class Contents(NamedTuple):
@@ -32,6 +34,10 @@ def select_markers(
         path: the file.
         labels: the names that markers may have in the file; one without goes by its own.
     """
+    if not found:
+        raise ObservationError(f"{path} has no markers.")
+    if doubled := [label for k, label in enumerate(found) if label in found[:k]]:
+        raise ObservationError(f"{path} has two markers named {doubled[0]!r}; rename one of them in it.")
     renamed = {label: name for name, label in labels.items()}
     places = {renamed.get(label, label): label for label in found}
     if len(places) < len(found):
@@ -47,3 +53,29 @@ def select_markers(
             "other names for them, say so in labels= (data.labels)."
         )
     return {name: places[name] for name in markers}
+
+
+def marker_positions(
+    lines: Lines, columns: Mapping[str, int], names: Mapping[str, str], path: Path
+) -> Float[np.ndarray, "T K 3"]:
+    """Return the positions of markers whose coordinates stand side by side, with zeros as gaps.
+
+    A marker at exactly (0, 0, 0) is one that was lost: some systems write a gap so.
+
+    Args:
+        lines: the cells of each frame.
+        columns: where the x of each marker of the file stands.
+        names: the markers, and their names in the file.
+        path: the file.
+    """
+    titles = {columns[name] + k: f"{name} {axis}" for name in names.values() for k, axis in enumerate("XYZ")}
+    positions = parse_columns(lines, titles, path).reshape(len(lines), len(names), 3)
+    zero = (positions == 0).all(-1)
+    if zero.any():
+        counts = zip(names, zero.sum(0).tolist(), strict=True)
+        listed = ", ".join(f"{name} {count}" for name, count in counts if count)
+        warnings.warn(
+            f"{path}: {int(zero.sum())} samples at exactly (0, 0, 0) are taken as gaps: {listed}.",
+            stacklevel=5,
+        )
+    return np.where(zero[..., None], np.nan, positions)

@@ -12,14 +12,17 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.motion_capture.contents import Contents
-from simlayer.motion_capture.read_c3d import read_c3d
-from simlayer.motion_capture.read_csv import read_csv
+from simlayer.motion_capture.file_format import BY_SUFFIX, Reader, reader_of
 from simlayer.motion_capture.recording import Recording
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.objects import checked_instance, checked_names, checked_path
 
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
-READERS = {".csv": read_csv, ".c3d": read_c3d}
+WORDS = {
+    word: unit
+    for unit, name in {"m": "met{}", "cm": "centimet{}", "mm": "millimet{}"}.items()
+    for word in [name.format(ending) for ending in ("er", "ers", "re", "res")]
+}
 
 
 def read_recording(
@@ -30,14 +33,19 @@ def read_recording(
     markers: Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Recording:
-    """Read a recording from a CSV or C3D file.
+    """Read a recording from a file, as exported by a system for motion capture or written as a table.
 
-    CSV: a header, then one line per frame, separated by commas. Columns are a time (`time_s`, `t`,
-    `time_ms`), and `NAME_x`, `NAME_y`, `NAME_z` for each marker, with a unit if there is one (`NAME_x_mm`);
-    other columns are ignored. Empty cells and nan are missing. C3D needs `pip install 'simlayer[c3d]'`.
+    Which format it is in is told by its beginning: C3D (with `pip install 'simlayer[c3d]'`), the CSV of
+    OptiTrack's Motive and of Vicon Nexus, the TSV of Qualisys Track Manager, and TRC are read with their
+    units, rates and names. Samples at exactly (0, 0, 0) in these texts are gaps, with a warning.
+
+    A table has a header, then one line per frame, separated by commas, semicolons or tabs. Columns are a time
+    (`time_s`, `t`, `time_ms`), and `NAME_x`, `NAME_y`, `NAME_z` for each marker, with a unit if there is one
+    (`NAME_x_mm`); other columns are ignored. Of a film of one camera, one of x, y and z is left out for all
+    markers, and is NaN. Empty cells and nan are missing; decimals may be separated by commas.
 
     Args:
-        path: the file, .csv or .c3d.
+        path: the file, .csv, .tsv, .txt, .trc or .c3d.
         unit: unit of the positions: m, cm or mm. By default what the file says, or m if it does not; a unit
             that contradicts the file is an error.
         frame_rate: frames per second [Hz], only where the file has no times.
@@ -47,8 +55,9 @@ def read_recording(
 
     Raises:
         ObservationError: a file that is missing, empty, cut short or malformed; no markers, a marker without
-            all of x, y and z or without a single observation; cells that are not numbers; times that do not
-            increase; unknown units and names; the extra for C3D not installed.
+            its coordinates or without a single observation; cells that are not numbers; times that do not
+            increase; another number of frames than the file states; unknown units and names; the extra for
+            C3D not installed.
     """
     path = checked_path("path", path)
     if unit is not None:
@@ -58,8 +67,7 @@ def read_recording(
     if markers is not None:
         listed = [markers] if isinstance(markers, str) else markers
         markers = checked_names("markers", listed, ordered=True)
-    _check_path(path)
-    contents = READERS[path.suffix.lower()](path, markers, labels or {})
+    contents = _checked_reader(path)(path, markers, labels or {})
     if not len(contents.positions):
         raise ObservationError(f"{path} has no frames.")
     positions = torch.from_numpy(contents.positions * _length(contents, unit, path))
@@ -83,6 +91,7 @@ def _checked_frame_rate(frame_rate: float) -> float:
 def _length(contents: Contents, unit: str | None, path: Path) -> float:
     """Return the unit of the positions [m]."""
     stated = contents.unit and contents.unit.lower()
+    stated = WORDS.get(stated or "", stated)
     for name in (stated, unit):
         if name is not None and name not in LENGTHS:
             raise ObservationError(f"{path}: unit must be one of {', '.join(LENGTHS)}, got {name!r}.")
@@ -102,12 +111,15 @@ def _times(contents: Contents, frame_rate: float | None, path: Path) -> Float[Te
     return torch.arange(len(contents.positions), dtype=torch.float64) / frame_rate
 
 
-def _check_path(path: Path) -> None:
+def _checked_reader(path: Path) -> Reader:
+    """Return the function that reads a file; raises ObservationError if there is none, or nothing to read."""
     if path.is_dir():
         raise ObservationError(f"{path} is a folder; give the recording in it.")
     if not path.exists():
         raise ObservationError(f"{path} does not exist (looked from {Path.cwd()}).")
-    if path.suffix.lower() not in READERS:
-        raise ObservationError(f"{path}: a recording must be a {' or '.join(READERS)} file.")
     if path.stat().st_size == 0:
         raise ObservationError(f"{path} is empty (0 bytes).")
+    reader = reader_of(path)
+    if reader is None:
+        raise ObservationError(f"{path}: a recording must be one of {', '.join(BY_SUFFIX)}.")
+    return reader

@@ -18,8 +18,9 @@ from simlayer.quantities.objects import checked_names, checked_text
 class Recording:
     """Positions of K markers in T frames, in one fixed frame of reference, as plain data.
 
-    A marker that was not observed in a frame is NaN there, in all coordinates. Times are in double precision,
-    because single precision cannot distinguish the frames of a long recording.
+    A marker is NaN in a frame in the coordinates that were not observed: all three in a gap, one in a film
+    of a single camera. Times are in double precision, because single precision cannot distinguish the frames
+    of a long recording.
 
     Args:
         times: when each frame was taken [s], increasing.
@@ -51,8 +52,7 @@ class Recording:
                 f"{tuple(self.times.shape)} and {tuple(self.markers.shape)}."
             )
         markers = self.markers.to(torch.get_default_dtype())
-        observed = ~markers.isnan().any(-1, keepdim=True)
-        object.__setattr__(self, "markers", markers.where(observed, torch.nan))
+        object.__setattr__(self, "markers", markers)
         names = names or tuple(f"marker{k}" for k in range(markers.shape[1]))
         object.__setattr__(self, "names", names)
         if self.markers.isinf().any():
@@ -76,8 +76,8 @@ class Recording:
 
     @property
     def observed(self) -> Bool[Tensor, "T K"]:
-        """Whether each marker was observed in each frame."""
-        return ~self.markers.isnan().any(-1)
+        """Whether each marker was observed in each frame, in at least one coordinate."""
+        return ~self.markers.isnan().all(-1)
 
     def window(self, first: int, last: int) -> Recording:
         """Return the frames `first` to `last - 1`, counted from 0; times are kept."""
@@ -102,7 +102,9 @@ class Recording:
 
     def __repr__(self) -> str:
         missing = int((~self.observed).sum())
+        partly = int((self.observed & self.markers.isnan().any(-1)).sum())
         return (
             f"Recording({self.source}: {len(self.names)} markers in {len(self.times)} frames, "
-            f"{self.times[0]:.6g} to {self.times[-1]:.6g} s, {missing} samples missing)"
+            f"{self.times[0]:.6g} to {self.times[-1]:.6g} s, {missing} samples missing"
+            f"{f', {partly} in part' if partly else ''})"
         )

@@ -51,6 +51,7 @@ class Registration:
 
         Markers are placed less exactly than they are recorded, and absolute positions would include the
         residuals. A marker that was not observed while held has no displacement, and is missing throughout.
+        One that lacks a coordinate in a frame is missing in it: rotated, all of them need it.
         """
         checked_instance("recording", recording, Recording)
         if recording.names != self.names:

@@ -160,6 +160,12 @@ MESHES = [
         center=three_lengths(0.0, 0.1, 0.2),
         element=choice("tet4", "hex8"),
     ),
+    *made(
+        "voxel_mesh",
+        lambda **options: simlayer.voxel_mesh(torch.ones(2, 1, 1, dtype=torch.long), **options),
+        spacing=three_lengths(0.2, 0.1, 0.1, low=0.0),
+        origin=three_lengths(0.0, 0.1, 0.2),
+    ),
     *made("refine", simlayer.refine, mesh=a_mesh),
     *made("to_quadratic_elements", simlayer.to_quadratic_elements, mesh=a_mesh),
     *made(

@@ -265,13 +265,13 @@ CALLS: list[Call] = [
     ),
     *made(
         "LeastSquaresLoss.residuals",
-        lambda residuals: _forwarded(residuals, torch.ones(2, 4, dtype=torch.bool)),
+        lambda residuals: _forwarded(residuals, torch.ones(2, 4, 3, dtype=torch.bool)),
         residuals=tensor(lambda: torch.ones(2, 4, 3), lambda s: s == (2, 4, 3), finite=False, form="same"),
     ),
     *made(
         "LeastSquaresLoss.present",
         lambda present: _forwarded(torch.ones(2, 4, 3), present),
-        present=Argument(Mask((2, 4)), lambda: torch.ones(2, 4, dtype=torch.bool)),
+        present=Argument(Mask((2, 4, 3)), lambda: torch.ones(2, 4, 3, dtype=torch.bool)),
     ),
     *made("IdentificationProblem", _residuals, **_FIT),
     *made(

@@ -89,6 +89,22 @@ def test_scipys_least_squares_finds_the_same_from_residuals_and_jacobian():
     assert not found.residuals[0, 1, 3].any()
 
 
+def test_the_two_coordinates_that_a_camera_sees_are_fitted_as_if_nothing_else_had_been_measured():
+    rollout, state, data = ringing()
+    data = noisy(data, 1e-5)
+    flat = data.copy()
+    flat[..., 1] = np.nan
+    options = {"state": state, "observe": Vertices(), "times": TIMES}
+    problem = IdentificationProblem(rollout, flat, [E, DAMPING], **options)
+    whole = IdentificationProblem(rollout, data, [E, DAMPING], **options)
+    numbers = whole.residuals(whole.start).reshape(-1, 3)[:, [0, 2]].flatten()
+    np.testing.assert_array_equal(problem.residuals(problem.start), numbers)
+    found = problem.solve()
+    assert found.uncertainty.linear.numbers == 2 * data.size // 3
+    for name, error in found.standard_errors.items():
+        assert abs(found.values[name] - TRUTH[name]) < 4 * error < 0.2 * TRUTH[name]
+
+
 def test_the_jacobian_is_the_central_difference_of_the_residuals():
     rollout, state, data = ringing()
     names, seen = ["release_time", E, NU], data[:, 4:6]

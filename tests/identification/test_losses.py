@@ -65,8 +65,7 @@ def test_points_that_were_not_observed_count_in_neither_value_nor_gradient():
     simulated, observed = points()
     hidden = torch.rand(2, 5, 3) < 0.4
     gaps = observed.clone()
-    # One missing coordinate hides its whole point.
-    gaps[hidden, torch.randint(3, (int(hidden.sum()),))] = torch.nan
+    gaps[hidden] = torch.nan
     simulated.requires_grad_()
     value = PositionLoss(2.0)(simulated, gaps)
     assert value.item() == pytest.approx(
@@ -79,9 +78,31 @@ def test_points_that_were_not_observed_count_in_neither_value_nor_gradient():
     torch.testing.assert_close(simulated.grad, expected, rtol=1e-12, atol=0)
 
 
-def test_the_gradient_is_right_where_points_are_missing():
+def test_of_points_seen_in_some_coordinates_only_these_count():
+    simulated, observed = points()
+    seen = torch.rand(2, 5, 3, 3) < 0.6
+    gaps = observed.where(seen, torch.nan)
+    simulated.requires_grad_()
+    value = PositionLoss(2.0)(simulated, gaps)
+    difference = (simulated - observed).detach() * seen
+    count = int(seen.any(-1).sum())
+    assert value.item() == pytest.approx(float(difference.square().sum()) / (4 * count), rel=1e-13)
+    value.backward()
+    torch.testing.assert_close(simulated.grad, difference * 2 / (4 * count), rtol=1e-12, atol=0)
+
+
+def test_one_camera_sees_the_mean_square_distance_in_its_plane():
+    observed = torch.randn(2, 5, 3, 3)
+    flat = observed.clone()
+    flat[..., 1] = torch.nan
+    moved = observed + torch.tensor([0.03, 7.0, 0.04])
+    assert PositionLoss(0.5)(moved, flat).item() == pytest.approx((0.05 / 0.5) ** 2)
+
+
+def test_the_gradient_is_right_where_points_and_coordinates_are_missing():
     simulated, observed = points(times=2)
     observed[0, 1, 1] = torch.nan
+    observed[1, 0, 2, 1] = torch.nan
     assert gradcheck(lambda x: PositionLoss(0.3)(x, observed), simulated.requires_grad_())
 
 
@@ -153,6 +174,14 @@ def test_points_that_were_not_observed_do_not_count():
     assert residual(simulated, observed)["z"] == pytest.approx(1e-3)
 
 
+def test_an_axis_that_was_never_observed_has_no_residual_and_does_not_hide_the_others():
+    observed = torch.zeros(4, 3, 3)
+    observed[..., 2] = torch.nan
+    found = residual(observed.nan_to_num() + torch.tensor([3e-4, 4e-4, 9.0]), observed)
+    assert found == pytest.approx({"rms": 5e-4, "x": 3e-4, "y": 4e-4})
+    assert format_residual(found) == "0.500 mm rms (x 0.300, y 0.400)"
+
+
 def test_people_read_it_in_millimetres():
     assert (
         format_residual({"rms": 5e-4, "x": 3e-4, "y": 0.0, "z": 4e-4})
@@ -198,7 +227,7 @@ class Fixed(LeastSquaresLoss):
         return self.returned[1]
 
 
-SEEN = torch.ones(2, 4, dtype=torch.bool)
+SEEN = torch.ones(2, 4, 3, dtype=torch.bool)
 
 
 @pytest.mark.unchecked
@@ -212,8 +241,8 @@ SEEN = torch.ones(2, 4, dtype=torch.bool)
             r"Fixed.residuals must return \(\*batch, F, K, 3\), got Tensor of shape \(2, 4\)",
         ),
         (torch.ones(2, 4, 3).half(), SEEN, r"what Fixed.residuals returns must be a tensor of float32"),
-        (torch.ones(2, 4, 3), SEEN[:1], r"Fixed.present must return a boolean tensor of shape \(2, 4\)"),
-        (torch.ones(2, 4, 3), SEEN.double(), r"Fixed.present must return a boolean tensor of shape \(2, 4\)"),
+        (torch.ones(2, 4, 3), SEEN[:1], r"Fixed.present must return a boolean tensor of shape \(2, 4, 3\)"),
+        (torch.ones(2, 4, 3), SEEN.double(), r"tensor of shape \(2, 4, 3\), one for each coordinate"),
         (
             torch.ones(2, 4, 3),
             SEEN.to_sparse(),

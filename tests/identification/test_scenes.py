@@ -21,9 +21,8 @@ def test_a_single_point_is_enough():
     assert scenes(observed).observed is observed
 
 
-def test_scenes_in_which_no_point_has_all_its_coordinates_are_refused():
-    observed = torch.zeros(2, 5, 3, 3)
-    observed[..., 1] = math.nan
+def test_scenes_in_which_no_coordinate_was_observed_are_refused():
+    observed = torch.full((2, 5, 3, 3), math.nan)
     with pytest.raises(ObservationError, match=r"nothing is observed: all 30 points are NaN"):
         scenes(observed)
 

@@ -36,7 +36,7 @@ def test_windows_that_start_where_the_motion_is_have_its_residuals_and_no_gaps()
     equations = found.linearized(starts, weight=1e6)
     with torch.no_grad():
         residuals = fit.squares.residuals(fit.scenes)
-    number = int(fit.squares.loss.present(fit.scenes.observed).sum())
+    number = int(fit.squares.loss.present_points(fit.scenes.observed).sum())
     assert float(equations.number) == number == 2 * 16 - 2
     assert float(equations.loss) == pytest.approx(float(residuals.square().sum()) / number, rel=1e-9)
 

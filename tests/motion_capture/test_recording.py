@@ -13,11 +13,11 @@ from simlayer.motion_capture.reading import read_recording
 from simlayer.motion_capture.recording import Recording
 
 
-def with_gaps():
-    """A recording with one marker missing in two frames, one of them in one coordinate only."""
+def with_gaps(coordinates=1):
+    """A recording with two markers missing in a frame each, one of them in some coordinates only."""
     recording = swinging()
     recording.markers[4, 1] = torch.nan
-    recording.markers[7, 2, 1] = torch.nan
+    recording.markers[7, 2, coordinates] = torch.nan
     return Recording(recording.times, recording.markers, ("a", "b", "c", "d", "e"))
 
 
@@ -47,8 +47,8 @@ def test_a_csv_file_is_read_as_it_was_written_in_whatever_unit_its_header_names(
     got = read_recording(path)
     assert_same(got, with_gaps())
     assert not got.observed[4, 1]
-    assert not got.observed[7, 2]
-    assert got.observed.sum() == got.observed.numel() - 2
+    assert got.markers[7, 2].isnan().tolist() == [False, True, False]
+    assert got.observed.sum() == got.observed.numel() - 1
     assert got.source == str(path)
 
 
@@ -69,6 +69,37 @@ def test_a_file_without_times_takes_them_from_its_frame_rate_and_counts_frames_w
     recording.markers[3] = torch.nan
     path = write_csv(tmp_path / "take.csv", recording, time=None)
     assert_same(read_recording(path, frame_rate=100.0), recording)
+
+
+@pytest.mark.parametrize(("delimiter", "mark"), [(";", "."), (";", ","), ("\t", "."), ("\t", ",")])
+def test_a_table_may_be_separated_by_semicolons_or_tabs_and_have_decimal_commas(tmp_path, delimiter, mark):
+    path = write_csv(tmp_path / "take.csv", with_gaps())
+    header, _, rest = path.read_text().replace(",", delimiter).partition("\n")
+    path.write_text(f"{header}\n{rest.replace('.', mark)}")
+    assert_same(read_recording(path), with_gaps())
+
+
+def test_decimal_commas_beside_decimal_points_are_refused_with_the_line(tmp_path):
+    path = tmp_path / "take.csv"
+    path.write_text("t;a_x;a_y;a_z\n0;0,5;1;2\n1;1.234,5;1;2\n")
+    with pytest.raises(ObservationError, match=r"line 3, column 'a_x': must be a finite number.*'1\.234,5'"):
+        read_recording(path)
+    path.write_text("t;a_x;a_y;a_z\n0;0,5;1;2\n1;1;0.25;2\n")
+    with pytest.raises(ObservationError, match=r"line 3, column 'a_y'.*, beside '0\.25' and '0,5'"):
+        read_recording(path)
+
+
+def test_a_table_without_one_coordinate_is_what_one_camera_sees(tmp_path):
+    path = tmp_path / "take.csv"
+    path.write_text("t,a_x_mm,a_z_mm,b_x_mm,b_z_mm\n0,1,2,3,4\n1,,,5,6\n")
+    recording = read_recording(path)
+    assert recording.markers.isnan()[:, :, 1].all()
+    assert recording.observed.tolist() == [[True, True], [False, True]]
+    torch.testing.assert_close(recording.markers[0, :, [0, 2]], torch.tensor([[1e-3, 2e-3], [3e-3, 4e-3]]))
+    assert str(recording).endswith("0 to 1 s, 1 samples missing, 3 in part)")
+    path.write_text("t,a_x,a_z,b_x,b_y\n0,1,2,3,4\n")
+    with pytest.raises(ObservationError, match="marker 'a' has no column for y"):
+        read_recording(path)
 
 
 def test_a_unit_is_for_files_that_name_none_and_must_agree_with_those_that_do(tmp_path):
@@ -153,12 +184,14 @@ def test_a_frame_rate_is_positive(tmp_path, rate):
         ("missing.csv", None, "missing.csv does not exist"),
         ("empty.csv", b"", "is empty (0 bytes)"),
         ("blank.csv", b"\n\n", "is empty: it has no header"),
-        ("picture.csv", b"\x89PNG\r\n\x1a\n", "could not be read as comma-separated text"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n", "could not be read as text"),
         ("other.csv", b"time_s,force_N\n0,1\n", "no columns of markers: NAME_x, NAME_y, NAME_z"),
-        ("semicolons.csv", b"time_s;a_x;a_y;a_z\n0;1;2;3\n", "by commas; its header is 'time_s;a_x;a_y;a_z'"),
+        ("lone.csv", b"time_s,a_x\n0,1\n", "markers need columns for at least two of x, y and z"),
+        ("bars.csv", b"time_s|x|y|z\n0|1|2|3\n", "or tabs; its header is 'time_s|x|y|z'"),
         ("furlongs.csv", b"t,a_x_fl,a_y_fl,a_z_fl\n0,1,2,3\n", "must be one of m, cm, mm, got 'fl'"),
         ("header.csv", b"time_s,a_x,a_y,a_z\n", "has no frames"),
-        ("take.trc", b"hello", "a recording must be a .csv or .c3d file"),
+        ("take.trc", b"hello\n", "could not be read as TRC: it must begin with five lines of header"),
+        ("take.mp4", b"hello\n", "a recording must be one of .csv, .tsv, .txt, .c3d, .trc"),
     ],
 )
 def test_files_that_are_no_recordings_say_so(tmp_path, name, content, message):
@@ -181,12 +214,13 @@ def test_a_marker_that_is_never_observed_is_named_and_may_be_left_out(tmp_path):
 
 def test_a_c3d_file_is_read_as_it_was_written(tmp_path):
     pytest.importorskip("c3d", reason="the extra simlayer[c3d] is not installed")
+    recording = with_gaps(slice(3))  # C3D has no gaps in a single coordinate.
     for unit, scale in (("mm", 1e3), ("m", 1.0)):
         with pytest.warns(UserWarning, match="No analog data"):
-            path = write_c3d(tmp_path / "take.c3d", with_gaps(), unit=unit, scale=scale)
-        assert_same(read_recording(path), with_gaps())
+            path = write_c3d(tmp_path / "take.c3d", recording, unit=unit, scale=scale)
+        assert_same(read_recording(path), recording)
         picked = read_recording(path, markers=("d", "b"), unit=unit)
-        assert_same(picked, Recording(picked.times, with_gaps().markers[:, [3, 1]], ("d", "b")))
+        assert_same(picked, Recording(picked.times, recording.markers[:, [3, 1]], ("d", "b")))
         with pytest.raises(ObservationError, match="contradicts it"):
             read_recording(path, unit="cm")
 
@@ -310,7 +344,7 @@ def test_times_are_exact_to_the_microsecond_after_a_day(tmp_path):
 
 def test_what_is_printed():
     assert repr(with_gaps()) == (
-        "Recording(recording: 5 markers in 40 frames, 0 to 0.39 s, 2 samples missing)"
+        "Recording(recording: 5 markers in 40 frames, 0 to 0.39 s, 1 samples missing, 1 in part)"
     )
 
 

@@ -23,6 +23,14 @@ def swinging(frames=40, *, held=10, rate=100.0):
     return Recording(times, REFERENCE + motion[:, None, None] * directions)
 
 
+def gappy():
+    """The same with three gaps, of the markers b and c."""
+    recording = swinging()
+    for frame, marker in ((4, 1), (7, 2), (8, 2)):
+        recording.markers[frame, marker] = torch.nan
+    return Recording(recording.times, recording.markers, ("a", "b", "c", "d", "e"))
+
+
 def write_csv(path, recording, *, title="{name}_{axis}_m", time="time_s", scale=1.0, missing=""):
     """The recording in the format of one header and one line a frame."""
     axes = [title.format(name=name, axis=axis) for name in recording.names for axis in "xyz"]
