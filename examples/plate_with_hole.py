@@ -3,9 +3,9 @@
     python examples/plate_with_hole.py                     # of a simulated plate, with noise
     python examples/plate_with_hole.py displacements.csv   # x, y, u_x, u_y [mm] of a measured one
 
-The plate of Tröger, Hartmann, Anton, Wessels 2023 (Zenodo, doi 10.5281/zenodo.11257192): steel, 20.05 mm wide and
-3.05 mm thick, with a hole of 4 mm radius, pulled by 106.26 MPa. How the machine has moved the plate as a whole is
-unknown, too. Of the simulated plate, of 175.2 GPa and .232, it prints within a minute
+The plate of Tröger, Hartmann, Anton, Wessels 2023 (Zenodo, doi 10.5281/zenodo.11257192): steel, 20.05 mm wide
+and 3.05 mm thick, with a hole of 4 mm radius, pulled by 106.26 MPa. How the machine has moved the plate as a
+whole is unknown, too. Of the simulated plate, of 175.2 GPa and .232, it prints within a minute
 
     forces.elastic.material.youngs_modulus = 175.27 ± 0.48 GPa
     forces.elastic.material.poissons_ratio = 0.239 ± 0.014

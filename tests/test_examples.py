@@ -164,5 +164,12 @@ def test_the_moduli_of_a_plate_with_a_hole_are_those_of_its_displacements(capsys
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
-    tested |= {"amortized_identification", "long_recording", "soft_arm", "crawler", "codesign"}
+    tested |= {
+        "amortized_identification",
+        "long_recording",
+        "soft_arm",
+        "crawler",
+        "codesign",
+        "plate_with_hole",
+    }
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
