@@ -34,6 +34,7 @@ FLOORS = (
     "reinforcement",
     "motion_capture",
     "identification",
+    "material_point",
     "learning",
     "training",
     "app",

@@ -58,7 +58,7 @@ class ElasticForce(CellPotential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        _check_material(material)
+        check_material(material)
         self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature, local=True)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
@@ -95,7 +95,7 @@ class ElasticForce(CellPotential):
         return value[..., self.regions]
 
 
-def _check_material(material: Material) -> None:
+def check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
     checked_instance("material", material, Material, example="StableNeoHookean(1e5, 0.45)")
     for quantity in material.quantities().values():
