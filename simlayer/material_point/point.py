@@ -16,9 +16,16 @@ from simlayer.material_point.paths import DeformationPath, checked_path
 from simlayer.materials.base import Material
 from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.arrays import checked_floats
+from simlayer.quantities.named import NamedTensors
+from simlayer.quantities.physical_module import PhysicalModule
 
-# Deformations without symmetry, with which rotations of the rest shape are compared.
-_GENERIC = ((1.1, 0.1, -0.05), (0.08, 0.9, 0.03), (-0.02, 0.06, 1.05))
+# A deformation without symmetry, and rotations of the rest shape: no isotropic energy changes by these.
+_GENERIC = torch.tensor([[1.1, 0.1, -0.05], [0.08, 0.9, 0.03], [-0.02, 0.06, 1.05]], dtype=torch.float64)
+_TURNS = (
+    torch.eye(3, dtype=torch.float64),
+    torch.eye(3, dtype=torch.float64)[[1, 2, 0]],
+    torch.tensor([[2.0, -1.0, 2.0], [2.0, 2.0, -1.0], [-1.0, 2.0, 2.0]], dtype=torch.float64) / 3,
+)
 _EXACT = 1e-9
 
 
@@ -56,8 +63,8 @@ class MaterialPoint(nn.Module):
     def __init__(self, material: Material, *, incompressible: bool = False) -> None:
         super().__init__()
         check_material(material)
-        for name, quantity in material.quantities().items():
-            if (shape := tuple(quantity.stored(material).shape)) and shape[-1] != 1:
+        for name, entry in NamedTensors(material).quantities.items():
+            if (shape := tuple(entry.quantity.stored(entry.module).shape)) and shape[-1] != 1:
                 raise ValueError(
                     f"{name} must have one value at a material point, or one per sample (*batch, 1), got "
                     f"shape {shape}."
@@ -92,8 +99,9 @@ class MaterialPoint(nn.Module):
     def stresses(self, stretch: Tensor, path: DeformationPath) -> tuple[Matrix3, Matrix3]:
         """Return F and the nominal stress [Pa] by components, `(n, *batch)`, NaN where they are not found."""
         material = self.material
-        own = max(getattr(material, name).ndim for name in material.quantities())
-        axes = max(stretch.ndim, own) - 1
+        parts = [part for part in material.modules() if isinstance(part, PhysicalModule)]
+        own = (getattr(part, name).ndim for part in parts for name in part.quantities())
+        axes = max([stretch.ndim, *own]) - 1
         coefficients = self.density.coefficients(material, axes)
         stretch = stretch.to(next(material.parameters())).movedim(-1, 0)
         stretch = stretch.reshape(len(stretch), *[1] * (axes - stretch.ndim + 1), *stretch.shape[1:])
@@ -115,13 +123,12 @@ class MaterialPoint(nn.Module):
     @torch.no_grad()
     def _is_isotropic(self, coefficients: list[Tensor]) -> bool:
         """Whether rotations of the rest shape leave the energy density as it is."""
-        F = torch.tensor(_GENERIC, dtype=torch.float64)
-        turns = [torch.eye(3), torch.eye(3)[[1, 2, 0]], torch.eye(3)[[2, 0, 1]], _rotation(1.0)]
-        points = list(torch.stack([F @ turn.to(F) for turn in turns]).reshape(len(turns), 9).unbind(1))
+        points = torch.stack([_GENERIC @ turn for turn in _TURNS]).reshape(-1, 9).unbind(1)
+        shared = self.density.shared
         values = [c.detach().double().cpu() for c in coefficients]
-        shape = max((v.ndim for v in values[self.density.shared :]), default=1)
-        points = [p.reshape(-1, *[1] * (max(shape, 1) - 1)) for p in points]
-        energy = self.density.value(values, points)
+        values[shared:] = [c[:1] if c.ndim else c for c in values[shared:]]
+        axes = max([1, *(c.ndim for c in values[shared:])])
+        energy = self.density.value(values, [p.reshape(-1, *[1] * (axes - 1)) for p in points])
         return bool(((energy - energy[:1]).abs() <= _EXACT * energy.abs()).all())
 
     def _check_found(self, stress: Tensor, stretch: Tensor, path: DeformationPath) -> None:
@@ -138,12 +145,6 @@ class MaterialPoint(nn.Module):
             + ". Check its quantities, how far its formula holds, and that stretches are no strains.",
             sample=index[:-1],
         )
-
-
-def _rotation(angle: float) -> Tensor:
-    """Return a rotation about the diagonal of the first two axes."""
-    axis = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) * 0.5**0.5
-    return torch.matrix_exp(angle * axis.double())
 
 
 def _points_last(tensor: Tensor, own: int = 0) -> Tensor:
