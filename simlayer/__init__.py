@@ -52,16 +52,20 @@ from simlayer.forces import (
 )
 from simlayer.linalg import Matrix3
 from simlayer.materials import (
+    ArrudaBoyce,
     Corotated,
+    Gent,
     IsotropicMaterial,
     LinearElastic,
     Material,
     MooneyRivlin,
+    MooneyRivlin5,
     NeoHookean,
     NeuralFibreReinforced,
     NeuralHyperelastic,
     StableNeoHookean,
     StVenantKirchhoff,
+    Yeoh,
 )
 from simlayer.mesh import (
     Mesh,
@@ -98,6 +102,7 @@ from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass,
 
 __all__ = [
     "BDF2",
+    "ArrudaBoyce",
     "BackwardEuler",
     "BarrierContact",
     "Bodies",
@@ -123,6 +128,7 @@ __all__ = [
     "Equilibrium",
     "Force",
     "ForceLength",
+    "Gent",
     "GradientCheck",
     "GradientNorms",
     "GradientReport",
@@ -139,6 +145,7 @@ __all__ = [
     "Mesh",
     "MeshError",
     "MooneyRivlin",
+    "MooneyRivlin5",
     "Muscle",
     "NeoHookean",
     "NeuralFibreReinforced",
@@ -174,6 +181,7 @@ __all__ = [
     "SymplecticEuler",
     "Term",
     "UnstableStepError",
+    "Yeoh",
     "adjoint_norms",
     "ball_mesh",
     "box_mesh",
