@@ -20,6 +20,9 @@ from simlayer.quantities.named import NamedTensors
 # Changes of the stresses below this share of their size are those of rounding.
 _ROUNDING = 1e-9
 
+# A stress depends on a direction with more than this share of its derivatives.
+_UNSEEN = 1e-3
+
 
 class CurveProblem:
     """A law and the curves of tests that it is compared with, as a function of the law's stored values.
@@ -78,7 +81,7 @@ class CurveProblem:
         self.scales = torch.where(plain & (effect > 0) & effect.isfinite(), size / effect, 1.0)
 
     def _effects(self) -> tuple[Float[Tensor, "P"], Float[Tensor, ""]]:
-        """Return the root mean square changes of the stresses by the unknowns, and of the stresses themselves."""
+        """Return the root mean squares of the residuals' derivatives, and of the stresses over the noise."""
         effect = self.residuals(self.start[None])[1][0].square().mean(0).sqrt()
         return effect, (self.stress_size / self.noise).square().mean().sqrt()
 
@@ -128,7 +131,7 @@ class CurveProblem:
         return torch.cat(residuals, 1), torch.cat(jacobians, 1)
 
     def equations(self, stored: Float[Tensor, "S P"]) -> NormalEquations:
-        """Return the normal equations by changes in units of `scales`; infinite losses where there are none."""
+        """Return the normal equations in units of `scales`; the loss is infinite where there is no stress."""
         residuals, jacobian = self.residuals(stored)
         sound = residuals.isfinite().all(1) & jacobian.isfinite().all(2).all(1)
         residuals = torch.where(sound[:, None], residuals, 0.0)
@@ -142,8 +145,14 @@ class CurveProblem:
         covariance: Float[Tensor, "P P"],
         stretch: Float[Tensor, "n"],
         path: DeformationPath,
+        invisible: Float[Tensor, "I P"],
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-        """Return nominal stresses [Pa], and their standard errors by a covariance in units of `scales`."""
+        """Return nominal stresses [Pa], and their standard errors, infinite where unseen parts matter.
+
+        The covariance, and the directions that are invisible in the curves, are in units of `scales`.
+        """
         stress, slopes = self.stresses(stored[None], stretch, path)
         rows = slopes[0] * self.scales
-        return stress[0], ((rows @ covariance) * rows).sum(1).clamp(min=0).sqrt()
+        error = ((rows @ covariance) * rows).sum(1).clamp(min=0).sqrt()
+        unseen = (rows @ invisible.T).abs().amax(1) if len(invisible) else torch.zeros_like(error)
+        return stress[0], torch.where(unseen > _UNSEEN * rows.norm(dim=1), torch.inf, error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -64,7 +63,8 @@ class StressCurve:
             if not bool(values.isfinite().all()):
                 row = int((~values.isfinite()).nonzero()[0])
                 raise ObservationError(
-                    f"{title} of the curve {self.name!r} must be finite, got {float(values[row])} in row {row}."
+                    f"{title} of the curve {self.name!r} must be finite, got {float(values[row])} in row "
+                    f"{row}."
                 )
         if self.path.rest > 0 and float(self.stretch.min()) <= 0:
             raise ObservationError(
@@ -80,7 +80,8 @@ class StressCurve:
     def __repr__(self) -> str:
         low, high = float(self.stretch.min()), float(self.stretch.max())
         return (
-            f"StressCurve({self.name!r}, {self.path.name}: {len(self)} points, stretch {low:.4g} to {high:.4g}, "
+            f"StressCurve({self.name!r}, {self.path.name}: {len(self)} points, stretch {low:.4g} to "
+            f"{high:.4g}, "
             f"nominal stress up to {1e-3 * float(self.stress.abs().max()):.4g} kPa)"
         )
 

@@ -66,8 +66,8 @@ def descend(problem: CurveProblem, starts: Float[Tensor, "S P"], *, max_steps: i
     if not bool(equations.loss.isfinite().any()):
         raise ConvergenceError(
             f"{type(problem.point.material).__name__} has no finite stress at the first guess at some of the "
-            "stretches of the curves: start from other values of its quantities (for a law that locks, from a "
-            "larger limit), and check that stretches are no strains."
+            "stretches of the curves: start from other values of its quantities (a law that locks: "
+            "from a larger limit), and check that stretches are no strains."
         )
     place = _RULES.begin(starts / problem.scales, equations)
     place = place._replace(converged=place.converged & equations.loss.isfinite())

@@ -117,8 +117,13 @@ class MaterialPoint(nn.Module):
         solver = FreeComponents(self.density, free, incompressible=self.incompressible)
         x = solver(*inputs) if solver.sought else None
         F, P = solver.stress(x, *inputs)
-        shape = torch.broadcast_shapes(*(part.shape for part in P), *(part.shape for part in F))
-        return tuple(Matrix3(*(part.expand(shape) for part in A)) for A in (F, P))  # type: ignore[return-value]
+        with (
+            torch.no_grad()
+        ):  # Beyond where a law locks, its derivatives may be numbers, and its energy none.
+            defined = self.density.value(coefficients, F).isfinite()
+        return Matrix3(*(part.expand(defined.shape) for part in F)), Matrix3(
+            *(torch.where(defined, part, torch.nan) for part in P)
+        )
 
     @torch.no_grad()
     def _is_isotropic(self, coefficients: list[Tensor]) -> bool:
