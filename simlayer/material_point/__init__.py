@@ -6,6 +6,7 @@ from simlayer.material_point.fitted_law import FittedLaw
 from simlayer.material_point.paths import DeformationPath
 from simlayer.material_point.point import MaterialPoint, PointResponse
 from simlayer.material_point.predictions import Prediction
+from simlayer.material_point.read_curve import read_curve
 from simlayer.material_point.residual_runs import ResidualRuns
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "ResidualRuns",
     "StressCurve",
     "fit_curves",
+    "read_curve",
 ]

@@ -77,6 +77,27 @@ class StressCurve:
     def __len__(self) -> int:
         return len(self.stretch)
 
+    def between(self, low: float, high: float) -> StressCurve:
+        """Return the part of the curve with stretches from `low` to `high`.
+
+        Raises:
+            ObservationError: if there is none.
+        """
+        low, high = checked_number("low", low), checked_number("high", high)
+        kept = (self.stretch >= low) & (self.stretch <= high)
+        if not bool(kept.any()):
+            raise ObservationError(
+                f"the curve {self.name!r} has no stretch from {low:g} to {high:g}: {self}."
+            )
+        return StressCurve(
+            self.stretch[kept],
+            self.stress[kept],
+            self.path,
+            name=self.name,
+            noise=self.noise,
+            fit_offset=self.fit_offset,
+        )
+
     def __repr__(self) -> str:
         low, high = float(self.stretch.min()), float(self.stretch.max())
         return (
