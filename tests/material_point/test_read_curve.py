@@ -123,7 +123,11 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line(export, before, after, m
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"stress_unit": None}, ObservationError, "stress_unit must be the unit of the nominal stress in the file"),
+        (
+            {"stress_unit": None},
+            ObservationError,
+            "stress_unit must be the unit of the nominal stress in the file",
+        ),
         ({"stress_unit": "N"}, ObservationError, "one of Pa, kPa, MPa"),
         ({"stress_unit": "kPa"}, ObservationError, r"'Stress \(MPa\)' is in MPa, and stress_unit is 'kPa'"),
         ({"strain_unit": "1"}, ObservationError, "is in %, and strain_unit is '1'"),
