@@ -63,6 +63,11 @@ class FittedLaw:
         return dict(zip(self.uncertainty.names, self.uncertainty.standard_errors.tolist(), strict=True))
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """The SI unit of each value."""
+        return tuple(unknown.unit for unknown in self._problem.unknowns)
+
+    @property
     def rms(self) -> float:
         """The root mean square of all residuals [Pa]."""
         return float(np.sqrt(np.mean(np.concatenate(list(self.residuals.values())) ** 2)))
@@ -120,8 +125,7 @@ class FittedLaw:
         return stress.numpy(), error.numpy()
 
     def __str__(self) -> str:
-        units = [unknown.unit for unknown in self._problem.unknowns]
-        rows = zip(self.values.items(), self.standard_errors.values(), units, strict=True)
+        rows = zip(self.values.items(), self.standard_errors.values(), self.units, strict=True)
         lines = [
             f"{name} = {format_measured(value, error, unit) if math.isfinite(error) else 'not determined'}"
             for (name, value), error, unit in rows
