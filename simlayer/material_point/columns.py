@@ -88,6 +88,9 @@ def _header(
 ) -> tuple[str | None, int, dict[str, int], dict[str, str]]:
     """Return the delimiter, the place of the first row in `lines`, and the indices and titles of columns."""
     named = [column for column in wanted.values() if isinstance(column, str)]
+    if numbers := {role: c for role, c in wanted.items() if isinstance(c, str) and _number(c) is not None}:
+        role, title = next(iter(numbers.items()))
+        raise ObservationError(f"{role} must be a title, or an index without quotation marks, got {title!r}.")
     seen: list[str] = []
     for delimiter in _DELIMITERS:
         for place, (_, line) in enumerate(lines):
@@ -112,7 +115,8 @@ def _header(
         missing = next((title for title in named if title not in seen), named[0])
         near = hint(missing, dict.fromkeys(seen)) if seen else "it has no header."
         raise ObservationError(
-            f"{path} has no line with the title{'s' * (len(named) > 1)} {', '.join(map(repr, named))}: "
+            f"{path} has no line with the title{'s' * (len(named) > 1)} of {', '.join(wanted)}, "
+            f"{', '.join(map(repr, named))}: "
             f"{near} Give titles as they stand there, or indices of columns from 0."
         )
     listed = ", ".join(str(index) for index in wanted.values())

@@ -54,10 +54,12 @@ class StressCurve:
         self.stress: Float[Tensor, "n"] = checked_numbers("stress", stress).cpu()
         self.noise = None if noise is None else checked_number("noise", noise, above=0, unit="Pa")
         self.fit_offset = checked_flag("fit_offset", fit_offset)
-        if self.stretch.ndim != 1 or self.stretch.shape != self.stress.shape:
+        if self.stretch.ndim != 1:
+            raise ObservationError(f"stretch must be of shape (n,), got {described(stretch)}.")
+        if self.stretch.shape != self.stress.shape:
             raise ObservationError(
-                "stretch and stress must be as many numbers, (n,), got shapes "
-                f"{tuple(self.stretch.shape)} and {tuple(self.stress.shape)}."
+                f"stress must be of shape {tuple(self.stretch.shape)}, as the stretches are, got "
+                f"{described(stress)}."
             )
         for title, values in (("stretch", self.stretch), ("stress", self.stress)):
             if not bool(values.isfinite().all()):
@@ -72,7 +74,10 @@ class StressCurve:
                 "stretch is 1 at rest, and a strain plus 1."
             )
         if bool((self.stretch == self.path.rest).all()):
-            raise ObservationError(f"stretch of the curve {self.name!r} is that at rest alone.")
+            raise ObservationError(
+                f"stretch of the curve {self.name!r} must have values other than at rest, got "
+                f"{self.path.rest:g} alone."
+            )
 
     def __len__(self) -> int:
         return len(self.stretch)

@@ -75,7 +75,10 @@ def fit_curves(
             f"noise must be that of all curves, of none, or estimated; {', '.join(known)} of "
             f"{', '.join(curve.name for curve in given)} have it."
         )
-    problem = CurveProblem(material, given, names, incompressible=incompressible)
+    try:
+        problem = CurveProblem(material, given, names, incompressible=incompressible)
+    except KeyError as error:
+        raise KeyError(f"unknowns: {error.args[0]}") from None
     count = checked_integer("starts", starts, least=1)
     most = checked_integer("max_steps", max_steps, least=1)
     points = draw_starts(problem, count, checked_integer("seed", seed, least=0))

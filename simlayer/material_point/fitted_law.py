@@ -22,7 +22,7 @@ from simlayer.material_point.paths import DeformationPath, checked_path
 from simlayer.material_point.predictions import Prediction, predict_tests
 from simlayer.material_point.residual_runs import ResidualRuns, residual_runs
 from simlayer.materials.base import Material
-from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.arrays import checked_numbers, described
 
 # Residuals below this share of the stresses are rounding errors, whatever their signs.
 _EXACT = 1e-6
@@ -115,12 +115,14 @@ class FittedLaw:
 
         Arguments as for `MaterialPoint.forward`.
         """
-        given = checked_numbers("stretch", stretch)
-        if given.ndim != 1:
-            raise ValueError(f"stretch must be of shape (n,), got {tuple(given.shape)}.")
+        along, given = checked_path("path", path), checked_numbers("stretch", stretch)
+        valid = given.isfinite() & ((given > 0) if along.rest > 0 else True)
+        if given.ndim != 1 or not bool(valid.all()):
+            rule = "finite and positive" if along.rest > 0 else "finite"
+            raise ValueError(f"stretch must be {rule}, of shape (n,), got {described(stretch)}.")
         linear = self.uncertainty.linear
         stress, error = self._problem.stress_with_error(
-            self._stored, linear.covariance, given, checked_path("path", path), linear.invisible
+            self._stored, linear.covariance, given, along, linear.invisible
         )
         return stress.numpy(), error.numpy()
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.quantities.arguments import checked_choice, checked_number, checked_several
+from simlayer.quantities.arguments import checked_choice, checked_flag, checked_number, checked_several
 from simlayer.quantities.arguments import checked_integer as integer
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, checked_text
@@ -58,7 +58,8 @@ class DeformationPath:
                 f"free must be different components without the measured one, {self.measured}, got "
                 f"{self.free}."
             )
-        checked_number("rest", self.rest)
+        object.__setattr__(self, "rest", checked_number("rest", self.rest))
+        checked_flag("exact", self.exact)
 
     def components(self, stretch: Tensor) -> Matrix3:
         """Return F for stretches of any shape, its free components where their search starts.

@@ -15,7 +15,7 @@ from simlayer.material_point.free_components import FreeComponents
 from simlayer.material_point.paths import DeformationPath, checked_path
 from simlayer.materials.base import Material
 from simlayer.quantities.arguments import checked_flag
-from simlayer.quantities.arrays import checked_floats
+from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
 
@@ -87,8 +87,10 @@ class MaterialPoint(nn.Module):
         """
         path = checked_path("path", path)
         stretch = checked_floats("stretch", stretch)
-        if not stretch.ndim:
-            raise ValueError(f"stretch must have an axis of stretches, got the number {float(stretch):g}.")
+        if not stretch.ndim or not stretch.numel():
+            raise ValueError(
+                f"stretch must have an axis of stretches, (*batch, n), got {described(stretch)}."
+            )
         F, P = self.stresses(stretch, path)
         stress = _points_last(P[3 * path.measured[0] + path.measured[1]])
         self._check_found(stress.detach(), stretch.detach(), path)

@@ -7,6 +7,7 @@ from fuzz import (
     table_fits,
     table_identification,
     table_learning,
+    table_points,
     table_steps,
 )
 from fuzz.calls import Call
@@ -19,6 +20,7 @@ TABLES = (
     table_identification,
     table_learning,
     table_amortized,
+    table_points,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -35,9 +37,10 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
-            "Identified", "IdentifiedSpecimens", "MaterialCheck", "MaterialReport", "Matrix3",
-            "PredictedSpecimens", "QuadratureRule", "ShapeFunctions", "StepContext",
+            "Body", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
+            "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "MaterialCheck",
+            "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",
+            "QuadratureRule", "ResidualRuns", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),
