@@ -18,6 +18,7 @@ from simlayer.materials.base import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.physical_module import PhysicalModule
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
 _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
@@ -110,12 +111,13 @@ def check_material(material: Material) -> None:
 
 def _warn_of_samples(material: Material, count: int) -> None:
     """Warn if a quantity has one value for each of as many samples as there are cells or regions."""
-    for name, quantity in material.quantities().items():
-        shape = tuple(quantity.stored(material).shape)
+    modules = [module for module in material.modules() if isinstance(module, PhysicalModule)]
+    for module, quantity in ((m, quantity) for m in modules for quantity in m.quantities().values()):
+        shape = tuple(quantity.stored(module).shape)
         if quantity.over == "cells" and count > 1 and shape == (count, 1):
             warnings.warn(
-                f"{name} of the material has shape {shape}, one value for each of {count} samples. One for "
-                f"each cell or region has shape ({count},).",
+                f"{quantity.name} of the material has shape {shape}, one value for each of {count} samples. One "
+                f"for each cell or region has shape ({count},).",
                 ImplausibleWarning,
                 stacklevel=3,
             )

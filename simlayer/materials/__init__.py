@@ -11,6 +11,7 @@ from simlayer.materials.classical import (
 from simlayer.materials.limited_extension import ArrudaBoyce, Gent
 from simlayer.materials.neural import NeuralHyperelastic
 from simlayer.materials.neural_fibres import NeuralFibreReinforced
+from simlayer.materials.ogden import Ogden
 from simlayer.materials.polynomial import MooneyRivlin, MooneyRivlin5, Yeoh
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "NeoHookean",
     "NeuralFibreReinforced",
     "NeuralHyperelastic",
+    "Ogden",
     "StVenantKirchhoff",
     "StableNeoHookean",
     "Yeoh",

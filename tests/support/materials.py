@@ -18,6 +18,7 @@ from simlayer import (
     NeoHookean,
     NeuralFibreReinforced,
     NeuralHyperelastic,
+    Ogden,
     Quantity,
     StableNeoHookean,
     StVenantKirchhoff,
@@ -70,6 +71,11 @@ def arruda_boyce(E, nu, **options):
     return ArrudaBoyce(mu / _OF_THREE, 3**0.5, K, **options)
 
 
+def ogden(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return Ogden((1.4 * mu / 1.8, -0.6 * mu / 2.2), (1.8, -2.2), K, **options)
+
+
 _OF_THREE = 1 + 3 / 5 / 3 + 99 / 175 / 9 + 513 / 875 / 27 + 42039 / 67375 / 81
 
 
@@ -115,6 +121,7 @@ MATERIALS = {
     "Yeoh": yeoh,
     "Gent": gent,
     "ArrudaBoyce": arruda_boyce,
+    "Ogden": ogden,
     "written by a user": exponential,
     "NeuralHyperelastic": neural,
     "NeuralFibreReinforced": fibrous,
