@@ -95,40 +95,44 @@ class CurveProblem:
             unknown.parameter.data.fill_(float(value))
 
     def stresses(
-        self, stored: Float[Tensor, "S P"], stretch: Float[Tensor, "n"], path: DeformationPath, name: str = ""
-    ) -> tuple[Float[Tensor, "S n"], Float[Tensor, "S n P"]]:
-        """Return nominal stresses along a path, and their derivatives by stored values [Pa]; NaN if missing.
+        self, stored: Float[Tensor, "S P"], parts: Sequence[tuple[Tensor, DeformationPath, str]]
+    ) -> tuple[Float[Tensor, "S R"], Float[Tensor, "S R P"]]:
+        """Return nominal stresses, and their derivatives by stored values [Pa]; NaN where there are none.
 
         Args:
             stored: the stored values of the unknowns, of several samples.
-            stretch: as it was measured.
-            path: the deformation.
-            name: of the curve, for its strain offset.
+            parts: stretches as they were measured, `(n,)`, their path, and the name of the curve, for its
+                strain offset; the R stresses are those of one part after another.
         """
+        sizes = [len(stretch) for stretch, _, _ in parts]
         # Every point has values of its own, so that one pass in reverse mode has all derivatives.
-        fields = stored[:, None].expand(-1, len(stretch), -1).clone().requires_grad_()
+        fields = stored[:, None].expand(-1, sum(sizes), -1).clone().requires_grad_()
         values = {u.name: u.quantity.decode(x) for u, x in zip(self.unknowns, fields.unbind(-1), strict=True)}
-        offset = values.get(f"{name}.strain_offset")
-        values = {key: value for key, value in values.items() if key in self._named.quantities}
-        with torch.enable_grad(), self._named.substituted(values):
-            at = stretch.expand(len(stored), -1) if offset is None else stretch - offset
-            P = self.point.stresses(at, path)[1]
-            stress = P[3 * path.measured[0] + path.measured[1]].movedim(0, -1)
+        zero = torch.zeros_like(fields[..., 0])
+        offsets = [
+            values.get(f"{name}.strain_offset", zero).split(sizes, 1)[k]
+            for k, (_, _, name) in enumerate(parts)
+        ]
+        own = {key: value for key, value in values.items() if key in self._named.quantities}
+        with torch.enable_grad(), self._named.substituted(own):
+            at = [stretch - offset for (stretch, _, _), offset in zip(parts, offsets, strict=True)]
+            found = self.point.stresses(at, [path for _, path, _ in parts])
+            stress = torch.cat(
+                [P[_measured(path)] for (_, path, _), (_, P) in zip(parts, found, strict=True)]
+            )
             # Also where the stresses depend on none of the unknowns.
             (slopes,) = torch.autograd.grad(stress.sum() + 0 * fields.sum(), fields)
-        return stress.detach(), slopes
+        return stress.detach().movedim(0, -1), slopes
 
     def residuals(self, stored: Float[Tensor, "S P"]) -> tuple[Float[Tensor, "S R"], Float[Tensor, "S R P"]]:
         """Return computed minus measured stresses over the noise, one curve after another.
 
         And their derivatives by changes of the stored values in units of `scales`.
         """
-        residuals, jacobians = [], []
-        for curve, noise in zip(self.curves, self.noise, strict=True):
-            stress, slopes = self.stresses(stored, curve.stretch, curve.path, curve.name)
-            residuals.append((stress - curve.stress) / noise)
-            jacobians.append(slopes * self.scales / noise)
-        return torch.cat(residuals, 1), torch.cat(jacobians, 1)
+        stress, slopes = self.stresses(stored, [(c.stretch, c.path, c.name) for c in self.curves])
+        noise = torch.cat([n.expand(len(c)) for n, c in zip(self.noise, self.curves, strict=True)])
+        measured = torch.cat([curve.stress for curve in self.curves])
+        return (stress - measured) / noise, slopes * self.scales / noise[:, None]
 
     def equations(self, stored: Float[Tensor, "S P"]) -> NormalEquations:
         """Return the normal equations in units of `scales`; the loss is infinite where there is no stress."""
@@ -151,8 +155,14 @@ class CurveProblem:
 
         The covariance, and the directions that are invisible in the curves, are in units of `scales`.
         """
-        stress, slopes = self.stresses(stored[None], stretch, path)
+        stress, slopes = self.stresses(stored[None], [(stretch, path, "")])
         rows = slopes[0] * self.scales
         error = ((rows @ covariance) * rows).sum(1).clamp(min=0).sqrt()
         unseen = (rows @ invisible.T).abs().amax(1) if len(invisible) else torch.zeros_like(error)
         return stress[0], torch.where(unseen > _UNSEEN * rows.norm(dim=1), torch.inf, error)
+
+
+def _measured(path: DeformationPath) -> int:
+    """Return the place of the measured component in the nine."""
+    row, column = path.measured
+    return 3 * row + column

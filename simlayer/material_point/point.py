@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,21 +13,13 @@ from simlayer.errors import ConvergenceError
 from simlayer.forces.elastic import check_material, traced_energy_density
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.material_point.free_components import FreeComponents
+from simlayer.material_point.isotropy import is_isotropic
 from simlayer.material_point.paths import DeformationPath, checked_path
 from simlayer.materials.base import Material
 from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.physical_module import PhysicalModule
-
-# A deformation without symmetry, and rotations of the rest shape: no isotropic energy changes by these.
-_GENERIC = torch.tensor([[1.1, 0.1, -0.05], [0.08, 0.9, 0.03], [-0.02, 0.06, 1.05]], dtype=torch.float64)
-_TURNS = (
-    torch.eye(3, dtype=torch.float64),
-    torch.eye(3, dtype=torch.float64)[[1, 2, 0]],
-    torch.tensor([[2.0, -1.0, 2.0], [2.0, 2.0, -1.0], [-1.0, 2.0, 2.0]], dtype=torch.float64) / 3,
-)
-_EXACT = 1e-9
 
 
 class PointResponse(NamedTuple):
@@ -91,52 +84,82 @@ class MaterialPoint(nn.Module):
             raise ValueError(
                 f"stretch must have an axis of stretches, (*batch, n), got {described(stretch)}."
             )
-        F, P = self.stresses(stretch, path)
+        ((F, P),) = self.stresses([stretch], [path])
         stress = _points_last(P[3 * path.measured[0] + path.measured[1]])
         self._check_found(stress.detach(), stretch.detach(), path)
         cauchy = P @ F.T * (1 / F.det())
         matrices = (_points_last(torch.stack(A, -1), 1).unflatten(-1, (3, 3)) for A in (F, P, cauchy))
         return PointResponse(stress, *matrices)
 
-    def stresses(self, stretch: Tensor, path: DeformationPath) -> tuple[Matrix3, Matrix3]:
-        """Return F and the nominal stress [Pa] by components, `(n, *batch)`, NaN where they are not found."""
-        material = self.material
-        parts = [part for part in material.modules() if isinstance(part, PhysicalModule)]
+    def stresses(
+        self, stretches: Sequence[Tensor], paths: Sequence[DeformationPath]
+    ) -> list[tuple[Matrix3, Matrix3]]:
+        """Return F and the nominal stress [Pa] along several paths, `(n, *batch)`, NaN where there is none.
+
+        All are computed at once, as far as they leave the same components free. The quantities of the
+        material may have a value for each of the stretches, one path after another.
+        """
+        parts = [part for part in self.material.modules() if isinstance(part, PhysicalModule)]
         own = (getattr(part, name).ndim for part in parts for name in part.quantities())
-        axes = max([stretch.ndim, *own]) - 1
-        coefficients = self.density.coefficients(material, axes)
-        stretch = stretch.to(next(material.parameters())).movedim(-1, 0)
-        stretch = stretch.reshape(len(stretch), *[1] * (axes - stretch.ndim + 1), *stretch.shape[1:])
-        free = [3 * row + column for row, column in path.free]
+        axes = max([*(stretch.ndim for stretch in stretches), *own]) - 1
+        coefficients = self.density.coefficients(self.material, axes)
+        like = next(self.material.parameters())
+        starts = [
+            path.components(_points_first(stretch.to(like), axes))
+            for stretch, path in zip(stretches, paths, strict=True)
+        ]
+        places = torch.arange(sum(len(F.xx) for F in starts)).split([len(F.xx) for F in starts])
+        groups: dict[tuple[int, ...], list[int]] = {}
+        isotropic = self.incompressible and is_isotropic(self.density, coefficients)
+        for k, path in enumerate(paths):
+            groups.setdefault(self._free(path, isotropic), []).append(k)
+        found: dict[int, tuple[Matrix3, Matrix3]] = {}
+        for free, members in groups.items():
+            start = Matrix3(
+                *(torch.cat(columns) for columns in zip(*(starts[k] for k in members), strict=True))
+            )
+            at = None if len(groups) == 1 else torch.cat([places[k] for k in members])
+            sizes = [len(places[k]) for k in members]
+            F, P = (
+                zip(*(part.split(sizes) for part in A), strict=True)
+                for A in self._equilibrium(start, free, self._at(coefficients, at))
+            )
+            for k, f, p in zip(members, F, P, strict=True):
+                found[k] = Matrix3(*f), Matrix3(*p)
+        return [found[k] for k in range(len(paths))]
+
+    def _free(self, path: DeformationPath, isotropic: bool) -> tuple[int, ...]:
+        """Return the free components that must be searched for, by their places in the nine."""
+        free = tuple(3 * row + column for row, column in path.free)
         if self.incompressible and not free:
             raise ValueError(
                 f"the path {path.name!r} must have a free component for the pressure of an incompressible "
                 "material, got none; set incompressible=False, or give one."
             )
-        inputs = (*path.components(stretch), *coefficients)
-        if self.incompressible and path.exact and self._is_isotropic(coefficients):
-            free = free[-1:]
-        solver = FreeComponents(self.density, free, incompressible=self.incompressible)
-        x = solver(*inputs) if solver.sought else None
-        F, P = solver.stress(x, *inputs)
-        with (
-            torch.no_grad()
-        ):  # Beyond where a law locks, its derivatives may be numbers, and its energy none.
-            defined = self.density.value(coefficients, F).isfinite()
-        return Matrix3(*(part.expand(defined.shape) for part in F)), Matrix3(
-            *(torch.where(defined, part, torch.nan) for part in P)
-        )
+        return free[-1:] if isotropic and path.exact else free
 
-    @torch.no_grad()
-    def _is_isotropic(self, coefficients: list[Tensor]) -> bool:
-        """Whether rotations of the rest shape leave the energy density as it is."""
-        points = torch.stack([_GENERIC @ turn for turn in _TURNS]).reshape(-1, 9).unbind(1)
+    def _at(self, coefficients: list[Tensor], places: Tensor | None) -> list[Tensor]:
+        """Return the coefficients of some points."""
         shared = self.density.shared
-        values = [c.detach().double().cpu() for c in coefficients]
-        values[shared:] = [c[:1] if c.ndim else c for c in values[shared:]]
-        axes = max([1, *(c.ndim for c in values[shared:])])
-        energy = self.density.value(values, [p.reshape(-1, *[1] * (axes - 1)) for p in points])
-        return bool(((energy - energy[:1]).abs() <= _EXACT * energy.abs()).all())
+        return [
+            c if places is None or k < shared or c.ndim == 0 or len(c) == 1 else c[places]
+            for k, c in enumerate(coefficients)
+        ]
+
+    def _equilibrium(
+        self, start: Matrix3, free: Sequence[int], coefficients: list[Tensor]
+    ) -> tuple[Matrix3, Matrix3]:
+        """Return F and the nominal stress, given F with its free components where their search starts."""
+        solver = FreeComponents(self.density, free, incompressible=self.incompressible)
+        inputs = (*start, *coefficients)
+        F, P = solver.stress(solver(*inputs) if solver.sought else None, *inputs)
+        # Beyond where a law locks, its derivatives may be numbers, and its energy none.
+        with torch.no_grad():
+            defined = self.density.value(coefficients, F).isfinite()
+        return (
+            Matrix3(*(part.expand(defined.shape) for part in F)),
+            Matrix3(*(torch.where(defined, part, torch.nan) for part in P)),
+        )
 
     def _check_found(self, stress: Tensor, stretch: Tensor, path: DeformationPath) -> None:
         """Raise ConvergenceError, naming the first stretch at which there is no stress."""
@@ -152,6 +175,12 @@ class MaterialPoint(nn.Module):
             + ". Check its quantities, how far its formula holds, and that stretches are no strains.",
             sample=index[:-1],
         )
+
+
+def _points_first(stretch: Tensor, batch_axes: int) -> Tensor:
+    """Return stretches `(*batch, n)` as `(n, *batch)` with so many axes of a batch."""
+    first = stretch.movedim(-1, 0)
+    return first.reshape(len(first), *[1] * (batch_axes + 1 - first.ndim), *first.shape[1:])
 
 
 def _points_last(tensor: Tensor, own: int = 0) -> Tensor:

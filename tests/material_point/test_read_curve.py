@@ -106,7 +106,7 @@ def test_a_shear_is_read_as_it_is(tmp_path):
         (
             "Force (N)",
             "Force (kN)",
-            r"has no line with the titles of stress, strain, time, 'Force \(N\)', .* did you mean 'Force \(kN\)'",
+            r"no line with the titles of stress, strain, time, 'Force \(N\)', .* mean 'Force \(kN\)'",
         ),
         ("Travel (mm)", "Force (N)", r"several columns 'Force \(N\)': give the index"),
     ],
