@@ -149,6 +149,18 @@ def test_estimated_noise_is_that_of_each_curve():
     assert weighted.values["mu"] == pytest.approx(1e5, abs=4 * weighted.standard_errors["mu"])
 
 
+def test_a_known_noise_weights_the_curves():
+    stretch = torch.linspace(1.05, 2.0, 20)
+    soft, stiff = (MaterialPoint(NeoHookean(E, 0.4), incompressible=True) for E in (1e5, 2e5))
+    curves = [
+        StressCurve(stretch, point(stretch).stress.detach(), name=name, noise=noise)
+        for point, name, noise in ((soft, "sure", 1e2), (stiff, "unsure", 1e4))
+    ]
+    found = fit_curves(NeoHookean(1.3e5, 0.4), curves, "youngs_modulus", incompressible=True)
+    # The mean of both, weighted by 1 / noise²: the law is linear in its modulus.
+    assert found.values["youngs_modulus"] == pytest.approx((1e5 + 1e-4 * 2e5) / (1 + 1e-4), rel=1e-6)
+
+
 def test_structured_residuals_are_said_and_noise_is_not():
     stretch = torch.linspace(1.05, 3.0, 40)
     exact = MaterialPoint(Yeoh(2e5, -4e3, 400.0, K), incompressible=True)(stretch).stress.detach()
