@@ -53,16 +53,21 @@ from simlayer.forces import (
 )
 from simlayer.linalg import Matrix3
 from simlayer.materials import (
+    ArrudaBoyce,
     Corotated,
+    Gent,
     IsotropicMaterial,
     LinearElastic,
     Material,
     MooneyRivlin,
+    MooneyRivlin5,
     NeoHookean,
     NeuralFibreReinforced,
     NeuralHyperelastic,
+    Ogden,
     StableNeoHookean,
     StVenantKirchhoff,
+    Yeoh,
 )
 from simlayer.mesh import (
     Mesh,
@@ -100,6 +105,7 @@ from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass,
 
 __all__ = [
     "BDF2",
+    "ArrudaBoyce",
     "BackwardEuler",
     "BarrierContact",
     "Bodies",
@@ -125,6 +131,7 @@ __all__ = [
     "Equilibrium",
     "Force",
     "ForceLength",
+    "Gent",
     "GradientCheck",
     "GradientNorms",
     "GradientReport",
@@ -141,6 +148,7 @@ __all__ = [
     "Mesh",
     "MeshError",
     "MooneyRivlin",
+    "MooneyRivlin5",
     "Muscle",
     "NeoHookean",
     "NeuralFibreReinforced",
@@ -151,6 +159,7 @@ __all__ = [
     "NodalLoad",
     "ObservationError",
     "Obstacle",
+    "Ogden",
     "PenetrationError",
     "PhysicalModule",
     "PointMass",
@@ -176,6 +185,7 @@ __all__ = [
     "SymplecticEuler",
     "Term",
     "UnstableStepError",
+    "Yeoh",
     "adjoint_norms",
     "ball_mesh",
     "box_mesh",

@@ -36,6 +36,7 @@ FLOORS = (
     "motion_capture",
     "identification",
     "laboratory",
+    "material_point",
     "learning",
     "training",
     "app",

@@ -19,6 +19,8 @@ class Job(ABC):
     """What a run trains, on which data, and how it reports the result.
 
     Attributes:
+        trained: whether Lightning trains it in epochs. Else `results` does all, and what is said of training
+            here does not apply.
         unread: the keys of the configuration that have no effect on it.
         full_batch: whether it is trained on all samples at a time, as L-BFGS needs.
         model: what is trained.
@@ -27,6 +29,7 @@ class Job(ABC):
         progress: what shows in the terminal.
     """
 
+    trained: ClassVar[bool] = True
     unread: ClassVar[tuple[str, ...]] = ()
     full_batch: ClassVar[bool] = False
     model: LightningModule
@@ -34,9 +37,9 @@ class Job(ABC):
     report: WandbReport
     progress: ProgressBar
 
-    @abstractmethod
     def loaders(self) -> tuple[Any, Any]:
         """Return what is trained on, and what the loss of an epoch is of; None: the model has its own."""
+        return None, None
 
     @abstractmethod
     def announce(self, folder: Path, *, given: Collection[str]) -> None:

@@ -51,6 +51,8 @@ def run(
         if config.check_gradients:
             job.check_gradients()
             return None
+        if not job.trained:
+            return _solve(config, job, folder, began=began)
         return _train(config, job, folder, sweep=sweep, began=began)
 
 
@@ -77,6 +79,18 @@ def _settings(dtype: str, threads: int) -> Iterator[None]:
     finally:
         torch.set_default_dtype(before)
         torch.set_num_threads(count)
+
+
+def _solve(config: DictConfig, job: Job, folder: Path, *, began: float) -> dict[str, Any]:
+    """Carry out a job that is not trained: without epochs, checkpoints and loggers."""
+    with locked(folder):
+        record_config(folder, config)
+        results = job.results(ended=CONVERGED, seconds=0.0)
+        results["seconds"] = round(time.perf_counter() - began, 1)
+        write_results(folder, results)
+        results = job.write(folder, results)
+        print(f"\n{job.table(results)}\n{format_files(folder)}", flush=True)
+        return results
 
 
 def _train(config: DictConfig, job: Job, folder: Path, *, sweep: str | None, began: float) -> dict[str, Any]:

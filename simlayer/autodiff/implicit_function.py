@@ -16,7 +16,7 @@ from simlayer.autodiff.torch_private import forward_mode_alone
 
 
 class ImplicitFunction(ABC):
-    """Positions x that make a residual r(x, inputs) zero, where its derivative dr/dx is symmetric.
+    """Values x, such as positions, that make a residual r(x, inputs) zero; its derivative dr/dx is symmetric.
 
     Called with the inputs it is differentiable in them, by the implicit function theorem: backward solves
     with dr/dx once and takes one vector-Jacobian product of the residual. It keeps x, the inputs, and what
@@ -28,7 +28,7 @@ class ImplicitFunction(ABC):
 
     kept: Sequence[Tensor] = ()
 
-    def __call__(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
+    def __call__(self, *inputs: Tensor) -> Float[Tensor, "*shape"]:
         if carries_tangents(inputs):
             return call_with_tangents(functools.partial(_found, self), inputs)[0]
         if not forward_mode_alone():
@@ -40,11 +40,11 @@ class ImplicitFunction(ABC):
         return _ImplicitNode.apply(self, *inputs)
 
     @abstractmethod
-    def find(self, *inputs: Tensor) -> Float[Tensor, "*batch N 3"]:
+    def find(self, *inputs: Tensor) -> Float[Tensor, "*shape"]:
         """Return positions where the residual is zero."""
 
     @abstractmethod
-    def residual(self, positions: Float[Tensor, "*batch N 3"], *inputs: Tensor) -> Tensor:
+    def residual(self, positions: Float[Tensor, "*shape"], *inputs: Tensor) -> Tensor:
         """Return the residual, by operators that autograd can differentiate in the inputs."""
 
     @abstractmethod

@@ -18,6 +18,7 @@ from simlayer.materials.base import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arrays import checked_integers
 from simlayer.quantities.objects import checked_instance
+from simlayer.quantities.physical_module import PhysicalModule
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
 _EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
@@ -58,7 +59,7 @@ class ElasticForce(CellPotential):
         quadrature: Literal["full", "reduced"] = "full",
     ) -> None:
         super().__init__()
-        _check_material(material)
+        check_material(material)
         self.elements = FiniteElements(mesh, deterministic=deterministic, quadrature=quadrature, local=True)
         self.material = material
         self.register_buffer("regions", _checked_regions(regions, mesh), persistent=False)
@@ -95,7 +96,7 @@ class ElasticForce(CellPotential):
         return value[..., self.regions]
 
 
-def _check_material(material: Material) -> None:
+def check_material(material: Material) -> None:
     """Raise TypeError if this is no material, or ValueError if it has nothing to identify or compute with."""
     checked_instance("material", material, Material, example="StableNeoHookean(1e5, 0.45)")
     for quantity in material.quantities().values():
@@ -110,12 +111,13 @@ def _check_material(material: Material) -> None:
 
 def _warn_of_samples(material: Material, count: int) -> None:
     """Warn if a quantity has one value for each of as many samples as there are cells or regions."""
-    for name, quantity in material.quantities().items():
-        shape = tuple(quantity.stored(material).shape)
+    modules = [module for module in material.modules() if isinstance(module, PhysicalModule)]
+    for module, quantity in ((m, quantity) for m in modules for quantity in m.quantities().values()):
+        shape = tuple(quantity.stored(module).shape)
         if quantity.over == "cells" and count > 1 and shape == (count, 1):
             warnings.warn(
-                f"{name} of the material has shape {shape}, one value for each of {count} samples. One for "
-                f"each cell or region has shape ({count},).",
+                f"{quantity.name} of the material has shape {shape}, one value for each of {count} samples. One "
+                f"for each cell or region has shape ({count},).",
                 ImplausibleWarning,
                 stacklevel=3,
             )

@@ -4,23 +4,30 @@ from simlayer.materials.base import IsotropicMaterial, Material
 from simlayer.materials.classical import (
     Corotated,
     LinearElastic,
-    MooneyRivlin,
     NeoHookean,
     StableNeoHookean,
     StVenantKirchhoff,
 )
+from simlayer.materials.limited_extension import ArrudaBoyce, Gent
 from simlayer.materials.neural import NeuralHyperelastic
 from simlayer.materials.neural_fibres import NeuralFibreReinforced
+from simlayer.materials.ogden import Ogden
+from simlayer.materials.polynomial import MooneyRivlin, MooneyRivlin5, Yeoh
 
 __all__ = [
+    "ArrudaBoyce",
     "Corotated",
+    "Gent",
     "IsotropicMaterial",
     "LinearElastic",
     "Material",
     "MooneyRivlin",
+    "MooneyRivlin5",
     "NeoHookean",
     "NeuralFibreReinforced",
     "NeuralHyperelastic",
+    "Ogden",
     "StVenantKirchhoff",
     "StableNeoHookean",
+    "Yeoh",
 ]

@@ -36,6 +36,13 @@ class Material(PhysicalModule, ABC):
     def energy_density(self, F: Matrix3) -> Tensor:
         """Return the energy per rest volume [J/m³] of a deformation gradient."""
 
+    def set_extents(self, **extents: int) -> None:
+        super().set_extents(**extents)
+        for part in self.children():
+            for module in part.modules():
+                if isinstance(module, PhysicalModule):
+                    module.set_extents(**extents)
+
     def stiffness_factors(self, tangent: Callable[[], Tensor]) -> tuple[Tensor | float, Tensor]:
         """Return two numbers (p, q) [Pa] that bound the stiffness at rest, cheaply.
 

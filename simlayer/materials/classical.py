@@ -8,10 +8,10 @@ from torch import Tensor
 from simlayer.autodiff.taylor_extension import extended
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.linalg.polar import stretch_trace
-from simlayer.materials.base import IsotropicMaterial, Material, Range, check_range
+from simlayer.materials.base import IsotropicMaterial, Range, check_range
 from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.checked_module import Option
-from simlayer.quantities.quantity import Quantity, derived_quantity
+from simlayer.quantities.quantity import derived_quantity
 
 
 class StableNeoHookean(IsotropicMaterial):
@@ -102,43 +102,3 @@ class LinearElastic(IsotropicMaterial):
     def energy_density(self, F: Matrix3) -> Tensor:
         e = (F + F.T).plus_identity(-2.0) * 0.5
         return self.mu * e.inner(e) + 0.5 * self.lam * e.trace() ** 2
-
-
-class MooneyRivlin(Material):
-    """Mooney-Rivlin elasticity in isochoric invariants, for rubber (Mooney 1940, Rivlin 1948).
-
-    The small-strain shear modulus is 2 (c10 + c01).
-
-    Args:
-        c10, c01: coefficients of the first and second invariant [Pa], positive.
-        bulk_modulus: K [Pa], positive.
-        range: the interval of J in which the formula holds, as in `NeoHookean`.
-    """
-
-    c10 = Quantity("Pa", over="cells", positive=True)
-    c01 = Quantity("Pa", over="cells", positive=True)
-    bulk_modulus = Quantity("Pa", over="cells", positive=True)
-    range = Option(check_range, frozen=True)
-
-    def __init__(
-        self,
-        c10: float | Tensor,
-        c01: float | Tensor,
-        bulk_modulus: float | Tensor,
-        *,
-        range: Range = (0.1, 5.0),
-    ) -> None:
-        super().__init__()
-        self.c10, self.c01, self.bulk_modulus = c10, c01, bulk_modulus
-        self.range = range
-
-    def energy_density(self, F: Matrix3) -> Tensor:
-        C = F.T @ F
-        I_1 = C.trace()
-        I_2 = 0.5 * (I_1**2 - C.inner(C))
-        J = F.det()
-        return (
-            self.c10 * (I_1 * extended(lambda j: j ** (-2 / 3), J, self.range) - 3)
-            + self.c01 * (I_2 * extended(lambda j: j ** (-4 / 3), J, self.range) - 3)
-            + 0.5 * self.bulk_modulus * (J - 1) ** 2
-        )

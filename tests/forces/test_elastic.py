@@ -148,7 +148,7 @@ def test_derivatives_are_right_in_positions_and_in_every_stored_coefficient(name
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in MATERIALS if name not in ("MooneyRivlin", "written by a user")]
+    "name", [name for name in MATERIALS if hasattr(MATERIALS[name](E, NU), "youngs_modulus")]
 )
 def test_the_gradient_in_a_cells_logarithmic_modulus_is_its_modulus_times_that_in_the_modulus(name):
     moduli, x, weights = E * (1 + torch.rand(CELLS)), deformed(), torch.randn(27, 3)

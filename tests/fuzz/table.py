@@ -8,6 +8,7 @@ from fuzz import (
     table_identification,
     table_laboratory,
     table_learning,
+    table_points,
     table_readouts,
     table_steps,
 )
@@ -23,6 +24,7 @@ TABLES = (
     table_amortized,
     table_readouts,
     table_laboratory,
+    table_points,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -39,9 +41,10 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "Body", "ContactState", "ElementType", "GradientCheck", "GradientNorms", "GradientReport",
-            "Identified", "IdentifiedSpecimens", "MaterialCheck", "MaterialReport", "Matrix3",
-            "PredictedSpecimens", "QuadratureRule", "ShapeFunctions", "StepContext",
+            "Body", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
+            "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "MaterialCheck",
+            "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",
+            "QuadratureRule", "ResidualRuns", "ShapeFunctions", "StepContext",
         ],
         _HOLDER,
     ),

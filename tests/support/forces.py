@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from support.materials import MATERIALS
 
-from simlayer import ElasticForce, Mesh, State, box_mesh
+from simlayer import ElasticForce, Mesh, PhysicalModule, State, box_mesh
 
 # A box of 1 m³ in scale, so that E A is E [N] and E V is E [J].
 E, NU = 1e5, 0.3
@@ -28,8 +28,10 @@ def _force(name, deterministic):
 
 def elastic(name, youngs_modulus=E, poissons_ratio=NU, *, deterministic=False):
     force, material = _force(name, deterministic), MATERIALS[name](youngs_modulus, poissons_ratio)
-    for quantity in material.quantities():
-        setattr(force.material, quantity, getattr(material, quantity))
+    parts = dict(material.named_modules())
+    for path, part in force.material.named_modules():
+        for quantity in part.quantities() if isinstance(part, PhysicalModule) else ():
+            setattr(part, quantity, getattr(parts[path], quantity))
     force.requires_grad_(False)
     return force
 

@@ -7,17 +7,22 @@ import torch
 from torch import Tensor
 
 from simlayer import (
+    ArrudaBoyce,
     Corotated,
+    Gent,
     LinearElastic,
     Material,
     Matrix3,
     MooneyRivlin,
+    MooneyRivlin5,
     NeoHookean,
     NeuralFibreReinforced,
     NeuralHyperelastic,
+    Ogden,
     Quantity,
     StableNeoHookean,
     StVenantKirchhoff,
+    Yeoh,
 )
 from simlayer.forces.elastic import traced_energy_density
 from simlayer.forces.module_energy import ModuleEnergy
@@ -41,8 +46,37 @@ class Exponential(Material):
 
 
 def mooney_rivlin(E, nu, **options):
-    mu = E / (2 * (1 + nu))
-    return MooneyRivlin(0.3 * mu, 0.2 * mu, E / (3 * (1 - 2 * nu)), **options)
+    mu, K = shear_and_bulk(E, nu)
+    return MooneyRivlin(0.3 * mu, 0.2 * mu, K, **options)
+
+
+def mooney_rivlin_5(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return MooneyRivlin5(0.4 * mu, 0.1 * mu, 0.03 * mu, 0.01 * mu, 0.02 * mu, K, **options)
+
+
+def yeoh(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return Yeoh(0.5 * mu, -0.01 * mu, 0.005 * mu, K, **options)
+
+
+def gent(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return Gent(mu, 12.0, K, **options)
+
+
+def arruda_boyce(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    # lambda_m² = 3, for which the series of the shear modulus is this.
+    return ArrudaBoyce(mu / _OF_THREE, 3**0.5, K, **options)
+
+
+def ogden(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return Ogden((1.4 * mu / 1.8, -0.6 * mu / 2.2), (1.8, -2.2), K, **options)
+
+
+_OF_THREE = 1 + 3 / 5 / 3 + 99 / 175 / 9 + 513 / 875 / 27 + 42039 / 67375 / 81
 
 
 def exponential(E, nu):
@@ -69,6 +103,11 @@ def lame(E, nu):
     return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
 
 
+def shear_and_bulk(E, nu):
+    """Shear and bulk modulus [Pa]."""
+    return E / (2 * (1 + nu)), E / (3 * (1 - 2 * nu))
+
+
 # From Young's modulus and Poisson's ratio, which fix what each material does at small strain.
 MATERIALS = {
     "StableNeoHookean": StableNeoHookean,
@@ -78,6 +117,11 @@ MATERIALS = {
     "Corotated": Corotated,
     "LinearElastic": LinearElastic,
     "MooneyRivlin": mooney_rivlin,
+    "MooneyRivlin5": mooney_rivlin_5,
+    "Yeoh": yeoh,
+    "Gent": gent,
+    "ArrudaBoyce": arruda_boyce,
+    "Ogden": ogden,
     "written by a user": exponential,
     "NeuralHyperelastic": neural,
     "NeuralFibreReinforced": fibrous,
@@ -87,6 +131,8 @@ ROTATION_INVARIANT = [name for name in MATERIALS if name != "LinearElastic"]
 WITHOUT_RANGE = {
     "NeoHookean": partial(NeoHookean, range=None),
     "MooneyRivlin": partial(mooney_rivlin, range=None),
+    "Gent (simo_taylor)": partial(gent, volumetric="simo_taylor", range=None),
+    "Yeoh (logarithmic)": partial(yeoh, volumetric="logarithmic", range=None),
     "NeuralHyperelastic": partial(neural, range=None),
     "NeuralFibreReinforced": partial(fibrous, range=None),
 }
