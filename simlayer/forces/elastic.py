@@ -116,8 +116,8 @@ def _warn_of_samples(material: Material, count: int) -> None:
         shape = tuple(quantity.stored(module).shape)
         if quantity.over == "cells" and count > 1 and shape == (count, 1):
             warnings.warn(
-                f"{quantity.name} of the material has shape {shape}, one value for each of {count} samples. One "
-                f"for each cell or region has shape ({count},).",
+                f"{quantity.name} of the material has shape {shape}, one value for each of {count} "
+                f"samples. One for each cell or region has shape ({count},).",
                 ImplausibleWarning,
                 stacklevel=3,
             )

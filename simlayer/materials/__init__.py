@@ -13,11 +13,16 @@ from simlayer.materials.neural import NeuralHyperelastic
 from simlayer.materials.neural_fibres import NeuralFibreReinforced
 from simlayer.materials.ogden import Ogden
 from simlayer.materials.polynomial import MooneyRivlin, MooneyRivlin5, Yeoh
+from simlayer.materials.soft_tissue import FibreFamily, Fung, HolzapfelGasserOgden
+from simlayer.materials.transversely_isotropic import TransverselyIsotropic
 
 __all__ = [
     "ArrudaBoyce",
     "Corotated",
+    "FibreFamily",
+    "Fung",
     "Gent",
+    "HolzapfelGasserOgden",
     "IsotropicMaterial",
     "LinearElastic",
     "Material",
@@ -29,5 +34,6 @@ __all__ = [
     "Ogden",
     "StVenantKirchhoff",
     "StableNeoHookean",
+    "TransverselyIsotropic",
     "Yeoh",
 ]

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from support.materials import (
+    FIBROUS,
     MATERIALS,
     WITHOUT_RANGE,
     array,
@@ -25,7 +26,9 @@ EPS = torch.finfo(torch.float64).eps
 RATIOS = (-0.5, 0.0, 0.3, 0.45, 0.49)
 EVERY = MATERIALS | {f"{name} without range": build for name, build in WITHOUT_RANGE.items()}
 INVARIANT = {name: build for name, build in EVERY.items() if name != "LinearElastic"}
-ISOTROPIC = {name: build for name, build in INVARIANT.items() if "Fibre" not in name}
+ISOTROPIC = {name: build for name, build in INVARIANT.items() if not name.startswith(FIBROUS)}
+# Of fibres that pull as soon as they are stretched, the stiffness jumps at rest.
+SMOOTH_AT_REST = {name: build for name, build in EVERY.items() if name != "HolzapfelGasserOgden"}
 every_material = pytest.mark.parametrize("build", EVERY.values(), ids=EVERY)
 every_invariant_material = pytest.mark.parametrize("build", INVARIANT.values(), ids=INVARIANT)
 
@@ -107,7 +110,7 @@ def test_the_energy_does_not_change_under_a_rotation_of_the_rest_shape(build):
     assert torch.allclose(energy(build, F @ rotations(50)), energy(build, F), rtol=1e-12, atol=1e-13)
 
 
-@every_material
+@pytest.mark.parametrize("build", SMOOTH_AT_REST.values(), ids=SMOOTH_AT_REST)
 @pytest.mark.parametrize("nu", RATIOS)
 def test_the_stiffness_at_rest_is_that_of_linear_elasticity(build, nu):
     E = 1e5

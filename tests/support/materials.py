@@ -9,7 +9,10 @@ from torch import Tensor
 from simlayer import (
     ArrudaBoyce,
     Corotated,
+    FibreFamily,
+    Fung,
     Gent,
+    HolzapfelGasserOgden,
     LinearElastic,
     Material,
     Matrix3,
@@ -22,6 +25,7 @@ from simlayer import (
     Quantity,
     StableNeoHookean,
     StVenantKirchhoff,
+    TransverselyIsotropic,
     Yeoh,
 )
 from simlayer.forces.elastic import traced_energy_density
@@ -76,6 +80,34 @@ def ogden(E, nu, **options):
     return Ogden((1.4 * mu / 1.8, -0.6 * mu / 2.2), (1.8, -2.2), K, **options)
 
 
+def fung(E, nu, **options):
+    mu, K = shear_and_bulk(E, nu)
+    return Fung(mu, 0.6, K, **options)
+
+
+def holzapfel(E, nu, **options):
+    """A matrix with these moduli and two families of fibres, which stiffen it further."""
+    mu, K = shear_and_bulk(E, nu)
+    families = [
+        FibreFamily((1.0, 2.0, -0.5), 0.3 * mu, 0.4, 0.1),
+        FibreFamily((1.0, -2.0, 0.0), 0.2 * mu, 0.6),
+    ]
+    return HolzapfelGasserOgden(mu, families, K, **options)
+
+
+def transversely_isotropic(E, nu):
+    """The isotropic case, whatever the axis."""
+    mu, _ = shear_and_bulk(E, nu)
+    return TransverselyIsotropic(
+        (1.0, 2.0, -0.5),
+        axial_modulus=E,
+        transverse_modulus=E,
+        axial_ratio=nu,
+        transverse_ratio=nu,
+        axial_shear_modulus=mu,
+    )
+
+
 _OF_THREE = 1 + 3 / 5 / 3 + 99 / 175 / 9 + 513 / 875 / 27 + 42039 / 67375 / 81
 
 
@@ -122,10 +154,15 @@ MATERIALS = {
     "Gent": gent,
     "ArrudaBoyce": arruda_boyce,
     "Ogden": ogden,
+    "Fung": fung,
+    "HolzapfelGasserOgden": holzapfel,
+    "TransverselyIsotropic": transversely_isotropic,
     "written by a user": exponential,
     "NeuralHyperelastic": neural,
     "NeuralFibreReinforced": fibrous,
 }
+# Those with fibres that pull as soon as they are stretched are not isotropic, and stiffer at rest.
+FIBROUS = ("NeuralFibreReinforced", "HolzapfelGasserOgden")
 ROTATION_INVARIANT = [name for name in MATERIALS if name != "LinearElastic"]
 # Inside its range a material is the one without, so that only tests of materials ask for these too.
 WITHOUT_RANGE = {
