@@ -123,8 +123,8 @@ class HolzapfelGasserOgden(NearlyIncompressible):
     W = mu/2 (I1 - 3) + sum k1/(2 k2) (exp(k2 <E>²) - 1), E = kappa (I1 - 3) + (1 - 3 kappa) (I4 - 1), where
     I4 is the squared stretch along a family and <E> is zero where E is negative (Holzapfel, Gasser, Ogden
     2000; with dispersion kappa, Gasser, Ogden, Holzapfel 2006). All stretches are without the change of
-    volume, for tissue that hardly changes it. The stress is continuous; the stiffness jumps where a family goes
-    slack, which is the case at rest. Quantities of a family are named `families.0.k1` and so on.
+    volume, for tissue that hardly changes it. The stress is continuous; the stiffness jumps where a family
+    goes slack, which is the case at rest. Quantities of a family are named `families.0.k1` and so on.
 
     Args:
         mu: the shear modulus of the matrix [Pa], positive.
