@@ -56,11 +56,18 @@ class TransverselyIsotropic(Material):
         self.axial_modulus, self.transverse_modulus = axial_modulus, transverse_modulus
         self.axial_ratio, self.transverse_ratio = axial_ratio, transverse_ratio
         self.axial_shear_modulus = axial_shear_modulus
-        least = float(self._margin().min())
-        if not least > 0:
+        self._check_definite()
+
+    def _check_definite(self) -> None:
+        """Raise ValueError unless the stiffness at rest is positive definite everywhere."""
+        margin = self._margin()
+        index = int(margin.argmin())
+        if not float(margin.flatten()[index]) > 0:
+            names = ("axial_ratio", "transverse_ratio", "axial_modulus", "transverse_modulus")
+            given = [f"{n} = {float(getattr(self, n).expand_as(margin).flatten()[index]):g}" for n in names]
             raise ValueError(
                 "axial_ratio is too large: 1 - transverse_ratio - 2 axial_ratio² transverse_modulus / "
-                f"axial_modulus must be positive, got {least:g}."
+                f"axial_modulus must be positive, got {', '.join(given)}."
             )
 
     def set_extents(self, **extents: int) -> None:

@@ -201,6 +201,29 @@ _range = Argument(
     Numbers(shaped((2,)), words=(None,), also=lambda pair: bool(0 < pair[0] < 1 < pair[1])),
     lambda: (0.1, 5.0),
 )
+_modulus, _ratio = quantity(1e5, anything, 0.0), quantity(2.0, anything, 0.0)
+_volumetric = choice("quadratic", "logarithmic", "simo_taylor")
+_fibre = Argument(
+    Numbers(
+        lambda s: s == (3,) or (len(s) == 2 and s[-1] == 3 and 0 not in s),
+        also=lambda x: bool((x.reshape(-1, 3).double().norm(dim=-1) > 0).all()),
+        form="numbers",
+    ),
+    lambda: (1.0, 0.0, 2.0),
+)
+_TRANSVERSE = {
+    "axial_modulus": 2e5,
+    "transverse_modulus": 1e5,
+    "axial_ratio": 0.4,
+    "transverse_ratio": 0.3,
+    "axial_shear_modulus": 4e4,
+}
+
+
+def _ogden(**given: Any) -> Any:
+    return simlayer.Ogden(**{"mu": (1e5,), "alpha": (2.0,), "bulk_modulus": 1e6, **given})
+
+
 MATERIALS = [
     *made(
         "StableNeoHookean",
@@ -229,6 +252,57 @@ MATERIALS = [
         "check_material",
         lambda material: simlayer.check_material(material, samples=4).passed,
         material=instance(lambda: simlayer.StableNeoHookean(1e5, 0.3), simlayer.Material),
+    ),
+    *made(
+        "MooneyRivlin5",
+        simlayer.MooneyRivlin5,
+        **dict.fromkeys(("c10", "c01", "c20", "c11", "c02"), quantity(1e4, anything)),
+        bulk_modulus=_modulus,
+        volumetric=_volumetric,
+        range=_range,
+    ),
+    *made(
+        "Yeoh",
+        simlayer.Yeoh,
+        **dict.fromkeys(("c10", "c20", "c30"), quantity(1e4, anything)),
+        bulk_modulus=_modulus,
+        volumetric=_volumetric,
+        range=_range,
+    ),
+    *made("Ogden", _ogden, bulk_modulus=_modulus, volumetric=_volumetric, range=_range),
+    *made("Gent", simlayer.Gent, mu=_modulus, J_m=_ratio, bulk_modulus=_modulus, volumetric=_volumetric),
+    *made(
+        "ArrudaBoyce",
+        simlayer.ArrudaBoyce,
+        mu=_modulus,
+        lambda_m=_ratio,
+        bulk_modulus=_modulus,
+        volumetric=_volumetric,
+    ),
+    *made("Fung", simlayer.Fung, mu=_modulus, b=_ratio, bulk_modulus=_modulus, volumetric=_volumetric),
+    *made(
+        "FibreFamily",
+        simlayer.FibreFamily,
+        direction=_fibre,
+        k1=_modulus,
+        k2=_ratio,
+        kappa=quantity(0.1, anything, 0.0, 1 / 3, closed=True),
+    ),
+    *made(
+        "HolzapfelGasserOgden",
+        lambda **given: simlayer.HolzapfelGasserOgden(
+            **{"families": [simlayer.FibreFamily((1.0, 0.0, 0.0), 1e4, 1.0)], **given}
+        ),
+        mu=_modulus,
+        bulk_modulus=_modulus,
+        volumetric=_volumetric,
+    ),
+    *made(
+        "TransverselyIsotropic",
+        lambda **given: simlayer.TransverselyIsotropic(**{"axis": (1.0, 0.0, 0.0), **_TRANSVERSE, **given}),
+        axis=_fibre,
+        axial_modulus=quantity(2e5, anything, 0.0),
+        axial_shear_modulus=_modulus,
     ),
     *made(
         "MooneyRivlin",
