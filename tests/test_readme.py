@@ -167,3 +167,15 @@ def test_the_commands_of_the_readme_name_files_that_exist():
     for name in re.findall(r"[\w/.-]+\.(?:py|txt|png|md)\b", README):
         if "/" in name or name in ("train.py", "constraints.txt"):
             assert (root / name).exists(), name
+
+
+def test_the_readmes_readouts_are_those_of_its_rollout(readme):
+    names = dict(readme)
+    short = simlayer.RolloutModule(names["rollout"].step, 20, compile=False)
+    names["rollout"] = short
+    with torch.no_grad():
+        exec(BLOCKS[12], names)
+    assert names["sigma"].shape == (21, 540, 1, 3, 3)
+    assert names["smooth"].shape == (21, 176, 3, 3)
+    assert names["held"].force.shape == (21, 3)
+    assert names["balance"].residual.shape == (21,)
