@@ -161,6 +161,13 @@ def test_the_moduli_of_a_plate_with_a_hole_are_those_of_its_displacements(capsys
     assert "G = " in capsys.readouterr().out
 
 
+def test_a_meshed_dumbbell_has_the_modulus_of_its_material_and_its_nominal_curve_has_not(capsys):
+    nominal, found = example("dumbbell").main(rows=4)
+    assert found == pytest.approx(1.8e5, rel=0.02)
+    assert nominal < 0.7 * found
+    assert "meshed dumbbell" in capsys.readouterr().out
+
+
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
