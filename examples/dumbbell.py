@@ -1,18 +1,19 @@
 """Why the nominal modulus of a dumbbell is not that of its material: its wide ends stretch as well.
 
     python examples/dumbbell.py               # of a simulated test
-    python examples/dumbbell.py tensile.csv   # of a measured one: time, strains and stresses as in the file below
+    python examples/dumbbell.py tensile.csv   # of a measured one, a file of the database below
 
-A testing machine measures how far its grips move, and a nominal strain is that over the gauge length. But a part of
-the motion stretches what lies between the gauge length and the grips. The simulated specimen is a die C of ASTM D412,
-held where its ends have their full width. Files as in the Soft Robotics Materials Database (Marechal and others 2020,
-doi 10.1089/soro.2019.0115). Of the simulated test, whose material has 180 kPa, it prints within a minute
+A testing machine measures how far its grips move, and a nominal strain is that over the gauge length. But a
+part of the motion stretches what lies between the gauge length and the grips. The simulated specimen is a die C
+of ASTM D412, held where its ends have their full width. Files as in the Soft Robotics Materials Database
+(Marechal and others 2020, doi 10.1089/soro.2019.0115). Of the simulated test, whose material has 180 kPa, it
+prints within a minute
 
     nominal, at a material point: E = 116 kPa
     meshed dumbbell:              E = 180 kPa
 
-Of the measured Dragon Skin 10 in that database, by a law that hardly stiffens up to a nominal strain of 60 %, 147 and
-229 kPa.
+Of the measured Dragon Skin 10 in that database, by a law that hardly stiffens up to a nominal strain of 60 %,
+it is 147 and 229 kPa.
 """
 
 import math
@@ -59,7 +60,7 @@ def gripped(mesh: Mesh, material: Yeoh) -> Equilibrium:
 
 
 def tested(step: Equilibrium, curve: StressCurve) -> LoadTest:
-    """The test whose nominal stresses and strains these are: a half of the motion for half of the specimen."""
+    """The test of a nominal curve; half of the specimen has half of the motion."""
     displacements = 0.5 * GAUGE_LENGTH * (curve.stretch - 1)
     return LoadTest(
         step, "x_max", Pull((1, 0, 0)), displacements, SECTION * curve.stress, copies=4, name="pull"

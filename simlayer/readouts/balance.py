@@ -60,7 +60,7 @@ def energy_balance(
     The work of a step is that of the mean of the forces at its two ends, and of a contact's friction in an
     implicit step that at its end. For `Newmark` with a linear law, without contact, the residual is zero to
     rounding. Otherwise it tells what the step adds or takes: backward Euler takes much, a contact in an
-    implicit step takes some at every bounce, and nonlinear laws leave a residual of third order in dt.
+    implicit step takes some at every bounce, and nonlinear laws leave a residual that vanishes with dt.
 
         balance = energy_balance(rollout, state)
         print(balance.residual[-1] / balance.energies.total[-1])
