@@ -4,8 +4,8 @@
     python examples/dumbbell.py tensile.csv   # of a measured one, a file of the database below
 
 A testing machine measures how far its grips move, and a nominal strain is that over the gauge length. But a
-part of the motion stretches what lies between the gauge length and the grips. The simulated specimen is a die C
-of ASTM D412, held where its ends have their full width. Files as in the Soft Robotics Materials Database
+part of the motion stretches what lies between the gauge length and the grips. The simulated specimen is a die
+C of ASTM D412, held where its ends have their full width. Files as in the Soft Robotics Materials Database
 (Marechal and others 2020, doi 10.1089/soro.2019.0115). Of the simulated test, whose material has 180 kPa, it
 prints within a minute
 

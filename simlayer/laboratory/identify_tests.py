@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ConvergenceError, SimulationError
 from simlayer.identification.descent import not_converged
 from simlayer.identification.first_guess import FirstGuess
+from simlayer.identification.found_values import FoundValues
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.linear_uncertainty import linear_uncertainty
-from simlayer.identification.measured_values import format_measured
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.uncertainty import Uncertainty, parameter_names, stored_slopes
-from simlayer.identification.undetermined import describe_undetermined
 from simlayer.identification.unknowns import Unknown, quantities_of, select_trainable
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.quantities.arguments import checked_integer
@@ -28,14 +26,14 @@ from simlayer.rollout.parameter_jacobian import parameter_jacobian
 
 
 @dataclass(frozen=True)
-class IdentifiedTests:
+class IdentifiedTests(FoundValues):
     """What a fit to several tests has found. The materials of the tests have the values, too.
 
     Attributes:
         unknowns: the quantities.
         uncertainty: of their values.
         residuals: simulated minus measured values of each test by its name, in its unit.
-        units: of each test.
+        test_units: the unit of each test.
         alone: the standard errors that each test alone would give at these values, by its name; infinite
             where it does not determine a value.
         steps: how many steps the fit took.
@@ -44,37 +42,21 @@ class IdentifiedTests:
     unknowns: tuple[Unknown, ...]
     uncertainty: Uncertainty
     residuals: dict[str, Tensor]
-    units: dict[str, str]
+    test_units: dict[str, str]
     alone: dict[str, dict[str, float]]
     steps: int
 
-    @property
-    def values(self) -> dict[str, float]:
-        """The values by name [SI]."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.values.tolist(), strict=True))
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """The standard errors by name [SI], infinite for what is not determined."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.standard_errors.tolist(), strict=True))
-
-    @property
-    def undetermined(self) -> list[str]:
-        """A sentence for everything that the tests do not determine, with what would determine it."""
-        return describe_undetermined(self.uncertainty, self.unknowns)
+    def identified(self) -> tuple[Unknown, ...]:
+        return self.unknowns
 
     def __str__(self) -> str:
-        units = [unknown.unit for unknown in self.unknowns for _ in range(unknown.parameter.numel())]
         lines = [*self.undetermined]
-        for (name, value), error, unit in zip(
-            self.values.items(), self.standard_errors.values(), units, strict=True
-        ):
-            found = _measured(value, error, unit)
+        for line, name, unit in zip(self.format_values(), self.values, self.units, strict=True):
             each = ", ".join(f"{test} {_error(errors[name], unit)}" for test, errors in self.alone.items())
-            lines.append(f"{name} = {found}" + (f" (alone: {each})" if len(self.alone) > 1 else ""))
+            lines.append(line + (f" (alone: {each})" if len(self.alone) > 1 else ""))
         for test, residuals in self.residuals.items():
             rms = float(residuals.square().mean().sqrt())
-            lines.append(f"rms of the residuals of {test}: {rms:.4g} {self.units[test]}")
+            lines.append(f"rms of the residuals of {test}: {rms:.4g} {self.test_units[test]}")
         return "\n".join(lines)
 
 
@@ -219,9 +201,5 @@ def _shared_quantities(tests: Sequence[SpecimenTest]) -> dict[str, Unknown]:
     }
 
 
-def _measured(value: float, error: float, unit: str) -> str:
-    return format_measured(value, error, unit) if torch.isfinite(torch.tensor(error)) else "not determined"
-
-
-def _error(error: Float[Tensor, ""] | float, unit: str) -> str:
-    return "not determined" if error == float("inf") else f"± {float(error):.3g} {unit}"
+def _error(error: float, unit: str) -> str:
+    return "not determined" if error == float("inf") else f"± {error:.3g} {unit}"

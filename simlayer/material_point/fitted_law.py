@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.identification.measured_values import format_measured
+from simlayer.identification.found_values import FoundValues
 from simlayer.identification.uncertainty import Uncertainty
-from simlayer.identification.undetermined import describe_undetermined
+from simlayer.identification.unknowns import Unknown
 from simlayer.material_point.curve_problem import CurveProblem
 from simlayer.material_point.curves import StressCurve
 from simlayer.material_point.descents import Descents
@@ -29,7 +28,7 @@ _EXACT = 1e-6
 
 
 @dataclass(frozen=True)
-class FittedLaw:
+class FittedLaw(FoundValues):
     """What a fit to the curves of tests has found. The material that was given has the values, too.
 
     Attributes:
@@ -52,30 +51,13 @@ class FittedLaw:
     _problem: CurveProblem
     _stored: Tensor
 
-    @property
-    def values(self) -> dict[str, float]:
-        """The values by name [SI]."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.values.tolist(), strict=True))
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """The standard errors by name [SI], infinite for what is not determined."""
-        return dict(zip(self.uncertainty.names, self.uncertainty.standard_errors.tolist(), strict=True))
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """The SI unit of each value."""
-        return tuple(unknown.unit for unknown in self._problem.unknowns)
+    def identified(self) -> tuple[Unknown, ...]:
+        return self._problem.unknowns
 
     @property
     def rms(self) -> float:
         """The root mean square of all residuals [Pa]."""
         return float(np.sqrt(np.mean(np.concatenate(list(self.residuals.values())) ** 2)))
-
-    @property
-    def undetermined(self) -> list[str]:
-        """A sentence for everything that the curves do not determine, with what would determine it."""
-        return describe_undetermined(self.uncertainty, self._problem.unknowns)
 
     @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
@@ -127,11 +109,7 @@ class FittedLaw:
         return stress.numpy(), error.numpy()
 
     def __str__(self) -> str:
-        rows = zip(self.values.items(), self.standard_errors.values(), self.units, strict=True)
-        lines = [
-            f"{name} = {format_measured(value, error, unit) if math.isfinite(error) else 'not determined'}"
-            for (name, value), error, unit in rows
-        ]
+        lines = self.format_values()
         parts = {name: float(np.sqrt(np.mean(r**2))) for name, r in self.residuals.items()}
         each = ", ".join(f"{name} {1e-3 * size:.3g}" for name, size in parts.items())
         lines.append(f"rms of the residuals: {1e-3 * self.rms:.4g} kPa ({each})")
