@@ -19,6 +19,8 @@ SLOPES = {
     "planar": E / (1 - NU**2),
     "simple_shear": lame(E, NU)[0],
 }
+# Of fibres that pull as soon as they are stretched, the stiffness jumps at rest.
+SMOOTH_AT_REST = {name: build for name, build in MATERIALS.items() if name != "HolzapfelGasserOgden"}
 SHEAR_MULTIPLES = {"uniaxial": 3, "equibiaxial": 6, "planar": 4, "simple_shear": 1}
 
 # Nominal stress over the stretch of an incompressible Mooney-Rivlin material with c10 = a and c01 = b
@@ -39,14 +41,14 @@ def slope(point, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("material", MATERIALS.values(), ids=MATERIALS)
+@pytest.mark.parametrize("material", SMOOTH_AT_REST.values(), ids=SMOOTH_AT_REST)
 def test_every_material_obeys_hookes_law_at_small_strain(material, path):
     # 1e-6: the tolerance of materials with corrected coefficients.
     assert slope(MaterialPoint(material(E, NU)), path) == pytest.approx(SLOPES[path], rel=1e-6)
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("material", MATERIALS.values(), ids=MATERIALS)
+@pytest.mark.parametrize("material", SMOOTH_AT_REST.values(), ids=SMOOTH_AT_REST)
 def test_every_incompressible_material_has_its_shear_modulus(material, path):
     found = slope(MaterialPoint(material(E, NU), incompressible=True), path)
     assert found == pytest.approx(SHEAR_MULTIPLES[path] * lame(E, NU)[0], rel=1e-6)
