@@ -108,8 +108,8 @@ from simlayer.state import State
 from simlayer.steps import BDF2, BackwardEuler, Equilibrium, Newmark, PointMass, Step, SymplecticEuler
 
 __all__ = [
-    "ArrudaBoyce",
     "BDF2",
+    "ArrudaBoyce",
     "BackwardEuler",
     "BarrierContact",
     "Bodies",
