@@ -23,7 +23,7 @@ FAILURES = {
     "ArrudaBoyce": ("growth",),
     "Ogden": ("growth",),
     "Fung": ("growth",),
-    "HolzapfelGasserOgden": ("growth",),
+    "HolzapfelGasserOgden": ("tangent", "growth"),  # its stiffness jumps where fibres go slack
     "TransverselyIsotropic": ("rank-one convexity",),
     "StableNeoHookean without logarithm": ("growth",),  # a cell collapsed to a point is its other minimum
 }

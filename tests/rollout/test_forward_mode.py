@@ -64,6 +64,8 @@ def rubbing(kind) -> RolloutModule:
         "drag": MassDamping(2.0),
         "clamp": SmoothVelocityClamp(5.0),
     }
+    if kind is BDF2:  # which takes no maps of velocities
+        del damping["clamp"]
     explicit = kind is SymplecticEuler
     step = dropped("sphere", kind, dissipation=damping, dt=4e-4 if explicit else 2e-3)
     return RolloutModule(step, 40 if explicit else 8)
@@ -72,8 +74,9 @@ def rubbing(kind) -> RolloutModule:
 @pytest.mark.parametrize("kind", [SymplecticEuler, BackwardEuler, Newmark, BDF2])
 def test_contact_friction_and_damping_of_every_step_equal_reverse_mode(kind):
     rollout = rubbing(kind)
-    names = ("youngs_modulus", "poissons_ratio", "density", "forces.contact.stiffness", "translation")
-    parameters = trained(rollout, *names, "friction.coefficient", "drag.coefficient", "gravity", "max_speed")
+    names = ["youngs_modulus", "poissons_ratio", "density", "forces.contact.stiffness", "translation"]
+    names += ["friction.coefficient", "drag.coefficient", "gravity"] + ["max_speed"] * (kind is not BDF2)
+    parameters = trained(rollout, *names)
     assert_equal_to_reverse_mode(lambda: rollout(falling()).positions, parameters)
 
 

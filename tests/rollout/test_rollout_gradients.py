@@ -245,11 +245,13 @@ def test_gradients_to_the_quantities_of_every_material_equal_a_central_differenc
     values = {n: p.detach().clone().requires_grad_() for n, p in parameters.items() if not p.ndim}
     slopes = torch.autograd.grad(loss(rollout(moving(), values)), list(values.values()))
     # Along different shares of each quantity, so that a swap of two shows.
-    shares = dict(zip(values, (1.0, 0.6, 0.3), strict=False))
+    shares = {n: 1.0 / (1 + 0.7 * k) for k, n in enumerate(values)}
     assert len(shares) >= 2
     assert all(float(gradient) != 0 for gradient in slopes)
     expected = difference(
-        lambda h: loss(rollout(moving(), {n: v + h * shares[n] for n, v in values.items()})), 1e-3
+        lambda h: loss(rollout(moving(), {n: v + h * shares[n] for n, v in values.items()})),
+        # Fibres that go slack within the difference would make it wrong in the first order.
+        1e-7 if name == "HolzapfelGasserOgden" else 1e-3,
     )
     gradient = sum(float(g) * shares[n] for n, g in zip(values, slopes, strict=True))
     assert gradient == pytest.approx(expected, rel=1e-6)

@@ -90,7 +90,7 @@ def holzapfel(E, nu, **options):
     mu, K = shear_and_bulk(E, nu)
     families = [
         FibreFamily((1.0, 2.0, -0.5), 0.3 * mu, 0.4, 0.1),
-        FibreFamily((1.0, -2.0, 0.0), 0.2 * mu, 0.6),
+        FibreFamily((1.0, -2.0, 0.0), 0.2 * mu, 0.6, 0.05),
     ]
     return HolzapfelGasserOgden(mu, families, K, **options)
 
