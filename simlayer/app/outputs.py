@@ -64,13 +64,14 @@ def write_outputs(
         drawn = {"found": points}
         figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn)
         figure.savefig(folder / "found_over_holdout.png", dpi=150)
-    frames, times = _frames(problem, motion, every)
-    body = read_body(scene.rollout, frames)
-    results["readouts"] = summarize_body(times, body)
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     fields = _draw_fields(folder, problem, history, results)
+    frames, times = _frames(problem, motion, every)
+    body = read_body(scene.rollout, frames)
+    results["readouts"] = summarize_body(times, body)
+    write_results(folder, results)
     write_readouts(folder, scene.mesh, times, frames, body)
     write_movie(folder / "motion.mp4", scene.mesh, frames.positions)
     write_frames(
