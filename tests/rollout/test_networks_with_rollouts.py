@@ -139,7 +139,8 @@ run(observation()[:2] if rank == 0 else observation()[2:].expand(2, -1)).square(
 gradient = network.network.weight.grad
 if kind == "fsdp":
     gradient = gradient.full_tensor()
-print(" ".join(f"{number:.12e}" for number in gradient.flatten().tolist()))
+print(" ".join(f"{number:.12e}" for number in gradient.flatten().tolist()), flush=True)
+processes.barrier()  # a process that leaves early may abort the other one
 processes.destroy_process_group()
 """
 
