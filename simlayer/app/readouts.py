@@ -18,7 +18,7 @@ from torch import Tensor
 from simlayer import readouts
 from simlayer.app.plots import COLORS, draw_surface
 from simlayer.mesh.mesh import Mesh
-from simlayer.readouts.points import cell_terms
+from simlayer.readouts.points import stress_terms
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -75,14 +75,11 @@ def read_body(rollout: RolloutModule, frames: State) -> BodyReadouts:
 
 
 def _with_equal_points(step: Step, state: State) -> list[str]:
-    """Return the names of the forces whose stresses are at the same points as those of the first."""
-    quadrature: dict[str, str] = {}
-    for name in step.forces:
-        try:
-            quadrature |= {n: term.elements.quadrature for n, term in cell_terms(step, state, name).items()}
-        except ValueError:  # it has no stress
-            continue
-    return [name for name, kind in quadrature.items() if kind == next(iter(quadrature.values()))]
+    """Return the names of the forces whose stresses are at the same points as those of the whole body."""
+    found = {name: term.elements for name, term in stress_terms(step, state).items()}
+    whole = (elements for elements in [*found.values(), step.elements] if elements.cells is None)
+    chosen = next(whole).quadrature
+    return [name for name, elements in found.items() if elements.quadrature == chosen]
 
 
 def write_series(path: Path, times: Float[Tensor, "T"], series: Mapping[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from simlayer.errors import ConvergenceError, SimulationError
 from simlayer.identification.descent import not_converged
@@ -121,9 +122,17 @@ class _TestProblem:
         if not self.unknowns:
             raise ValueError(f"unknowns must name at least one of {list(candidates)}, got none.")
         self.size = sum(unknown.parameter.numel() for unknown in self.unknowns)
+        # The last evaluation, which is that of the result once a fit has converged.
+        self._last: tuple[Tensor, tuple[list[Tensor], list[Tensor]]] | None = None
 
     def linearized(self) -> tuple[list[Tensor], list[Tensor]]:
         """Return the residuals of each test over its noise, and their Jacobian by the stored values."""
+        values = parameters_to_vector([unknown.parameter.detach() for unknown in self.unknowns])
+        if self._last is None or not torch.equal(self._last[0], values):
+            self._last = values, self._evaluated()
+        return self._last[1]
+
+    def _evaluated(self) -> tuple[list[Tensor], list[Tensor]]:
         parameters = {unknown.name: unknown.parameter for unknown in self.unknowns}
         counts = [test.observed.numel() for test in self.tests]
 

@@ -35,7 +35,7 @@ def read_recording(
 ) -> Recording:
     """Read a recording from a file, as exported by a system for motion capture or written as a table.
 
-    Which format it is in is told by its beginning: C3D (with `pip install 'simlayer[c3d]'`), the CSV of
+    The format is recognized by how the file begins: C3D (with `pip install 'simlayer[c3d]'`), the CSV of
     OptiTrack's Motive and of Vicon Nexus, the TSV of Qualisys Track Manager, and TRC are read with their
     units, rates and names. Samples at exactly (0, 0, 0) in these texts are gaps, with a warning.
 

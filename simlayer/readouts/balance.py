@@ -14,8 +14,8 @@ from simlayer.quantities.arguments import checked_parts
 from simlayer.quantities.named import NamedTensors
 from simlayer.quantities.objects import checked_instance
 from simlayer.readouts.energy import Energies, energies
-from simlayer.readouts.evaluation import Parameters
 from simlayer.readouts.work import works
+from simlayer.rollout.inputs import Named
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 
@@ -52,8 +52,8 @@ class EnergyBalance:
 def energy_balance(
     rollout: RolloutModule,
     state: State,
-    parameters: Parameters | None = None,
-    controls: Parameters | None = None,
+    parameters: Named | None = None,
+    controls: Named | None = None,
 ) -> EnergyBalance:
     """Return the energies after every step of a rollout, and the work that has changed them.
 
@@ -140,9 +140,7 @@ def _frames(frames: State, steps: slice) -> State:
     return State(frames.positions[steps], frames.velocities[steps], tuple(h[steps] for h in frames.history))
 
 
-def _of_substeps(
-    rollout: RolloutModule, controls: Parameters | None
-) -> tuple[RolloutModule, dict[str, Tensor]]:
+def _of_substeps(rollout: RolloutModule, controls: Named | None) -> tuple[RolloutModule, dict[str, Tensor]]:
     """Return a rollout whose steps are the substeps of another one, with its controls."""
     count = rollout.step.substeps
     controls = {} if controls is None else checked_parts("controls", controls, Tensor, "a tensor")

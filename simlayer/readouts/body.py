@@ -13,14 +13,13 @@ from simlayer.fem.surface import facets_within
 from simlayer.mesh.mesh import MeshError
 from simlayer.mesh.selection import vertex_indices
 from simlayer.readouts.energy import momenta
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated, step_of
+from simlayer.readouts.evaluation import Simulation, evaluated, step_of
 from simlayer.readouts.reaction import checked_point
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 
 
-def volume(
-    simulation: Simulation, state: State, parameters: Parameters | None = None
-) -> Float[Tensor, "*batch"]:
+def volume(simulation: Simulation, state: State, parameters: Named | None = None) -> Float[Tensor, "*batch"]:
     """Return the volume of a body [m³], the integral of det F over its rest shape.
 
     Args:
@@ -62,7 +61,7 @@ def cavity_volume(simulation: Simulation, state: State, surface: Tensor | str) -
 
 
 def centre_of_mass(
-    simulation: Simulation, state: State, parameters: Parameters | None = None
+    simulation: Simulation, state: State, parameters: Named | None = None
 ) -> Float[Tensor, "*batch 3"]:
     """Return the centre of mass of a body with what is attached to it [m].
 
@@ -74,7 +73,7 @@ def centre_of_mass(
 
 
 def momentum(
-    simulation: Simulation, state: State, parameters: Parameters | None = None
+    simulation: Simulation, state: State, parameters: Named | None = None
 ) -> Float[Tensor, "*batch 3"]:
     """Return the linear momentum of a body with what is attached to it [kg m/s].
 
@@ -87,7 +86,7 @@ def momentum(
 def angular_momentum(
     simulation: Simulation,
     state: State,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     about: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
 ) -> Float[Tensor, "*batch 3"]:

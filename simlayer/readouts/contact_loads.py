@@ -12,8 +12,9 @@ from torch import Tensor
 from simlayer.contact.base import ContactForce
 from simlayer.contact.friction import CoulombFriction
 from simlayer.fem.surface import lumped_areas
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
+from simlayer.readouts.evaluation import Simulation, evaluated
 from simlayer.readouts.reaction import Wrench, checked_point, total_wrench
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -35,7 +36,7 @@ class ContactLoad(NamedTuple):
 def contact_loads(
     simulation: Simulation,
     state: State,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     about: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
 ) -> dict[str, ContactLoad]:

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.forces.base import Potential
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
+from simlayer.readouts.evaluation import Simulation, evaluated
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.mass_matrix import mass_matrices, weighed
@@ -35,7 +36,7 @@ class Energies:
         return sum(self.potentials.values(), self.kinetic + self.gravitational)
 
 
-def energies(simulation: Simulation, state: State, parameters: Parameters | None = None) -> Energies:
+def energies(simulation: Simulation, state: State, parameters: Named | None = None) -> Energies:
     """Return the kinetic, gravitational and potential energies of a body.
 
     Args:
@@ -61,7 +62,7 @@ def energies(simulation: Simulation, state: State, parameters: Parameters | None
 
 
 def powers(
-    simulation: Simulation, state: State, parameters: Parameters | None = None
+    simulation: Simulation, state: State, parameters: Named | None = None
 ) -> dict[str, Float[Tensor, "*batch"]]:
     """Return the power that each force has on the moving body [W], by name; negative where it takes energy.
 

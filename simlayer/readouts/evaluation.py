@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
 
 from simlayer.quantities.objects import checked_instance
 from simlayer.rollout.closed_loop import split_memory
-from simlayer.rollout.inputs import read_inputs
+from simlayer.rollout.inputs import Named, read_inputs
 from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
 
 Simulation: TypeAlias = RolloutModule | Step
-Parameters: TypeAlias = Mapping[str, Tensor]
 
 
 def step_of(simulation: Simulation) -> Step:
@@ -32,9 +30,7 @@ def step_of(simulation: Simulation) -> Step:
 
 
 @contextmanager
-def evaluated(
-    simulation: Simulation, state: State, parameters: Parameters | None
-) -> Iterator[tuple[Step, State]]:
+def evaluated(simulation: Simulation, state: State, parameters: Named | None) -> Iterator[tuple[Step, State]]:
     """Let a step have the values of a call for the time of a `with` block.
 
     Yields the step, and the state expanded to the batch of state and values together.

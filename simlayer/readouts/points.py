@@ -15,7 +15,8 @@ from simlayer.forces.base import Force
 from simlayer.forces.cell_terms import CellTerm
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.quantities.objects import names_of_quantities
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
+from simlayer.readouts.evaluation import Simulation, evaluated
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -23,7 +24,7 @@ Names = str | Iterable[str] | None
 
 
 def quadrature_points(
-    simulation: Simulation, state: State, parameters: Parameters | None = None, *, forces: Names = None
+    simulation: Simulation, state: State, parameters: Named | None = None, *, forces: Names = None
 ) -> Float[Tensor, "*batch M Q 3"]:
     """Return where the Q quadrature points of every cell are [m].
 
@@ -46,6 +47,17 @@ def quadrature_points(
         return torch.einsum("qc,...mci->...mqi", functions, nodes)
 
 
+def stress_terms(step: Step, state: State) -> dict[str, CellTerm]:
+    """Return the terms of all forces of a step that have a stress, wherever its points are, by name."""
+    terms = {}
+    for name, force in step.forces.items():
+        assert isinstance(force, Force)
+        term = force.term(state.positions, state.positions) if force.has_term else None
+        if isinstance(term, CellTerm):
+            terms[name] = term
+    return terms
+
+
 def cell_terms(step: Step, state: State, forces: Names = None) -> dict[str, CellTerm]:
     """Return the terms of those forces of a step that have a stress, by the names of the forces.
 
@@ -57,20 +69,16 @@ def cell_terms(step: Step, state: State, forces: Names = None) -> dict[str, Cell
     Raises:
         ValueError: if one of the named has no stress, or two have different quadrature.
     """
-    everyone = {name: force for name, force in step.forces.items() if isinstance(force, Force)}
-    named = list(everyone) if forces is None else names_of_quantities("forces", forces)
+    found = stress_terms(step, state)
+    named = list(found) if forces is None else names_of_quantities("forces", forces)
     if not named and forces is not None:
-        raise ValueError(f"forces must name at least one of {list(everyone)}, got none.")
-    terms = {}
+        raise ValueError(f"forces must name at least one of {list(step.forces)}, got none.")
     for name in named:
-        if name not in everyone:
-            raise ValueError(f"forces: the step has no force {name!r}; {hint(name, everyone)}")
-        force = everyone[name]
-        term = force.term(state.positions, state.positions) if force.has_term else None
-        if isinstance(term, CellTerm):
-            terms[name] = term
-        elif forces is not None:
-            raise ValueError(f"forces: {name!r} is {type(force).__name__}, which has no stress.")
+        if name not in step.forces:
+            raise ValueError(f"forces: the step has no force {name!r}; {hint(name, step.forces)}")
+        if name not in found:
+            raise ValueError(f"forces: {name!r} is {type(step.forces[name]).__name__}, which has no stress.")
+    terms = {name: found[name] for name in named}
     kinds = {name: term.elements.quadrature for name, term in terms.items()}
     if len(set(kinds.values())) > 1:
         raise ValueError(

@@ -10,8 +10,9 @@ from simlayer.autodiff.torch_private import is_mapped
 from simlayer.elements.types import element_of
 from simlayer.fem.fields import over_batch
 from simlayer.fem.finite_elements import FiniteElements
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated, step_of
+from simlayer.readouts.evaluation import Simulation, evaluated, step_of
 from simlayer.readouts.points import Names, cell_elements
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.mass_matrix import ConsistentMassSolve
 from simlayer.steps.state_checks import check_tensor
@@ -20,7 +21,7 @@ from simlayer.steps.state_checks import check_tensor
 def project_to_vertices(
     simulation: Simulation,
     values: Float[Tensor, "*batch_and_own"],
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     forces: Names = None,
 ) -> Float[Tensor, "*batch_and_vertices"]:

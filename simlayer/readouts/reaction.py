@@ -12,7 +12,8 @@ from torch import Tensor
 from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arrays import checked_floats, checked_numbers
 from simlayer.readouts.energy import momenta, weight
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
+from simlayer.readouts.evaluation import Simulation, evaluated
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
@@ -30,7 +31,7 @@ def reaction(
     simulation: Simulation,
     state: State,
     vertices: Tensor | str,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     about: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
 ) -> Wrench:
@@ -63,7 +64,7 @@ def reaction(
 
 
 def nodal_reactions(
-    simulation: Simulation, state: State, parameters: Parameters | None = None
+    simulation: Simulation, state: State, parameters: Named | None = None
 ) -> Float[Tensor, "*batch N 3"]:
     """Return the forces that hold the fixed components of the vertices [N], zero for the others.
 

@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.symmetric_log import symmetric_log
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
+from simlayer.readouts.evaluation import Simulation, evaluated
 from simlayer.readouts.points import Names, cell_elements, matrices
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 
 
 def deformation_gradient(
-    simulation: Simulation, state: State, parameters: Parameters | None = None, *, forces: Names = None
+    simulation: Simulation, state: State, parameters: Named | None = None, *, forces: Names = None
 ) -> Float[Tensor, "*batch M Q 3 3"]:
     """Return the deformation gradient F = dx/dX at the quadrature points of every cell.
 
@@ -32,7 +33,7 @@ def deformation_gradient(
 
 
 def green_strain(
-    simulation: Simulation, state: State, parameters: Parameters | None = None, *, forces: Names = None
+    simulation: Simulation, state: State, parameters: Named | None = None, *, forces: Names = None
 ) -> Float[Tensor, "*batch M Q 3 3"]:
     """Return the Green strain (FᵀF - I)/2 at the quadrature points of every cell.
 
@@ -45,7 +46,7 @@ def green_strain(
 
 
 def logarithmic_strain(
-    simulation: Simulation, state: State, parameters: Parameters | None = None, *, forces: Names = None
+    simulation: Simulation, state: State, parameters: Named | None = None, *, forces: Names = None
 ) -> Float[Tensor, "*batch M Q 3 3"]:
     """Return the logarithmic strain log(FᵀF)/2 at the quadrature points of every cell (Hencky 1928).
 
@@ -56,7 +57,7 @@ def logarithmic_strain(
 
 
 def principal_stretches(
-    simulation: Simulation, state: State, parameters: Parameters | None = None, *, forces: Names = None
+    simulation: Simulation, state: State, parameters: Named | None = None, *, forces: Names = None
 ) -> Float[Tensor, "*batch M Q 3"]:
     """Return the principal stretches at the quadrature points of every cell, ascending.
 

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.readouts.evaluation import Parameters, Simulation, evaluated
-from simlayer.readouts.points import Names, cell_terms, matrices
-from simlayer.readouts.strain import deformation_gradient
+from simlayer.readouts.evaluation import Simulation, evaluated
+from simlayer.readouts.points import Names, cell_elements, cell_terms, matrices, points_last
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 
@@ -16,7 +16,7 @@ from simlayer.steps.base import Step
 def piola_kirchhoff_stress(
     simulation: Simulation,
     state: State,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     forces: Names = None,
 ) -> Float[Tensor, "*batch M Q 3 3"]:
@@ -42,7 +42,7 @@ def piola_kirchhoff_stress(
 def cauchy_stress(
     simulation: Simulation,
     state: State,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     forces: Names = None,
 ) -> Float[Tensor, "*batch M Q 3 3"]:
@@ -51,15 +51,17 @@ def cauchy_stress(
     Of `LinearElastic`, which is not invariant under rotation, it is symmetric for small strains only.
     Arguments and errors as for `piola_kirchhoff_stress`.
     """
-    P = piola_kirchhoff_stress(simulation, state, parameters, forces=forces)
-    F = deformation_gradient(simulation, state, parameters, forces=forces)
-    return P @ F.mT / torch.linalg.det(F)[..., None, None]
+    with evaluated(simulation, state, parameters) as (step, at):
+        P, elements = _total(step, at, forces), cell_elements(step, forces)
+        F = elements.deformation_gradient(at.positions)
+        J = points_last(F.det(), elements)
+        return P @ matrices(F, elements).mT / J[..., None, None]
 
 
 def von_mises_stress(
     simulation: Simulation,
     state: State,
-    parameters: Parameters | None = None,
+    parameters: Named | None = None,
     *,
     forces: Names = None,
 ) -> Float[Tensor, "*batch M Q"]:

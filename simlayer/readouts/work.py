@@ -8,7 +8,8 @@ from torch import Tensor
 from simlayer.dissipation import Dissipation
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.readouts.energy import kinetic_energy, momenta, weight
-from simlayer.readouts.evaluation import Parameters, evaluated
+from simlayer.readouts.evaluation import evaluated
+from simlayer.rollout.inputs import Named
 from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
@@ -17,7 +18,7 @@ from simlayer.steps.implicit import ImplicitStep
 Works = dict[str, Float[Tensor, "*batch"]]
 
 
-def works(step: Step, start: State, end: State, parameters: Parameters) -> tuple[Works, Works]:
+def works(step: Step, start: State, end: State, parameters: Named) -> tuple[Works, Works]:
     """Return the work done on a body in a step, and the work that is lost to its dissipations [J].
 
     Args:

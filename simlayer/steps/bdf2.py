@@ -29,9 +29,9 @@ class BDF2(ImplicitStep):
 
     def terms(self, target: Tensor, start: Tensor, predicted: Tensor) -> list[Term]:
         found = super().terms(target, start, predicted)
-        masses = mass_matrices(self, consistent=self.consistent_mass)
         for name, dissipation in self.dissipation.items():
             if isinstance(dissipation, MassDamping):
+                masses = mass_matrices(self, consistent=self.consistent_mass)
                 found += [MassProportionalDamping(mass, dissipation.coefficient) for mass in masses]
             elif not dissipation.has_term:
                 raise ValueError(

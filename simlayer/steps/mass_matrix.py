@@ -121,7 +121,7 @@ class MassProportionalDamping(Term):
     """
 
     of_velocities = True
-    at_end = True
+    at_end = True  # so that the first accelerations of a step with a history count it
 
     def __init__(self, mass: MassMatrix, coefficient: Float[Tensor, "*batch_and_one"]) -> None:
         self.mass, self.coefficient = mass, coefficient

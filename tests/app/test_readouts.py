@@ -6,6 +6,7 @@ from simlayer import (
     ElasticForce,
     Equilibrium,
     KelvinVoigt,
+    Muscle,
     RolloutModule,
     StableNeoHookean,
     State,
@@ -46,11 +47,14 @@ def test_forces_without_a_stress_or_at_other_points_are_left_out_of_it():
     def read(**forces):
         return read_body(RolloutModule(SymplecticEuler(mesh, forces, dt=1e-6), 1), frames)
 
+    muscle = Muscle(mesh, (1.0, 0.0, 0.0), peak_stress=1e5, activation=1.0, cells=torch.tensor([0]))
     with torch.no_grad():
         alone = read(elastic=elastic)
+        beside = read(muscle=muscle, elastic=elastic)  # which is in a part of the body, at other points
         together = read(tether=tether, elastic=elastic, viscous=viscous)
         none = read(tether=tether)
     torch.testing.assert_close(together.stress, alone.stress)
+    torch.testing.assert_close(beside.stress, alone.stress)
     assert together.energies.keys() == {"kinetic", "gravitational", "tether", "elastic"}
     assert none.stress is None
     assert none.von_mises is None

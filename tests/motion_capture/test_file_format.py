@@ -1,4 +1,4 @@
-"""The format of a recording is told by what the file holds, whatever its name."""
+"""The format of a recording is recognized by its contents, whatever the name of the file."""
 
 import pytest
 from support.exported_takes import motive, qualisys, trc, vicon
