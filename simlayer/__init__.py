@@ -49,6 +49,7 @@ from simlayer.forces import (
     RatePotential,
     RayleighDamping,
     Term,
+    ViscoelasticForce,
     check_material,
 )
 from simlayer.linalg import Matrix3
@@ -193,6 +194,7 @@ __all__ = [
     "Term",
     "TransverselyIsotropic",
     "UnstableStepError",
+    "ViscoelasticForce",
     "Yeoh",
     "adjoint_norms",
     "ball_mesh",

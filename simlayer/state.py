@@ -12,13 +12,14 @@ from torch import Tensor
 class State(NamedTuple):
     """Positions [m] and velocities [m/s] of all vertices, with any number of batch axes in front.
 
-    `history` is what a step carries from one call to the next beyond these two (an acceleration, a past
-    state). It is empty for steps that need nothing more, and `Step.start` fills it.
+    `history` is what a step carries from one call to the next beyond these two: an acceleration or a past
+    state, then for every force with internal variables these, `(*batch, K, 3)`. It is empty where nothing
+    more is needed, and a rollout fills it at its start.
     """
 
     positions: Float[Tensor, "*batch N 3"]
     velocities: Float[Tensor, "*batch N 3"]
-    history: tuple[Float[Tensor, "*batch N 3"], ...] = ()
+    history: tuple[Float[Tensor, "*batch _ 3"], ...] = ()
 
     @classmethod
     def at_rest(cls, positions: Float[Tensor, "*batch N 3"]) -> State:

@@ -3,6 +3,7 @@
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.elastic import ElasticForce
+from simlayer.forces.internal_variables import HistoryDependent
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
 from simlayer.forces.material_check import check_material
@@ -11,6 +12,7 @@ from simlayer.forces.neural_viscosity import NeuralViscosity
 from simlayer.forces.rayleigh import RayleighDamping
 from simlayer.forces.reference import ForceReference
 from simlayer.forces.terms import Term
+from simlayer.forces.viscoelastic import ViscoelasticForce
 
 __all__ = [
     "CellPotential",
@@ -18,6 +20,7 @@ __all__ = [
     "ElasticForce",
     "Force",
     "ForceReference",
+    "HistoryDependent",
     "KelvinVoigt",
     "MaterialCheck",
     "MaterialReport",
@@ -27,5 +30,6 @@ __all__ = [
     "RatePotential",
     "RayleighDamping",
     "Term",
+    "ViscoelasticForce",
     "check_material",
 ]

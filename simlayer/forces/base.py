@@ -79,10 +79,15 @@ class Potential(Force, Term, ABC):
     shape of the state, into plain operators that work eager, checkpointed, compiled and in forward mode.
     What it reads other than its quantities, parameters and buffers is frozen then. With `connectivity` and
     `hessian_blocks` implicit steps assemble its Hessian, without they only multiply with it.
+
+    Attributes:
+        conservative: whether the energy is all that the body gives back; not that of a force with a past,
+            which is one for the length of a step only.
     """
 
     has_term: ClassVar[bool] = True
     sets_scale: ClassVar[bool] = True
+    conservative: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

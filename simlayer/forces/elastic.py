@@ -21,13 +21,13 @@ from simlayer.quantities.objects import checked_instance
 from simlayer.quantities.physical_module import PhysicalModule
 
 # A generic deformation gradient to trace with: no symmetry, no zero, det F > 0.
-_EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
+EXAMPLE = (1.1, 0.2, -0.1, 0.15, 0.9, 0.05, -0.05, 0.12, 1.2)
 
 
 def traced_energy_density(material: Material) -> ModuleEnergy:
     """Return a material's energy density with its derivatives, as a function of the nine components of F."""
     return ModuleEnergy.of_kind(
-        material, lambda *F: material.energy_density(Matrix3(*F)), _EXAMPLE, method="energy_density"
+        material, lambda *F: material.energy_density(Matrix3(*F)), EXAMPLE, method="energy_density"
     )
 
 
@@ -78,6 +78,11 @@ class ElasticForce(CellPotential):
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)
 
+    @property
+    def elastic_density(self) -> ModuleEnergy:
+        """The energy density of the material alone."""
+        return self.traced_density
+
     def rest_stiffness_bound(self) -> Float[Tensor, "*batch #M"]:
         constant, largest = self.material.stiffness_factors(self._rest_tangent)
         pressure, shear = self.elements.current_bounds(self.rest_bounds)
@@ -86,8 +91,8 @@ class ElasticForce(CellPotential):
     def _rest_tangent(self) -> Float[Tensor, "*batch own 9 9"]:
         """dP/dF at rest [Pa], for each of a quantity's own values."""
         identity = Matrix3(*torch.eye(3).to(self.elements.weights).reshape(9, 1))
-        return self.traced_density.hessian(
-            self.traced_density.coefficients(self.material), identity, point_axes=1
+        return self.elastic_density.hessian(
+            self.elastic_density.coefficients(self.material), identity, point_axes=1
         )
 
     def _per_cell(self, value: Tensor | float) -> Tensor | float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from simlayer.linalg.matrix3 import Matrix3
@@ -14,7 +12,7 @@ from simlayer.linalg.stretch_powers import stretch_power_sum, total
 from simlayer.materials.base import Range
 from simlayer.materials.nearly_incompressible import NearlyIncompressible
 from simlayer.materials.stability import warn_of_instability
-from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.per_term import per_term
 from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity
 
@@ -74,7 +72,7 @@ class Ogden(NearlyIncompressible):
         range: Range = (0.1, 5.0),
     ) -> None:
         super().__init__(bulk_modulus, volumetric=volumetric, range=range)
-        moduli, exponents = _per_term("mu", mu), _per_term("alpha", alpha)
+        moduli, exponents = per_term("mu", mu), per_term("alpha", alpha)
         if len(moduli) != len(exponents):
             raise ValueError(
                 f"mu and alpha must have a value for each term, got {len(moduli)} of mu, {len(exponents)} of "
@@ -95,16 +93,3 @@ class Ogden(NearlyIncompressible):
 
     def _terms(self) -> list[OgdenTerm]:
         return cast("list[OgdenTerm]", list(self.terms))
-
-
-def _per_term(name: str, values: Any) -> list[Any]:
-    """Return the values of a quantity, one for each term."""
-    if isinstance(values, (Tensor, np.ndarray)):
-        if isinstance(values, Tensor) and values.requires_grad:
-            raise ValueError(f"{name} is a tensor that requires grad, whose graph would be lost.")
-        values = list(torch.atleast_1d(checked_numbers(name, values)))
-    if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
-        raise TypeError(f"{name} must be a sequence with a value for each term, got {described(values)}.")
-    if not len(values):
-        raise ValueError(f"{name} must have a value for each term, got {described(values)}.")
-    return list(values)

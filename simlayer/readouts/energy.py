@@ -52,7 +52,7 @@ def energies(simulation: Simulation, state: State, parameters: Named | None = No
         potentials = {
             name: force.energy(x).expand(shape)
             for name, force in step.forces.items()
-            if isinstance(force, Potential)
+            if isinstance(force, Potential) and force.conservative
         }
         return Energies(
             kinetic_energy(step, at.velocities).expand(shape),

@@ -15,6 +15,7 @@ from simlayer.rollout.layout import on_state, unpack
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.internal_variables import remembering
 
 Simulation: TypeAlias = RolloutModule | Step
 
@@ -49,5 +50,5 @@ def evaluated(simulation: Simulation, state: State, parameters: Named | None) ->
     step.check_state(state)
     with torch.autocast(state.positions.device.type, enabled=False):
         inputs = read_inputs(step, 1, state, parameters, None)
-        with inputs.applied():
-            yield step, on_state(unpack, inputs.state)
+        with inputs.applied(), remembering(step, on_state(unpack, inputs.state)) as at:
+            yield step, at

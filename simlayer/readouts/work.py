@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.dissipation import Dissipation
-from simlayer.forces.base import Force, Potential, RatePotential
+from simlayer.forces.base import Potential, RatePotential
 from simlayer.readouts.energy import kinetic_energy, momenta, weight
 from simlayer.readouts.evaluation import evaluated
 from simlayer.rollout.inputs import Named
@@ -14,6 +14,7 @@ from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
 from simlayer.steps.implicit import ImplicitStep
+from simlayer.steps.internal_variables import split_history
 
 Works = dict[str, Float[Tensor, "*batch"]]
 
@@ -33,7 +34,12 @@ def works(step: Step, start: State, end: State, parameters: Named) -> tuple[Work
         done = {name: (force * moved).sum((-1, -2)) for name, force in forces.items()}
         lost = _lost_to_dissipations(step, start, end, moved)
         lost |= {name: -done[name] for name, f in step.forces.items() if isinstance(f, RatePotential)}
-        others = {n: done[n] for n, f in step.forces.items() if not isinstance(f, (Potential, RatePotential))}
+        energetic = {
+            name
+            for name, f in step.forces.items()
+            if isinstance(f, RatePotential) or (isinstance(f, Potential) and f.conservative)
+        }
+        others = {name: done[name] for name in step.forces if name not in energetic}
         total = sum(forces.values(), weight(step, moved))
         held = -((1 - step.free) * total * moved).sum((-1, -2))
         if not isinstance(step, Equilibrium):
@@ -45,12 +51,9 @@ def works(step: Step, start: State, end: State, parameters: Named) -> tuple[Work
 
 def _mean_forces(step: Step, start: State, end: State) -> dict[str, Tensor]:
     """Return the mean over a step of every force on the vertices, by name [N]."""
-    found = {}
-    for name, force in step.forces.items():
-        assert isinstance(force, Force)
-        pair = force(start), force(end)
-        found[name] = (0.5 * (pair[0] + pair[1])).expand_as(end.positions)
-    return found
+    # One list after the other: forces have the internal variables of one state at a time.
+    pairs = zip(step.forces, [*step.nodal_forces(start)], [*step.nodal_forces(end)], strict=True)
+    return {name: (0.5 * (first + last)).expand_as(end.positions) for name, first, last in pairs}
 
 
 def _lost_to_dissipations(step: Step, start: State, end: State, moved: Tensor) -> Works:
@@ -60,7 +63,8 @@ def _lost_to_dissipations(step: Step, start: State, end: State, moved: Tensor) -
         free = start.velocities + step.h * step.free * forces * step.inverse_masses[..., None]
         return _taken(step, start, free, step.h)
     lost = _taken(step, start, start.velocities, step.h / 2)
-    before = start._replace(
+    own, _ = split_history(step, start)
+    before = own._replace(
         velocities=step.dissipated(start, start.velocities, step.h / 2, without_term=True)
     )
     target, drift, _ = step.free_motion(before)

@@ -16,6 +16,7 @@ from simlayer.rollout.step_function import recomputed
 from simlayer.rollout.unroll import Carry, Decide, Values
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.internal_variables import history_dependent
 from simlayer.steps.rest_shape_checks import check_constant
 
 
@@ -24,9 +25,9 @@ def split_memory(step: Step, policy: nn.Module | None, state: State) -> tuple[St
 
     There is none, None, in a state that no rollout with this policy has ended in.
     """
-    size = step.history_size
-    if not isinstance(policy, RecurrentPolicy) or not isinstance(state, State) or size is None:
+    if not isinstance(policy, RecurrentPolicy) or not isinstance(state, State) or step.history_size is None:
         return state, None
+    size = step.history_size + len(history_dependent(step))
     own, memory = state.history[:size], state.history[size:]
     return state._replace(history=own), memory or None
 

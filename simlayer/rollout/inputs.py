@@ -20,6 +20,7 @@ from simlayer.rollout.feedback import Feedback
 from simlayer.rollout.layout import on_state, pack, pack_value, unpack, unpack_value
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.internal_variables import begun
 from simlayer.steps.rest_shape import rest_shape_values
 from simlayer.steps.rest_shape_checks import check_constant
 from simlayer.steps.state_checks import check_precision, check_tensor
@@ -157,7 +158,7 @@ def started(step: Step, inputs: RolloutInputs) -> RolloutInputs:
     """Return inputs with what a step carries in its state, which follows from the values of this call."""
     with inputs.applied():
         unpacked = on_state(unpack, inputs.state)
-        state = step.start(unpacked)
+        state = begun(step, unpacked)
     return inputs if state is unpacked else replace(inputs, state=on_state(pack, state))
 
 

@@ -22,6 +22,7 @@ from simlayer.rollout.obstacle_moves import check_obstacle_moves
 from simlayer.rollout.step_function import Function, RecomputedStep, StepFunction, repeated
 from simlayer.state import State
 from simlayer.steps.base import Step
+from simlayer.steps.internal_variables import advanced
 
 # From this size of all states together [bytes] on, memory is given back after every segment.
 TRIM_FROM = 2**24
@@ -86,7 +87,7 @@ def substep_function(step: Step, inputs: RolloutInputs, start: Carry) -> Functio
         with inputs.applied(dict(zip(names, values, strict=True))):
             state = on_state(unpack, carry.state)
             record = record_contacts(step, state, carry.record)
-            return Carry(on_state(pack, step.substep(state)), record).tensors()
+            return Carry(on_state(pack, advanced(step, state)), record).tensors()
 
     return function
 

@@ -25,6 +25,7 @@ from simlayer.quantities.physical_module import PhysicalModule
 from simlayer.quantities.quantity import Quantity, derived_quantity, derived_vectors
 from simlayer.quantities.returned import check_vectors
 from simlayer.state import State
+from simlayer.steps.internal_variables import advanced, remembering
 from simlayer.steps.plausibility import warn_of_hourglass_modes, warn_of_units
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.rest_shape import ComparedRestPositions, fill_in, in_own_rest_shape
@@ -68,7 +69,7 @@ class Step(PhysicalModule, ABC):
     order: ClassVar[int] = 1
     # Whether its kinetic energy is that of the velocities inside cells, and not of lumped masses.
     consistent_mass: bool = False
-    # How many tensors of history it keeps; None: not known, and not checked.
+    # How many tensors of history it keeps itself; None: not known, and not checked.
     history_size: ClassVar[int | None] = None
     density = Quantity("kg/m³", over="cells", positive=True)
     gravity = Quantity("m/s²", over="components")
@@ -182,10 +183,11 @@ class Step(PhysicalModule, ABC):
         self, state: State, forces: Iterable[Force] | None = None
     ) -> Iterator[Float[Tensor, "*batch N 3"]]:
         """Yield the nodal forces [N] of some forces, of all by default."""
-        for force in map(self._force, self.forces) if forces is None else forces:
-            vectors = force(state)
-            check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward", added=True)
-            yield vectors
+        with remembering(self, state) as at:
+            for force in map(self._force, self.forces) if forces is None else forces:
+                vectors = force(at)
+                check_vectors(vectors, state.positions, name=f"{type(force).__name__}.forward", added=True)
+                yield vectors
 
     def dissipated(
         self, state: State, velocities: Float[Tensor, "*batch N 3"], dt: float, *, without_term: bool = False
@@ -198,18 +200,18 @@ class Step(PhysicalModule, ABC):
         return velocities
 
     def start(self, state: State) -> State:
-        """Return the state with the history that this step needs."""
+        """Return the state with the history of the step itself, beside the internal variables of forces."""
         return state
 
     def check_state(self, state: State) -> None:
         """Raise TypeError or ValueError unless this step can start from a state."""
-        check_state(state, self.free, kind=type(self).__name__, history_size=self.history_size)
+        check_state(self, state)
 
     @in_own_rest_shape
     def forward(self, state: State) -> State:
         self.check_state(state)
         for _ in range(self.substeps):
-            state = self.substep(state)
+            state = advanced(self, state)
         return state
 
     @abstractmethod
@@ -233,7 +235,8 @@ class Step(PhysicalModule, ABC):
         masses = self.density * self.elements.volumes / self.elements.nodes_per_cell
         if contact is None and state is not None:
             contact = self.contact_squares(state)
-        return self.substeps * stable_dts(map(self._force, self.forces), masses, state, contact)
+        with remembering(self, State.at_rest(self.free) if state is None else state):
+            return self.substeps * stable_dts(map(self._force, self.forces), masses, state, contact)
 
     def stable_dt(self, state: State) -> float:
         """Return the longest stable dt [s] of an explicit step from this state, the least of all samples."""

@@ -29,6 +29,7 @@ from simlayer.state import State
 from simlayer.steps.base import Step
 from simlayer.steps.implicit_solve import ImplicitSolve
 from simlayer.steps.incremental_potential import IncrementalPotential, Scheme, StepData
+from simlayer.steps.internal_variables import remembered_values
 from simlayer.steps.mass_matrix import Inertia, accelerations, mass_matrices, weighed
 from simlayer.steps.point_mass import PointMass
 from simlayer.steps.rest_shape import current_rest_shape, in_own_rest_shape
@@ -148,7 +149,7 @@ class ImplicitStep(Step, ABC):
         )
         data = self._data(state)
         named = NamedTensors(self)
-        values = named.values() | current_rest_shape(self.elements, named)
+        values = named.values() | current_rest_shape(self.elements, named) | remembered_values(self)
         solve = ImplicitSolve(
             self,
             self.problem,

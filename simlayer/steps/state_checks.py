@@ -10,6 +10,7 @@ from torch import Tensor
 from simlayer.quantities.arrays import PRECISIONS, check_plain, described
 from simlayer.quantities.named import NamedTensors
 from simlayer.state import State
+from simlayer.steps.internal_variables import check_number_of_tensors, split_history
 
 
 def check_precision(named: NamedTensors, dtype: torch.dtype) -> None:
@@ -60,15 +61,9 @@ def check_tensor(name: str, tensor: Any, like: Tensor) -> None:
     check_plain(name, tensor)
 
 
-def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None) -> None:
-    """Raise TypeError or ValueError unless a step can start from this state.
-
-    Args:
-        state: what was given.
-        like: a tensor of the step, `(N, 3)`.
-        kind: the name of the step's class, for messages.
-        history_size: how many tensors of history the step keeps; None if that is not known.
-    """
+def check_state(step: Any, state: Any) -> None:
+    """Raise TypeError or ValueError unless a step can start from this state."""
+    like = step.free
     if not isinstance(state, State):
         raise TypeError(
             f"state must be a State(positions, velocities), got {described(state)}; "
@@ -77,16 +72,15 @@ def check_state(state: Any, like: Tensor, *, kind: str, history_size: int | None
     if not isinstance(state.history, tuple):
         raise TypeError(f"history of the state must be a tuple of tensors, got {described(state.history)}.")
     _check_supported(like.dtype)  # before the state's own would be advised
-    past = {f"history[{index}]": tensor for index, tensor in enumerate(state.history)}
-    for part, tensor in {"positions": state.positions, "velocities": state.velocities, **past}.items():
-        name = f"state.{part}"
-        check_tensor(name, tensor, like)
-        if tensor.shape[-2:] != like.shape:
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected (*batch, {len(like)}, 3).")
+    parts = {"positions": state.positions, "velocities": state.velocities}
+    parts |= {f"history[{index}]": tensor for index, tensor in enumerate(state.history)}
+    for part, tensor in parts.items():
+        check_tensor(f"state.{part}", tensor, like)
+    check_number_of_tensors(step, state.history)
+    variables = split_history(step, state)[1]
+    sizes = [len(like)] * (len(parts) - len(variables)) + [tensor.shape[-2] for tensor in variables]
+    for (part, tensor), size in zip(parts.items(), sizes, strict=True):
+        if tensor.shape[-2:] != (size, 3):
+            raise ValueError(f"state.{part} has shape {tuple(tensor.shape)}; expected (*batch, {size}, 3).")
         if not tensor.numel():
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)}: the batch is empty.")
-    if history_size is not None and len(past) not in (0, history_size):
-        raise ValueError(
-            f"the state has a history of {len(past)} tensors from another kind of step, {kind} keeps "
-            f"{history_size}; start without it: State(state.positions, state.velocities)."
-        )
+            raise ValueError(f"state.{part} has shape {tuple(tensor.shape)}: the batch is empty.")

@@ -330,6 +330,15 @@ FORCES = [
         quadrature=_quadrature,
     ),
     *made(
+        "ViscoelasticForce",
+        lambda **given: simlayer.ViscoelasticForce(**{"ratios": (0.5,), "relaxation_times": (0.1,), **given}),
+        mesh=a_mesh,
+        material=instance(lambda: StableNeoHookean(1e5, 0.3), Material),
+        regions=_regions,
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+    *made(
         "KelvinVoigt",
         KelvinVoigt,
         assigned="shear_viscosity",
