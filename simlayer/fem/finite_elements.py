@@ -173,7 +173,15 @@ class FiniteElements(nn.Module, RestShaped):
 
         That is, of W^-½ K W^-½, where W holds the lumped masses over their mean in the cell.
         """
-        return largest_eigenvalue(self.stiffness_blocks(tangent), self._mass_ratios())
+        return self.largest_block_eigenvalue(self.stiffness_blocks(tangent))
+
+    def largest_block_eigenvalue(self, blocks: Float[Tensor, "*batch M D D"]) -> Float[Tensor, "*batch M"]:
+        """Return the same of the stiffness of each cell itself [N/m]."""
+        return largest_eigenvalue(blocks, self._mass_ratios())
+
+    def shape_gradients(self) -> Float[Tensor, "*batch Q M C 3"]:
+        """Return the gradients of the shape functions of all nodes at the quadrature points [1/m]."""
+        return self._at_points()[0]
 
     def rest_eigenvalue_bounds(self) -> tuple[Float[Tensor, "*batch M"], Float[Tensor, "*batch M"]]:
         """Return `largest_eigenvalue` [m] for unit tangents: of the energy (tr dF)² / 2, and of |dF|² / 2."""

@@ -8,6 +8,7 @@ from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
 from simlayer.forces.material_check import check_material
 from simlayer.forces.material_report import MaterialCheck, MaterialReport
+from simlayer.forces.mean_dilatation import MeanDilatationForce
 from simlayer.forces.neural_viscosity import NeuralViscosity
 from simlayer.forces.rayleigh import RayleighDamping
 from simlayer.forces.reference import ForceReference
@@ -24,6 +25,7 @@ __all__ = [
     "KelvinVoigt",
     "MaterialCheck",
     "MaterialReport",
+    "MeanDilatationForce",
     "NeuralViscosity",
     "NodalLoad",
     "Potential",

@@ -55,7 +55,7 @@ class CellPotential(Potential):
         )
 
     def term(self, start: Float[Tensor, "*batch N 3"], predicted: Float[Tensor, "*batch N 3"]) -> Term:
-        return _DensityTerm(self, predicted) if inherits(self, CellPotential, _TERM) else self
+        return DensityTerm(self, predicted) if inherits(self, CellPotential, _TERM) else self
 
     def hessian_product(
         self, positions: Float[Tensor, "*batch N 3"], direction: Float[Tensor, "*batch N 3"]
@@ -72,7 +72,7 @@ class CellPotential(Potential):
     def hessian_blocks(
         self, positions: Float[Tensor, "*batch N 3"], *, projected: bool = False
     ) -> Float[Tensor, "*batch M D D"]:
-        return _DensityTerm(self, positions).hessian_blocks(positions, projected=projected)
+        return DensityTerm(self, positions).hessian_blocks(positions, projected=projected)
 
     def stiffness_bound(self, state: State | None) -> Float[Tensor, "*batch #M"]:
         bound = self.rest_stiffness_bound() if state is None else self._largest_eigenvalue(state.positions)
@@ -83,10 +83,10 @@ class CellPotential(Potential):
         """Return an upper bound of the largest eigenvalue of each cell's stiffness at rest [N/m]."""
 
     def _largest_eigenvalue(self, positions: Float[Tensor, "*batch N 3"]) -> Float[Tensor, "*batch K"]:
-        return self.elements.largest_eigenvalue(_DensityTerm(self, positions).cell_tangents(positions))
+        return self.elements.largest_eigenvalue(DensityTerm(self, positions).cell_tangents(positions))
 
 
-class _DensityTerm(CellTerm):
+class DensityTerm(CellTerm):
     """The energy of such a potential in one step, whose coefficients do not change meanwhile."""
 
     sets_scale = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,8 +21,11 @@ class CellTerm(Term):
 
     Attributes:
         elements: the cells of the body.
+        couples_points: whether the stress at a point depends on the gradients at others of its cell, so that
+            the stiffness of a cell does not follow from tangents.
     """
 
+    couples_points: ClassVar[bool] = False
     elements: FiniteElements
 
     @abstractmethod
@@ -67,11 +71,13 @@ class CellTerm(Term):
 
 
 def by_elements(terms: Sequence[Term]) -> list[list[Term]]:
-    """Return the terms with connectivity; cell terms with equal elements are in one list."""
+    """Return the terms with connectivity; those of cells with equal elements are in one list."""
     found: dict[object, list[Term]] = {}
     for term in terms:
         if term.connectivity is not None:
-            key = term.elements.kind if isinstance(term, CellTerm) else id(term)
+            key: object = id(term)
+            if isinstance(term, CellTerm) and not term.couples_points:
+                key = term.elements.kind
             found.setdefault(key, []).append(term)
     return list(found.values())
 

@@ -64,9 +64,7 @@ def _lost_to_dissipations(step: Step, start: State, end: State, moved: Tensor) -
         return _taken(step, start, free, step.h)
     lost = _taken(step, start, start.velocities, step.h / 2)
     own, _ = split_history(step, start)
-    before = own._replace(
-        velocities=step.dissipated(start, start.velocities, step.h / 2, without_term=True)
-    )
+    before = own._replace(velocities=step.dissipated(start, start.velocities, step.h / 2, without_term=True))
     target, drift, _ = step.free_motion(before)
     reached = drift + step.scheme.rate * (end.positions - target)
     last = _taken(step, end, reached, step.h / 2)

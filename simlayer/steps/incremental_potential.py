@@ -191,7 +191,7 @@ class IncrementalPotential(MinimizationProblem):
 def _hessian_blocks(terms: Sequence[_TermAt], *, projected: bool) -> Tensor:
     """Return the weighted sum of the Hessians of terms over the same elements."""
     (first, vectors, weight, slope), *others = terms
-    if not isinstance(first, CellTerm):
+    if not isinstance(first, CellTerm) or first.couples_points:
         return _scaled(first.hessian_blocks(vectors, projected=projected), weight * slope)
     total = _scaled(first.cell_tangents(vectors, projected=projected), weight * slope)
     for term, vectors, weight, slope in others:

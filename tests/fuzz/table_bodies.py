@@ -330,6 +330,15 @@ FORCES = [
         quadrature=_quadrature,
     ),
     *made(
+        "MeanDilatationForce",
+        simlayer.MeanDilatationForce,
+        mesh=instance(lambda: simlayer.box_mesh(cells=(1, 1, 5), element="hex8"), Mesh),
+        material=instance(lambda: StableNeoHookean(1e5, 0.3), Material),
+        regions=indices(lambda: torch.arange(5) // 3, shaped((5,)), 0, 4, words=(None,)),
+        deterministic=_deterministic,
+        quadrature=_quadrature,
+    ),
+    *made(
         "ViscoelasticForce",
         lambda **given: simlayer.ViscoelasticForce(**{"ratios": (0.5,), "relaxation_times": (0.1,), **given}),
         mesh=a_mesh,
