@@ -45,8 +45,11 @@ def remembering(step: Any, state: State, elapsed: float = 0.0) -> Iterator[State
         state: at the start of a step.
         elapsed: how long after it the forces are evaluated [s].
     """
-    own, variables = split_history(step, state)
     places: list[dict[str, Any]] = [step.forces[name]._buffers for name in history_dependent(step)]
+    if not places:
+        yield state
+        return
+    own, variables = split_history(step, state)
     before = [{name: place[name] for name in _NAMES} for place in places]
     for place, values in zip(places, variables or [None] * len(places), strict=True):
         place["elapsed"] = place["elapsed"].new_full((), elapsed)
