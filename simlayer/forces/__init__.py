@@ -3,6 +3,8 @@
 from simlayer.forces.base import Force, Potential, RatePotential
 from simlayer.forces.cell_potential import CellPotential
 from simlayer.forces.elastic import ElasticForce
+from simlayer.forces.elastoplastic import ElastoplasticForce
+from simlayer.forces.inelastic import InelasticForce
 from simlayer.forces.internal_variables import HistoryDependent
 from simlayer.forces.kelvin_voigt import KelvinVoigt
 from simlayer.forces.loads import DistributedLoad, NodalLoad
@@ -19,9 +21,11 @@ __all__ = [
     "CellPotential",
     "DistributedLoad",
     "ElasticForce",
+    "ElastoplasticForce",
     "Force",
     "ForceReference",
     "HistoryDependent",
+    "InelasticForce",
     "KelvinVoigt",
     "MaterialCheck",
     "MaterialReport",

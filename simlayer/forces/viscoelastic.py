@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simlayer.fem.fields import cells_first
-from simlayer.forces.elastic import EXAMPLE, ElasticForce
-from simlayer.forces.internal_variables import HistoryDependent, as_fields, from_fields
+from simlayer.forces.elastic import EXAMPLE
+from simlayer.forces.inelastic import InelasticForce
+from simlayer.forces.internal_variables import from_fields
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3
 from simlayer.materials.base import Material
@@ -43,7 +44,7 @@ class PronyTerm(PhysicalModule):
         self.ratio, self.relaxation_time = ratio, relaxation_time
 
 
-class ViscoelasticForce(ElasticForce, HistoryDependent):
+class ViscoelasticForce(InelasticForce):
     """The forces of a body whose resistance to distortion relaxes, by a Prony series (Simo 1987).
 
     The material is what stays after a long time. Beside it, in small strains, is a shear modulus
@@ -68,8 +69,6 @@ class ViscoelasticForce(ElasticForce, HistoryDependent):
         ValueError: if there are not as many ratios as times, or as for `ElasticForce`.
     """
 
-    conservative = False
-
     def __init__(
         self,
         mesh: Mesh,
@@ -91,20 +90,11 @@ class ViscoelasticForce(ElasticForce, HistoryDependent):
         self.terms = nn.ModuleList(map(PronyTerm, *given))
         for term in self._terms():
             term.set_extents(cells=material.extents["cells"])
-        self._elastic_density, self.traced_density = self.traced_density, _traced_with_memory(material)
         self.distortion = ModuleEnergy.of_kind(
             material, lambda *F: _distortion(material, Matrix3(*F)), EXAMPLE, method="distortion"
         )
         # The stress that drives the terms, then those that relax: six components each.
-        points = len(self.elements.rule.weights) * self.elements.num_cells
-        size = 2 * (1 + len(self.terms)) * points
-        like = mesh.vertices
-        self.register_buffer("internal_variables", like.new_zeros(size, 3), persistent=False)
-        self.register_buffer("elapsed", like.new_zeros(()), persistent=False)
-
-    @property
-    def elastic_density(self) -> ModuleEnergy:
-        return self._elastic_density
+        self.remember(_traced_with_memory(material), rows=2 * (1 + len(self.terms)))
 
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         axes = positions.ndim - 2
@@ -140,9 +130,7 @@ class ViscoelasticForce(ElasticForce, HistoryDependent):
 
     def _memory(self, batch_axes: int) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Return the stress that drove the terms at the start of the step, and that of each term [Pa]."""
-        missing = batch_axes - (self.internal_variables.ndim - 2)
-        variables = self.internal_variables[(None,) * missing]
-        fields = as_fields(variables, self.elements)
+        fields = self.remembered(batch_axes)
         first, *others = (fields[k : k + 6] for k in range(0, len(fields), 6))
         return first, others
 

@@ -8,6 +8,7 @@ from simlayer.materials.classical import (
     StableNeoHookean,
     StVenantKirchhoff,
 )
+from simlayer.materials.elastoplastic import J2Plasticity
 from simlayer.materials.limited_extension import ArrudaBoyce, Gent
 from simlayer.materials.neural import NeuralHyperelastic
 from simlayer.materials.neural_fibres import NeuralFibreReinforced
@@ -24,6 +25,7 @@ __all__ = [
     "Gent",
     "HolzapfelGasserOgden",
     "IsotropicMaterial",
+    "J2Plasticity",
     "LinearElastic",
     "Material",
     "MooneyRivlin",

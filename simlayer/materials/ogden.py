@@ -8,7 +8,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.linalg.stretch_powers import stretch_power_sum, total
+from simlayer.linalg.spectral_sum import total
+from simlayer.linalg.stretch_powers import stretch_power_sum
 from simlayer.materials.base import Range
 from simlayer.materials.nearly_incompressible import NearlyIncompressible
 from simlayer.materials.stability import warn_of_instability

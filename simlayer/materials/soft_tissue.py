@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.linalg.matrix3 import Matrix3, dot
-from simlayer.linalg.stretch_powers import total
+from simlayer.linalg.spectral_sum import total
 from simlayer.materials.base import Range
 from simlayer.materials.nearly_incompressible import NearlyIncompressible
 from simlayer.quantities.arrays import checked_directions, described
