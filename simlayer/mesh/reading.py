@@ -10,6 +10,7 @@ from torch import Tensor
 
 from simlayer.elements.types import element_of
 from simlayer.mesh.geometry import signed_volumes
+from simlayer.mesh.label_image import is_image, read_image
 from simlayer.mesh.mesh import Mesh, MeshError
 from simlayer.mesh.pieces import merged_vertices, warn_of_pieces
 from simlayer.mesh.sharing import check_sides
@@ -31,6 +32,9 @@ def read_mesh(
     meshio's words. Those of several kinds, pyramids and wedges become tetrahedra that fit together
     (`simlayer.mesh.tetrahedra`), with a warning: linear ones of the corners, or quadratic ones, if all cells
     are quadratic. Regions and vertex sets stay, and `cell_ids` count the tetrahedra from 0.
+
+    An image of VTK (.vti, or .vtk with STRUCTURED_POINTS) becomes a hexahedron for each voxel whose label is
+    not 0; `read_image` has more arguments.
 
     Names become vertex sets and regions, as `simlayer.mesh.tags` lists. Vertices and cells are in the file's
     order. Inverted cells are turned, with a warning; so are nodes that no cell uses dropped, after which
@@ -56,6 +60,8 @@ def read_mesh(
     scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
     tetrahedra = checked_flag("tetrahedra", tetrahedra)
     path = checked_path("path", path)
+    if path.is_file() and is_image(path):
+        return read_image(path, scale=scale).mesh()
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     numbering = SourceNumbering(str(path), *file_ids(file, len(nodes)))
