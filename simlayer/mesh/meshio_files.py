@@ -35,9 +35,12 @@ NASTRAN = (".bdf", ".fem", ".nas")
 TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp", *NASTRAN)
 
 
-def load(path: Path) -> meshio.Mesh:
-    """Read a file through meshio; raises MeshError with everything that meshio had to say."""
-    _check_path(path)
+def load(path: Path, *, surface: bool = False) -> meshio.Mesh:
+    """Read a file through meshio; raises MeshError with everything that meshio had to say.
+
+    Files that hold surfaces only are read where it is one that is wanted.
+    """
+    _check_path(path, surface)
     if path.suffix.lower() == ".inp":
         with all_cells():
             return read_abaqus(path)
@@ -48,6 +51,8 @@ def load(path: Path) -> meshio.Mesh:
         # only a deprecation to numpy, whose numbers so far would then be taken for the whole.
         with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
+            # Of the letters of a text file of triangles, taken for their number before it is seen to be text.
+            warnings.filterwarnings("ignore", "overflow encountered", category=RuntimeWarning)
             warnings.filterwarnings("error", "string or file could not be read to its end")
             file = _read(path)
     except UserWarning:
@@ -79,7 +84,7 @@ def _read(path: Path) -> meshio.Mesh:
     return file
 
 
-def _check_path(path: Path) -> None:
+def _check_path(path: Path, surface: bool) -> None:
     if path.is_dir():
         raise MeshError(f"{path} is a folder; give the mesh file in it.")
     if not path.exists():
@@ -87,10 +92,10 @@ def _check_path(path: Path) -> None:
     if path.stat().st_size == 0:
         raise MeshError(f"{path} is empty (0 bytes); write it again.")
     suffix = path.suffix.lower()
-    if suffix in SURFACES_ONLY:
+    if suffix in SURFACES_ONLY and not surface:
         raise MeshError(
-            f"{path}: {suffix} files hold surfaces, and their cells are dropped in silence. "
-            f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
+            f"{path}: {suffix} files hold surfaces. read_mesh(path, edge_length=) fills one with tetrahedra "
+            f"of that size [m]; or fill it elsewhere, and save as one of: {GOOD_FORMATS}."
         )
     content = path.read_bytes()
     if suffix == ".msh":

@@ -25,6 +25,7 @@ def read_mesh(
     scale: float = 1.0,
     merge: float | None = None,
     tetrahedra: bool = False,
+    edge_length: float | None = None,
 ) -> Mesh:
     """Read a body from a file of cells: Gmsh, VTK, VTU, Medit, MED, TetGen, Abaqus, Nastran, XDMF.
 
@@ -35,6 +36,10 @@ def read_mesh(
 
     An image of VTK (.vti, or .vtk with STRUCTURED_POINTS) becomes a hexahedron for each voxel whose label is
     not 0; `read_image` has more arguments.
+
+    A surface (.stl, .obj, .ply, .off), of a scan or from CAD, is filled with tetrahedra where an
+    `edge_length` is given. It may have holes, which are closed, and intersect itself. This needs the extra
+    `solid`.
 
     Names become vertex sets and regions, as `simlayer.mesh.tags` lists. Vertices and cells are in the file's
     order. Inverted cells are turned, with a warning; so are nodes that no cell uses dropped, after which
@@ -47,14 +52,18 @@ def read_mesh(
         merge: the distance within which nodes become one, the first of them [m]. Pieces that no vertex joins
             are warned of.
         tetrahedra: whether hexahedra, too, become tetrahedra, and others without a warning.
+        edge_length: of the tetrahedra inside of a surface [m]. It is kept to a 20th of that.
 
     Raises:
+        ImportError: for a surface, without pytetwild.
         MeshError: for a file that cannot be read, or holds no body.
     """
     # Imported here because meshio would be a quarter of the time that `import simlayer` takes beyond torch.
+    from simlayer.mesh.filled_surface import fill_surface
     from simlayer.mesh.ids import file_ids
     from simlayer.mesh.meshio_files import file_points, load, solids
     from simlayer.mesh.mixed_cells import as_tetrahedra, must_be_cut
+    from simlayer.mesh.surface_files import is_surface
     from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 
     scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
@@ -62,6 +71,10 @@ def read_mesh(
     path = checked_path("path", path)
     if path.is_file() and is_image(path):
         return read_image(path, scale=scale).mesh()
+    if edge_length is not None and is_surface(path):
+        return fill_surface(path, scale=scale, edge_length=edge_length)
+    if edge_length is not None:
+        raise MeshError(f"{path}: edge_length is for surfaces (.stl, .obj, .ply, .off); leave it out.")
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     numbering = SourceNumbering(str(path), *file_ids(file, len(nodes)))
