@@ -10,6 +10,7 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.identification.closest_points import signed_distances
+from simlayer.identification.outliers import damp_outliers
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
@@ -20,9 +21,6 @@ from simlayer.steps.base import Step
 
 # A scan that is this many times as large as the body is in another unit.
 _OTHER_UNIT = 20.0
-# The part of the points that is never taken for outliers, and a multiple of their mean distance: of 2.8
-# standard deviations where the surface fits. Unlike a median, this changes smoothly as the surface moves.
-_INLIERS, _OUTLYING = 0.8, 5.0
 
 
 class ScanTest(SpecimenTest):
@@ -87,11 +85,7 @@ class ScanTest(SpecimenTest):
         found = super().residuals()
         if self.outlier_distance is None:
             return found
-        # While the fit is far away, so are most points, and none is an outlier yet.
-        near = found[~self.observed.isnan()].abs().sort().values
-        typical = near[: int(_INLIERS * len(near)) + 1].mean()
-        reach = torch.clamp(_OUTLYING * typical, min=self.outlier_distance)
-        return found * (1 + (found / reach).square()).rsqrt()
+        return damp_outliers(found, ~self.observed.isnan(), self.outlier_distance)
 
     @property
     def size(self) -> float:
