@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -59,22 +60,16 @@ def read_mesh(
         MeshError: for a file that cannot be read, or holds no body.
     """
     # Imported here because meshio would be a quarter of the time that `import simlayer` takes beyond torch.
-    from simlayer.mesh.filled_surface import fill_surface
     from simlayer.mesh.ids import file_ids
     from simlayer.mesh.meshio_files import file_points, load, solids
     from simlayer.mesh.mixed_cells import as_tetrahedra, must_be_cut
-    from simlayer.mesh.surface_files import is_surface
     from simlayer.mesh.tags import cell_regions, named_groups, vertex_sets
 
     scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
     tetrahedra = checked_flag("tetrahedra", tetrahedra)
     path = checked_path("path", path)
-    if path.is_file() and is_image(path):
-        return read_image(path, scale=scale).mesh()
-    if edge_length is not None and is_surface(path):
-        return fill_surface(path, scale=scale, edge_length=edge_length)
-    if edge_length is not None:
-        raise MeshError(f"{path}: edge_length is for surfaces (.stl, .obj, .ply, .off); leave it out.")
+    if mesh := _without_cells(path, scale, edge_length, cell_options=bool(merge or tetrahedra)):
+        return mesh
     file = load(path)
     nodes = torch.from_numpy(file_points(file, path)) * scale
     numbering = SourceNumbering(str(path), *file_ids(file, len(nodes)))
@@ -106,6 +101,22 @@ def read_mesh(
         cell_ids=torch.arange(len(cells)) if cut else numbering.cells,
         source=str(path),
     )
+
+
+def _without_cells(path: Path, scale: float, edge_length: float | None, *, cell_options: bool) -> Mesh | None:
+    """Return the body of an image or of a surface; None for other files."""
+    from simlayer.mesh.filled_surface import fill_surface
+    from simlayer.mesh.surface_files import is_surface
+
+    image, filled = path.is_file() and is_image(path), edge_length is not None
+    if filled and (image or not is_surface(path)):
+        raise MeshError(f"{path}: edge_length is for surfaces (.stl, .obj, .ply, .off); leave it out.")
+    if (image or filled) and cell_options:
+        what = "an image becomes hexahedra" if image else "a surface is filled with tetrahedra"
+        raise MeshError(f"{path}: merge and tetrahedra are for files of cells; leave them out, {what}.")
+    if edge_length is not None:
+        return fill_surface(path, scale=scale, edge_length=edge_length)
+    return read_image(path, scale=scale).mesh() if image else None
 
 
 def _oriented(

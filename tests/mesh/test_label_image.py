@@ -103,6 +103,14 @@ def test_what_is_not_read_is_said_with_a_remedy(tmp_path, change, message):
         read_image(tmp_path / "b.vti")
 
 
+def test_arguments_for_cells_and_surfaces_are_refused_for_an_image(tmp_path):
+    write_vti(tmp_path / "b.vti")
+    with pytest.raises(MeshError, match="merge and tetrahedra are for files of cells"):
+        read_mesh(tmp_path / "b.vti", tetrahedra=True)
+    with pytest.raises(MeshError, match="edge_length is for surfaces"):
+        read_mesh(tmp_path / "b.vti", edge_length=0.1)
+
+
 def test_pieces_of_an_image_and_files_that_are_none_are_refused(tmp_path):
     apart = LABELS.copy()
     apart[2:] = 0
