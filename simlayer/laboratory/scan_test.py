@@ -31,6 +31,8 @@ class ScanTest(SpecimenTest):
 
     Each point belongs to the closest point of the simulated surface, which is another one as the surface
     moves; a scan without a part of the surface, or with more points here than there, needs nothing for it.
+    Curved surfaces are those of triangles through all vertices, so the mesh should be as fine as the noise.
+    Standard errors are on the safe side where there are outliers, whose residuals count as noise.
 
     Args:
         step: the specimen with its loads, an `Equilibrium`.

@@ -100,6 +100,30 @@ def test_every_format_gives_the_same_tetrahedra(tmp_path, name, quadratic):
     assert torch.equal(mesh.cells.sort(1).values.unique(dim=0), expected.cells.sort(1).values.unique(dim=0))
 
 
+@orders
+def test_physical_groups_of_gmsh_name_the_same_regions_and_surfaces(tmp_path, quadratic):
+    file = mixed(quadratic=quadratic, shaken=0.0)
+    hexahedra = next(block for block in file.cells if "hexahedron" in block.type)
+    # The face x = 0 of those that have it, with the middles of its sides.
+    face = [0, 4, 7, 3, 16, 15, 19, 11][: 8 if quadratic else 4]
+    quads = hexahedra.data[:, face]
+    quads = quads[(file.points[quads][:, :, 0] < 1e-9).all(1)]
+    assert len(quads) == 9
+    with all_cells():
+        blocks = [*file.cells, meshio.CellBlock("quad8" if quadratic else "quad", quads)]
+        tags = [*file.cell_data["region"], np.full(9, 5)]
+        names = {"root": np.array([5, 2]), "wedges": np.array([REGIONS["wedge"], 3])}
+        grouped = meshio.Mesh(file.points, blocks, cell_data={"gmsh:physical": tags}, field_data=names)
+        grouped.cell_data["gmsh:geometrical"] = [values.copy() for values in tags]
+    write(tmp_path / "b.msh", grouped)
+    mesh = read_mesh(tmp_path / "b.msh", tetrahedra=True)
+    assert set(mesh.region_names) == {"region_1", "region_2", "wedges", "region_4"}
+    wedges = mesh.cell_regions == mesh.region_names.index("wedges")
+    assert float(mesh.volumes[wedges].sum()) == pytest.approx(9e-3)
+    root = (mesh.vertices[:, 0] < 1e-9).nonzero().flatten()
+    assert torch.equal(mesh.vertex_sets["root"], root)
+
+
 def write_abaqus(path, file, *, more=()):
     lines = ["*NODE", *(f"{k}, {x!r}, {y!r}, {z!r}" for k, (x, y, z) in enumerate(file.points.tolist(), 1))]
     number = 1
