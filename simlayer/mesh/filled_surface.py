@@ -7,7 +7,9 @@ triangles there are: holes are closed, self-intersections united. TetGen refuses
 from __future__ import annotations
 
 import warnings
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -83,11 +85,13 @@ def _filled(
             f"edge_length= fills surfaces by pytetwild, but {error.name} is not installed: "
             "pip install 'simlayer[solid]'."
         ) from None
-    nodes, cells = pytetwild.tetrahedralize(
-        np.ascontiguousarray(points),
-        np.ascontiguousarray(triangles, dtype=np.int32),
-        edge_length_fac=min(1.0, edge_length / diagonal),
-        epsilon=_TOLERANCE * edge_length / diagonal,
-        quiet=True,
-    )
+    # It leaves a file in the working directory.
+    with TemporaryDirectory() as folder, chdir(folder):
+        nodes, cells = pytetwild.tetrahedralize(
+            np.ascontiguousarray(points),
+            np.ascontiguousarray(triangles, dtype=np.int32),
+            edge_length_fac=min(1.0, edge_length / diagonal),
+            epsilon=_TOLERANCE * edge_length / diagonal,
+            quiet=True,
+        )
     return np.asarray(nodes, dtype=np.float64).reshape(-1, 3), np.asarray(cells).reshape(-1, 4)

@@ -33,13 +33,15 @@ def damaged(points, faces):
 
 
 @pytest.mark.parametrize("suffix", [".stl", ".obj", ".ply"])
-def test_a_surface_in_millimetres_is_filled_with_tetrahedra_in_metres(tmp_path, ball, suffix):
+def test_a_surface_in_millimetres_is_filled_with_tetrahedra_in_metres(tmp_path, ball, suffix, monkeypatch):
     pytest.importorskip("pytetwild")
+    monkeypatch.chdir(tmp_path)
     points, faces = ball
     # Inside out, as some programs write them.
     meshio.Mesh(points, {"triangle": faces[:, ::-1]}).write(tmp_path / f"scan{suffix}")
     mesh = read_mesh(tmp_path / f"scan{suffix}", scale=1e-3, edge_length=0.02)
     assert mesh.element == "tet4"
+    assert [path.name for path in tmp_path.iterdir()] == [f"scan{suffix}"], "nothing else is written"
     a, b, c = (1e-3 * points[faces[:, k]] for k in range(3))
     enclosed = (a * np.cross(b, c)).sum() / 6
     # Within a 20th of an edge, 1 mm of a radius of 40 mm.
