@@ -168,9 +168,16 @@ def test_a_meshed_dumbbell_has_the_modulus_of_its_material_and_its_nominal_curve
     assert "meshed dumbbell" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("float64")
+def test_the_modulus_of_a_scan_with_outliers_is_within_two_per_cent(capsys):
+    found = example("scan").main()
+    assert next(iter(found.values.values())) == pytest.approx(5e6, rel=0.02)
+    assert "youngs_modulus = " in capsys.readouterr().out
+
+
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
     tested |= {"amortized_identification", "long_recording", "soft_arm", "crawler", "codesign"}
-    tested |= {"plate_with_hole", "dumbbell"}
+    tested |= {"plate_with_hole", "dumbbell", "scan"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

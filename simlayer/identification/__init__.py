@@ -17,6 +17,7 @@ from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.predicted_specimens import PredictedSpecimens
 from simlayer.identification.priors import SmoothnessPrior
 from simlayer.identification.record_encoder import RecordEncoder
+from simlayer.identification.scan_loss import ScanLoss
 from simlayer.identification.scenes import ObservedScenes, scene_loader
 from simlayer.identification.sensors import Markers, Vertices
 from simlayer.identification.takes import ObservedTakes
@@ -40,6 +41,7 @@ __all__ = [
     "PositionLoss",
     "PredictedSpecimens",
     "RecordEncoder",
+    "ScanLoss",
     "SmoothnessPrior",
     "Vertices",
     "identify",

@@ -53,7 +53,7 @@ class LeastSquares:
         return self.compared(self.observed(State(scenes.positions, scenes.velocities)), scenes)
 
     def compared(
-        self, simulated: Float[Tensor, "B T K 3"], scenes: ObservedScenes
+        self, simulated: Float[Tensor, "B T V 3"], scenes: ObservedScenes
     ) -> Float[Tensor, "B F K 3"]:
         """Return the residuals of simulated points, zero where a coordinate was not observed."""
         residuals = self.loss.residuals(simulated, scenes.observed)

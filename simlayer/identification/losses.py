@@ -16,7 +16,7 @@ from simlayer.quantities.arrays import checked_floats, checked_integers, checked
 from simlayer.quantities.checked_module import CheckedModule, Option
 
 
-def _checked_frames(name: str, value: Any) -> str | list[int]:
+def checked_frames(name: str, value: Any) -> str | list[int]:
     """Return which frames count: "all", "last", or a list of indices."""
     if isinstance(value, str) and value in ("all", "last"):
         return value
@@ -28,12 +28,25 @@ def _checked_frames(name: str, value: Any) -> str | list[int]:
         ) from None
 
 
+def selected_frames(
+    points: Float[Tensor, "*batch T K 3"], frames: str | list[int]
+) -> Float[Tensor, "*batch F K 3"]:
+    """Return the frames that count: "all", "last", or those with these indices."""
+    if frames == "all":
+        return points
+    chosen = [-1] if isinstance(frames, str) else frames
+    count = points.shape[-3]
+    if wrong := [frame for frame in chosen if not -count <= frame < count]:
+        raise ValueError(f"frames of the loss: {wrong[0]} is not among the {count} observed frames.")
+    return points[..., chosen, :, :]
+
+
 class LeastSquaresLoss(CheckedModule, ABC):
     """The sum of the squares of residuals, over the number of points of which something was observed."""
 
     @abstractmethod
     def residuals(
-        self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
+        self, simulated: Float[Tensor, "*batch T V 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, "*batch F K 3"]:
         """Return the residuals of the F frames that count, zero where a coordinate was not observed (NaN)."""
 
@@ -46,7 +59,7 @@ class LeastSquaresLoss(CheckedModule, ABC):
         return self.present(observed).any(-1)
 
     def forward(
-        self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
+        self, simulated: Float[Tensor, "*batch T V 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, ""]:
         residuals, present = self.residuals(simulated, observed), self.present(observed)
         check_residuals(self, residuals, present)
@@ -89,7 +102,7 @@ class PositionLoss(LeastSquaresLoss):
 
     weights: Tensor
     scale = Option(checked_number, above=0.0, unit="m")
-    frames = Option(_checked_frames)
+    frames = Option(checked_frames)
 
     def __init__(self, scale: float = 1.0, *, frames: str | Sequence[int] = "all", noise: Any = None) -> None:
         super().__init__()
@@ -110,7 +123,7 @@ class PositionLoss(LeastSquaresLoss):
         self, simulated: Float[Tensor, "*batch T K 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, "*batch F K 3"]:
         _check_points(simulated, observed)
-        simulated, observed = self._selected(simulated), self._selected(observed)
+        simulated, observed = (selected_frames(x, self.frames) for x in (simulated, observed))
         # Masked before anything is computed with it: 0 times nan would be nan in the gradient.
         difference = torch.where(~observed.isnan(), simulated - observed.nan_to_num(), 0.0)
         try:
@@ -121,16 +134,7 @@ class PositionLoss(LeastSquaresLoss):
             ) from error
 
     def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K 3"]:
-        return ~self._selected(observed).isnan()
-
-    def _selected(self, points: Tensor) -> Tensor:
-        if self.frames == "all":
-            return points
-        frames = [-1] if isinstance(self.frames, str) else self.frames
-        count = points.shape[-3]
-        if wrong := [frame for frame in frames if not -count <= frame < count]:
-            raise ValueError(f"frames of the loss: {wrong[0]} is not among the {count} observed frames.")
-        return points[..., frames, :, :]
+        return ~selected_frames(observed, self.frames).isnan()
 
     def extra_repr(self) -> str:
         return f"scale = {self.scale:.3g} m, frames = {self.frames!r}"

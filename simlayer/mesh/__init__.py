@@ -1,6 +1,7 @@
 """The rest shape of a body: vertices, cells, vertex sets, regions; made, read, refined and written."""
 
 from simlayer.mesh.disjoint_union import disjoint_union
+from simlayer.mesh.label_image import LabelImage, read_image
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
 from simlayer.mesh.primitives import ball_mesh, box_mesh
@@ -10,11 +11,13 @@ from simlayer.mesh.validation import MeshError
 from simlayer.mesh.voxels import voxel_mesh
 
 __all__ = [
+    "LabelImage",
     "Mesh",
     "MeshError",
     "ball_mesh",
     "box_mesh",
     "disjoint_union",
+    "read_image",
     "read_mesh",
     "refine",
     "to_quadratic_elements",

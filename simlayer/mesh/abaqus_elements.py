@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from simlayer.elements.types import BY_NODES
 from simlayer.mesh.abaqus_keywords import Line
 from simlayer.mesh.abaqus_model import Members
+from simlayer.mesh.cell_shapes import CELL_SHAPES
 
 # Stress, acoustic, thermal and coupled elements: the number of nodes says which shape.
 _SOLID = re.compile(r"[A-Z]*C3D(\d+)[A-Z]*")
@@ -21,10 +21,9 @@ _OTHER = re.compile(
 )
 OTHERS = {1: "vertex", 2: "line", 3: "triangle", 4: "quad", 6: "triangle6", 8: "quad8", 9: "quad9"}
 
-# The faces S1, S2, ... among those of an `ElementType`.
-_TETRAHEDRON, _HEXAHEDRON = (3, 2, 0, 1), (4, 5, 2, 1, 3, 0)
-_FACES: dict[str, tuple[int, ...]] = {
-    "tetra": _TETRAHEDRON, "tetra10": _TETRAHEDRON, "hexahedron": _HEXAHEDRON, "hexahedron20": _HEXAHEDRON,
+# The faces S1, S2, ... among those of a `CellShape`, by its number of corners.
+_FACES: dict[int, tuple[int, ...]] = {
+    4: (3, 2, 0, 1), 5: (0, 1, 2, 3, 4), 6: (3, 4, 0, 1, 2), 8: (4, 5, 2, 1, 3, 0),
 }  # fmt: skip
 
 
@@ -48,7 +47,12 @@ def face_nodes(shape: str, nodes: list[int], entry: Members) -> list[int]:
     """Return the nodes of a face of an element; all of them, if no face is named or it is a shell's side."""
     if not entry.face.removeprefix("S").isdigit():
         return nodes
-    faces = _FACES.get(shape, ())
-    if len(faces) < int(entry.face[1]):
+    cell = CELL_SHAPES.get(shape)
+    faces = _FACES[cell.corners] if cell else ()
+    if cell is None or len(faces) < int(entry.face[1]):
         raise entry.line.error(f"a {shape} has no face {entry.face} that is read.")
-    return [nodes[k] for k in BY_NODES[len(nodes)].faces[faces[int(entry.face[1]) - 1]]]
+    face = cell.faces[faces[int(entry.face[1]) - 1]]
+    middles = [
+        cell.corners + k for k, (a, b, *_) in enumerate(cell.edges) if cell.is_quadratic and {a, b} <= {*face}
+    ]
+    return [nodes[k] for k in (*face, *middles)]

@@ -1,9 +1,10 @@
-"""Gmsh files whose ends or counts are wrong: found before meshio takes what there is, or all memory."""
+"""Gmsh files: wrong ends or counts, found before meshio takes what there is, and orders that it leaves."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import meshio
 import numpy as np
 
 from simlayer.mesh.validation import MeshError
@@ -11,6 +12,18 @@ from simlayer.mesh.validation import MeshError
 _COUNTED = re.compile(rb"^\$(Nodes|Elements|PhysicalNames|Periodic|Entities)\r?\n", re.MULTILINE)
 # meshio has a table with one entry per number of a node up to the largest.
 _SPARSEST = 1000
+# The order of VTK, by Gmsh's of the same cells ("Node ordering" in its manual), where meshio keeps Gmsh's.
+_ORDERS = {
+    "wedge18": [0, 1, 2, 3, 4, 5, 6, 9, 7, 12, 14, 13, 8, 10, 11, 15, 17, 16],
+    "pyramid14": [0, 1, 2, 3, 4, 5, 8, 10, 6, 7, 9, 11, 12, 13],
+}
+
+
+def order_like_vtk(file: meshio.Mesh) -> None:
+    """Put the nodes of wedges and pyramids with middles of faces in the order of VTK."""
+    for index, block in enumerate(file.cells):
+        if block.type in _ORDERS:
+            file.cells[index] = meshio.CellBlock(block.type, np.asarray(block.data)[:, _ORDERS[block.type]])
 
 
 def check_gmsh(content: bytes, path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from simlayer.mesh.meshio_files import MESHIO_NAMES
+from simlayer.mesh.cell_shapes import CELL_SHAPES
 
 # Names of data that hold ids, those of VTK and Exodus; readers of other formats end theirs with the suffix.
 NODE_IDS = ("GlobalNodeId", "GlobalNodeIds", "vtkOriginalPointIds")
@@ -16,18 +16,16 @@ ELEMENT_IDS = ("GlobalElementId", "GlobalCellIds", "vtkOriginalCellIds")
 SUFFIX = ":id"
 
 
-def file_ids(
-    file: meshio.Mesh, num_nodes: int, num_cells: int
-) -> tuple[Int[Tensor, "N_file"], Int[Tensor, "M"]]:
+def file_ids(file: meshio.Mesh, num_nodes: int) -> tuple[Int[Tensor, "N_file"], Int[Tensor, "M"]]:
     """Return the ids of all nodes and of all cells of a file; where it gives none, their places from 0."""
-    solids = [index for index, block in enumerate(file.cells) if block.type in MESHIO_NAMES.values()]
+    solids = [index for index, block in enumerate(file.cells) if block.type in CELL_SHAPES]
     of_nodes = (values for key, values in file.point_data.items() if key in NODE_IDS or key.endswith(SUFFIX))
     of_cells = (
-        np.concatenate([np.asarray(blocks[index]) for index in solids])
+        np.concatenate([np.empty(0, dtype=int), *(np.asarray(blocks[index]) for index in solids)])
         for key, blocks in file.cell_data.items()
         if key in ELEMENT_IDS or key.endswith(SUFFIX)
     )
-    return _first(of_nodes, num_nodes), _first(of_cells, num_cells)
+    return _first(of_nodes, num_nodes), _first(of_cells, sum(len(file.cells[index]) for index in solids))
 
 
 def _first(candidates: Iterable[np.ndarray], count: int) -> Int[Tensor, "K"]:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import meshio
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
-from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.abaqus import read_abaqus
-from simlayer.mesh.gmsh_files import check_gmsh
+from simlayer.mesh.cell_shapes import CELL_SHAPES
+from simlayer.mesh.gmsh_files import check_gmsh, order_like_vtk
 from simlayer.mesh.nastran_files import check_cards, check_counts
 from simlayer.mesh.validation import MeshError
-from simlayer.mesh.vtk_files import all_of_vtk, flatten_columns, turn_voxels
+from simlayer.mesh.vtk_files import all_cells, flatten_columns, turn_voxels
 from simlayer.mesh.xdmf_files import read_xdmf
 
 SURFACES_ONLY = (".ply", ".off", ".stl", ".obj", ".svg", ".wkt")
@@ -26,8 +28,6 @@ SOLIDS = ("tetra", "hexahedron", "wedge", "pyramid", "penta_prism", "hexa_prism"
 
 # The elements that meshes are made of, as meshio calls them. meshio's order of nodes is VTK's in all formats.
 MESHIO_NAMES = {"tet4": "tetra", "tet10": "tetra10", "hex8": "hexahedron", "hex20": "hexahedron20"}
-ELEMENTS = {name: element for element, name in MESHIO_NAMES.items()}
-INCOMPLETE = ", or hexahedra without middles of faces (Gmsh: Mesh.SecondOrderIncomplete = 1)"
 
 # What has no volume may be missing: several points, a chain of lines, strips, polygons, pixels.
 VTK_SURFACES = {"2", "4", "6", "7", "8"}
@@ -35,11 +35,15 @@ NASTRAN = (".bdf", ".fem", ".nas")
 TEXT_FORMATS = (".vtk", ".mesh", ".node", ".ele", ".inp", *NASTRAN)
 
 
-def load(path: Path) -> meshio.Mesh:
-    """Read a file through meshio; raises MeshError with everything that meshio had to say."""
-    _check_path(path)
+def load(path: Path, *, surface: bool = False) -> meshio.Mesh:
+    """Read a file through meshio; raises MeshError with everything that meshio had to say.
+
+    Files that hold surfaces only are read where it is one that is wanted.
+    """
+    _check_path(path, surface)
     if path.suffix.lower() == ".inp":
-        return read_abaqus(path)
+        with all_cells():
+            return read_abaqus(path)
     nastran = check_cards(path) if path.suffix.lower() in NASTRAN else None
     printed = StringIO()
     try:
@@ -47,6 +51,8 @@ def load(path: Path) -> meshio.Mesh:
         # only a deprecation to numpy, whose numbers so far would then be taken for the whole.
         with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
             warnings.filterwarnings("ignore", category=DeprecationWarning)
+            # Of the letters of a text file of triangles, taken for their number before it is seen to be text.
+            warnings.filterwarnings("ignore", "overflow encountered", category=RuntimeWarning)
             warnings.filterwarnings("error", "string or file could not be read to its end")
             file = _read(path)
     except UserWarning:
@@ -65,18 +71,20 @@ def load(path: Path) -> meshio.Mesh:
 
 def _read(path: Path) -> meshio.Mesh:
     suffix = path.suffix.lower()
-    if suffix in (".xdmf", ".xmf"):
-        return read_xdmf(path)
     with path.open("rb") as stream:
         is_xml = stream.read(100).lstrip().startswith(b"<")
-    with all_of_vtk():
+    with all_cells():
+        if suffix in (".xdmf", ".xmf"):
+            return read_xdmf(path)
         file = meshio.read(path, file_format="vtu" if is_xml and suffix == ".vtk" else None)
+        if suffix == ".msh":
+            order_like_vtk(file)
     turn_voxels(file)
     flatten_columns(file)
     return file
 
 
-def _check_path(path: Path) -> None:
+def _check_path(path: Path, surface: bool) -> None:
     if path.is_dir():
         raise MeshError(f"{path} is a folder; give the mesh file in it.")
     if not path.exists():
@@ -84,10 +92,10 @@ def _check_path(path: Path) -> None:
     if path.stat().st_size == 0:
         raise MeshError(f"{path} is empty (0 bytes); write it again.")
     suffix = path.suffix.lower()
-    if suffix in SURFACES_ONLY:
+    if suffix in SURFACES_ONLY and not surface:
         raise MeshError(
-            f"{path}: {suffix} files hold surfaces, and their cells are dropped in silence. "
-            f"Fill the surface with tetrahedra (Gmsh, fTetWild) and save as one of: {GOOD_FORMATS}."
+            f"{path}: {suffix} files hold surfaces. read_mesh(path, edge_length=) fills one with tetrahedra "
+            f"of that size [m]; or fill it elsewhere, and save as one of: {GOOD_FORMATS}."
         )
     content = path.read_bytes()
     if suffix == ".msh":
@@ -131,30 +139,50 @@ def file_points(file: meshio.Mesh, path: Path) -> Float[np.ndarray, "N_file 3"]:
     return np.ascontiguousarray(points, dtype=np.float64)
 
 
-def solids(file: meshio.Mesh, path: Path) -> Int[np.ndarray, "M C"]:
-    """Return the nodes of the cells of all blocks, in the file's order and the machine's byte order."""
+def counted(file: meshio.Mesh) -> str:
+    """Return how many cells of each kind a file has: "1 hexahedron, 2 tetra"."""
     found: dict[str, int] = {}
     for block in file.cells:
         found[block.type] = found.get(block.type, 0) + len(block)
-    counts = ", ".join(f"{count} {kind}" for kind, count in found.items()) or "no cells"
-    kinds = [kind for kind in found if kind.startswith(SOLIDS) and found[kind]]
-    if not kinds:
+    return ", ".join(f"{count} {kind}" for kind, count in found.items()) or "no cells"
+
+
+def solid_kinds(file: meshio.Mesh, path: Path) -> list[str]:
+    """Return the kinds of the cells that have a volume; raises MeshError if there are none."""
+    kinds = list(dict.fromkeys(block.type for block in file.cells if len(block)))
+    solids = [kind for kind in kinds if kind.startswith(SOLIDS)]
+    if not solids:
         raise MeshError(
-            f"{path}: no tetrahedra or hexahedra, got {counts}. A surface must be filled first "
+            f"{path}: no tetrahedra or hexahedra, got {counted(file)}. A surface must be filled first "
             "(Gmsh, fTetWild); in Gmsh, add the volume to a physical group, or it is not saved."
         )
-    others = [kind for kind in kinds if kind not in MESHIO_NAMES.values()]
-    if others or len(kinds) > 1:
+    return solids
+
+
+def refusal(file: meshio.Mesh, path: Path) -> MeshError:
+    """Return the error for cells that are neither of one kind nor of kinds that are cut into tetrahedra."""
+    return MeshError(
+        f"{path}: cells must be tetrahedra, pyramids, wedges or hexahedra, all linear (tetra, pyramid, "
+        "wedge, hexahedron) or all quadratic (tetra10, pyramid13, wedge15, hexahedron20), got "
+        f"{counted(file)}. Mesh the body with cells of one order (Gmsh: Mesh.ElementOrder = 1 or 2)."
+    )
+
+
+def nodes_of(file: meshio.Mesh, block: int, source: str) -> Int[Tensor, "M C"]:
+    """Return the nodes of a block's cells; raises MeshError if a cell has another number of them."""
+    kind, cells = file.cells[block].type, np.asarray(file.cells[block].data)
+    nodes = CELL_SHAPES[kind].num_nodes
+    if cells.shape[1:] != (nodes,):
         raise MeshError(
-            f"{path}: cells must be of one kind, one of {', '.join(MESHIO_NAMES.values())}, got {counts}. "
-            "Mesh the body with tetrahedra of one order (Gmsh: Mesh.ElementOrder = 1 or 2, no recombination)"
-            f"{INCOMPLETE if 'hexahedron27' in others else ''}."
-        )
-    cells = [np.asarray(block.data) for block in file.cells if block.type == kinds[0]]
-    nodes = ELEMENT_TYPES[ELEMENTS[kinds[0]]].num_nodes
-    if wrong := [block.shape for block in cells if block.shape[1:] != (nodes,)]:
-        raise MeshError(
-            f"{path}: a {kinds[0]} has {nodes} nodes, got cells of shape {wrong[0]}. "
+            f"{source}: a {kind} has {nodes} nodes, got cells of shape {cells.shape}. "
             f"Save as one of: {GOOD_FORMATS}."
         )
-    return np.ascontiguousarray(np.concatenate(cells), dtype=np.int64)
+    return torch.from_numpy(np.ascontiguousarray(cells, dtype=np.int64))
+
+
+def solids(file: meshio.Mesh, path: Path) -> Int[Tensor, "M C"]:
+    """Return the nodes of the cells of all blocks, which are of one kind, in the file's order."""
+    kinds = set(solid_kinds(file, path))
+    return torch.cat(
+        [nodes_of(file, k, str(path)) for k, block in enumerate(file.cells) if block.type in kinds]
+    )

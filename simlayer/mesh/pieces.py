@@ -21,6 +21,14 @@ def piece_of_vertices(cells: Int[Tensor, "M C"], vertex_count: int) -> Int[Tenso
     return _groups(links, vertex_count)
 
 
+def coincident(vertices: Float[Tensor, "N 3"], tolerance: float) -> Int[Tensor, "N"]:
+    """Return the first of the vertices that are within `tolerance` [m] of each one, directly or by others."""
+    tolerance = checked_number("merge", tolerance, above=0.0, unit="m")
+    group = _groups(_close(vertices, tolerance), len(vertices))
+    count = torch.full((int(group.max()) + 1,), len(vertices))
+    return count.scatter_reduce(0, group, torch.arange(len(vertices)), "amin")[group]
+
+
 def merged_vertices(
     vertices: Float[Tensor, "N 3"], cells: Int[Tensor, "M C"], tolerance: float, numbering: SourceNumbering
 ) -> Int[Tensor, "N"]:
@@ -30,10 +38,7 @@ def merged_vertices(
         TypeError, ValueError: if `tolerance` is not a positive number.
         MeshError: if vertices of one cell would become one.
     """
-    tolerance = checked_number("merge", tolerance, above=0.0, unit="m")
-    group = _groups(_close(vertices, tolerance), len(vertices))
-    count = torch.full((int(group.max()) + 1,), len(vertices))
-    first = count.scatter_reduce(0, group, torch.arange(len(vertices)), "amin")[group]
+    first = coincident(vertices, tolerance)
     corners = first[cells].sort(1).values
     collapsed = (corners[:, 1:] == corners[:, :-1]).any(1)
     if collapsed.any():

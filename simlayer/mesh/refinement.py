@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.elements.types import ELEMENT_TYPES, ElementType, element_of
 from simlayer.mesh.mesh import Mesh, MeshError
-from simlayer.mesh.subdivision import cut
+from simlayer.mesh.subdivision import cut, grown_set
 from simlayer.quantities.objects import checked_instance
 
 # Nodes of a quadratic tetrahedron: four cells at the corners, and the octahedron between them cut along the
@@ -56,19 +56,12 @@ def _nodes(element: ElementType) -> Float[Tensor, "C 3"]:
 
 def _cut(mesh: Mesh, nodes: Float[Tensor, "K D 3"], how: str) -> Mesh:
     vertices, cells, ancestors = cut(mesh.vertices, mesh.cells, nodes)
+    new = ancestors[len(mesh.vertices) :]
     return Mesh(
         vertices,
         cells,
-        vertex_sets={name: _grown(found, ancestors, mesh) for name, found in mesh.vertex_sets.items()},
+        vertex_sets={name: grown_set(found, new, len(vertices)) for name, found in mesh.vertex_sets.items()},
         cell_regions=mesh.cell_regions.repeat_interleave(len(nodes)),
         region_names=mesh.region_names,
         source=f"{mesh.source}, {how}",
     )
-
-
-def _grown(found: Int[Tensor, "_"], ancestors: Int[Tensor, "N_new P"], mesh: Mesh) -> Int[Tensor, "_"]:
-    count = len(mesh.vertices)
-    member = torch.zeros(count, dtype=torch.bool)
-    member[found] = True
-    new = member[ancestors[count:]].all(1).nonzero().flatten()
-    return torch.cat([found, count + new])

@@ -46,3 +46,11 @@ def _numbered(place: Int[Tensor, "M P"], cells: Int[Tensor, "M C"]) -> Int[Tenso
     number[place[:, : cells.shape[1]]] = cells
     number[number < 0] = torch.arange(int((number < 0).sum())) + cells.max() + 1
     return number[place]
+
+
+def grown_set(found: Int[Tensor, "_"], ancestors: Int[Tensor, "A P"], vertex_count: int) -> Int[Tensor, "_"]:
+    """Return a set with those of the new vertices, the last A of all, whose ancestors it holds."""
+    member = torch.zeros(vertex_count, dtype=torch.bool)
+    member[found] = True
+    new = member[ancestors].all(1).nonzero().flatten()
+    return torch.cat([found, vertex_count - len(ancestors) + new])

@@ -1,4 +1,4 @@
-"""What VTK files may hold and meshio does not know: voxels, and arrays of indices in legacy files."""
+"""What files may hold and meshio does not know: voxels, some quadratic cells, indices in legacy VTK files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,19 +6,22 @@ from contextlib import contextmanager
 import meshio
 import numpy as np
 
+from simlayer.mesh.cell_shapes import CELL_SHAPES
+
 # The corners of a voxel go along x, then y, then z; those of a hexahedron around its lower and upper face.
 _VOXEL, _AROUND = 11, [0, 1, 3, 2, 4, 5, 7, 6]
 
 
 @contextmanager
-def all_of_vtk() -> Iterator[None]:
-    """Let meshio read voxels, as blocks of type "voxel", and vtkIdType, as long as the context lasts."""
+def all_cells() -> Iterator[None]:
+    """Let meshio read voxels, as blocks of type "voxel", pyramids and vtkIdType while the context lasts."""
     common, legacy, latest = meshio._vtk_common, meshio.vtk._vtk_42, meshio.vtk._vtk_51
     # VTK writes its indices as 32-bit numbers into legacy files.
     entries: list[tuple[dict, object, object]] = [
         (common.vtk_to_meshio_type, _VOXEL, "voxel"),
         (meshio._common.num_nodes_per_cell, "voxel", 8),
-        (meshio._mesh.topological_dimension, "voxel", 3),
+        *((meshio._common.num_nodes_per_cell, kind, shape.num_nodes) for kind, shape in CELL_SHAPES.items()),
+        *((meshio._mesh.topological_dimension, kind, 3) for kind in ("voxel", *CELL_SHAPES)),
         (legacy.vtk_to_numpy_dtype_name, "vtkidtype", "int32"),
         (latest.vtk_to_numpy_dtype_name, "vtkidtype", "int32"),
     ]

@@ -115,6 +115,21 @@ def mesh_file() -> str:
 
 
 @cache
+def image_file() -> str:
+    path = folder() / "image.vtk"
+    head = "# vtk DataFile Version 3.0\nan image\nASCII\nDATASET STRUCTURED_POINTS\nDIMENSIONS 3 2 2\n"
+    path.write_text(head + "CELL_DATA 2\nSCALARS label int 1\nLOOKUP_TABLE default\n1 2\n")
+    return str(path)
+
+
+@cache
+def scan_file() -> str:
+    path = folder() / "scan.xyz"
+    path.write_text("0 0 0\n1 0 0\n0 1 0\n")
+    return str(path)
+
+
+@cache
 def recording_file() -> str:
     path = folder() / "take.csv"
     lines = ["m1_x,m1_y,m1_z,m2_x,m2_y,m2_z"] + [

@@ -42,7 +42,8 @@ WITHOUT_A_CALL = {
     **dict.fromkeys(
         [
             "Body", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
-            "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "MaterialCheck",
+            "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "LabelImage",
+            "MaterialCheck",
             "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",
             "QuadratureRule", "ResidualRuns", "ShapeFunctions", "StepContext",
         ],

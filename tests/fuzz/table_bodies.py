@@ -178,6 +178,13 @@ MESHES = [
         simlayer.read_mesh,
         path=Argument(File(lambda path: path == scenes.mesh_file()), scenes.mesh_file).called(*FILES),
         scale=positive(0.1),
+        tetrahedra=truth(False),
+    ),
+    *made(
+        "read_image",
+        lambda **options: simlayer.read_image(**{"path": scenes.image_file(), **options}).labels,
+        path=Argument(File(lambda path: path == scenes.image_file()), scenes.image_file).called(*FILES),
+        scale=positive(0.1),
     ),
     *made(
         "write_frames",

@@ -40,6 +40,7 @@ from simlayer.identification import (
     ObservedScenes,
     ParameterIdentification,
     PositionLoss,
+    ScanLoss,
     SmoothnessPrior,
     Vertices,
     scene_loader,
@@ -108,6 +109,14 @@ OBSERVATIONS = [
         frames=choice(
             "all", "last", other=Numbers(lambda s: len(s) == 1 and s[0] > 0, whole=True, form="counts")
         ),
+    ),
+    *made(
+        "ScanLoss",
+        ScanLoss,
+        assigned="scale",
+        mesh=a_mesh,
+        scale=positive(0.1),
+        outlier_distance=number(1e-3, 0.0, words=(None,)),
     ),
     *made(
         "PositionLoss.forward",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from fuzz import scenes
 from fuzz.calls import Argument, Call, count, instance, made, number, positive, selection, tensor, truth
-from fuzz.kinds import NOTHING, Names, Numbers
+from fuzz.kinds import NOTHING, File, Names, Numbers
 from fuzz.scenes import VERTICES
 
 from simlayer import Equilibrium, Step
@@ -17,10 +17,14 @@ from simlayer.laboratory import (
     GripMotion,
     LoadTest,
     Pull,
+    ScanTest,
     SpecimenTest,
     Twist,
     identify_tests,
+    read_scan,
 )
+
+FILES = ("exist", "folder", "file")
 
 
 @cache
@@ -39,6 +43,10 @@ def _load_test(**given: Any) -> LoadTest:
 def _displacement_test(**given: Any) -> DisplacementTest:
     points = scenes.positions()[:4]
     return DisplacementTest(**({"step": _step(), "points": points, "displacements": 0.1 * points} | given))
+
+
+def _scan_test(**given: Any) -> ScanTest:
+    return ScanTest(**({"step": _step(), "points": scenes.positions()[:4]} | given))
 
 
 class _Tests:
@@ -90,6 +98,20 @@ CALLS: list[Call] = [
         ),
         rigid_motion=truth(True),
         noise=number(1e-4, 0.0, words=(None,)),
+    ),
+    *made(
+        "ScanTest",
+        lambda **given: _scan_test(**given).observed,
+        step=instance(_step, Step),
+        points=tensor(lambda: scenes.positions()[:4], lambda s: len(s) == 2 and s[1] == 3, **_gaps),
+        outlier_distance=number(1e-3, 0.0, words=(None,)),
+        noise=number(1e-4, 0.0, words=(None,)),
+    ),
+    *made(
+        "read_scan",
+        lambda **given: read_scan(**{"path": scenes.scan_file(), "scale": 0.1, **given}),
+        path=Argument(File(lambda path: path == scenes.scan_file()), scenes.scan_file).called(*FILES),
+        scale=positive(0.1),
     ),
     *made(
         "identify_tests",

@@ -12,7 +12,6 @@ from support.meshes import ELEMENTS
 
 from simlayer.elements.types import ELEMENT_TYPES
 from simlayer.mesh.mesh import MeshError
-from simlayer.mesh.meshio_files import MESHIO_NAMES
 from simlayer.mesh.reading import read_mesh
 from simlayer.steps.symplectic_euler import SymplecticEuler
 
@@ -186,14 +185,3 @@ def test_inverted_cells_of_any_element_are_turned(tmp_path, element):
     with pytest.warns(UserWarning, match=rf"turned inverted cells, 2 of {len(cells)}"):
         mesh = read_mesh(tmp_path / "b.vtu")
     assert torch.equal(mesh.cells, torch.from_numpy(upright))
-
-
-def test_a_mixture_of_elements_is_refused_with_counts_and_a_remedy(tmp_path):
-    points = np.concatenate([np.array(ELEMENT_TYPES["hex8"].linear.nodes), [[0.5, 0.5, 2.0]]])
-    cells = {MESHIO_NAMES["hex8"]: [range(8)], MESHIO_NAMES["tet4"]: [[4, 5, 6, 8], [4, 6, 7, 8]]}
-    meshio.Mesh(points, {kind: np.array(rows) for kind, rows in cells.items()}).write(tmp_path / "b.vtu")
-    message = (
-        "must be of one kind, one of tetra, tetra10, hexahedron, hexahedron20, got 1 hexahedron, 2 tetra. "
-    )
-    with pytest.raises(MeshError, match=re.escape(message + "Mesh the body with tetrahedra of one order")):
-        read_mesh(tmp_path / "b.vtu")

@@ -1,0 +1,74 @@
+"""Points of a scan from a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.errors import ObservationError
+from simlayer.mesh.validation import LENGTHS
+from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.objects import checked_path
+
+_TEXT = (".xyz", ".txt", ".csv", ".pts", ".asc")
+_NUMPY = (".npz", ".npy")
+
+
+def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K 3"]:
+    """Return the points of a scan [m], in double precision: .ply, .obj, .stl, .off, .xyz, .csv, .npy or .npz.
+
+    Triangles are left out. Text has x, y and z first in each line; lines that begin with # are comments. An
+    .npz has one array, or one that is called points.
+
+    Args:
+        path: of the file.
+        scale: turns the file's unit of length into m: 1e-3 for mm, 1 for m. Few of these files tell it.
+
+    Raises:
+        ObservationError: for a file without points.
+        MeshError: for a surface that cannot be read.
+    """
+    from simlayer.mesh.surface_files import implausible, is_surface, read_surface
+
+    path = checked_path("path", path)
+    scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
+    if not path.is_file():
+        raise ObservationError(f"{path} does not exist (looked from {Path.cwd()}).")
+    if is_surface(path):
+        points = read_surface(path)[0]
+    elif path.suffix.lower() in (*_TEXT, *_NUMPY):
+        points = _numbers(path)
+    else:
+        known = ", ".join((".ply", ".obj", ".stl", ".off", *_TEXT, *_NUMPY))
+        raise ObservationError(f"{path}: scans are read from {known}; save it as one of them.")
+    if points.ndim != 2 or points.shape[1] < 3 or not len(points):
+        raise ObservationError(f"{path}: points must be rows of x, y and z, got shape {points.shape}.")
+    metres = np.asarray(points[:, :3], dtype=np.float64) * scale
+    if said := implausible(float(np.ptp(metres[np.isfinite(metres).all(1)], axis=0).max(initial=0.0))):
+        warnings.warn(f"{path} {said}.", stacklevel=2)
+    return torch.from_numpy(np.ascontiguousarray(metres))
+
+
+def _numbers(path: Path) -> np.ndarray:
+    try:
+        if path.suffix.lower() not in _NUMPY:
+            text = path.read_text(errors="replace").translate(str.maketrans(",;", "  "))
+            return np.loadtxt(text.splitlines(), ndmin=2)
+        loaded = np.load(path)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        names = list(loaded)
+        name = "points" if "points" in names else names[0]
+        if name != "points" and len(names) > 1:
+            raise ObservationError(f"{path}: the array must be called points, got {', '.join(names)}.")
+        return loaded[name]
+    except (OSError, ValueError, IndexError) as error:
+        if isinstance(error, ObservationError):
+            raise
+        raise ObservationError(f"{path} could not be read: {error}. Are there only numbers in it?") from None

@@ -1,0 +1,73 @@
+"""Scans from files: the same points in metres from every format."""
+
+import re
+
+import meshio
+import numpy as np
+import pytest
+import torch
+
+from simlayer import MeshError, ObservationError
+from simlayer.laboratory import read_scan
+
+POINTS = np.array([[0.0, 0, 0], [10, 0, 0], [0, 20, 0], [0, 0, 30.5]])
+FACES = np.array([[0, 1, 2], [0, 1, 3]])
+
+
+def write(path):
+    suffix = path.suffix
+    if suffix in (".ply", ".obj", ".stl", ".off"):
+        meshio.Mesh(POINTS, {"triangle": FACES}).write(path)
+    elif suffix == ".npz":
+        np.savez(path, points=POINTS, colours=np.zeros(4))
+    elif suffix == ".npy":
+        np.save(path, POINTS)
+    else:
+        separator = {".csv": ",", ".txt": "; "}.get(suffix, " ")
+        rows = [separator.join(map(str, [*row, 255, 0, 0])) for row in POINTS.tolist()]
+        path.write_text("\n".join(["# x y z r g b", *rows, ""]))
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl", ".off", ".npz", ".npy", ".xyz", ".csv", ".txt"])
+def test_points_in_millimetres_are_read_in_metres(tmp_path, suffix):
+    write(tmp_path / f"scan{suffix}")
+    points = read_scan(tmp_path / f"scan{suffix}", scale=1e-3)
+    assert points.dtype == torch.float64
+    # Those of .stl have single precision, and come in the order of its triangles.
+    expected = torch.from_numpy(1e-3 * POINTS)
+    torch.testing.assert_close(points.unique(dim=0), expected.unique(dim=0), rtol=1e-6, atol=1e-9)
+
+
+def test_clouds_without_triangles_are_read(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement vertex 4\n" + "".join(f"property float {x}\n" for x in "xyz")
+    rows = "\n".join(" ".join(map(str, row)) for row in POINTS.tolist())
+    (tmp_path / "scan.ply").write_text(f"{header}end_header\n{rows}\n")
+    torch.testing.assert_close(read_scan(tmp_path / "scan.ply", scale=0.1), torch.from_numpy(0.1 * POINTS))
+
+
+def test_a_scan_in_the_wrong_unit_is_warned_of(tmp_path):
+    write(tmp_path / "scan.xyz")
+    with pytest.warns(UserWarning, match=r"is 30.5 m long: if the file is in millimetres, give scale=1e-3"):
+        read_scan(tmp_path / "scan.xyz", scale=1.0)
+    with pytest.raises(TypeError, match="scale"):
+        read_scan(tmp_path / "scan.xyz")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("scan.docx", b"", "scans are read from .ply, .obj"),
+        ("scan.xyz", b"1 2 3\n4 5 six\n", "Are there only numbers in it?"),
+        ("scan.csv", b"1,2\n3,4\n", "must be rows of x, y and z, got shape (2, 2)"),
+        ("scan.npz", b"PK", "could not be read"),
+    ],
+)
+def test_files_without_points_say_what_is_wrong(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ObservationError, match=re.escape(message)):
+        read_scan(tmp_path / name, scale=1e-3)
+    with pytest.raises(ObservationError, match="does not exist"):
+        read_scan(tmp_path / "missing.ply", scale=1e-3)
+    (tmp_path / "broken.stl").write_bytes(b"solid\n")
+    with pytest.raises(MeshError):
+        read_scan(tmp_path / "broken.stl", scale=1e-3)
