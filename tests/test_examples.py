@@ -168,9 +168,17 @@ def test_a_meshed_dumbbell_has_the_modulus_of_its_material_and_its_nominal_curve
     assert "meshed dumbbell" in capsys.readouterr().out
 
 
+def test_three_tests_on_meshed_specimens_give_the_law_of_a_material_point(capsys):
+    table = example("treloar").main(rows=9)
+    # Homogeneous deformations are in the space of the elements; what is left is where the fits end.
+    assert table["meshed specimens"] == pytest.approx(table["point, of that K"], rel=1e-3)
+    assert table["meshed specimens"] == pytest.approx(table["point, det F = 1"], rel=0.01)
+    assert "standard error" in capsys.readouterr().out
+
+
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
     tested |= {"amortized_identification", "long_recording", "soft_arm", "crawler", "codesign"}
-    tested |= {"plate_with_hole", "dumbbell"}
+    tested |= {"plate_with_hole", "dumbbell", "treloar"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
