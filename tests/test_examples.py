@@ -162,10 +162,11 @@ def test_the_moduli_of_a_plate_with_a_hole_are_those_of_its_displacements(capsys
 
 
 def test_a_meshed_dumbbell_has_the_modulus_of_its_material_and_its_nominal_curve_has_not(capsys):
-    nominal, found = example("dumbbell").main(rows=4)
-    assert found == pytest.approx(1.8e5, rel=0.02)
-    assert nominal < 0.7 * found
-    assert "meshed dumbbell" in capsys.readouterr().out
+    (moduli,) = example("dumbbell").main(rows=3)
+    # Three rows, each with noise of 1 %, and the slack is uncertain as well.
+    assert moduli["meshed"] == pytest.approx(1.8e5, rel=0.05)
+    assert moduli["to 100 %, slack ignored"] < moduli["to 100 %"] < 0.7 * moduli["meshed"]
+    assert "held 5 mm nearer" in capsys.readouterr().out
 
 
 def test_three_tests_on_meshed_specimens_give_the_law_of_a_material_point(capsys):
