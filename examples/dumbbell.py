@@ -7,8 +7,9 @@ A testing machine measures how far its grips move, and a nominal strain is that 
 specimen may be slack at first, a part of the motion stretches what lies between the gauge length and the
 grips, and a law that is fitted to large strains need not be that at small ones. The simulated specimen is a
 die C of ASTM D412, held where its ends have their full width. Files are as in the Soft Robotics Materials
-Database (Marechal and others 2020, doi 10.1089/soro.2019.0115); their times are not read, as one file counts tenths of
-seconds on without a carry, 40.9 and then 40.10. Of Dragon Skin 10 Medium it prints within half a minute
+Database (Marechal and others 2020, doi 10.1089/soro.2019.0115); their times are not read, as one file counts
+tenths of seconds on without a carry, 40.9 and then 40.10. Of Dragon Skin 10 Medium it prints within half a
+minute
 
     dragon_skin_10_medium, slack of 0.72 mm: E [kPa]
       fit                                      nominal  times 1.64 for the ends
@@ -23,8 +24,8 @@ seconds on without a carry, 40.9 and then 40.10. Of Dragon Skin 10 Medium it pri
 
 A beam of the same silicone has 268.3 ± 1.9 kPa at rest and 280.5 ± 5.8 kPa in a vibration (README). Of the
 factor of 2 between 131 and 268 kPa, the ends make 1.64, and slack 1.08. The rest, 1.15, is within what the
-range of strain makes: the beam is strained by some 4 % at rest and twice that in its vibration, where the pull
-has five rows, in which softening and slack cannot be told apart, so that its modulus at rest depends on the
+range of strain makes: the beam is strained by some 4 % at rest and twice that in its vibration, where the
+pull has five rows, in which softening and slack cannot be told apart, so that its modulus at rest depends on the
 range by a third. Where the specimen is held makes 4 %, and the rate no more than the 5 % between the beam at
 rest and in its vibration, unless the silicone relaxes within the seconds of the pull. Another mixture or cure
 cannot be told from these tests.
