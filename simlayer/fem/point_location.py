@@ -15,7 +15,7 @@ from simlayer.mesh.mesh import Mesh
 TOLERANCE = 1e-2
 ROUNDING = 1e-6  # in reference coordinates, for meshes in single precision
 _ITERATIONS = 20
-_PAIRS = 2**20  # of points and cells at a time
+_PAIRS = 2**17  # of points and cells at a time
 
 
 def locate_points(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
@@ -57,8 +57,8 @@ def _deepest(
     deepest = depths.new_full((len(points),), -torch.inf).scatter_reduce(0, rows, depths, "amax")
     found = deepest > -ROUNDING
     # The first of the pairs that are as deep; pair 0 stands in where there is none.
-    pairs = torch.where(depths == deepest[rows], torch.arange(count), count)
-    best = torch.full((len(points),), count).scatter_reduce(0, rows, pairs, "amin")
+    pairs = torch.where(depths == deepest[rows], torch.arange(count, device=rows.device), count)
+    best = pairs.new_full((len(points),), count).scatter_reduce(0, rows, pairs, "amin")
     best = torch.where(found, best, 0)
     return cells[best], places[best], found
 
@@ -68,8 +68,8 @@ def _local(
 ) -> Float[Tensor, "M 3"]:
     """Return the reference coordinates of a point, or one for each cell, in cells.
 
-    By Newton's method from the middle of the cell, exact after one iteration where the map is affine; NaN or far
-    away where there is no solution.
+    By Newton's method from the middle of the cell, exact after one iteration where the map is affine; NaN or
+    far away where there is no solution.
     """
     place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(nodes), 3)
     for _ in range(1 if element.is_affine else _ITERATIONS):
