@@ -15,6 +15,7 @@ from simlayer.mesh.mesh import Mesh
 TOLERANCE = 1e-2
 ROUNDING = 1e-6  # in reference coordinates, for meshes in single precision
 _ITERATIONS = 20
+_PAIRS = 2**17  # of points and cells at a time
 
 
 def locate_points(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor, "K"], Float[Tensor, "K C"]]:
@@ -25,39 +26,50 @@ def locate_points(mesh: Mesh, points: Float[Tensor, "K 3"]) -> tuple[Int[Tensor,
     Raises:
         ValueError: if a point is outside by more than a hundredth of the body's largest extent.
     """
-    element, cells, weights = element_of(mesh.cells), [], []
-    vertices = mesh.vertices.double()
-    triangles, owners = boundary_and_owners(mesh.cells, len(vertices))
-    for number, point in enumerate(points.double()):
-        near = _cells_around(vertices[mesh.cells], point)
-        places = _local(element, vertices[mesh.cells[near]], point)
-        depths = _depth(element, places)
-        if len(near) and depths.max() > -ROUNDING:
-            best = depths.argmax()
-            cell, place = near[best], places[best]
-        else:
-            distances = distances_to_triangles(point, vertices[triangles])
-            _check_outside(mesh, point, number, distances.min().item())
-            cell = owners[distances.argmin()]
-            place = _local(element, vertices[mesh.cells[cell]][None], point)[0]
-        cells.append(cell)
-        weights.append(element.shape.functions(place[None])[0])
-    return torch.stack(cells), torch.stack(weights)
+    element, vertices, points = element_of(mesh.cells), mesh.vertices.double(), points.double()
+    nodes = vertices[mesh.cells]
+    size = max(1, _PAIRS // len(nodes))
+    parts = [_deepest(element, nodes, part) for part in points.split(size)]
+    cells, places, found = (torch.cat(part) for part in zip(*parts, strict=True))
+    if not bool(found.all()):
+        triangles, owners = boundary_and_owners(mesh.cells, len(vertices))
+        for number in (~found).nonzero().flatten().tolist():
+            distances = distances_to_triangles(points[number], vertices[triangles])
+            _check_outside(mesh, points[number], number, distances.min().item())
+            cells[number] = owners[distances.argmin()]
+            places[number] = _local(element, nodes[cells[number]][None], points[number])[0]
+    return cells, element.shape.functions(places)
 
 
-def _cells_around(nodes: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]) -> Int[Tensor, "_"]:
-    """Return the cells that may contain the point: curved edges can leave the box around their nodes."""
+def _deepest(
+    element: ElementType, nodes: Float[Tensor, "M C 3"], points: Float[Tensor, "K 3"]
+) -> tuple[Int[Tensor, "K"], Float[Tensor, "K 3"], Bool[Tensor, "K"]]:
+    """Return the cell that each point is deepest in, its place there, and whether it is in any."""
     low, high = nodes.amin(1), nodes.amax(1)
+    # Curved edges can leave the box around their nodes.
     margin = 0.25 * (high - low).amax(1, keepdim=True)
-    return ((point >= low - margin) & (point <= high + margin)).all(1).nonzero().flatten()
+    near = ((points[:, None] >= low - margin) & (points[:, None] <= high + margin)).all(-1)
+    rows, cells = near.nonzero().unbind(1)
+    if not len(rows):
+        return rows.new_zeros(len(points)), points.clone(), rows.new_zeros(len(points), dtype=torch.bool)
+    places = _local(element, nodes[cells], points[rows])
+    depths, count = _depth(element, places), len(rows)
+    deepest = depths.new_full((len(points),), -torch.inf).scatter_reduce(0, rows, depths, "amax")
+    found = deepest > -ROUNDING
+    # The first of the pairs that are as deep; pair 0 stands in where there is none.
+    pairs = torch.where(depths == deepest[rows], torch.arange(count, device=rows.device), count)
+    best = pairs.new_full((len(points),), count).scatter_reduce(0, rows, pairs, "amin")
+    best = torch.where(found, best, 0)
+    return cells[best], places[best], found
 
 
 def _local(
-    element: ElementType, nodes: Float[Tensor, "M C 3"], point: Float[Tensor, "3"]
+    element: ElementType, nodes: Float[Tensor, "M C 3"], point: Float[Tensor, "*M 3"]
 ) -> Float[Tensor, "M 3"]:
-    """Return the reference coordinates of a point in each cell, by Newton's method from the cell's middle.
+    """Return the reference coordinates of a point, or one for each cell, in cells.
 
-    Exact after one iteration where the map is affine; NaN or far away where there is no solution.
+    By Newton's method from the middle of the cell, exact after one iteration where the map is affine; NaN or
+    far away where there is no solution.
     """
     place = torch.tensor(element.linear.nodes, dtype=torch.float64).mean(0).expand(len(nodes), 3)
     for _ in range(1 if element.is_affine else _ITERATIONS):

@@ -28,6 +28,9 @@ class DisplacementTest(SpecimenTest):
             measured: NaN in the third for a single camera.
         rigid_motion: whether a small rigid motion of the whole specimen, as by the grips of a machine, is
             unknown too: it is taken out of the residuals, by least squares.
+        surface_strain: whether uniform strains of the picture along x and along y are unknown likewise. A
+            single camera that looks along z sees them where the specimen moves towards it, and on the surface
+            of a plate that bends. What is left tells moduli by how the displacements vary, as about a hole.
         confidence: of each point `(K,)`, by which its residual is multiplied; 1 by default.
         noise: the standard deviation of the displacements [m].
         name: of the test.
@@ -43,6 +46,7 @@ class DisplacementTest(SpecimenTest):
         displacements: Any,
         *,
         rigid_motion: bool = False,
+        surface_strain: bool = False,
         confidence: Any = None,
         noise: float | None = None,
         name: str = "displacements",
@@ -64,7 +68,9 @@ class DisplacementTest(SpecimenTest):
         self.rollout = RolloutModule(step, 1)
         self.weights = weights.to(step.free)[:, None]
         self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
-        self._rigid = self._rigid_basis(places.to(step.free)) if rigid_motion else None
+        self.surface_strain = checked_flag("surface_strain", surface_strain)
+        self.places = places.to(step.free)
+        self._motions = self._motion_basis()
 
     def simulated(self) -> Float[Tensor, "K 3"]:
         rest = self.step.elements.mesh.vertices
@@ -73,18 +79,24 @@ class DisplacementTest(SpecimenTest):
 
     def residuals(self) -> Float[Tensor, "K 3"]:
         found = self.weights * super().residuals()
-        if self._rigid is None:
+        if self._motions is None:
             return found
         flat = found.flatten()
-        return (flat - self._rigid @ (self._rigid.T @ flat)).view_as(found)
+        return (flat - self._motions @ (self._motions.T @ flat)).view_as(found)
 
-    def _rigid_basis(self, places: Float[Tensor, "K 3"]) -> Float[Tensor, "R 6"]:
-        """Return orthonormal columns that span the residuals of small rigid motions."""
-        arms = places - places.mean(0)
-        axes = torch.eye(3).to(arms)
-        shifts = axes[:, None].expand(3, len(arms), 3)
-        turns = torch.linalg.cross(axes[:, None].expand_as(shifts), arms.expand_as(shifts))
-        columns = self.weights * torch.cat([shifts, turns / arms.norm(dim=-1).max()])
+    def _motion_basis(self) -> Float[Tensor, "R U"] | None:
+        """Return orthonormal columns that span the residuals of unknown motions, None without any."""
+        arms = self.places - self.places.mean(0)
+        arms, axes = arms / arms.norm(dim=-1).max().clamp(min=1e-300), torch.eye(3).to(arms)
+        fields = []
+        if self.rigid_motion:
+            shifts = axes[:, None].expand(3, len(arms), 3)
+            fields += [shifts, torch.linalg.cross(shifts, arms.expand_as(shifts))]
+        if self.surface_strain:
+            fields.append(axes[:2, None] * arms)
+        if not fields:
+            return None
+        columns = self.weights * torch.cat(fields)
         columns = torch.where(self.observed.isnan(), 0.0, columns).flatten(1).T
         left, sizes, _ = torch.linalg.svd(columns, full_matrices=False)
         return left[:, sizes > 1e-9 * sizes[0]]  # without those that no measured component sees

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simlayer.errors import ObservationError, first_index
+from simlayer.errors import ObservationError, SimulationError, first_index
 from simlayer.laboratory.grips import GripMotion
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.mesh.selection import vertex_indices
-from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arguments import checked_number, checked_parts
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 from simlayer.readouts.reaction import reaction
@@ -32,7 +33,8 @@ class LoadTest(SpecimenTest):
         print(identify_tests([test], ["c10", "c01"]))
 
     Args:
-        step: the specimen; what both grips hold is fixed. `Equilibrium` for a slow test.
+        step: the specimen; what the grips hold is fixed, at least in the components in which it moves: a
+            lubricated grip leaves the others free. `Equilibrium` for a slow test.
         grip: the vertices that the moving grip holds: the name of a vertex set, indices or a mask `(N,)`.
         motion: `Pull` or `Twist`.
         amounts: the measured displacements [m] or angles [rad] of the grip, `(n,)`, in the order in which
@@ -40,13 +42,15 @@ class LoadTest(SpecimenTest):
         loads: the measured forces [N] or torques [N m], `(n,)`, positive where the grip pulls or turns the
             way that it moves; NaN where there is none.
         times: of the measurements since the start [s], increasing, `(n,)`.
+        coupled: further grips that move by the same amounts, by the names of their vertex sets, as in a
+            biaxial machine: {"y_max": Pull((0, 1, 0))}. Their loads are not measured.
         copies: how many times the load of the mesh is that of the specimen: 4 for a quarter of it.
         noise: the standard deviation of the loads.
         name: of the test.
 
     Raises:
         ObservationError: if amounts, loads and times do not fit together, or are not finite.
-        ValueError: if the grip holds a vertex that is not fixed.
+        ValueError: if a grip holds a vertex that is free in a component in which it moves.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class LoadTest(SpecimenTest):
         loads: Any,
         *,
         times: Any = None,
+        coupled: Mapping[str, GripMotion] | None = None,
         copies: float = 1.0,
         noise: float | None = None,
         name: str = "load",
@@ -66,19 +71,17 @@ class LoadTest(SpecimenTest):
         self.copies = checked_number("copies", copies, above=0.0)
         self.amounts, self.times = _checked_curve(amounts, loads, times)
         super().__init__(step, checked_numbers("loads", loads), noise=noise, name=name, unit=motion.load_unit)
-        mesh = step.elements.mesh
-        self.vertices = vertex_indices(mesh, grip, name="grip")
-        if bool((step.free[self.vertices] > 0).any()):
-            loose = self.vertices[(step.free[self.vertices] > 0).any(-1)]
-            raise ValueError(
-                f"grip holds {len(loose)} vertices that are not fixed in all components, such as vertex "
-                f"{int(loose[0])}: fix them, as by fixed=."
-            )
+        self.vertices = vertex_indices(step.elements.mesh, grip, name="grip")
+        self.coupled = checked_parts(
+            "coupled", {} if coupled is None else coupled, GripMotion, "Pull((0, 1, 0))"
+        )
         self.rollout, self._path = self._planned()
+        self._check_held()
 
     def _planned(self) -> tuple[RolloutModule, Float[Tensor, "T N 3"]]:
         """Return the rollout and the path of its vertices."""
-        rest, amounts = self.step.elements.mesh.vertices, self.amounts
+        mesh, amounts = self.step.elements.mesh, self.amounts
+        rest = mesh.vertices
         start = amounts.new_zeros(1)
         if self.times is None:
             at_steps = torch.cat([start, amounts])
@@ -87,13 +90,30 @@ class LoadTest(SpecimenTest):
             moments = self.step.dt * torch.arange(count + 1, dtype=torch.float64)
             at_steps = _interpolated(moments, torch.cat([start, self.times]), torch.cat([start, amounts]))
         path = rest.repeat(len(at_steps), 1, 1)
-        path[:, self.vertices] = self.motion.moved(rest[self.vertices], at_steps.to(rest))
+        coupled = [(vertex_indices(mesh, name, name="coupled"), m) for name, m in self.coupled.items()]
+        for vertices, motion in [(self.vertices, self.motion), *coupled]:
+            # Where two grips meet, both move.
+            path[:, vertices] += motion.moved(rest[vertices], at_steps.to(rest)) - rest[vertices]
         return RolloutModule(self.step, len(at_steps) - 1), path
+
+    def _check_held(self) -> None:
+        """Raise ValueError if a vertex of a grip is free in a component in which it moves."""
+        loose = ((self._path != self._path[0]).any(0) & (self.step.free > 0)).any(-1).nonzero().flatten()
+        loose = torch.cat([loose, self.vertices[(self.step.free[self.vertices] > 0).all(-1)]]).unique()
+        if len(loose):
+            raise ValueError(
+                f"grips hold {len(loose)} vertices that are not fixed in a component in which they move, "
+                f"such as vertex {int(loose[0])}: fix them, as by fixed=."
+            )
 
     def frames(self) -> State:
         """Return the states at the start and after every step, with the present values of the step."""
         start = State.at_rest(self.step.elements.mesh.vertices)
-        return self.rollout.trajectory(start, controls=motion_controls(self._path, self.step.dt))
+        try:
+            return self.rollout.trajectory(start, controls=motion_controls(self._path, self.step.dt))
+        except SimulationError as error:
+            error.args = (f"the simulation of the test {self.name!r} fails {error}",)
+            raise
 
     def simulated(self) -> Float[Tensor, "n"]:
         held = reaction(self.rollout, self.frames(), self.vertices, about=self.motion.about)

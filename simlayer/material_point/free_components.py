@@ -13,6 +13,7 @@ from torch import Tensor
 from simlayer.autodiff.implicit_function import ImplicitFunction
 from simlayer.forces.module_energy import ModuleEnergy
 from simlayer.linalg.matrix3 import Matrix3
+from simlayer.material_point.pressure import isochoric, without_stress
 
 # The most iterations of Newton's method, and halvings of a step; the share of the predicted decrease of
 # the energy for which a step is taken (Armijo 1966).
@@ -57,10 +58,7 @@ class FreeComponents(ImplicitFunction):
         """
         F = self._gradient(x, inputs)
         P = Matrix3(*self.density.gradient(inputs[9:], F))
-        if self.dependent is None:
-            return PointStress(F, P)
-        cofactor = F.cofactor()
-        return PointStress(F, P - cofactor * (P[self.dependent] / cofactor[self.dependent]))
+        return PointStress(F, P if self.dependent is None else without_stress(P, F, self.dependent))
 
     def residual(self, x: Tensor, *inputs: Tensor) -> Tensor:
         P = self.stress(x, *inputs).P
@@ -113,10 +111,7 @@ class FreeComponents(ImplicitFunction):
         for k, place in enumerate(self.sought if x is not None else ()):
             parts[place] = x[..., k]  # type: ignore[index]
         F = Matrix3(*parts)
-        if self.dependent is not None:  # The determinant is linear in each component.
-            change = (1 - F.det()) / F.cofactor()[self.dependent]
-            parts[self.dependent] = parts[self.dependent] + change
-        return Matrix3(*parts)
+        return F if self.dependent is None else isochoric(F, self.dependent)
 
     def _energy(self, x: Tensor, inputs: Sequence[Tensor]) -> Tensor:
         return self.density.value(inputs[9:], self._gradient(x, inputs))

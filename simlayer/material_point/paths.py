@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -60,6 +61,13 @@ class DeformationPath:
             )
         object.__setattr__(self, "rest", checked_number("rest", self.rest))
         checked_flag("exact", self.exact)
+
+    @cached_property
+    def along_axes(self) -> bool:
+        """Whether F has nothing off its diagonal, and no derivatives there."""
+        # At rest, a shear has none either.
+        F = self.components(self.rest + torch.tensor([-0.3, 0.1, 1.0], dtype=torch.float64))
+        return not any(bool(F[k].any()) for k in (1, 2, 3, 5, 6, 7))
 
     def components(self, stretch: Tensor) -> Matrix3:
         """Return F for stretches of any shape, its free components where their search starts.

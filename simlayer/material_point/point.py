@@ -10,11 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simlayer.errors import ConvergenceError
-from simlayer.forces.elastic import check_material, traced_energy_density
+from simlayer.forces.elastic import check_material
 from simlayer.linalg.matrix3 import Matrix3
-from simlayer.material_point.free_components import FreeComponents
-from simlayer.material_point.isotropy import is_isotropic
 from simlayer.material_point.paths import DeformationPath, checked_path
+from simlayer.material_point.traced_law import GeneralLaw, PrincipalLaw, TracedLaw
 from simlayer.materials.base import Material
 from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.arrays import checked_floats, described
@@ -64,7 +63,10 @@ class MaterialPoint(nn.Module):
                 )
         self.material = material
         self.incompressible = checked_flag("incompressible", incompressible)
-        self.density = traced_energy_density(material)
+        self._principal = PrincipalLaw.of(material) if self.incompressible else None
+        self._general: GeneralLaw | None = None
+        if self._principal is None:
+            self._law(along_axes=False)
 
     def forward(
         self, stretch: Float[Tensor, "*#batch n"], path: str | DeformationPath = "uniaxial"
@@ -102,15 +104,16 @@ class MaterialPoint(nn.Module):
         parts = [part for part in self.material.modules() if isinstance(part, PhysicalModule)]
         own = (getattr(part, name).ndim for part in parts for name in part.quantities())
         axes = max([*(stretch.ndim for stretch in stretches), *own]) - 1
-        coefficients = self.density.coefficients(self.material, axes)
         like = next(self.material.parameters())
         starts = [
             path.components(_points_first(stretch.to(like), axes))
             for stretch, path in zip(stretches, paths, strict=True)
         ]
+        law = self._law(all(path.exact and path.along_axes for path in paths))
+        coefficients = law.energy.coefficients(self.material, axes)
+        isotropic = self.incompressible and law.is_isotropic(coefficients)
         places = torch.arange(sum(len(F.xx) for F in starts)).split([len(F.xx) for F in starts])
         groups: dict[tuple[int, ...], list[int]] = {}
-        isotropic = self.incompressible and is_isotropic(self.density, coefficients)
         for k, path in enumerate(paths):
             groups.setdefault(self._free(path, isotropic), []).append(k)
         found: dict[int, tuple[Matrix3, Matrix3]] = {}
@@ -122,11 +125,19 @@ class MaterialPoint(nn.Module):
             sizes = [len(places[k]) for k in members]
             F, P = (
                 zip(*(part.split(sizes) for part in A), strict=True)
-                for A in self._equilibrium(start, free, self._at(coefficients, at))
+                for A in law.stress(start, free, _at(coefficients, at, law.energy.shared))
             )
             for k, f, p in zip(members, F, P, strict=True):
                 found[k] = Matrix3(*f), Matrix3(*p)
         return [found[k] for k in range(len(paths))]
+
+    def _law(self, along_axes: bool) -> TracedLaw:
+        """Return the traced law. Where principal stretches are enough, that of all F is not traced."""
+        if along_axes and self._principal is not None:
+            return self._principal
+        if self._general is None:
+            self._general = GeneralLaw(self.material, incompressible=self.incompressible)
+        return self._general
 
     def _free(self, path: DeformationPath, isotropic: bool) -> tuple[int, ...]:
         """Return the free components that must be searched for, by their places in the nine."""
@@ -137,29 +148,6 @@ class MaterialPoint(nn.Module):
                 "material, got none; set incompressible=False, or give one."
             )
         return free[-1:] if isotropic and path.exact else free
-
-    def _at(self, coefficients: list[Tensor], places: Tensor | None) -> list[Tensor]:
-        """Return the coefficients of some points."""
-        shared = self.density.shared
-        return [
-            c if places is None or k < shared or c.ndim == 0 or len(c) == 1 else c[places]
-            for k, c in enumerate(coefficients)
-        ]
-
-    def _equilibrium(
-        self, start: Matrix3, free: Sequence[int], coefficients: list[Tensor]
-    ) -> tuple[Matrix3, Matrix3]:
-        """Return F and the nominal stress, given F with its free components where their search starts."""
-        solver = FreeComponents(self.density, free, incompressible=self.incompressible)
-        inputs = (*start, *coefficients)
-        F, P = solver.stress(solver(*inputs) if solver.sought else None, *inputs)
-        # Beyond where a law locks, its derivatives may be numbers, and its energy none.
-        with torch.no_grad():
-            defined = self.density.value(coefficients, F).isfinite()
-        return (
-            Matrix3(*(part.expand(defined.shape) for part in F)),
-            Matrix3(*(torch.where(defined, part, torch.nan) for part in P)),
-        )
 
     def _check_found(self, stress: Tensor, stretch: Tensor, path: DeformationPath) -> None:
         """Raise ConvergenceError, naming the first stretch at which there is no stress."""
@@ -175,6 +163,14 @@ class MaterialPoint(nn.Module):
             + ". Check its quantities, how far its formula holds, and that stretches are no strains.",
             sample=index[:-1],
         )
+
+
+def _at(coefficients: list[Tensor], places: Tensor | None, shared: int) -> list[Tensor]:
+    """Return the coefficients of some points; so many of the first are those of all."""
+    return [
+        c if places is None or k < shared or c.ndim == 0 or len(c) == 1 else c[places]
+        for k, c in enumerate(coefficients)
+    ]
 
 
 def _points_first(stretch: Tensor, batch_axes: int) -> Tensor:

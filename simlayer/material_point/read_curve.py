@@ -119,8 +119,10 @@ def _check_times(file: os.PathLike[str], columns: Columns) -> None:
     times = columns.values.get("time")
     if times is not None and (np.diff(times) < 0).any():
         row = int((np.diff(times) < 0).argmax()) + 1
+        strains = columns.values["strain"]
         raise ObservationError(
             f"{file}: line {columns.lines[row]}: the time decreases from {times[row - 1]:g} to "
-            f"{times[row]:g}. Correct it, or cut the file where the next test begins, or "
-            "leave time= out if that is no column of times."
+            f"{times[row]:g}, and the strain goes from {strains[row - 1]:g} to {strains[row]:g}. If the test "
+            "goes on there, leave time= out, which the curve does not need (40.9 and then 40.10 are tenths "
+            "counted without a carry); else cut the file where the next test begins."
         )

@@ -36,6 +36,15 @@ class Material(PhysicalModule, ABC):
     def energy_density(self, F: Matrix3) -> Tensor:
         """Return the energy per rest volume [J/m³] of a deformation gradient."""
 
+    def energy_of_stretches(self, stretches: tuple[Tensor, Tensor, Tensor]) -> Tensor | None:
+        """Return the energy per rest volume [J/m³] of principal stretches, None without a formula for it.
+
+        An isotropic law that is written in principal stretches may have one, which needs no eigenvectors: for
+        deformations along known axes. It has the values of `energy_density`, where formulas need no
+        continuation.
+        """
+        return None
+
     def set_extents(self, **extents: int) -> None:
         super().set_extents(**extents)
         for part in self.children():

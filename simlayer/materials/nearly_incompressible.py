@@ -62,7 +62,16 @@ class NearlyIncompressible(Material, ABC):
         """The shear modulus at small strain [Pa]."""
 
     def energy_density(self, F: Matrix3) -> Tensor:
-        return self.distortion_energy(F) + self.bulk_modulus * self._volume_term(F.det())
+        return self.distortion_energy(F) + self.volume_energy(F.det())
+
+    def volume_energy(self, J: Tensor) -> Tensor:
+        """Return K u(J) [J/m³]."""
+        if self.range is None or self.volumetric == "quadratic":  # which is its own continuation
+            return self.bulk_modulus * VOLUMETRIC[self.volumetric](J)
+        low, high = self.range
+        logarithmic = self.volumetric == "logarithmic"
+        range = (low, min(high, math.e)) if logarithmic else self.range
+        return self.bulk_modulus * extended(VOLUMETRIC[self.volumetric], J, range)
 
     def first_invariant(self, F: Matrix3) -> Tensor:
         """Return J^(-2/3) |F|², the sum of squared principal stretches without the change of volume."""
@@ -80,10 +89,3 @@ class NearlyIncompressible(Material, ABC):
     def stiffness_factors(self, tangent: Callable[[], Tensor]) -> tuple[Tensor | float, Tensor]:
         shear = self.shear_modulus
         return (self.bulk_modulus - 2 / 3 * shear).clamp(min=0), 2 * shear
-
-    def _volume_term(self, J: Tensor) -> Tensor:
-        form = VOLUMETRIC[self.volumetric]
-        if self.range is None or self.volumetric == "quadratic":  # which is its own continuation
-            return form(J)
-        low, high = self.range
-        return extended(form, J, (low, min(high, math.e)) if self.volumetric == "logarithmic" else self.range)

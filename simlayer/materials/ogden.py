@@ -88,6 +88,15 @@ class Ogden(NearlyIncompressible):
         powers = [(w * self.power_of_volume(J, -alpha / 3), alpha) for w, alpha in weighted]
         return stretch_power_sum(F, powers) - 3 * total([w for w, _ in weighted])
 
+    def energy_of_stretches(self, stretches: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        logs = [stretch.log() for stretch in stretches]
+        mean = total(logs) / 3
+        powers = [
+            (term.mu / term.alpha) * (total([(term.alpha * (log - mean)).exp() for log in logs]) - 3)
+            for term in self._terms()
+        ]
+        return total(powers) + self.volume_energy(stretches[0] * stretches[1] * stretches[2])
+
     @property
     def shear_modulus(self) -> Tensor:
         return total([term.mu * term.alpha / 2 for term in self._terms()])

@@ -19,7 +19,11 @@ from simlayer.solvers.search_directions import Point, SearchDirections
 # Where rounding alone deforms a body by more than the first share of its size, or keeps it as a whole from
 # going where it should by more than the second, there is no solution to speak of.
 _BLURRED, _ADRIFT = 1e-2, 1e-3
-_ENDLESS, _STUCK = "the energy falls without end", "no shorter step lowers the energy"
+_ENDLESS = (
+    "the energy falls without end, as that of a law without a lower bound does (Yeoh's with c30 < 0), or of "
+    "loads that nothing resists"
+)
+_STUCK = "no shorter step lowers the energy"
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ class NewtonSolver:
     ) -> Float[Tensor, "*batch N 3"]:
         """Return a minimum near `start`; raises ConvergenceError rather than return anything less."""
         tolerance = self.tolerance or (1e-6 if start.dtype == torch.float64 else 1e-4)
-        point = Point.at(problem, start)
+        point = first = Point.at(problem, start)
         history: list[str] = []
         directions, corrections = SearchDirections(problem, solver), Corrections(start)
         polished = done = torch.zeros_like(point.energy, dtype=torch.bool)
         for iteration in range(self.max_iterations + 1):
             error = Residual(point.gradient, point.scale).error()
             history.append(_line(iteration, point.energy, error))
-            _check(problem, point, start, error, history)
+            _check(problem, point, first, error, history)
             small = error <= tolerance
             active = ~(done | small & polished)
             if not bool(active.any()):
@@ -97,15 +101,18 @@ class NewtonSolver:
 
 
 def _check(
-    problem: MinimizationProblem, point: Point, start: Tensor, error: Tensor, history: list[str]
+    problem: MinimizationProblem, point: Point, first: Point, error: Tensor, history: list[str]
 ) -> None:
     """Raise ConvergenceError if the search went where nothing is finite, or without end."""
     if bool((broken := ~(error + point.scale + point.energy).isfinite()).any()):
         why = f"{problem.not_finite(point.positions)} is not finite"
         raise _failure(problem, point, broken, history, why)
-    size = _size(start)
-    # A body is so many of its sizes away from where it started.
-    lost = (size > 0) & (largest(point.positions - start) > problem.max_displacement * size)
+    size, most = _size(first.positions), problem.max_displacement
+    # A body is so many of its sizes away from where it started, or has lost more energy than the forces there
+    # could have released on such a way: a law without a lower bound is found before anything has moved far.
+    forces = first.scale + first.gradient.abs().sum((-1, -2))
+    fallen = first.energy - point.energy > most**2 * (first.energy.abs() + forces * size)
+    lost = (size > 0) & (fallen | (largest(point.positions - first.positions) > most * size))
     if bool(lost.any()):
         raise _failure(problem, point, lost, history, _ENDLESS)
 

@@ -97,6 +97,7 @@ CALLS: list[Call] = [
             "displacements", "measured"
         ),
         rigid_motion=truth(True),
+        surface_strain=truth(True),
         noise=number(1e-4, 0.0, words=(None,)),
     ),
     *made(

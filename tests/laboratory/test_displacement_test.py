@@ -62,6 +62,20 @@ def test_a_rigid_motion_of_the_machine_is_taken_out():
     assert float(held.abs().max()) > 1e-3
 
 
+def test_a_uniform_strain_of_the_picture_is_taken_out_and_a_varying_one_is_not():
+    at = points()
+    strained = measured() + at * torch.tensor([1e-3, -2e-3, 0.0])
+    bent = strained + 1e-2 * at[:, :1] ** 2 * torch.tensor([1.0, 0.0, 0.0])
+    options = {"rigid_motion": True, "surface_strain": True}
+    with torch.no_grad():
+        left = DisplacementTest(plate(), at, strained, **options).residuals()
+        kept = DisplacementTest(plate(), at, strained, rigid_motion=True).residuals()
+        varying = DisplacementTest(plate(), at, bent, **options).residuals()
+    assert float(left.abs().max()) < 1e-9
+    assert float(kept.abs().max()) > 1e-4
+    assert float(varying.abs().max()) > 1e-5
+
+
 def test_points_without_confidence_do_not_count():
     seen, confidence = measured(), torch.ones(60)
     seen[5:10] += 0.1

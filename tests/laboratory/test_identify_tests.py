@@ -2,7 +2,7 @@ import pytest
 import torch
 from support.scenes import noise
 
-from simlayer import ElasticForce, Equilibrium, MooneyRivlin, StableNeoHookean, box_mesh
+from simlayer import ConvergenceError, ElasticForce, Equilibrium, MooneyRivlin, StableNeoHookean, box_mesh
 from simlayer.laboratory import LoadTest, Pull, Twist, identify_tests
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -79,6 +79,25 @@ def test_a_test_with_little_noise_counts_more(curves):
         values += identify_tests(tests, "c10").values.values()
     assert values[0] == pytest.approx(2e4, rel=0.01)
     assert values[1] > 2.2e4
+
+
+def test_a_trial_at_which_the_simulation_fails_is_a_rejected_step(curves):
+    class Failing(LoadTest):
+        """Has no equilibrium above the modulus, where a step from one that is too small goes."""
+
+        failures = 0
+
+        def simulated(self):
+            if float(material.c10.detach()) > 2.2e4:
+                self.failures += 1
+                raise ConvergenceError("no equilibrium")
+            return super().simulated()
+
+    material = MooneyRivlin(4e3, 1e4, 1e6)
+    test = Failing(step_of(material), "x_max", Pull((1, 0, 0)), PULLED, curves[0])
+    found = identify_tests(test, "c10")
+    assert test.failures > 0
+    assert list(found.values.values()) == pytest.approx([2e4], rel=1e-4)
 
 
 def test_tests_that_do_not_go_together_are_refused(curves):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from simlayer import (
+    ConvergenceError,
     ElasticForce,
     Equilibrium,
     LinearElastic,
@@ -11,9 +12,12 @@ from simlayer import (
     Newmark,
     ObservationError,
     StableNeoHookean,
+    Yeoh,
     box_mesh,
 )
+from simlayer.errors import ImplausibleWarning
 from simlayer.laboratory import LoadTest, Pull, Twist
+from simlayer.material_point import MaterialPoint
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -77,6 +81,44 @@ def test_a_slow_dynamic_test_measures_what_a_static_one_does():
     # Waves that the start of the pull sends, of its speed times the impedance of the section.
     impedance = 0.01 * math.sqrt(1e5 * 1000) * 0.005
     assert float((found - expected).abs().max()) < 3 * impedance
+
+
+def cube(material, moved):
+    """An eighth of a cube, between planes of symmetry and lubricated grips on some sides."""
+    mesh = box_mesh(cells=(1, 1, 1), size=(0.1, 0.1, 0.1), element="hex20")
+    fixed = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
+    for axis, name in enumerate("xyz"):
+        fixed[mesh.vertex_sets[f"{name}_min"], axis] = True
+    for side in moved:
+        fixed[mesh.vertex_sets[side], "xyz".index(side[0])] = True
+    return Equilibrium(mesh, {"elastic": ElasticForce(mesh, material)}, fixed=fixed)
+
+
+@pytest.mark.parametrize("path", ["uniaxial", "planar", "equibiaxial"])
+def test_lubricated_and_coupled_grips_measure_the_stress_of_a_material_point(path):
+    material, stretch = MooneyRivlin(2e5, 5e4, 1e8), torch.tensor([1.2, 2.0])
+    sides = {"uniaxial": ["x_max"]}.get(path, ["x_max", "y_max"])
+    coupled = {"y_max": Pull((0, 1, 0))} if path == "equibiaxial" else None
+    test = LoadTest(
+        cube(material, sides), "x_max", Pull((1, 0, 0)), 0.1 * (stretch - 1), torch.ones(2), coupled=coupled
+    )
+    with torch.no_grad():
+        # The deformation is homogeneous, and in the space of the elements.
+        torch.testing.assert_close(test.simulated() / 0.01, MaterialPoint(material)(stretch, path).stress)
+
+
+def test_a_law_without_a_lower_bound_fails_early_with_the_name_of_the_test():
+    with pytest.warns(ImplausibleWarning, match="loses stability"):
+        material = Yeoh(2e5, -1e3, -40.0, 1e9)
+    test = LoadTest(
+        cube(material, ["x_max"]), "x_max", Pull((1, 0, 0)), [0.02, 0.6], [1.0, 1.0], name="to failure"
+    )
+    with pytest.raises(
+        ConvergenceError, match=r"test 'to failure' fails in step 2.*falls without end"
+    ) as raised:
+        test.simulated()
+    # Within some iterations of each load step.
+    assert len(raised.value.history) < 30
 
 
 def test_derivatives_of_a_force_are_exact():

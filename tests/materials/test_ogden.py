@@ -84,3 +84,13 @@ def test_terms_that_cannot_be_are_refused_by_name():
         Ogden((1e5, 1e4), (2.0, 0.0), 1e6)
     with pytest.raises(ValueError, match="a value for each term, got 2 of mu, 1 of alpha"):
         Ogden((1e5, 1e4), (2.0,), 1e6)
+
+
+@pytest.mark.parametrize("volumetric", ["quadratic", "logarithmic", "simo_taylor"])
+def test_the_energy_of_principal_stretches_is_that_of_the_deformation_gradient(volumetric):
+    material = Ogden(MU, ALPHA, K, volumetric=volumetric)
+    stretches = torch.tensor([[1.3, 0.7, 1.1], [0.6, 0.6, 2.9], [1.0, 1.0, 1.0], [1.9, 1.9, 1.2]])
+    F = rotations(4) * stretches[:, None] @ rotations(4)
+    torch.testing.assert_close(
+        material.energy_of_stretches(stretches.unbind(1)), material.energy_density(matrix(F))
+    )
