@@ -53,7 +53,7 @@ def write_outputs(
     if model.few_squares:
         at = model.linearized(scenes)
         uncertainty = model.uncertainty(scenes, at)
-        results = add_uncertainty(results, model, uncertainty)
+        results = add_uncertainty(results, model.unknowns, uncertainty)
         if problem.coarser:
             changes = discretization_changes(problem.coarser, model, scenes, at)
             results = add_discretization(results, model, changes)

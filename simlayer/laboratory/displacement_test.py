@@ -60,11 +60,14 @@ class DisplacementTest(SpecimenTest):
                 f"{described(confidence)}."
             )
         super().__init__(step, measured, noise=noise, name=name, unit="m")
-        self.markers = Markers(step.elements.mesh, places)
+        self.points, self.markers = places, Markers(step.elements.mesh, places)
         self.rollout = RolloutModule(step, 1)
         self.weights = weights.to(step.free)[:, None]
         self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
         self._rigid = self._rigid_basis(places.to(step.free)) if rigid_motion else None
+
+    def frames(self) -> State:
+        return self.rollout.trajectory(State.at_rest(self.step.elements.mesh.vertices))
 
     def simulated(self) -> Float[Tensor, "K 3"]:
         rest = self.step.elements.mesh.vertices

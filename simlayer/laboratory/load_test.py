@@ -63,6 +63,7 @@ class LoadTest(SpecimenTest):
         name: str = "load",
     ) -> None:
         self.motion = checked_instance("motion", motion, GripMotion, example="Pull((1, 0, 0))")
+        self.amount_unit = motion.amount_unit
         self.copies = checked_number("copies", copies, above=0.0)
         self.amounts, self.times = _checked_curve(amounts, loads, times)
         super().__init__(step, checked_numbers("loads", loads), noise=noise, name=name, unit=motion.load_unit)
@@ -91,7 +92,6 @@ class LoadTest(SpecimenTest):
         return RolloutModule(self.step, len(at_steps) - 1), path
 
     def frames(self) -> State:
-        """Return the states at the start and after every step, with the present values of the step."""
         start = State.at_rest(self.step.elements.mesh.vertices)
         return self.rollout.trajectory(start, controls=motion_controls(self._path, self.step.dt))
 

@@ -83,7 +83,7 @@ def test_a_twin_tells_the_errors_of_what_was_found(folder):
             "task.tests[0].tests is no key of a test",
         ),
         (["data.path=uniaxial.txt", *columns(between="[9]")], "task.tests[0].between must be two stretches"),
-        (["task.laws=[gnt]"], "task.laws: configs/material has no 'gnt'; did you mean 'gent'"),
+        (["task.laws=[gnt]"], "task.laws: material has no option 'gnt'; did you mean 'gent'"),
         (["task.twin.tests=[uniaxal]"], "no test is named 'uniaxal'; did you mean 'uniaxial'"),
         (["task.unknowns=[c40]"], "no quantity is named 'c40'"),
         (["step.dt=1e-3"], "step.dt has no effect with this task"),
