@@ -273,3 +273,32 @@ def test_parts_of_a_test_replace_keys_of_the_whole_or_another_class():
     assert set(b.config.mesh) == {"_target_"}
     assert set(b.config.forces) == {"elastic"}
     assert len(a.config.constraints.fixed) == 2
+
+
+CAVITY = """
+  tests:
+    inflation:
+      kind: pressure_volume
+      cavity: cavity
+      up_to: 500.0
+      rows: 3
+      mesh: {_target_: support.meshes.hollow, element: hex8, amount: 0.0}
+      forces:
+        cavity:
+          _target_: simlayer.app.actuators.cavity_pressure
+          _partial_: true
+          surface: {tag: cavity}
+          pressure: 0.0
+"""
+
+
+def test_the_inflation_of_a_cavity_is_fitted(run, capsys):
+    found = run(CAVITY + TWIN)
+    assert found["parameters"]["forces.elastic.material.youngs_modulus"]["relative_error"] < 1e-6
+    assert "3 values of the change of volume, up to" in capsys.readouterr().out
+    # An open one is refused with the place of its rim.
+    lid = "surface: {box: {lower: [0.3, 0.3, 0.3], upper: [0.7, 0.7, 0.5]}}"
+    with pytest.raises(SystemExit, match=r"must be closed, got|none of the faces"):
+        run(CAVITY.replace("surface: {tag: cavity}", lid) + TWIN, "output=open")
+    with pytest.raises(SystemExit, match=r"no force is named 'chamber'; did you mean|there are"):
+        run(CAVITY.replace("cavity: cavity", "cavity: chamber") + TWIN, "output=other")
