@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from simlayer.app.config_tree import build, flatten
+from simlayer.app.field_pictures import draw_fields
 from simlayer.app.job import Job
 from simlayer.app.laboratory_config import configured_tests
 from simlayer.app.laboratory_outputs import describe_test, format_tests, write_test
@@ -146,6 +147,8 @@ class LaboratoryJob(Job):
         for test in self.tests:
             extra = write_test(folder, test, self.kinds[test.name], self.found.residuals[test.name])
             whole["tests"][test.name] |= extra
+        mesh = self.tests[0].step.elements.mesh
+        draw_fields(folder, mesh, self.found.unknowns, self.references, results["parameters"])
         write_results(folder, whole)
         return whole
 

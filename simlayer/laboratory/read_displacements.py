@@ -83,7 +83,7 @@ def read_displacements(
             argument = f"{kind}_unit"
             check_title(columns.titles[role], str(unit), LENGTH_UNITS, argument=argument, place=str(file))
     start = checked_numbers("origin", origin)
-    if start.shape != (3,):
+    if start.shape != (3,) or not bool(start.isfinite().all()):
         raise ObservationError(f"origin must be a point (3,), got {described(origin)}.")
     found = start + factors["points"] * _stacked(columns, "points", 0.0)
     shifts = factors["displacements"] * _stacked(columns, "displacements", np.nan)
@@ -93,7 +93,8 @@ def read_displacements(
         weights = torch.from_numpy(columns.values["confidence"])
         used &= weights >= least
     if not bool(used.any()):
-        raise ObservationError(f"{file}: no point has a displacement that counts, of {len(used)} rows.")
+        limit = "" if weights is None else f" with least_confidence={least:g}"
+        raise ObservationError(f"{file}: no point of {len(used)} has a displacement that counts{limit}.")
     return DisplacementField(found[used], shifts[used], None if weights is None else weights[used])
 
 

@@ -302,3 +302,48 @@ def test_the_inflation_of_a_cavity_is_fitted(run, capsys):
         run(CAVITY.replace("surface: {tag: cavity}", lid) + TWIN, "output=open")
     with pytest.raises(SystemExit, match=r"no force is named 'chamber'; did you mean|there are"):
         run(CAVITY.replace("cavity: cavity", "cavity: chamber") + TWIN, "output=other")
+
+
+FIELD = """
+  tests:
+    camera:
+      kind: displacements
+      at: {tag: z_max}
+      components: xy
+      mesh: {cells: [6, 2, 1], element: hex8}
+      forces:
+        load:
+          _target_: simlayer.app.loads.distributed_load
+          _partial_: true
+          vertices: {tag: x_max}
+          force: [10.0, 3.0, 0.0]
+  twin:
+    noise: 0.01
+    truth:
+      youngs_modulus:
+        _target_: simlayer.app.synthetic_fields.inclusion
+        _partial_: true
+        inside: 3.0e+5
+        outside: 1.0e+5
+        center: [0.1, 0.05, 0.05]
+        radius: 0.04
+"""
+
+
+def test_a_field_of_values_is_found_with_a_prior_and_drawn(run, capsys):
+    found = run(FIELD, "priors=smoothness", "++fields.youngs_modulus=cells", "priors.smoothness.weight=1e-4")
+    row = found["parameters"]["forces.elastic.material.youngs_modulus"]
+    assert row["values"] == 12
+    soft, stiff = row["regions"]
+    assert soft["median_error"] < 0.1
+    assert stiff["median_error"] < 0.3
+    files = {path.name for path in Path("outputs/test").iterdir()}
+    assert {"youngs_modulus.png", "camera.png"} <= files
+    assert "mean of 12" in capsys.readouterr().out
+
+
+def test_laws_to_compare_and_parts_of_tests_are_found_in_ones_own_folder(run):
+    Path("mine/constraints").mkdir()
+    Path("mine/constraints/left.yaml").write_text("fixed: {tag: x_min}\n")
+    text = "  tests: {pull: {up_to: 0.01, rows: 1, constraints: left}}"
+    assert run(text + TWIN)["tests"]["pull"]["numbers"] == 1

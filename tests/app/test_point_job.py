@@ -94,3 +94,12 @@ def test_what_does_not_fit_is_refused_with_the_key(folder, overrides, message):
     with pytest.raises(SystemExit) as refused:
         main([*POINT, *overrides])
     assert message in str(refused.value)
+
+
+def test_laws_to_compare_with_are_found_in_ones_own_folder_too(folder):
+    Path("mine/material").mkdir(parents=True)
+    law = "_target_: simlayer.NeoHookean\nyoungs_modulus: 1.0e+5\npoissons_ratio: 0.4999\n"
+    Path("mine/material/own.yaml").write_text(law)
+    main([*POINT[:2], "task.laws=[own]", "--config-dir", "mine"])
+    found = json.loads((folder / "results.json").read_text())
+    assert {row["law"] for row in found["laws"]} == {"Yeoh", "own"}

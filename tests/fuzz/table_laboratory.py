@@ -156,15 +156,13 @@ CALLS: list[Call] = [
         amount_unit=choice("mm", "m", "cm", "µm", "in"),
         load=count(1, 0, 2),
         load_unit=choice("N", "kN", "mN", "lbf"),
-        rows=count(2, 1),
     ),
     *made(
         "read_displacements",
         _field,
         points_unit=choice("mm", "m", "cm", "µm", "in"),
         displacements_unit=choice("mm", "m", "cm", "µm", "in"),
-        confidence=count(2, 0, 2),
-        least_confidence=number(0.5, words=()),
+        least_confidence=number(0.5, high=2.0),
         origin=Argument(Numbers(lambda s: s == (3,), form="numbers"), lambda: (0.0, 0.0, 0.1)),
     ),
     *made(

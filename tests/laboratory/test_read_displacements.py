@@ -37,7 +37,9 @@ def test_gaps_stay_and_points_without_any_displacement_are_left_out(file):
 def test_points_of_little_confidence_are_left_out(file):
     field = read_displacements(file, **COLUMNS, confidence="c", least_confidence=0.3)
     torch.testing.assert_close(field.confidence, torch.tensor([0.9, 0.5]).double())
-    with pytest.raises(ObservationError, match="no point has a displacement that counts, of 4 rows"):
+    with pytest.raises(
+        ObservationError, match="no point of 4 has a displacement that counts with least_confidence=2"
+    ):
         read_displacements(file, **COLUMNS, confidence="c", least_confidence=2.0)
 
 
