@@ -5,8 +5,8 @@
 A block of 10 kPa, 60 x 60 x 15 mm, with a cylinder of 9 mm radius and 30 kPa, is stretched along x, then
 sheared along y by the forces at one end, while a camera sees its upper side; the measurements are simulated
 on a finer mesh. First each of the 144 cells has a modulus of its own, and a prior keeps neighbours alike: the
-map shows where it is stiff. Then the outline is taken as known, and there are two regions of one modulus each.
-It prints, in a minute,
+map shows where it is stiff. Then the outline is taken as known, and there are two regions with one modulus
+each. It prints, in a minute,
 
     each cell:   stiff at (36.5, 24.1) mm, 0.5 mm off, 2.93 times as stiff
     two regions: 2.99 times as stiff, 9.73 and 29.13 kPa

@@ -21,6 +21,7 @@ GROUPS = ("mesh", "constraints", "obstacle", "forces", "masses", "dissipation", 
 
 _CURVE = {*inspect.signature(read_load_curve).parameters, "up_to", "unload"} - {"kind"}
 _FIELD = {*inspect.signature(read_displacements).parameters, "rigid_motion", "at", "components"}
+_FIELD |= {"moved", "moved_by", "grip", "axis", "about"}
 _GRIP = {"grip", "axis", "copies", "lasts"}
 
 # What the tests of each kind may say beside `kind`, `noise` and the groups.
@@ -67,7 +68,9 @@ def _entry(config: DictConfig, name: str, own: dict[str, Any], common: dict[str,
     both = {**common, **{each: value for each, value in own.items() if each not in GROUPS}}
     given = {each: both[each] for each in both if both[each] is not None and each in known}
     specimen = _specimen(config, name, [each for each in own if each in GROUPS])
-    if kind in ("pull", "twist") and "grip" in given:  # the grip prescribes where its vertices are
+    if (
+        kind in ("pull", "twist") or "moved_by" in given
+    ) and "grip" in given:  # the grip prescribes where its vertices are
         with open_dict(specimen):
             fixed: Any = (
                 OmegaConf.to_container(specimen.constraints.fixed) if specimen.constraints.fixed else None

@@ -15,7 +15,7 @@ from simlayer.app.scene import build_step
 from simlayer.app.selection import components, select
 from simlayer.errors import ConfigError, ObservationError
 from simlayer.laboratory.displacement_test import DisplacementTest
-from simlayer.laboratory.grips import Pull, Twist
+from simlayer.laboratory.grips import GripMotion, Pull, Twist
 from simlayer.laboratory.load_test import LoadTest
 from simlayer.laboratory.pressure_volume_test import PressureVolumeTest
 from simlayer.laboratory.read_displacements import DisplacementField, read_displacements
@@ -61,6 +61,11 @@ class SpecimenEntry:
         """Return the test of a specimen with what was measured."""
         options: Any = {"noise": self.given.get("noise"), "name": self.name}
         if isinstance(data, DisplacementField):
+            if not isinstance(step, Equilibrium):
+                raise ConfigError(
+                    f"{self.key}: displacements are those of a state of rest: set step=equilibrium."
+                )
+            options |= self._moved_grip(step)
             rigid = bool(self.given.get("rigid_motion", False))
             return DisplacementTest(
                 step,
@@ -74,8 +79,7 @@ class SpecimenEntry:
             if not isinstance(step, Equilibrium):
                 raise ConfigError(f"{self.key}: a test of pressure and volume is slow: set step=equilibrium.")
             return PressureVolumeTest(step, str(self.needed("cavity")), data.amounts, data.loads, **options)
-        vertices, axis = select(step.elements.mesh, self.needed("grip")), self.needed("axis")
-        motion = Pull(axis) if self.kind == "pull" else Twist(axis, self.needed("about"))
+        vertices, motion = select(step.elements.mesh, self.needed("grip")), self._motion(self.kind)
         static = isinstance(step, Equilibrium)
         if not static and data.times is None:
             raise ConfigError(
@@ -85,6 +89,21 @@ class SpecimenEntry:
         options["copies"] = self.given.get("copies", 1.0)
         times = None if static else data.times
         return LoadTest(step, vertices, motion, data.amounts, data.loads, times=times, **options)
+
+    def _motion(self, kind: str) -> GripMotion:
+        """Return the motion of the grip, of a pull or a twist."""
+        axis = self.needed("axis")
+        return Pull(axis) if kind == "pull" else Twist(axis, self.needed("about"))
+
+    def _moved_grip(self, step: Step) -> dict[str, Any]:
+        """Return how the grip has moved when displacements are seen, if it has."""
+        if "moved_by" not in self.given:
+            return {}
+        kind = self.given.get("moved", "pull")
+        if kind not in ("pull", "twist"):
+            raise ConfigError(f"{self.key}.moved must be pull or twist, got {kind!r}.")
+        vertices = select(step.elements.mesh, self.needed("grip"))
+        return {"grip": vertices, "motion": self._motion(kind), "amount": self.given["moved_by"]}
 
     def read(self) -> LoadCurve | DisplacementField:
         """Return what is in the file of the test.

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.identification.sensors import Markers
+from simlayer.laboratory.grips import GripMotion, grip_path, gripped_vertices
 from simlayer.laboratory.specimen_test import SpecimenTest
-from simlayer.quantities.arguments import checked_flag
+from simlayer.quantities.arguments import checked_flag, checked_number
 from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.objects import checked_instance
+from simlayer.rollout.controls import motion_controls
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -29,11 +32,17 @@ class DisplacementTest(SpecimenTest):
         rigid_motion: whether a small rigid motion of the whole specimen, as by the grips of a machine, is
             unknown too: it is taken out of the residuals, by least squares.
         confidence: of each point `(K,)`, by which its residual is multiplied; 1 by default.
+        grip: the vertices that a moving grip holds, if the specimen is loaded by one: the name of a vertex
+            set, indices or a mask `(N,)`. Without a force that is known only ratios of stiffnesses show.
+        motion: `Pull` or `Twist`, of the grip.
+        amount: by how much the grip has moved [m] or turned [rad].
         noise: the standard deviation of the displacements [m].
         name: of the test.
 
     Raises:
         ObservationError: if a point is not on the specimen, or the displacements are not as many.
+        TypeError: if there is a grip without a motion.
+        ValueError: if the grip holds a vertex that is not fixed.
     """
 
     def __init__(
@@ -44,6 +53,9 @@ class DisplacementTest(SpecimenTest):
         *,
         rigid_motion: bool = False,
         confidence: Any = None,
+        grip: Tensor | str | None = None,
+        motion: GripMotion | None = None,
+        amount: float = 0.0,
         noise: float | None = None,
         name: str = "displacements",
     ) -> None:
@@ -62,16 +74,29 @@ class DisplacementTest(SpecimenTest):
         super().__init__(step, measured, noise=noise, name=name, unit="m")
         self.points, self.markers = places, Markers(step.elements.mesh, places)
         self.rollout = RolloutModule(step, 1)
+        moved = checked_number("amount", amount)
+        self._controls: dict[str, Tensor] | None = None
+        if grip is not None:
+            how = checked_instance("motion", motion, GripMotion, example="Pull((1, 0, 0))")
+            path = grip_path(step, gripped_vertices(step, grip), how, torch.tensor([0.0, moved]))
+            if not bool(path.isfinite().all()):
+                raise ValueError(
+                    f"amount must be one by which a grip can move, got {moved:g} {how.amount_unit}."
+                )
+            self._controls = motion_controls(path, step.dt)
+        elif motion is not None or moved:
+            raise ValueError(f"grip must be the vertices that move by amount={moved:g}, got None.")
         self.weights = weights.to(step.free)[:, None]
         self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
         self._rigid = self._rigid_basis(places.to(step.free)) if rigid_motion else None
 
     def frames(self) -> State:
-        return self.rollout.trajectory(State.at_rest(self.step.elements.mesh.vertices))
+        start = State.at_rest(self.step.elements.mesh.vertices)
+        return self.rollout.trajectory(start, controls=self._controls)
 
     def simulated(self) -> Float[Tensor, "K 3"]:
         rest = self.step.elements.mesh.vertices
-        end = self.rollout(State.at_rest(rest))
+        end = self.rollout(State.at_rest(rest), controls=self._controls)
         return self.markers(end.positions) - self.markers(rest)
 
     def residuals(self) -> Float[Tensor, "K 3"]:

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix
+from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arrays import checked_directions, checked_numbers, described
 from simlayer.readouts.reaction import Wrench
+from simlayer.steps.base import Step
 
 
 class GripMotion(ABC):
@@ -82,6 +84,28 @@ class Twist(GripMotion):
 
     def load(self, reaction: Wrench) -> Float[Tensor, "*batch"]:
         return (reaction.torque * self.axis.to(reaction.torque)).sum(-1)
+
+
+def gripped_vertices(step: Step, grip: Tensor | str) -> Int[Tensor, "K"]:
+    """Return the vertices that a moving grip holds; raises ValueError if one of them is not fixed."""
+    vertices = vertex_indices(step.elements.mesh, grip, name="grip")
+    loose = vertices[(step.free[vertices] > 0).any(-1)]
+    if len(loose):
+        raise ValueError(
+            f"grip holds {len(loose)} vertices that are not fixed in all components, such as vertex "
+            f"{int(loose[0])}: fix them, as by fixed=."
+        )
+    return vertices
+
+
+def grip_path(
+    step: Step, vertices: Int[Tensor, "K"], motion: GripMotion, amounts: Float[Tensor, "T"]
+) -> Float[Tensor, "T N 3"]:
+    """Return where a grip that has moved by these amounts has its vertices [m], and all others at rest."""
+    rest = step.elements.mesh.vertices
+    path = rest.repeat(len(amounts), 1, 1)
+    path[:, vertices] = motion.moved(rest[vertices], amounts.to(rest))
+    return path
 
 
 def _direction(name: str, value: Sequence[float] | Tensor) -> Float[Tensor, "3"]:

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError, first_index
-from simlayer.laboratory.grips import GripMotion
+from simlayer.laboratory.grips import GripMotion, grip_path, gripped_vertices
 from simlayer.laboratory.specimen_test import SpecimenTest
-from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_instance
@@ -67,28 +66,19 @@ class LoadTest(SpecimenTest):
         self.copies = checked_number("copies", copies, above=0.0)
         self.amounts, self.times = _checked_curve(amounts, loads, times)
         super().__init__(step, checked_numbers("loads", loads), noise=noise, name=name, unit=motion.load_unit)
-        mesh = step.elements.mesh
-        self.vertices = vertex_indices(mesh, grip, name="grip")
-        if bool((step.free[self.vertices] > 0).any()):
-            loose = self.vertices[(step.free[self.vertices] > 0).any(-1)]
-            raise ValueError(
-                f"grip holds {len(loose)} vertices that are not fixed in all components, such as vertex "
-                f"{int(loose[0])}: fix them, as by fixed=."
-            )
+        self.vertices = gripped_vertices(step, grip)
         self.rollout, self._path = self._planned()
 
     def _planned(self) -> tuple[RolloutModule, Float[Tensor, "T N 3"]]:
         """Return the rollout and the path of its vertices."""
-        rest, amounts = self.step.elements.mesh.vertices, self.amounts
-        start = amounts.new_zeros(1)
+        amounts, start = self.amounts, self.amounts.new_zeros(1)
         if self.times is None:
             at_steps = torch.cat([start, amounts])
         else:
             count = max(1, round(float(self.times[-1]) / self.step.dt))
             moments = self.step.dt * torch.arange(count + 1, dtype=torch.float64)
             at_steps = _interpolated(moments, torch.cat([start, self.times]), torch.cat([start, amounts]))
-        path = rest.repeat(len(at_steps), 1, 1)
-        path[:, self.vertices] = self.motion.moved(rest[self.vertices], at_steps.to(rest))
+        path = grip_path(self.step, self.vertices, self.motion, at_steps)
         return RolloutModule(self.step, len(at_steps) - 1), path
 
     def frames(self) -> State:

@@ -342,7 +342,22 @@ def test_a_field_of_values_is_found_with_a_prior_and_drawn(run, capsys):
     assert "mean of 12" in capsys.readouterr().out
 
 
-def test_laws_to_compare_and_parts_of_tests_are_found_in_ones_own_folder(run):
+def test_a_load_cell_and_a_camera_tell_together_what_neither_does_alone(run):
+    text = """
+  tests:
+    pull: {up_to: 0.004, rows: 2}
+    camera: {kind: displacements, at: {tag: z_max}, components: xy, moved_by: 0.004}
+  twin: {truth: {youngs_modulus: 1.0e+5, poissons_ratio: 0.2}, noise: 0.001}
+"""
+    found = run(text, "task.unknowns=[youngs_modulus,poissons_ratio]", "task.common.rows=2")["parameters"]
+    modulus = found["forces.elastic.material.youngs_modulus"]
+    assert modulus["alone"]["camera"] is None
+    assert found["forces.elastic.material.poissons_ratio"]["determined"]
+    for row in found.values():
+        assert abs(row["found"] - row["reference"]) < 4 * row["standard_error"]
+
+
+def test_parts_of_tests_are_found_in_ones_own_folder(run):
     Path("mine/constraints").mkdir()
     Path("mine/constraints/left.yaml").write_text("fixed: {tag: x_min}\n")
     text = "  tests: {pull: {up_to: 0.01, rows: 1, constraints: left}}"

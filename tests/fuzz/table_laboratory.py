@@ -55,8 +55,9 @@ def _load_test(**given: Any) -> LoadTest:
 
 
 def _displacement_test(**given: Any) -> DisplacementTest:
-    points = scenes.positions()[:4]
-    return DisplacementTest(**({"step": _step(), "points": points, "displacements": 0.1 * points} | given))
+    points, moved = scenes.positions()[:4], {"grip": "x_max", "motion": Pull((1, 0, 0)), "amount": 0.01}
+    defaults = {"step": _step(), "points": points, "displacements": 0.1 * points, **moved}
+    return DisplacementTest(**(defaults | given))
 
 
 @cache
@@ -138,6 +139,9 @@ CALLS: list[Call] = [
             "displacements", "measured"
         ),
         rigid_motion=truth(True),
+        grip=selection("x_max", ("x_min", "x_max"), VERTICES),
+        motion=instance(lambda: Pull((1, 0, 0)), GripMotion),
+        amount=number(0.01),
         noise=number(1e-4, 0.0, words=(None,)),
     ),
     *made(
@@ -162,7 +166,7 @@ CALLS: list[Call] = [
         _field,
         points_unit=choice("mm", "m", "cm", "µm", "in"),
         displacements_unit=choice("mm", "m", "cm", "µm", "in"),
-        least_confidence=number(0.5, high=2.0),
+        least_confidence=number(0.5, high=2.01),
         origin=Argument(Numbers(lambda s: s == (3,), form="numbers"), lambda: (0.0, 0.0, 0.1)),
     ),
     *made(
