@@ -60,7 +60,7 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
     with torch.no_grad():
         frames = test.frames()
         if isinstance(test, DisplacementTest):
-            picture = field_picture(test, test.simulated(), residuals)
+            picture = field_picture(test, residuals)
         else:
             assert isinstance(test, LoadTest | PressureVolumeTest)
             picture = curve_picture(test, residuals, labels=LABELS[kind], shown=SHOWN)

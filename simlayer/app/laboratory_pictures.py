@@ -49,16 +49,19 @@ def curve_picture(
     return figure
 
 
-def field_picture(
-    test: DisplacementTest, simulated: Float[Tensor, "K 3"], residuals: Float[Tensor, "K 3"]
-) -> Figure:
-    """Draw the sizes of measured and fitted displacements and of the residuals over the points."""
-    missing = test.observed.isnan().cpu()
+def field_picture(test: DisplacementTest, residuals: Float[Tensor, "K 3"]) -> Figure:
+    """Draw the sizes of measured and fitted displacements and of the residuals over the points that count.
+
+    A rigid motion that is unknown, too, is part of the fitted ones.
+    """
+    counts = (test.weights > 0).flatten()
+    observed, left = test.observed[counts], (residuals[counts] / test.weights[counts])
+    missing = observed.isnan()
     measured, fitted, left = (
-        1e3 * part.cpu().masked_fill(missing, 0.0).norm(dim=-1).numpy()
-        for part in (test.observed, simulated, residuals)
+        1e3 * part.masked_fill(missing, 0.0).norm(dim=-1).cpu().numpy()
+        for part in (observed, observed + left, left)
     )
-    rest = 1e3 * test.points.cpu().numpy()
+    rest = 1e3 * test.points[counts.cpu()].cpu().numpy()
     across, up = sorted(np.argsort(np.ptp(rest, 0))[1:])
     figure = Figure(figsize=(13, 4), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""Tests of materials on meshed specimens: loads over displacements, displacement fields, several at once."""
+"""Tests of materials on meshed specimens: load curves, inflation, displacement fields, several at once."""
 
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist

@@ -75,7 +75,7 @@ def identify_tests(
 
     while not optimizer.converged:
         if steps == most:
-            raise ConvergenceError(not_converged(most, optimizer.loss))
+            raise ConvergenceError(not_converged(most, optimizer.loss, unit=""))
         optimizer.step(evaluate)
         steps += 1
         if report is not None:

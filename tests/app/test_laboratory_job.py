@@ -342,7 +342,7 @@ def test_a_field_of_values_is_found_with_a_prior_and_drawn(run, capsys):
     assert "mean of 12" in capsys.readouterr().out
 
 
-def test_a_load_cell_and_a_camera_tell_together_what_neither_does_alone(run):
+def test_a_load_cell_and_a_camera_tell_together_what_neither_does_alone(run, capsys):
     text = """
   tests:
     pull: {up_to: 0.004, rows: 2}
@@ -355,6 +355,12 @@ def test_a_load_cell_and_a_camera_tell_together_what_neither_does_alone(run):
     assert found["forces.elastic.material.poissons_ratio"]["determined"]
     for row in found.values():
         assert abs(row["found"] - row["reference"]) < 4 * row["standard_error"]
+    alone = "\n".join(line for line in text.splitlines() if "pull:" not in line)
+    found = run(alone, "task.unknowns=[youngs_modulus,poissons_ratio]", "output=alone")["parameters"]
+    assert not found["forces.elastic.material.youngs_modulus"]["determined"]
+    printed = capsys.readouterr().out
+    assert "NOT DETERMINED: youngs_modulus is not determined" in printed
+    assert "leave it out of `task.unknowns`" in printed
 
 
 def test_parts_of_tests_are_found_in_ones_own_folder(run):
