@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def configured_tests(
     if not tests and path is None:
         raise ConfigError("task.tests must have at least one test; see configs/task/laboratory.yaml.")
     if path is not None:
-        tests = {Path(path).stem.replace(".", "_"): {"path": path}}
+        tests = {re.sub(r"\W", "_", Path(path).stem): {"path": path}}
     return [_entry(config, str(name), dict(own or {}), dict(common)) for name, own in tests.items()]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 from simlayer.app.config_tree import build
 from simlayer.app.scene import build_step
 from simlayer.app.selection import components, select
-from simlayer.errors import ConfigError, ObservationError
+from simlayer.errors import ConfigError
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist
 from simlayer.laboratory.load_test import LoadTest
@@ -23,6 +24,7 @@ from simlayer.laboratory.read_load_curve import LoadCurve, read_load_curve
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.materials.base import Material
 from simlayer.mesh.refinement import refine
+from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
 
@@ -52,13 +54,28 @@ class SpecimenEntry:
     def key(self) -> str:
         return f"task.tests.{self.name}"
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Add to an error of what the user has given which test it is of."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError) as error:
+            if self.key not in str(error):
+                error.args = (f"{self.key}: {error.args[0] if error.args else ''}", *error.args[1:])
+            raise
+
     def build_step(self, material: Material, *, refined: bool = False) -> Step:
         """Return the specimen with this object as its material, on its mesh or a refinement of it."""
-        mesh = build(self.config.mesh)
-        return build_step(self.config, refine(mesh) if refined else mesh, material)[0]
+        with self.named():
+            mesh = build(self.config.mesh)
+            return build_step(self.config, refine(mesh) if refined else mesh, material)[0]
 
     def build_test(self, step: Step, data: LoadCurve | DisplacementField) -> SpecimenTest:
         """Return the test of a specimen with what was measured."""
+        with self.named():
+            return self._build_test(step, data)
+
+    def _build_test(self, step: Step, data: LoadCurve | DisplacementField) -> SpecimenTest:
         options: Any = {"noise": self.given.get("noise"), "name": self.name}
         if isinstance(data, DisplacementField):
             if not isinstance(step, Equilibrium):
@@ -117,10 +134,8 @@ class SpecimenEntry:
             self.needed(name, f" to read {self.given['path']}, here or for all tests as task.common.{name}")
         reader: Any = read_load_curve if curve else read_displacements
         options = {n: v for n, v in self.given.items() if n in inspect.signature(reader).parameters}
-        try:
+        with self.named():
             return reader(options.pop("path"), **options, **({"kind": self.kind} if curve else {}))
-        except (ObservationError, ValueError, TypeError) as error:
-            raise type(error)(f"{self.key}: {error}") from None
 
     def planned(self, step: Step) -> LoadCurve | DisplacementField:
         """Return the measurements of a simulated test: where and when, without values."""
@@ -131,7 +146,8 @@ class SpecimenEntry:
             return DisplacementField(
                 points, torch.where(seen, 1.0, torch.nan).double().expand_as(points), None
             )
-        largest, count = float(self.needed("up_to", _SIMULATED)), int(self.given.get("rows", 8))
+        largest = checked_number(f"{self.key}.up_to", self.needed("up_to", _SIMULATED))
+        count = checked_integer(f"{self.key}.rows", self.given.get("rows", 8), least=1)
         amounts = torch.linspace(0, largest, count + 1, dtype=torch.float64)[1:]
         if self.given.get("unload"):
             amounts = torch.cat([amounts, amounts.flip(0)[1:]])

@@ -232,7 +232,10 @@ MEASURED = "Time;Travel;Force\n0;1;2\n1;2;4\n0.5;3;6\n"
             "task.tests.pull.amont is no key of a test of kind pull; did you mean 'amount'",
         ),
         (PULL + "      kind: pul\n", [], "task.tests.pull.kind must be one of pull, twist"),
+        (PULL + "      grip: {tag: top}\n", [], "task.tests.pull: "),
         (PULL + "      grip: {tag: top}\n", [], "has no vertices tagged 'top'"),
+        ("  tests: {pull: {up_to: 0.01, rows: 0}}" + TWIN, [], "task.tests.pull.rows must be"),
+        ("  tests: {pull: {up_to: far}}" + TWIN, [], "task.tests.pull.up_to must be"),
         (
             PULL + "    turn: {kind: twist}\n",
             [],
@@ -361,6 +364,13 @@ def test_a_load_cell_and_a_camera_tell_together_what_neither_does_alone(run, cap
     printed = capsys.readouterr().out
     assert "NOT DETERMINED: youngs_modulus is not determined" in printed
     assert "leave it out of `task.unknowns`" in printed
+
+
+def test_a_twin_on_a_finer_mesh_shows_the_error_of_the_mesh(run):
+    text = "  tests: {pull: {up_to: 0.01, rows: 1}}" + TWIN.replace("noise", "mesh: refined, noise")
+    row = run(text)["parameters"]["forces.elastic.material.youngs_modulus"]
+    # A finer mesh is softer.
+    assert 0.9e5 < row["found"] < 0.999e5
 
 
 def test_parts_of_tests_are_found_in_ones_own_folder(run):
