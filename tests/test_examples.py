@@ -188,9 +188,17 @@ def test_the_modulus_of_a_scan_with_outliers_is_within_two_per_cent(capsys):
     assert "youngs_modulus = " in capsys.readouterr().out
 
 
+def test_a_stiff_inclusion_is_found_by_a_prior_where_it_lies_and_as_stiff_as_it_is():
+    apart, contrast, of_regions = example("stiff_inclusion").main(cells=8, count=300)
+    assert apart < 2e-3, "a quarter of a cell"
+    # Cells of 7.5 mm are a coarse picture of a cylinder of 9 mm.
+    assert 2.5 < contrast < 4
+    assert 2.5 < of_regions < 4.2
+
+
 def test_every_example_is_tested():
     tested = {"layer_in_network", "fit", "custom_material", "register_recording"}
     tested |= {"bouncing_ball", "incline", "throw_at_target", "differing_bodies", "learned_law"}
     tested |= {"amortized_identification", "long_recording", "soft_arm", "crawler", "codesign"}
-    tested |= {"plate_with_hole", "dumbbell", "scan", "treloar"}
+    tested |= {"plate_with_hole", "dumbbell", "scan", "treloar", "stiff_inclusion"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

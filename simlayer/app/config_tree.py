@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+from simlayer.errors import ConfigError, hint
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -16,6 +19,23 @@ def config_folder() -> Path:
     """Return the folder of configurations: that of the checkout, or the installed one."""
     checkout = _PACKAGE.parent / "configs"
     return checkout if (checkout / "train.yaml").is_file() else _PACKAGE / "configs"
+
+
+def read_option(group: str, name: str, *, key: str) -> DictConfig:
+    """Return the configuration of a group's option, a file in `config_folder` or in that of `--config-dir`.
+
+    Raises:
+        ConfigError: naming `key`, if there is none of this name.
+    """
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else ()
+    own = [Path(source.path) for source in sources if source.schema == "file"]
+    folders = [folder / group for folder in dict.fromkeys([config_folder(), *own])]
+    paths = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
+    if name not in paths:
+        raise ConfigError(f"{key}: {group} has no option {name!r}; {hint(str(name), sorted(paths))}")
+    found = OmegaConf.load(paths[name])
+    assert isinstance(found, DictConfig)
+    return found
 
 
 def build(node: Any) -> Any:

@@ -25,8 +25,7 @@ def build_job(config: DictConfig, *, given: Iterable[str]) -> Job:
     for key in given:
         if any(f"{key}.".startswith(f"{other}.") for other in unread):
             raise ConfigError(
-                f"{key} has no effect with this task, which fits no observations; leave it out, or set "
-                "task=identification."
+                f"{key} has no effect with this task; leave it out, or set task=identification."
             )
     job: Job = build(config.task)(config)
     return job

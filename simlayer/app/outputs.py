@@ -14,11 +14,11 @@ from torch import Tensor
 
 from simlayer.app.coarse import discretization_changes
 from simlayer.app.corner_picture import corner_picture
+from simlayer.app.field_pictures import draw_fields
 from simlayer.app.movie import write_movie
-from simlayer.app.plots import convergence_picture, field_picture
+from simlayer.app.plots import convergence_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.readouts import read_body, summarize_body, write_readouts
-from simlayer.app.report import format_regions
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
 from simlayer.app.takes import Take
 from simlayer.errors import ObservationError, SimulationError
@@ -53,7 +53,7 @@ def write_outputs(
     if model.few_squares:
         at = model.linearized(scenes)
         uncertainty = model.uncertainty(scenes, at)
-        results = add_uncertainty(results, model, uncertainty)
+        results = add_uncertainty(results, model.unknowns, uncertainty)
         if problem.coarser:
             changes = discretization_changes(problem.coarser, model, scenes, at)
             results = add_discretization(results, model, changes)
@@ -67,7 +67,8 @@ def write_outputs(
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
-    fields = _draw_fields(folder, problem, history, results)
+    unknowns, rows = problem.model.unknowns, results["parameters"]
+    fields = draw_fields(folder, problem.scene.mesh, unknowns, history.reference, rows)
     frames, times = _frames(problem, motion, every)
     body = read_body(scene.rollout, frames)
     results["readouts"] = summarize_body(times, body)
@@ -176,25 +177,3 @@ def _draw_uncertainty(folder: Path, problem: FitProblem, uncertainty: Uncertaint
         uncertainty.covariance[chosen][:, chosen],
         [true[k] for k in chosen],
     )
-
-
-def _draw_fields(
-    folder: Path, problem: FitProblem, history: History, results: Mapping[str, Any]
-) -> dict[str, Tensor]:
-    """Draw the unknowns that have a value per cell, with their errors, and return them by label."""
-    fields, mesh = {}, problem.scene.mesh
-    for unknown in problem.model.unknowns:
-        if unknown.value.shape != (len(mesh.cells),):
-            continue
-        label = problem.model.short_names()[unknown.name]
-        fields[label] = unknown.value
-        drawn, errors = {"found": unknown.value}, {}
-        if unknown.name in history.reference:
-            reference = history.reference[unknown.name].expand_as(unknown.value)
-            drawn["reference"] = reference
-            title = "\n".join(["error", *format_regions(results["parameters"][unknown.name])])
-            if bool(reference.all()):
-                errors[title] = (unknown.value / reference - 1).abs()
-        name = f"{label} [{unknown.unit}]"
-        field_picture(folder / f"{label}.png", mesh, drawn, label=name, errors=errors)
-    return fields

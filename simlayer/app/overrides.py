@@ -27,6 +27,8 @@ OPEN_NAMESPACES = (
     "holdout.",
     "task.prior.",
     "task.parts.",
+    "task.tests.",
+    "task.twin.truth.",
 )
 RENAMED = {"unseen": "holdout"}
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from simlayer.app.config_tree import build, config_folder
+from simlayer.app.config_tree import build, read_option
 from simlayer.app.curve_data import configured_curves, twin_curves
 from simlayer.app.job import Job
 from simlayer.app.report import format_table
 from simlayer.app.results import write_results
-from simlayer.errors import ConfigError, ImplausibleWarning, hint
+from simlayer.errors import ConfigError, ImplausibleWarning
 from simlayer.identification.history import relative_error
 from simlayer.identification.unknowns import quantities_of
 from simlayer.material_point.comparison import Comparison, compare_laws
@@ -32,7 +32,7 @@ class PointJob(Job):
         tests, columns: the curves, see `configured_curves`; without any those of a twin.
         twin: the material of the twin, `truth`, and the further arguments of `twin_curves`.
         unknowns, incompressible, estimate_noise, starts, max_steps: as for `fit_curves`.
-        laws: names of other materials, as in configs/material, to compare with.
+        laws: names of other materials, options of the group `material`, to compare with.
     """
 
     trained: ClassVar[bool] = False
@@ -83,7 +83,7 @@ class PointJob(Job):
             "seed": config.seed,
             "max_steps": max_steps,
         }
-        self.laws = {name: _named_law(name) for name in laws}
+        self.laws = {name: build(read_option("material", name, key="task.laws")) for name in laws}
         self.truth: Material | None = None
         if tests or config.data.path is not None:
             self.curves = configured_curves(tests, columns, config.data.path)
@@ -171,17 +171,6 @@ class PointJob(Job):
             "determined": determined,
         }
         return row | ({"standard_error": fit.standard_errors[name]} if determined else {"stopped": value})
-
-
-def _named_law(name: str) -> Material:
-    """Return the material of a configuration group's option."""
-    folder = config_folder() / "material"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(each.stem for each in folder.glob("*.yaml"))
-        raise ConfigError(f"task.laws: configs/material has no {name!r}; {hint(str(name), known)}")
-    law: Material = build(OmegaConf.load(path))
-    return law
 
 
 def _rows(found: Comparison) -> list[dict[str, Any]]:

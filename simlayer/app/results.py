@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from simlayer.identification.history import History, errors_by_region, relative_
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.uncertainty import Uncertainty
 from simlayer.identification.undetermined import describe_undetermined
-from simlayer.identification.unknowns import FEW, summarize
+from simlayer.identification.unknowns import FEW, Unknown, summarize
 
 CONVERGED = "converged"
 
@@ -29,9 +29,25 @@ def collect_results(
     seconds: float,
 ) -> dict[str, Any]:
     """Return the results of a fit: `model` at the values found, `initial` the first guess."""
+    parameters = parameter_rows(model.unknowns, initial, history.reference)
+    losses = {"initial": history.rows[0]["loss"], "found": history.best_loss}
+    fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
+    return {"parameters": parameters, "loss": losses, **fit}
+
+
+def parameter_rows(
+    unknowns: Sequence[Unknown], initial: Mapping[str, Tensor], references: Mapping[str, Tensor]
+) -> dict[str, dict[str, Any]]:
+    """Return the results of each unknown by its name, at the values found.
+
+    Args:
+        unknowns: the unknowns.
+        initial: the first guess.
+        references: the true values, where they are known.
+    """
     parameters: dict[str, dict[str, Any]] = {}
-    for unknown in model.unknowns:
-        reference = history.reference.get(unknown.name)
+    for unknown in unknowns:
+        reference = references.get(unknown.name)
         parameters[unknown.name] = {
             "initial": summarize(initial[unknown.name]),
             "found": summarize(unknown.value),
@@ -43,21 +59,23 @@ def collect_results(
             parameters[unknown.name] |= {"values": unknown.value.numel(), "listed": "mean; median error"}
             if reference is not None:
                 parameters[unknown.name]["regions"] = errors_by_region(unknown.value, reference)
-    losses = {"initial": history.rows[0]["loss"], "found": history.best_loss}
-    fit = {"epochs": len(history.rows) - 1, "ended": ended, "seconds": round(seconds, 1)}
-    return {"parameters": parameters, "loss": losses, **fit}
+    return parameters
 
 
 def add_uncertainty(
-    results: Mapping[str, Any], model: ParameterIdentification, uncertainty: Uncertainty
+    results: Mapping[str, Any],
+    unknowns: Sequence[Unknown],
+    uncertainty: Uncertainty,
+    *,
+    listed_in: str = "trainable",
 ) -> dict[str, Any]:
     """Return the results with standard errors, correlations and what is not determined.
 
     A parameter that is not determined has no value that was found, but one at which the fit `stopped`. The
-    standard error of a field is the median of those of its values.
+    standard error of a field is the median of those of its values. `listed_in` is the key that names them.
     """
     rows, start = {}, 0
-    for unknown in model.unknowns:
+    for unknown in unknowns:
         own = slice(start, start := start + unknown.parameter.numel())
         errors = uncertainty.standard_errors[own]
         rows[unknown.name] = row = dict(results["parameters"][unknown.name])
@@ -76,7 +94,7 @@ def add_uncertainty(
             "effective_numbers": uncertainty.effective_numbers,
             "correlated_in_time": uncertainty.linear.correlated,
             "next_step": uncertainty.next_step,
-            "undetermined": describe_undetermined(uncertainty, model.unknowns),
+            "undetermined": describe_undetermined(uncertainty, unknowns, listed_in=listed_in),
         },
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from simlayer.app.config_tree import build
@@ -20,6 +20,7 @@ from simlayer.identification.frames import max_frame_steps
 from simlayer.identification.initial_state import InitialState
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.unknowns import assigned
+from simlayer.materials.base import Material
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.refinement import refine
 from simlayer.rollout.rollout import RolloutModule
@@ -64,10 +65,21 @@ def build_scene(config: DictConfig, mesh: Mesh, data: Data) -> Scene:
     return Scene(mesh, fixed, observed, build(config.initial.known)(mesh, fixed))
 
 
-def build_step(config: DictConfig, mesh: Mesh) -> tuple[Step, Bool[Tensor, "N 3"]]:
-    """Return the step of a body with the values of its configuration, and its fixed components."""
+def build_step(
+    config: DictConfig, mesh: Mesh, material: Material | None = None
+) -> tuple[Step, Bool[Tensor, "N 3"]]:
+    """Return the step of a body with the values of its configuration, and its fixed components.
+
+    With a `material`, forces have this object where their configuration refers to `${material}`.
+    """
     fixed = fixed_components(mesh, config.constraints.fixed)
-    forces = {name: _on(mesh, force) for name, force in build(config.forces).items()}
+    parts = build(config.forces)
+    if material is not None:
+        written = OmegaConf.to_container(config.forces, resolve=False)
+        assert isinstance(written, dict)
+        shared = (name for name, node in written.items() if node.get("material") == "${material}")
+        parts |= {name: partial(parts[name], material=material) for name in shared}
+    forces = {name: _on(mesh, force) for name, force in parts.items()}
     masses = {name: _on(mesh, mass) for name, mass in build(config.masses).items()}
     dissipation, selected = build(config.dissipation), fixed if fixed.any() else None
     return build(config.step)(mesh, forces, fixed=selected, masses=masses, dissipation=dissipation), fixed

@@ -95,12 +95,21 @@ def components(names: str) -> Bool[Tensor, "3"]:
     return torch.tensor([letter in names for letter in "xyz"])
 
 
-def fixed_components(mesh: Mesh, selection: Mapping[str, Any] | None) -> Bool[Tensor, "N 3"]:
-    """Return which components of which vertices a selection fixes: its `components`, by default all three."""
+def fixed_components(
+    mesh: Mesh, selection: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+) -> Bool[Tensor, "N 3"]:
+    """Return what one selection, or each of several, fixes: its `components`, by default all three."""
     fixed = torch.zeros(len(mesh.vertices), 3, dtype=torch.bool)
-    if selection is not None:
-        fixed[select(mesh, selection)] = components(selection.get("components", "xyz"))
+    for each in selections(selection):
+        fixed[select(mesh, each)] |= components(each.get("components", "xyz"))
     return fixed
+
+
+def selections(given: Any) -> list[Any]:
+    """Return one selection, several, or none, as a list."""
+    if given is None:
+        return []
+    return [given] if isinstance(given, Mapping) else list(given)
 
 
 def _tagged(mesh: Mesh, names: Sequence[str]) -> Int[Tensor, "_"]:

@@ -89,8 +89,10 @@ def _check_closed(mesh: Mesh, corners: Int[Tensor, "S K"]) -> None:
     balance = torch.zeros(int(inverse.max()) + 1, dtype=torch.int64, device=turns.device)
     open_edges = balance.index_add(0, inverse, turns)[inverse] != 0
     if bool(open_edges.any()):
+        rim = edges[open_edges].unique()
+        low, high = ([float(f"{x:.4g}") for x in end] for end in mesh.vertices[rim].aminmax(dim=0))
         raise MeshError(
             f"{mesh.source}: a surface that encloses a volume must be closed, got {int(open_edges.sum())} "
-            f"edges at its rim, with vertices {listed(edges[open_edges].unique().tolist())}. Choose all "
+            f"edges at its rim, from {low} to {high} m, with vertices {listed(rim.tolist())}. Choose all "
             "vertices of the inner surface, or mesh a lid on the opening."
         )

@@ -109,10 +109,10 @@ class Descent:
         return place._replace(converged=place.converged | near | short)
 
 
-def not_converged(steps: int, loss: float) -> str:
+def not_converged(steps: int, loss: float, unit: str = " m²") -> str:
     """Return what is wrong with a fit that has made so many steps, the most that it may, and its remedy."""
     return (
-        f"Gauss-Newton has not converged in {steps} steps; the loss is {loss:.3g} m². Start nearer to the "
+        f"Gauss-Newton has not converged in {steps} steps; the loss is {loss:.3g}{unit}. Start nearer to the "
         "solution, or allow more (max_steps)."
     )
 

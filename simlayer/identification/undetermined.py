@@ -14,30 +14,37 @@ from simlayer.identification.unknowns import Unknown, short_names
 # Parts of a direction below this share of its largest are not worth a name.
 LEAST_PART = 0.1
 
-ELSEWHERE = "or take a value from elsewhere and leave it out of `trainable`"
 
+def describe_undetermined(
+    uncertainty: Uncertainty, unknowns: Sequence[Unknown], *, listed_in: str = "unknowns"
+) -> list[str]:
+    """Return a sentence for everything that a fit of some unknowns leaves undetermined, with a remedy.
 
-def describe_undetermined(uncertainty: Uncertainty, unknowns: Sequence[Unknown]) -> list[str]:
-    """Return a sentence for everything that a fit of some unknowns leaves undetermined, with a remedy."""
+    Args:
+        uncertainty: of the values found.
+        unknowns: the quantities.
+        listed_in: the argument, or key of a configuration, in which the user has named them.
+    """
+    elsewhere = f"or take a value from elsewhere and leave it out of `{listed_in}`"
     labels = parameter_names(unknowns, short_names(unknowns))
     owners = dict(zip(labels, (u for u in unknowns for _ in range(u.parameter.numel())), strict=True))
     sentences: list[str] = []
     named: set[str] = set()
-    at_limits = _limits_reached(uncertainty, labels, owners)
+    at_limits = _limits_reached(uncertainty, labels, owners, elsewhere)
     for direction in _simplest(uncertainty.linear.undetermined):
         shares = direction.abs() / direction.abs().max()
         parts = {name: float(direction[k]) for k, name in enumerate(labels) if float(shares[k]) > LEAST_PART}
         if not parts.keys() <= named | at_limits.keys():
-            sentences.append(_sentence(parts, owners))
+            sentences.append(_sentence(parts, owners, elsewhere))
         named |= parts.keys()
     for name, determined in zip(labels, uncertainty.determined.tolist(), strict=True):
         if not determined and name not in named | at_limits.keys():
-            sentences.append(_sentence({name: 1.0}, owners))
+            sentences.append(_sentence({name: 1.0}, owners, elsewhere))
     return [*at_limits.values(), *sentences]
 
 
 def _limits_reached(
-    uncertainty: Uncertainty, labels: Sequence[str], owners: Mapping[str, Unknown]
+    uncertainty: Uncertainty, labels: Sequence[str], owners: Mapping[str, Unknown], elsewhere: str
 ) -> dict[str, str]:
     """Return a sentence for each undetermined quantity of which the fit asks for a value out of its range."""
     wanted = (uncertainty.values + uncertainty.units * uncertainty.linear.step).tolist()
@@ -52,17 +59,17 @@ def _limits_reached(
             f"{limit:g}{'' if unit == '1' else f' {unit}'}, and would go beyond it. Either what was observed "
             "hardly depends on it, or it makes up for something else that is wrong: check how the body "
             "starts, its other quantities, and the units of mesh and data, observe other points or times, "
-            f"{ELSEWHERE}."
+            f"{elsewhere}."
         )
     return found
 
 
-def _sentence(parts: Mapping[str, float], owners: Mapping[str, Unknown]) -> str:
+def _sentence(parts: Mapping[str, float], owners: Mapping[str, Unknown], elsewhere: str) -> str:
     names = list(parts)
     if len(names) == 1:
         return (
             f"{names[0]} is not determined: what was observed hardly depends on it. Observe other points or "
-            f"times, load the body in another way, {ELSEWHERE}."
+            f"times, load the body in another way, {elsewhere}."
         )
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     positive = all(owners[name].quantity.positive for name in names)
@@ -72,7 +79,7 @@ def _sentence(parts: Mapping[str, float], owners: Mapping[str, Unknown]) -> str:
         remedy = "Only their size relative to each other shows: add a load or a mass that is known"
     return (
         f"{listed} are not determined{combination}: they can change together and nothing that was observed "
-        f"changes. {remedy}, {ELSEWHERE}."
+        f"changes. {remedy}, {elsewhere}."
     )
 
 

@@ -1,22 +1,31 @@
-"""Tests of materials on meshed specimens: loads, displacement fields and scans, one or several at once."""
+"""Tests on meshed specimens: load curves, inflation, displacement fields, scans, and several at once."""
 
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist
-from simlayer.laboratory.identify_tests import IdentifiedTests, identify_tests
+from simlayer.laboratory.identified_tests import IdentifiedTests
+from simlayer.laboratory.identify_tests import identify_tests
 from simlayer.laboratory.load_test import LoadTest
+from simlayer.laboratory.pressure_volume_test import PressureVolumeTest
+from simlayer.laboratory.read_displacements import DisplacementField, read_displacements
+from simlayer.laboratory.read_load_curve import LoadCurve, read_load_curve
 from simlayer.laboratory.read_scan import read_scan
 from simlayer.laboratory.scan_test import ScanTest
 from simlayer.laboratory.specimen_test import SpecimenTest
 
 __all__ = [
+    "DisplacementField",
     "DisplacementTest",
     "GripMotion",
     "IdentifiedTests",
+    "LoadCurve",
     "LoadTest",
+    "PressureVolumeTest",
     "Pull",
     "ScanTest",
     "SpecimenTest",
     "Twist",
     "identify_tests",
+    "read_displacements",
+    "read_load_curve",
     "read_scan",
 ]

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from simlayer.errors import ObservationError
 from simlayer.identification.sensors import Markers
+from simlayer.laboratory.grips import GripMotion, grip_path
 from simlayer.laboratory.specimen_test import SpecimenTest
-from simlayer.quantities.arguments import checked_flag
+from simlayer.quantities.arguments import checked_flag, checked_number
 from simlayer.quantities.arrays import checked_numbers, described
+from simlayer.quantities.objects import checked_instance
+from simlayer.rollout.controls import motion_controls
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
@@ -32,11 +35,17 @@ class DisplacementTest(SpecimenTest):
             single camera that looks along z sees them where the specimen moves towards it, and on the surface
             of a plate that bends. What is left tells moduli by how the displacements vary, as about a hole.
         confidence: of each point `(K,)`, by which its residual is multiplied; 1 by default.
+        grip: the vertices that a moving grip holds, if the specimen is loaded by one: the name of a vertex
+            set, indices or a mask `(N,)`. Without a force that is known only ratios of stiffnesses show.
+        motion: `Pull` or `Twist`, of the grip.
+        amount: by how much the grip has moved [m] or turned [rad].
         noise: the standard deviation of the displacements [m].
         name: of the test.
 
     Raises:
         ObservationError: if a point is not on the specimen, or the displacements are not as many.
+        TypeError: if there is a grip without a motion.
+        ValueError: if the grip holds a vertex that is not fixed.
     """
 
     def __init__(
@@ -48,6 +57,9 @@ class DisplacementTest(SpecimenTest):
         rigid_motion: bool = False,
         surface_strain: bool = False,
         confidence: Any = None,
+        grip: Tensor | str | None = None,
+        motion: GripMotion | None = None,
+        amount: float = 0.0,
         noise: float | None = None,
         name: str = "displacements",
     ) -> None:
@@ -64,17 +76,33 @@ class DisplacementTest(SpecimenTest):
                 f"{described(confidence)}."
             )
         super().__init__(step, measured, noise=noise, name=name, unit="m")
-        self.markers = Markers(step.elements.mesh, places)
+        self.points, self.markers = places, Markers(step.elements.mesh, places)
         self.rollout = RolloutModule(step, 1)
+        moved = checked_number("amount", amount)
+        self._controls: dict[str, Tensor] | None = None
+        if grip is not None:
+            how = checked_instance("motion", motion, GripMotion, example="Pull((1, 0, 0))")
+            path = grip_path(step, [(grip, how)], torch.tensor([0.0, moved]))
+            if not bool(path.isfinite().all()):
+                raise ValueError(
+                    f"amount must be one by which a grip can move, got {moved:g} {how.amount_unit}."
+                )
+            self._controls = motion_controls(path, step.dt)
+        elif motion is not None or moved:
+            raise ValueError(f"grip must be the vertices that move by amount={moved:g}, got None.")
         self.weights = weights.to(step.free)[:, None]
         self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
         self.surface_strain = checked_flag("surface_strain", surface_strain)
         self.places = places.to(step.free)
         self._motions = self._motion_basis()
 
+    def frames(self) -> State:
+        start = State.at_rest(self.step.elements.mesh.vertices)
+        return self.rollout.trajectory(start, controls=self._controls)
+
     def simulated(self) -> Float[Tensor, "K 3"]:
         rest = self.step.elements.mesh.vertices
-        end = self.rollout(State.at_rest(rest))
+        end = self.rollout(State.at_rest(rest), controls=self._controls)
         return self.markers(end.positions) - self.markers(rest)
 
     def residuals(self) -> Float[Tensor, "K 3"]:

@@ -10,8 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.linalg.rotation import rotation_matrix
+from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arrays import checked_directions, checked_numbers, described
 from simlayer.readouts.reaction import Wrench
+from simlayer.steps.base import Step
 
 
 class GripMotion(ABC):
@@ -82,6 +84,37 @@ class Twist(GripMotion):
 
     def load(self, reaction: Wrench) -> Float[Tensor, "*batch"]:
         return (reaction.torque * self.axis.to(reaction.torque)).sum(-1)
+
+
+def grip_path(
+    step: Step, grips: Sequence[tuple[Tensor | str, GripMotion]], amounts: Float[Tensor, "T"]
+) -> Float[Tensor, "T N 3"]:
+    """Return where grips that have moved by these amounts have their vertices [m], and all others at rest.
+
+    Where two grips meet, both move.
+
+    Args:
+        step: the specimen.
+        grips: the vertices that each holds, and its motion.
+        amounts: of all of them, the first zero.
+
+    Raises:
+        ValueError: if a grip holds a vertex that is free in a component in which it moves, or in all.
+    """
+    rest = step.elements.mesh.vertices
+    path, held = rest.repeat(len(amounts), 1, 1), torch.zeros(len(rest), dtype=torch.bool)
+    for grip, motion in grips:
+        vertices = vertex_indices(step.elements.mesh, grip, name="grip")
+        path[:, vertices] += motion.moved(rest[vertices], amounts.to(rest)) - rest[vertices]
+        held[vertices] = True
+    free = step.free > 0
+    loose = ((path != path[0]).any(0) & free).any(-1) | (held & free.all(-1))
+    if bool(loose.any()):
+        raise ValueError(
+            f"grips hold {int(loose.sum())} vertices that are not fixed in a component in which they move, "
+            f"such as vertex {int(loose.nonzero()[0])}: fix them, as by fixed=."
+        )
+    return path
 
 
 def _direction(name: str, value: Sequence[float] | Tensor) -> Float[Tensor, "3"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError, SimulationError, first_index
-from simlayer.laboratory.grips import GripMotion
+from simlayer.laboratory.grips import GripMotion, grip_path
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.mesh.selection import vertex_indices
 from simlayer.quantities.arguments import checked_number, checked_parts
@@ -68,6 +68,7 @@ class LoadTest(SpecimenTest):
         name: str = "load",
     ) -> None:
         self.motion = checked_instance("motion", motion, GripMotion, example="Pull((1, 0, 0))")
+        self.amount_unit = motion.amount_unit
         self.copies = checked_number("copies", copies, above=0.0)
         self.amounts, self.times = _checked_curve(amounts, loads, times)
         super().__init__(step, checked_numbers("loads", loads), noise=noise, name=name, unit=motion.load_unit)
@@ -76,38 +77,20 @@ class LoadTest(SpecimenTest):
             "coupled", {} if coupled is None else coupled, GripMotion, "Pull((0, 1, 0))"
         )
         self.rollout, self._path = self._planned()
-        self._check_held()
 
     def _planned(self) -> tuple[RolloutModule, Float[Tensor, "T N 3"]]:
         """Return the rollout and the path of its vertices."""
-        mesh, amounts = self.step.elements.mesh, self.amounts
-        rest = mesh.vertices
-        start = amounts.new_zeros(1)
+        amounts, start = self.amounts, self.amounts.new_zeros(1)
         if self.times is None:
             at_steps = torch.cat([start, amounts])
         else:
             count = max(1, round(float(self.times[-1]) / self.step.dt))
             moments = self.step.dt * torch.arange(count + 1, dtype=torch.float64)
             at_steps = _interpolated(moments, torch.cat([start, self.times]), torch.cat([start, amounts]))
-        path = rest.repeat(len(at_steps), 1, 1)
-        coupled = [(vertex_indices(mesh, name, name="coupled"), m) for name, m in self.coupled.items()]
-        for vertices, motion in [(self.vertices, self.motion), *coupled]:
-            # Where two grips meet, both move.
-            path[:, vertices] += motion.moved(rest[vertices], at_steps.to(rest)) - rest[vertices]
+        path = grip_path(self.step, [(self.vertices, self.motion), *self.coupled.items()], at_steps)
         return RolloutModule(self.step, len(at_steps) - 1), path
 
-    def _check_held(self) -> None:
-        """Raise ValueError if a vertex of a grip is free in a component in which it moves."""
-        loose = ((self._path != self._path[0]).any(0) & (self.step.free > 0)).any(-1).nonzero().flatten()
-        loose = torch.cat([loose, self.vertices[(self.step.free[self.vertices] > 0).all(-1)]]).unique()
-        if len(loose):
-            raise ValueError(
-                f"grips hold {len(loose)} vertices that are not fixed in a component in which they move, "
-                f"such as vertex {int(loose[0])}: fix them, as by fixed=."
-            )
-
     def frames(self) -> State:
-        """Return the states at the start and after every step, with the present values of the step."""
         start = State.at_rest(self.step.elements.mesh.vertices)
         try:
             return self.rollout.trajectory(start, controls=motion_controls(self._path, self.step.dt))

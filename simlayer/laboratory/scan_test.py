@@ -79,6 +79,9 @@ class ScanTest(SpecimenTest):
         self._check_place(float(at_rest), mesh)
         self._size = float(at_rest)
 
+    def frames(self) -> State:
+        return self.rollout.trajectory(State.at_rest(self.step.elements.mesh.vertices))
+
     def simulated(self) -> Float[Tensor, "K"]:
         """Return how far the surface lies outside of each point [m], negative inside."""
         return self._outside(self.rollout(State.at_rest(self.step.elements.mesh.vertices)).positions)

@@ -11,6 +11,8 @@ from torch import Tensor
 from simlayer.errors import ObservationError, first_index
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.objects import checked_instance, checked_text
+from simlayer.rollout.rollout import RolloutModule
+from simlayer.state import State
 from simlayer.steps.base import Step
 
 
@@ -18,6 +20,9 @@ class SpecimenTest(ABC):
     """A test on a specimen, with its own mesh, loads and data.
 
     Materials that are the same object in several tests are one material to `identify_tests`.
+
+    Attributes:
+        rollout: its simulation.
 
     Args:
         step: the specimen, with all that holds and loads it.
@@ -29,6 +34,8 @@ class SpecimenTest(ABC):
     Raises:
         ObservationError: if nothing was measured, or a measurement is infinite.
     """
+
+    rollout: RolloutModule
 
     def __init__(
         self, step: Step, observed: Float[Tensor, "*n"], *, noise: float | None, name: str, unit: str
@@ -42,6 +49,10 @@ class SpecimenTest(ABC):
             raise ObservationError(f"{name}: what was measured must not be infinite, got so at {index}.")
         if not bool(self.observed.isfinite().any()):
             raise ObservationError(f"{name}: nothing was measured: all {observed.numel()} values are NaN.")
+
+    @abstractmethod
+    def frames(self) -> State:
+        """Return the states at the start and after every step of `rollout`, with the present values."""
 
     @abstractmethod
     def simulated(self) -> Float[Tensor, "*n"]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from simlayer.errors import ObservationError, hint
+from simlayer.quantities.arguments import checked_integer
+from simlayer.quantities.objects import checked_text
 
 Column = str | int
 
@@ -22,7 +24,7 @@ class Columns(NamedTuple):
     """Columns of a file.
 
     Attributes:
-        values: the numbers of each by its role.
+        values: the numbers of each by its role, NaN in a gap.
         titles: their titles, empty without a header.
         lines: the number of the line of each row, from 1.
     """
@@ -32,7 +34,7 @@ class Columns(NamedTuple):
     lines: list[int]
 
 
-def read_columns(path: Path, wanted: Mapping[str, Column]) -> Columns:
+def read_columns(path: Path, wanted: Mapping[str, Column], *, gaps: Collection[str] = ()) -> Columns:
     """Return columns of numbers by their titles, or by their indices from 0.
 
     Cells are separated by semicolons, tabs, commas or white space; decimals by a point, or a comma where
@@ -42,6 +44,7 @@ def read_columns(path: Path, wanted: Mapping[str, Column]) -> Columns:
     Args:
         path: the file.
         wanted: the columns by their roles, which messages name.
+        gaps: the roles of columns in which a cell may be blank or NaN.
 
     Raises:
         ObservationError: if the file cannot be read, has no such columns, or a cell is no finite number; with
@@ -51,21 +54,27 @@ def read_columns(path: Path, wanted: Mapping[str, Column]) -> Columns:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip(" \t;,")]
     if not lines:
         raise ObservationError(f"{path} is empty: it has no numbers.")
-    delimiter, first, indices, titles = _header(path, lines, wanted)
+    delimiter, first, indices, titles = _header(path, lines, wanted, gaps)
     rows: list[list[float]] = []
     numbers: list[int] = []
     for number, line in lines[first:]:
         cells = _cells(line, delimiter)
         if not rows and all(_number(cells[k]) is None for k in indices.values() if k < len(cells)):
             continue  # units below the header
-        rows.append(
-            [_finite(cells, k, delimiter, f"{path}: line {number}", role) for role, k in indices.items()]
-        )
+        place = f"{path}: line {number}"
+        rows.append([_finite(cells, k, place, role, gap=role in gaps) for role, k in indices.items()])
         numbers.append(number)
     if not rows:
         raise ObservationError(f"{path} has no numbers below its header, line {lines[first - 1][0]}.")
     values = np.array(rows)
     return Columns({role: values[:, k] for k, role in enumerate(indices)}, titles, numbers)
+
+
+def checked_column(role: str, column: Any) -> Column:
+    """Return a column, a title or an index; raises TypeError or ValueError, naming `role`, if it is none."""
+    if isinstance(column, str):
+        return checked_text(role, column)
+    return checked_integer(role, column, least=0)
 
 
 def _text(path: Path) -> str:
@@ -84,7 +93,7 @@ def _text(path: Path) -> str:
 
 
 def _header(
-    path: Path, lines: list[tuple[int, str]], wanted: Mapping[str, Column]
+    path: Path, lines: list[tuple[int, str]], wanted: Mapping[str, Column], gaps: Collection[str]
 ) -> tuple[str | None, int, dict[str, int], dict[str, str]]:
     """Return the delimiter, the place of the first row in `lines`, and the indices and titles of columns."""
     named = [column for column in wanted.values() if isinstance(column, str)]
@@ -109,7 +118,7 @@ def _header(
                         f"{path} has several columns {twice[0]!r}: give the index of one, from 0."
                     )
                 return delimiter, place + 1, indices, {role: cells[k] for role, k in indices.items()}
-            if all(_number(cells[k]) is not None for k in indices.values()):
+            if all(_number(cells[k]) is not None for role, k in indices.items() if role not in gaps):
                 return delimiter, place, indices, dict.fromkeys(indices, "")
     if named:
         missing = next((title for title in named if title not in seen), named[0])
@@ -139,8 +148,14 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _finite(cells: list[str], index: int, delimiter: str | None, place: str, role: str) -> float:
-    """Return the number of a cell; raises ObservationError, with the place, if it is missing or none."""
+def _finite(cells: list[str], index: int, place: str, role: str, *, gap: bool) -> float:
+    """Return the number of a cell, NaN in a `gap` that may be.
+
+    Raises:
+        ObservationError: with the place, if it is missing or none.
+    """
+    if gap and (index >= len(cells) or cells[index].lower() in ("", "nan")):
+        return math.nan
     if index >= len(cells):
         raise ObservationError(
             f"{place} has {len(cells)} cells, and {role} is in column {index}, counted from 0: complete the "

@@ -9,14 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from simlayer.errors import ObservationError
-from simlayer.material_point.columns import Column, Columns, read_columns
+from simlayer.material_point.columns import Column, Columns, checked_column, read_columns
 from simlayer.material_point.curves import StressCurve
 from simlayer.material_point.paths import DeformationPath, checked_path
 from simlayer.material_point.units import STRAIN_KINDS, STRESS_KINDS, check_title, unit_factor
-from simlayer.quantities.arguments import checked_choice, checked_integer, checked_number
+from simlayer.quantities.arguments import checked_choice, checked_number
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_path as checked_file
-from simlayer.quantities.objects import checked_text
 
 
 def read_curve(
@@ -66,7 +65,7 @@ def read_curve(
     size /= _extent("area", area, "m²", stress_kind, "force")
     length /= _extent("gauge_length", gauge_length, "m", strain_kind, "displacement")
     wanted = {"stress": stress, "strain": strain} | ({} if time is None else {"time": time})
-    columns = read_columns(file, {role: _checked_column(role, column) for role, column in wanted.items()})
+    columns = read_columns(file, {role: checked_column(role, column) for role, column in wanted.items()})
     for role, unit, units in (
         ("stress", stress_unit, STRESS_KINDS[stress_kind]),
         ("strain", strain_unit, STRAIN_KINDS[strain_kind]),
@@ -106,12 +105,6 @@ def _extent(name: str, value: Any, unit: str, kind: str, needed: str) -> float:
     if value is None:
         raise ValueError(f"{name} must be given in {unit} for a {needed}: that of the specimen at rest.")
     return checked_number(name, value, above=0, unit=unit)
-
-
-def _checked_column(role: str, column: Any) -> Column:
-    if isinstance(column, str):
-        return checked_text(role, column)
-    return checked_integer(role, column, least=0)
 
 
 def _check_times(file: os.PathLike[str], columns: Columns) -> None:

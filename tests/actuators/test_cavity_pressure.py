@@ -75,10 +75,29 @@ def test_it_works_by_its_pressure_times_the_change_of_volume():
     assert float(energies[-1]) == pytest.approx(float(pressures[-1] * volumes[-1] - work), rel=1e-3)
 
 
+@every_element
+def test_its_stiffness_is_the_derivative_of_its_forces_which_is_symmetric_as_the_cavity_is_closed(element):
+    mesh = hollow(element)
+    cavity = CavityPressure(mesh, "cavity", pressure=3.0)
+    x = mesh.vertices + 0.03 * torch.randn_like(mesh.vertices)
+    blocks, nodes = cavity.hessian_blocks(x), cavity.connectivity
+    rows = (3 * nodes[..., None] + torch.arange(3)).flatten(1)
+    stiffness = torch.zeros(x.numel(), x.numel())
+    pairs = rows[:, :, None].expand_as(blocks), rows[:, None, :].expand_as(blocks)
+    stiffness.index_put_(pairs, blocks, accumulate=True)
+    by_forces = -torch.autograd.functional.jacobian(lambda y: cavity(State.at_rest(y)), x)
+    by_forces = by_forces.reshape(x.numel(), -1)
+    assert torch.allclose(by_forces, by_forces.T, atol=1e-14)
+    assert torch.allclose(stiffness, by_forces, atol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("surface", "message"),
     [
-        (lambda mesh, x: x[:, 2] < 0.6, "must be closed, got 4 edges at its rim"),
+        (
+            lambda mesh, x: x[:, 2] < 0.6,
+            r"must be closed, got 4 edges at its rim, from \[0.3333, 0.3333, 0.3333\] to",
+        ),
         (lambda mesh, x: torch.ones(len(x), dtype=torch.bool), "got faces around 0.963 m³ of the body"),
         (lambda mesh, x: mesh.vertex_sets["cavity"][:2], "none of the faces on the surface"),
         (lambda mesh, x: "chamber", "surface: the mesh has no vertex set 'chamber'"),

@@ -83,7 +83,7 @@ def test_a_twin_tells_the_errors_of_what_was_found(folder):
             "task.tests[0].tests is no key of a test",
         ),
         (["data.path=uniaxial.txt", *columns(between="[9]")], "task.tests[0].between must be two stretches"),
-        (["task.laws=[gnt]"], "task.laws: configs/material has no 'gnt'; did you mean 'gent'"),
+        (["task.laws=[gnt]"], "task.laws: material has no option 'gnt'; did you mean 'gent'"),
         (["task.twin.tests=[uniaxal]"], "no test is named 'uniaxal'; did you mean 'uniaxial'"),
         (["task.unknowns=[c40]"], "no quantity is named 'c40'"),
         (["step.dt=1e-3"], "step.dt has no effect with this task"),
@@ -94,3 +94,12 @@ def test_what_does_not_fit_is_refused_with_the_key(folder, overrides, message):
     with pytest.raises(SystemExit) as refused:
         main([*POINT, *overrides])
     assert message in str(refused.value)
+
+
+def test_laws_to_compare_with_are_found_in_ones_own_folder_too(folder):
+    Path("mine/material").mkdir(parents=True)
+    law = "_target_: simlayer.NeoHookean\nyoungs_modulus: 1.0e+5\npoissons_ratio: 0.4999\n"
+    Path("mine/material/own.yaml").write_text(law)
+    main([*POINT[:2], "task.laws=[own]", "--config-dir", "mine"])
+    found = json.loads((folder / "results.json").read_text())
+    assert {row["law"] for row in found["laws"]} == {"Yeoh", "own"}

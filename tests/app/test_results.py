@@ -92,7 +92,7 @@ def assessed(covariance, *, undetermined=(), correlated=False, step=(0.0, 0.0)):
         covariance, covariance / 4, directions, directions, 120, 1e-4, correlated, step
     )
     uncertainty = Uncertainty((E, NU), torch.tensor(values), torch.tensor(values), linear)
-    return add_uncertainty(results, model_of([E, NU]), uncertainty)
+    return add_uncertainty(results, model_of([E, NU]).unknowns, uncertainty)
 
 
 def test_a_line_of_the_table_has_the_standard_error_of_two_digits():

@@ -63,6 +63,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(["Policy", "RecurrentPolicy", "RestShaped"], "an interface"),
     **dict.fromkeys(["ContactLoad", "Energies", "EnergyBalance", "IdentifiedTests", "Wrench"], _HOLDER),
+    **dict.fromkeys(["DisplacementField", "LoadCurve"], _HOLDER),
     "ELEMENT_TYPES": "data",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from fuzz import scenes
-from fuzz.calls import Argument, Call, count, instance, made, number, positive, selection, tensor, truth
+from fuzz.calls import (
+    Argument,
+    Call,
+    choice,
+    count,
+    instance,
+    made,
+    number,
+    positive,
+    selection,
+    tensor,
+    truth,
+)
 from fuzz.kinds import NOTHING, File, Names, Numbers
 from fuzz.scenes import VERTICES
+from support.meshes import hollow
 
-from simlayer import Equilibrium, Step
+from simlayer import CavityPressure, ElasticForce, Equilibrium, NeoHookean, Step
 from simlayer.laboratory import (
     DisplacementTest,
     GripMotion,
     LoadTest,
+    PressureVolumeTest,
     Pull,
     ScanTest,
     SpecimenTest,
     Twist,
     identify_tests,
+    read_displacements,
+    read_load_curve,
     read_scan,
 )
 
@@ -41,8 +59,40 @@ def _load_test(**given: Any) -> LoadTest:
 
 
 def _displacement_test(**given: Any) -> DisplacementTest:
-    points = scenes.positions()[:4]
-    return DisplacementTest(**({"step": _step(), "points": points, "displacements": 0.1 * points} | given))
+    points, moved = scenes.positions()[:4], {"grip": "x_max", "motion": Pull((1, 0, 0)), "amount": 0.01}
+    defaults = {"step": _step(), "points": points, "displacements": 0.1 * points, **moved}
+    return DisplacementTest(**(defaults | given))
+
+
+@cache
+def _inflated() -> Equilibrium:
+    mesh = hollow("hex8")
+    elastic = ElasticForce(mesh, NeoHookean(1e4, 0.3))
+    forces = {"elastic": elastic, "chamber": CavityPressure(mesh, "cavity")}
+    return Equilibrium(mesh, forces, fixed="x_min")
+
+
+def _pressure_volume(**given: Any) -> PressureVolumeTest:
+    rows = {"pressures": [1.0, 2.0], "volumes": [1e-6, 2e-6]}
+    return PressureVolumeTest(**({"step": _inflated(), "cavity": "chamber", **rows} | given))
+
+
+@cache
+def _file() -> str:
+    path = Path(tempfile.mkdtemp()) / "pull.txt"
+    path.write_text("0.1 1.5 1\n0.2 2.5 2\n")
+    return str(path)
+
+
+def _curve(**options: Any) -> torch.Tensor:
+    given = {"amount": 0, "amount_unit": "mm", "load": 1, "load_unit": "N"} | options
+    return read_load_curve(_file(), **given).amounts
+
+
+def _field(**options: Any) -> torch.Tensor:
+    columns = {"points": {"x": 0}, "displacements": {"x": 1}}
+    given = columns | {"points_unit": "mm", "displacements_unit": "mm", "confidence": 2} | options
+    return read_displacements(_file(), **given).points
 
 
 def _scan_test(**given: Any) -> ScanTest:
@@ -98,6 +148,9 @@ CALLS: list[Call] = [
         ),
         rigid_motion=truth(True),
         surface_strain=truth(True),
+        grip=selection("x_max", ("x_min", "x_max"), VERTICES),
+        motion=instance(lambda: Pull((1, 0, 0)), GripMotion),
+        amount=number(0.01),
         noise=number(1e-4, 0.0, words=(None,)),
     ),
     *made(
@@ -113,6 +166,31 @@ CALLS: list[Call] = [
         lambda **given: read_scan(**{"path": scenes.scan_file(), "scale": 0.1, **given}),
         path=Argument(File(lambda path: path == scenes.scan_file()), scenes.scan_file).called(*FILES),
         scale=positive(0.1),
+    ),
+    *made(
+        "PressureVolumeTest",
+        lambda **given: _pressure_volume(**given).observed,
+        step=instance(_inflated, Equilibrium),
+        cavity=choice("chamber"),
+        pressures=_rows(1.0, 2.0),
+        volumes=_rows(1e-6, 2e-6, **_gaps).called("volumes", "measured"),
+        noise=number(1e-9, 0.0, words=(None,)),
+    ),
+    *made(
+        "read_load_curve",
+        _curve,
+        amount=count(0, 0, 2),
+        amount_unit=choice("mm", "m", "cm", "µm", "in"),
+        load=count(1, 0, 2),
+        load_unit=choice("N", "kN", "mN", "lbf"),
+    ),
+    *made(
+        "read_displacements",
+        _field,
+        points_unit=choice("mm", "m", "cm", "µm", "in"),
+        displacements_unit=choice("mm", "m", "cm", "µm", "in"),
+        least_confidence=number(0.5, high=2.01),
+        origin=Argument(Numbers(lambda s: s == (3,), form="numbers"), lambda: (0.0, 0.0, 0.1)),
     ),
     *made(
         "identify_tests",

@@ -3,7 +3,7 @@ import torch
 from support.scenes import noise
 
 from simlayer import DistributedLoad, ElasticForce, Equilibrium, LinearElastic, ObservationError, box_mesh
-from simlayer.laboratory import DisplacementTest, identify_tests
+from simlayer.laboratory import DisplacementTest, Pull, identify_tests
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -94,3 +94,30 @@ def test_what_does_not_fit_is_refused():
         DisplacementTest(plate(), 1e3 * points(), measured())
     with pytest.raises(ObservationError, match="nothing was measured"):
         DisplacementTest(plate(), points(), torch.full((60, 3), torch.nan))
+
+
+def test_a_grip_that_has_moved_loads_the_specimen():
+    mesh = box_mesh(cells=(4, 3, 1), size=(0.4, 0.3, 0.05), element="hex8")
+    ends = torch.cat([mesh.vertex_sets["x_min"], mesh.vertex_sets["x_max"]])
+    step = Equilibrium(mesh, {"elastic": ElasticForce(mesh, LinearElastic(1e5, 0.3))}, fixed=ends)
+    pull = {"grip": "x_max", "motion": Pull((1, 0, 0)), "amount": 0.01}
+    with torch.no_grad():
+        test = DisplacementTest(step, points(), torch.zeros(60, 3), **pull)
+        seen, frames = test.simulated(), test.frames()
+    assert float(seen[:, 0].max()) == pytest.approx(0.01, rel=0.1)
+    held = mesh.vertex_sets["x_max"]
+    moved = (frames.positions[1] - mesh.vertices)[held]
+    torch.testing.assert_close(moved, torch.tensor([0.01, 0.0, 0.0]).expand_as(moved))
+    # The ratio of the moduli shows in it, and not their size.
+    other = Equilibrium(mesh, {"elastic": ElasticForce(mesh, LinearElastic(1e5, 0.2))}, fixed=ends)
+    found = identify_tests(DisplacementTest(other, points(), seen, **pull), "poissons_ratio")
+    assert list(found.values.values()) == pytest.approx([0.3], rel=1e-4)
+    both = identify_tests(
+        DisplacementTest(step, points(), seen, **pull), ["youngs_modulus", "poissons_ratio"]
+    )
+    assert "youngs_modulus is not determined" in both.undetermined[0]
+    assert "leave it out of `unknowns`" in both.undetermined[0]
+    with pytest.raises(TypeError, match="motion must be of class GripMotion"):
+        DisplacementTest(step, points(), seen, grip="x_max")
+    with pytest.raises(ValueError, match=r"grip must be the vertices that move by amount=0\.1"):
+        DisplacementTest(step, points(), seen, amount=0.1)

@@ -45,6 +45,27 @@ def straightened(vertices: Tensor, cells: Tensor) -> Tensor:
     return moved
 
 
+def hollow_sphere(element: str, inner: float, outer: float, *, around: int = 3, layers: int = 2) -> Mesh:
+    """A hollow sphere [m], the six sides of a cube blown up, with the vertices inside as the set "cavity"."""
+    block = box_mesh(cells=(layers, around, around), size=(1.0, 1.0, 1.0), element=element)
+    out, across, up = block.vertices.unbind(-1)
+    # Equal angles from the middle of a side to its edges.
+    across, up = (torch.tan((2 * part - 1) * torch.pi / 4) for part in (across, up))
+    direction = torch.stack([torch.ones_like(across), across, up], -1)
+    radius = inner + (outer - inner) * out
+    side = radius[:, None] * direction / direction.norm(dim=-1, keepdim=True)
+    flip = torch.tensor([-1.0, -1.0, 1.0])
+    sides = [part for turn in range(3) for part in (side.roll(turn, 1), (side * flip).roll(turn, 1))]
+    vertices = torch.cat(sides)
+    _, same = torch.unique((vertices / (1e-6 * inner)).round().long(), dim=0, return_inverse=True)
+    first = torch.full((int(same.max()) + 1,), len(vertices))
+    first = first.scatter_reduce(0, same, torch.arange(len(vertices)), "amin")
+    shifts = len(side) * torch.arange(6)[:, None, None]
+    welded = vertices[first]
+    inside = (welded.norm(dim=-1) < inner * (1 + 1e-6)).nonzero().flatten()
+    return Mesh(welded, same[(block.cells + shifts).flatten(0, 1)], vertex_sets={"cavity": inside})
+
+
 def hollow(element: str, amount: float = 0.02) -> Mesh:
     """A cube of 1 m, wavy, with a cubic cavity of 1/3 m whose vertices are the set "cavity"."""
     cube = box_mesh(cells=(3, 3, 3), element=element)
