@@ -56,8 +56,8 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "CellPotential", "Contact", "ContactForce", "GripMotion", "IsotropicMaterial", "LinearSolver",
-            "SpecimenTest", "Term",
+            "CellPotential", "Contact", "ContactForce", "GripMotion", "HistoryDependent", "InelasticForce",
+            "IsotropicMaterial", "LinearSolver", "SpecimenTest", "Term",
         ],
         "an interface",
     ),
