@@ -27,6 +27,7 @@ from simlayer.mesh.refinement import refine
 from simlayer.quantities.arguments import checked_integer, checked_number
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
+from simlayer.steps.internal_variables import history_dependent
 
 # What has to be given to read the file of a test.
 _NEEDED_BY_CURVE = ("amount", "amount_unit", "load", "load_unit")
@@ -97,15 +98,21 @@ class SpecimenEntry:
                 raise ConfigError(f"{self.key}: a test of pressure and volume is slow: set step=equilibrium.")
             return PressureVolumeTest(step, str(self.needed("cavity")), data.amounts, data.loads, **options)
         vertices, motion = select(step.elements.mesh, self.needed("grip")), self._motion(self.kind)
-        static = isinstance(step, Equilibrium)
-        if not static and data.times is None:
+        times = data.times if self._takes_time(step) else None
+        if times is None and self._takes_time(step):
             raise ConfigError(
-                f"{self.key}.time must be given for a {type(step).__name__}, which moves through time (of a "
-                "simulated test: lasts); or set step=equilibrium for a slow test."
+                f"{self.key}.time must be given (of a simulated test: lasts), as {type(step).__name__} moves "
+                "the body through time, or what it is made of relaxes; or take step=equilibrium and "
+                "forces=elastic for a slow test."
             )
         options["copies"] = self.given.get("copies", 1.0)
-        times = None if static else data.times
         return LoadTest(step, vertices, motion, data.amounts, data.loads, times=times, **options)
+
+    @staticmethod
+    def _takes_time(step: Step) -> bool:
+        """Return whether it matters how long a test takes."""
+        forces = history_dependent(step).values()
+        return not isinstance(step, Equilibrium) or any(force.rate_dependent for force in forces)
 
     def _motion(self, kind: str) -> GripMotion:
         """Return the motion of the grip, of a pull or a twist."""

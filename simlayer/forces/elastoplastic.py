@@ -46,6 +46,7 @@ class ElastoplasticForce(InelasticForce):
         TypeError, ValueError: if the material is another one, or as for `ElasticForce`.
     """
 
+    rate_dependent = False
     material: J2Plasticity
 
     def __init__(

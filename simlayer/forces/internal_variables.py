@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -19,10 +20,12 @@ class HistoryDependent(ABC):
     Whatever calls the force by itself finds those of a body that has never been deformed.
 
     Attributes:
+        rate_dependent: whether it matters how long a step takes.
         internal_variables: a buffer, at the start of the step.
         elapsed: a buffer: how long after that the force is evaluated [s], zero in explicit steps.
     """
 
+    rate_dependent: ClassVar[bool] = True
     internal_variables: Tensor
     elapsed: Tensor
 

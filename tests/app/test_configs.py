@@ -104,6 +104,12 @@ SHORT = {
     "bouncing_ball": ["duration=0.012"],
     "material_point": ["task.twin.points=5", "task.laws=[]"],
     "tensile_and_torsion": ["task.common.rows=2", "mesh.element=hex8"],
+    "hysteresis": [
+        "task.tests.pull.rows=3",
+        "mesh.element=hex8",
+        "mesh.cells=[2,1,1]",
+        "task.twin.noise=1e-4",
+    ],
     "long_recording": ["duration=0.4", "callbacks.curriculum.start=1.0"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
     "spatially_varying": ["mesh.cells=[4,2,2]", "duration=0.004"],
@@ -119,10 +125,10 @@ SHORT = {
 def test_every_experiment_runs(experiment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = [*SHORT[experiment], "debug=short"]
-    if experiment != "tensile_and_torsion":
+    if experiment not in ("tensile_and_torsion", "hysteresis"):
         options += ["rollout.compile=false"]
     options += ["trainer.max_epochs=1"]
-    if experiment not in ("learned_law", "material_point", "tensile_and_torsion"):
+    if experiment not in ("learned_law", "material_point", "tensile_and_torsion", "hysteresis"):
         options += ["material=linear"]
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # no movies
     if experiment == "blank":

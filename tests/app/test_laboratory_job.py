@@ -157,8 +157,26 @@ def test_a_test_through_time_needs_a_step_that_has_it(run):
     found = run(text + TWIN)
     row = found["parameters"]["forces.elastic.material.youngs_modulus"]
     assert row["relative_error"] < 1e-4
-    with pytest.raises(SystemExit, match=r"task.tests.pull.time must be given for a BackwardEuler"):
+    with pytest.raises(SystemExit, match=r"task.tests.pull.time must be given .* as BackwardEuler"):
         run(text.replace("lasts", "#") + TWIN, "run_name=other")
+
+
+def test_what_relaxes_needs_the_times_of_an_equilibrium_too(run):
+    text = """
+  tests:
+    pull: {up_to: 0.004, rows: 3, lasts: 0.3}
+"""
+    relaxing = [
+        "forces=viscoelastic",
+        "material=neo_hookean",
+        "step.dt=0.1",
+        "task.unknowns=[relaxation_time]",
+    ]
+    twin = "  twin: {truth: {relaxation_time: 0.05}, noise: 0.0}"
+    row = run(text + twin, *relaxing)["parameters"]["forces.elastic.terms.0.relaxation_time"]
+    assert row["relative_error"] < 1e-3
+    with pytest.raises(SystemExit, match=r"task.tests.pull.time must be given .* relaxes"):
+        run(text.replace(", lasts: 0.3", "") + twin, *relaxing, "run_name=other")
 
 
 def test_displacements_are_read_from_text_and_from_arrays(run):
