@@ -27,7 +27,8 @@ class MeanDilatationForce(ElasticForce):
     mean change of volume J of its cell (mean dilatation; Nagtegaal, Parks, Rice 1974, and in large strains
     Simo, Taylor, Pister 1985): the energy is that of (mean J / J)^(1/3) F in place of F. For hex8, and for
     quadratic elements; a tet4 has one point, and locks whatever is done inside of it. The pressure is one
-    number per cell, and cells must not be inside out at any point.
+    number per cell, and cells must not be inside out at any point. Stretched by a third and more, a few hex8
+    across a body may lose their stability, which tet10 keep.
 
     Args:
         mesh, material, regions, deterministic, quadrature: as for `ElasticForce`.
