@@ -62,6 +62,7 @@ class ElastoplasticForce(InelasticForce):
         super().__init__(mesh, material, regions=regions, deterministic=deterministic, quadrature=quadrature)
         # Six components and a plastic strain, filled up to a multiple of three.
         self.remember(_traced_step(material), rows=3)
+        _traced_strain()  # now, and not inside of a step
 
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         axes = positions.ndim - 2
