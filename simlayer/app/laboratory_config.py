@@ -69,15 +69,11 @@ def _entry(config: DictConfig, name: str, own: dict[str, Any], common: dict[str,
     both = {**common, **{each: value for each, value in own.items() if each not in GROUPS}}
     given = {each: both[each] for each in both if both[each] is not None and each in known}
     specimen = _specimen(config, name, [each for each in own if each in GROUPS])
-    if (
-        kind in ("pull", "twist") or "moved_by" in given
-    ) and "grip" in given:  # the grip prescribes where its vertices are
+    moves = kind in ("pull", "twist") or "moved_by" in given
+    if moves and "grip" in given:  # which prescribes where its vertices are
+        fixed: Any = specimen.constraints.fixed and OmegaConf.to_container(specimen.constraints.fixed)
         with open_dict(specimen):
-            fixed: Any = (
-                OmegaConf.to_container(specimen.constraints.fixed) if specimen.constraints.fixed else None
-            )
-            held = [*selections(fixed), given["grip"]]
-            specimen.constraints = {"fixed": held}
+            specimen.constraints = {"fixed": [*selections(fixed or None), given["grip"]]}
     return SpecimenEntry(name, kind, given, specimen)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simlayer.app.laboratory_pictures import curve_picture, field_picture
+from simlayer.app.laboratory_pictures import curve_picture, displacement_picture
 from simlayer.app.readouts import read_body, stress_picture
 from simlayer.identification.measured_values import format_change
 from simlayer.laboratory.displacement_test import DisplacementTest
@@ -60,7 +60,7 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
     with torch.no_grad():
         frames = test.frames()
         if isinstance(test, DisplacementTest):
-            picture = field_picture(test, residuals)
+            picture = displacement_picture(test, residuals)
         else:
             assert isinstance(test, LoadTest | PressureVolumeTest)
             picture = curve_picture(test, residuals, labels=LABELS[kind], shown=SHOWN)

@@ -49,7 +49,7 @@ def curve_picture(
     return figure
 
 
-def field_picture(test: DisplacementTest, residuals: Float[Tensor, "K 3"]) -> Figure:
+def displacement_picture(test: DisplacementTest, residuals: Float[Tensor, "K 3"]) -> Figure:
     """Draw the sizes of measured and fitted displacements and of the residuals over the points that count.
 
     A rigid motion that is unknown, too, is part of the fitted ones.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -71,9 +71,12 @@ class ElasticForce(CellPotential):
         self.register_buffer("rest_bounds", bounds, persistent=False)
 
     @classmethod
-    def by_region(cls, mesh: Mesh, material: Material) -> ElasticForce:
-        """Return the force of a material with one value of each quantity per region of the mesh."""
-        return cls(mesh, material, regions=mesh.cell_regions)
+    def by_region(cls, mesh: Mesh, material: Material, **options: Any) -> ElasticForce:
+        """Return the force of a material with one value of each quantity per region of the mesh.
+
+        Other options are as for the class, which may need some.
+        """
+        return cls(mesh, material, regions=mesh.cell_regions, **options)
 
     def coefficients(self, positions: Float[Tensor, "*batch N 3"]) -> list[Tensor]:
         return self.traced_density.coefficients(self.material, positions.ndim - 2, regions=self.regions)

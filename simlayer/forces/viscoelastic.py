@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 import torch
@@ -101,10 +101,8 @@ class ViscoelasticForce(InelasticForce):
         driving, relaxing = self._memory(axes)
         weight: Tensor | float = 0.0
         held = [torch.zeros_like(part) for part in driving]
-        for term, stresses in zip(self._terms(), relaxing, strict=True):
-            age = self.elapsed / self._field(term.relaxation_time, axes)
-            share = self._field(term.ratio, axes) * _mean_of_decay(age)
-            kept, weight = torch.exp(-age), weight + share
+        for (kept, share), stresses in zip(self._shares(self.elapsed, axes), relaxing, strict=True):
+            weight = weight + share
             held = [h + kept * q - share * s for h, q, s in zip(held, stresses, driving, strict=True)]
         own = self.traced_density.coefficients(self.material, axes, regions=self.regions)
         return [*own, torch.as_tensor(weight).to(positions), *held]
@@ -114,9 +112,7 @@ class ViscoelasticForce(InelasticForce):
         before, relaxing = self._memory(axes)
         driving = self._driving_stress(positions)
         rows = [*driving]
-        for term, stresses in zip(self._terms(), relaxing, strict=True):
-            age = dt / self._field(term.relaxation_time, axes)
-            kept, share = torch.exp(-age), self._field(term.ratio, axes) * _mean_of_decay(age)
+        for (kept, share), stresses in zip(self._shares(dt, axes), relaxing, strict=True):
             rows += [
                 kept * q + share * (after - s) for q, s, after in zip(stresses, before, driving, strict=True)
             ]
@@ -143,8 +139,15 @@ class ViscoelasticForce(InelasticForce):
         S = (F.cofactor().T @ P) * _power(F.det())
         return [S.xx, S.yy, S.zz, S.yz, S.zx, S.xy]
 
-    def _field(self, value: Tensor, batch_axes: int) -> Tensor:
-        return cells_first(value, batch_axes, regions=self.regions)
+    def _shares(self, duration: float | Tensor, batch_axes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield for each term the share of its stress that stays, and that of a change of the driving one."""
+        for term in self._terms():
+            ratio, time = (
+                cells_first(value, batch_axes, regions=self.regions)
+                for value in (term.ratio, term.relaxation_time)
+            )
+            age = duration / time
+            yield torch.exp(-age), ratio * _mean_of_decay(age)
 
     def _terms(self) -> list[PronyTerm]:
         return cast("list[PronyTerm]", list(self.terms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -55,11 +56,20 @@ def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K
     return torch.from_numpy(np.ascontiguousarray(metres))
 
 
+def _with_points(text: str) -> str:
+    """Return text whose cells are separated by white space, and decimals by points."""
+    rows = (line.strip() for line in text.splitlines())
+    first = next((row for row in rows if row and not row.startswith("#")), "")
+    # A comma between two digits of one of several cells is that of decimals.
+    cells = re.split(r"[;\s]+", first)
+    decimals = len(cells) > 2 and any(re.search(r"\d,\d", cell) for cell in cells)
+    return text.replace(",", "." if decimals else " ").replace(";", " ")
+
+
 def _numbers(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() not in _NUMPY:
-            text = path.read_text(errors="replace").translate(str.maketrans(",;", "  "))
-            return np.loadtxt(text.splitlines(), ndmin=2)
+            return np.loadtxt(_with_points(path.read_text(errors="replace")).splitlines(), ndmin=2)
         loaded = np.load(path)
         if isinstance(loaded, np.ndarray):
             return loaded

@@ -8,6 +8,7 @@ from support.materials import rotations
 
 from simlayer import (
     Equilibrium,
+    Mesh,
     NeoHookean,
     NodalLoad,
     Ogden,
@@ -162,6 +163,16 @@ def test_a_value_per_region_is_that_of_its_cells():
     forces = both(State.at_rest(x))
     for force, ends in ((left, mesh.vertices[:, 0] < 0.1), (right, mesh.vertices[:, 0] > 0.9)):
         assert torch.allclose(forces[ends], force(State.at_rest(x))[ends], rtol=1e-12)
+
+
+def test_regions_of_the_mesh_are_those_of_its_values():
+    box = box_mesh(cells=(2, 1, 1), element="hex8")
+    mesh = Mesh(box.vertices, box.cells, cell_regions=torch.tensor([0, 1]), region_names=("left", "right"))
+    options = {"ratios": (torch.tensor([0.2, 0.9]),), "relaxation_times": (0.1,)}
+    force = ViscoelasticForce.by_region(mesh, NeoHookean(1e5, 0.3), **options)
+    plain = ViscoelasticForce(box, NeoHookean(1e5, 0.3), regions=torch.tensor([0, 1]), **options)
+    state = State.at_rest(box.vertices + 0.05 * torch.randn(*box.vertices.shape))
+    assert torch.equal(force(state), plain(state))
 
 
 @pytest.mark.unchecked

@@ -38,6 +38,13 @@ def test_points_in_millimetres_are_read_in_metres(tmp_path, suffix):
     torch.testing.assert_close(points.unique(dim=0), expected.unique(dim=0), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("separator", [" ", "; ", "\t"])
+def test_decimal_commas_are_no_separators(tmp_path, separator):
+    rows = [separator.join(f"{x:.2f}".replace(".", ",") for x in row) for row in POINTS.tolist()]
+    (tmp_path / "scan.txt").write_text("\n".join(rows))
+    torch.testing.assert_close(read_scan(tmp_path / "scan.txt", scale=0.1), torch.from_numpy(0.1 * POINTS))
+
+
 def test_clouds_without_triangles_are_read(tmp_path):
     header = "ply\nformat ascii 1.0\nelement vertex 4\n" + "".join(f"property float {x}\n" for x in "xyz")
     rows = "\n".join(" ".join(map(str, row)) for row in POINTS.tolist())
