@@ -51,12 +51,13 @@ def _values(config: DictConfig) -> Iterator[str]:
         value = OmegaConf.select(config, key)
         if value not in (None, "auto") and not (isinstance(value, int | float) and value > 0):
             yield f"{key} must be a positive number of seconds, got {value!r}."
-    name = str(config.run_name)
-    if set(name) & set("=\\"):
-        yield f"run_name must not contain = or \\, which break later overrides, got {name!r}."
-    inside = Path(os.path.normpath(name))
-    if inside.is_absolute() or inside == Path() or ".." in inside.parts:
-        yield f"run_name must name a folder inside output={config.output}, got {name!r}."
+    for key in ("run_name", "sweep_name"):
+        name = str(config[key])
+        if set(name) & set("=\\"):
+            yield f"{key} must not contain = or \\, which break later overrides, got {name!r}."
+        inside = Path(os.path.normpath(name))
+        if inside.is_absolute() or inside == Path() or ".." in inside.parts:
+            yield f"{key} must name a folder inside output={config.output}, got {name!r}."
     if config.trainer.get("precision") is not None:
         yield "trainer.precision has no effect on the simulation; use dtype=float32 or dtype=float64."
 

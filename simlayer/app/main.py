@@ -8,7 +8,7 @@ import signal
 import sys
 import sysconfig
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from simlayer.app.config_checks import check_config
 from simlayer.app.config_tree import config_folder
 from simlayer.app.interruption import Interrupted
 from simlayer.app.overrides import compose_arguments
-from simlayer.app.report import format_runs
 from simlayer.app.run import run
+from simlayer.app.sweep import RunRecorder, format_runs, objective, read_runs, sweep_folder, write_summary
 from simlayer.errors import ConfigError, SimulationError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -47,27 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     OmegaConf.register_new_resolver("asset", lambda name: str(ASSETS / name), replace=True)
     try:
         config, arguments = compose_arguments(arguments)
+        multirun, process = "--multirun" in arguments, os.getpid()
         if config is not None:
-            check_config(config, multirun="--multirun" in arguments)
+            check_config(config, multirun=multirun)
+        sweep = sweep_folder(config, arguments) if multirun and config is not None else None
     except ConfigError as error:
         raise _failure(error) from error
-    runs: list[tuple[Sequence[str], Mapping[str, Any] | str]] = []
-    multirun, process = "--multirun" in arguments, os.getpid()
+    if sweep is not None and config is not None:
+        # All processes have to agree on the folder, which may have the time in its name.
+        arguments.append(f"sweep_name={config.sweep_name}")
 
-    def job(config: DictConfig) -> dict[str, Any] | None:
-        results: dict[str, Any] | str | None = "interrupted"
-        try:
-            results = run_job(config)
-        except Exception as error:
-            results = _message(error)
-            # Hydra would end a multirun with one of its errors, in its own words. Launchers that start
-            # processes have no other way to learn of it.
-            if not multirun or os.getpid() != process:
-                raise
-            return None
-        finally:
-            runs.append((HydraConfig.get().overrides.task, results or {}))
-        return results
+    def job(config: DictConfig) -> dict[str, Any] | float | None:
+        return run_of_multirun(config, process) if multirun else run_job(config)
 
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
@@ -78,10 +69,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(Interrupted(signal.SIGINT).exit_code) from interruption
     finally:
         sys.argv = before
-        if multirun and runs:
-            print(f"\n{format_runs(runs)}", flush=True)
-    if multirun and any(isinstance(results, str) for _, results in runs):
+        runs = read_runs(sweep) if sweep else []
+        if sweep and runs:
+            write_summary(sweep, runs)
+            print(f"\n{format_runs(runs)}\nWritten to {sweep}: sweep.csv, sweep.png", flush=True)
+    if any(run.error is not None for run in runs):
         raise SystemExit(1)
+
+
+def run_of_multirun(config: DictConfig, process: int) -> dict[str, Any] | float | None:
+    """Carry out one run of a multirun, record how it ends, and return its objective, or all of its results.
+
+    Hydra would end the whole multirun with an error of one run, in its own words.
+    """
+    job = HydraConfig.get()
+    overrides = [text for text in job.overrides.task if not text.startswith("sweep_name=")]
+    recorder = RunRecorder(Path(job.sweep.dir), int(job.job.num), overrides)
+    with recorder.output(process):
+        try:
+            results = run_job(config)
+            found = results if config.objective is None else objective(results or {}, config.objective)
+        except Exception as error:
+            recorder.write(_message(error))
+            return None
+        recorder.write(None)
+    return found
 
 
 def run_job(config: DictConfig) -> dict[str, Any] | None:

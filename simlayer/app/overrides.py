@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,6 +30,10 @@ OPEN_NAMESPACES = (
     "task.tests.",
     "task.twin.truth.",
 )
+PLUGINS = {
+    "hydra/launcher": ("joblib", "submitit_local", "submitit_slurm"),
+    "hydra/sweeper": ("optuna",),
+}
 RENAMED = {"unseen": "holdout"}
 
 # With one of these flags Hydra prints information and runs nothing.
@@ -129,6 +133,8 @@ def _first_value(override: Override) -> str:
     """Return an override with the first of the values that it sweeps over."""
     if not override.is_sweep_override():
         return str(override.input_line)
+    if isinstance(interval := override.value(), IntervalSweep):
+        return f"{override.get_key_element()}={interval.start}"
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
@@ -160,5 +166,7 @@ def _no_such_option(text: str) -> str:
     options = [line.strip() for line in available.splitlines()[1:] if line.strip()]
     near = difflib.get_close_matches(option, options, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else "."
+    if group in PLUGINS and option in PLUGINS[group]:
+        return f"{group}={option} needs the extra `sweeps`: pip install 'simlayer[sweeps]'"
     several = f" Several are listed: {group}=[{','.join(options[:2])}]." if group in LISTS else ""
     return f"{group} has no option {option!r}{hint} There are: {', '.join(options)}.{several}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def format_files(folder: Path) -> str:
 def _format_parameter(name: str, row: Mapping[str, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] not in ("", "1") else ""
     many = f", mean of {row['values']}" if "values" in row else ""
-    text = f"{name}: {format_value(row['initial'])}{unit} -> {_format_found(row, unit)}{many}"
+    text = f"{name}: {format_value(row['initial'])}{unit} -> {format_found(row, unit)}{many}"
     if row["reference"] is None:
         return text
     reference = f"reference {format_value(row['reference'])}{unit}"
@@ -97,7 +97,8 @@ def _format_errors(uncertainty: Mapping[str, Any]) -> str:
     )
 
 
-def _format_found(row: Mapping[str, Any], unit: str) -> str:
+def format_found(row: Mapping[str, Any], unit: str) -> str:
+    """Format the value that was found for a parameter, with its standard error."""
     if not row.get("determined", True):
         return f"not determined (stopped at {format_value(row['stopped'])}{unit})"
     found, errors = row["found"], row.get("standard_error")
@@ -119,25 +120,3 @@ def format_regions(row: Mapping[str, Any]) -> list[str]:
         errors = f"median error {region['median_error']:.1%}, worst {region['worst_error']:.1%}"
         lines.append(f"{level} ({count:,} values): {errors}")
     return lines
-
-
-def format_runs(runs: Sequence[tuple[Sequence[str], Mapping[str, Any] | str]]) -> str:
-    """Format the runs of a multirun as a table: the overrides of each with its results, or its error."""
-    rows = [("run", "overrides", "loss", "found")]
-    common = set.intersection(*(set(overrides) for overrides, _ in runs)) if len(runs) > 1 else set()
-    for number, (every, results) in enumerate(runs):
-        overrides = [override for override in every if override not in common]
-        if isinstance(results, str):
-            rows.append((str(number), " ".join(overrides), "failed", results.partition("\n")[0]))
-            continue
-        found = ", ".join(
-            f"{name.rpartition('.')[2]} = {_format_found(row, '')}"
-            for name, row in results.get("parameters", {}).items()
-        )
-        loss = f"{results['loss']['found']:.3e}" if "loss" in results else "-"
-        rows.append((str(number), " ".join(overrides), loss, found))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        "  ".join([*(part.ljust(width) for part, width in zip(row[:3], widths, strict=True)), row[3]])
-        for row in rows
-    )

@@ -25,7 +25,7 @@ PACKAGES = ("simlayer", "torch", "lightning", "hydra-core", "wandb", "meshio", "
 # Keys that may differ when a run is resumed: how long and how it is computed and logged.
 RESUMABLE_KEYS = (
     *("trainer.", "logger.", "callbacks.", "hydra."),
-    *("run_name", "output", "threads", "check_gradients"),
+    *("run_name", "sweep_name", "objective", "output", "threads", "check_gradients"),
 )
 
 

@@ -46,7 +46,7 @@ def test_every_experiment_can_be_run(experiment):
         ([LBFGS, "trainer.gradient_clip_val=1"], "L-BFGS and gradient clipping: "),
         ([LBFGS, "trainer.accumulate_grad_batches=2"], "L-BFGS and accumulated gradients: "),
         ([LBFGS, "trainer=ddp_cpu"], "L-BFGS in several processes: "),
-        ([LBFGS, "+trainer.num_nodes=2"], "L-BFGS in several processes: "),
+        ([LBFGS, "trainer.num_nodes=2"], "L-BFGS in several processes: "),
         ([LBFGS, "scheduler=cosine"], "L-BFGS chooses its own step lengths; set scheduler=none"),
         (["trainer.gradient_clip_val=1"], "Gauss-Newton and gradient clipping: "),
         (["trainer.accumulate_grad_batches=2"], "Gauss-Newton and accumulated gradients: "),

@@ -29,6 +29,14 @@ SHORT = ["duration=0.005", "mesh.cells=[2,1,1]"]
 SMALL = ["mesh=box", "mesh.cells=[3,1,1]", "constraints.fixed.tag=x_min", "logger=csv", "material=linear"]
 
 
+SRUN = """#!/bin/bash
+export SLURM_NTASKS=2 SLURM_NTASKS_PER_NODE=1 SLURM_LOCALID=0 SLURM_JOB_ID=4242 SLURM_NODELIST=127.0.0.1
+SLURM_PROCID=1 SLURM_NODEID=1 "$@" & other=$!
+SLURM_PROCID=0 SLURM_NODEID=0 "$@"
+wait $other
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Every test runs in a folder of its own."""
@@ -220,6 +228,35 @@ def test_two_processes_find_what_one_finds(folder):
     assert sorted(path.name for path in Path("outputs").iterdir()) == ["one", "two"]
 
 
+def test_nodes_started_by_torchrun_or_by_slurm_find_what_one_process_finds(folder):
+    scenes = ["initial.known.pull=[2,1]", "initial.known.twist=[8,-4]"]
+    options = [*SMALL, *SHORT, *scenes, "optimizer=gauss_newton", "trainer.max_epochs=2"]
+    main([*options, "run_name=one"])
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(ROOT / "train.py")]
+    subprocess.run(
+        [*torchrun, *options, "trainer=ddp_cpu", "run_name=two"], env=environment, check=True, timeout=300
+    )
+    # In place of SLURM's own: a process for each of two nodes, told by the environment which it is.
+    (folder / "train.py").symlink_to(ROOT / "train.py")
+    srun = folder / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    script = ["bash", str(ROOT / "examples/slurm.sh"), *options, "run_name=nodes"]
+    slurm = {
+        "PATH": f"{srun.parent}:{environment['PATH']}",
+        "SLURM_NNODES": "2",
+        "SLURM_JOB_NAME": "simlayer",
+    }
+    subprocess.run(script, env=environment | slurm, check=True, timeout=300)
+    for name in ("two", "nodes"):
+        assert found(Path("outputs") / name) == pytest.approx(found(Path("outputs/one")), rel=1e-12)
+
+
 def test_a_multirun_is_one_folder_and_as_many_results_and_leaves_torchs_settings_as_they_were(capsys):
     before = torch.get_num_threads(), torch.get_default_dtype()
     settings = [*SHORT, "dtype=float32", "threads=2", "trainer.max_epochs=1"]
@@ -230,7 +267,7 @@ def test_a_multirun_is_one_folder_and_as_many_results_and_leaves_torchs_settings
         json.loads((sweep / k / "results.json").read_text())["parameters"][E]["initial"] for k in ("0", "1")
     ]
     assert initial == pytest.approx([2e5, 3e5])
-    head, *rows = capsys.readouterr().out.splitlines()[-3:]
+    head, *rows, _ = capsys.readouterr().out.splitlines()[-4:]
     assert head.split() == ["run", "overrides", "loss", "found"]
     for number, row in enumerate(rows):
         assert row.startswith(f"{number}    material.youngs_modulus={(2e5, 3e5)[number]}")
@@ -247,7 +284,7 @@ def test_a_multirun_goes_on_after_a_run_that_fails_with_one_line_about_it_and_a_
     assert line.endswith("poissons_ratio must lie in (-1, 0.5), got 0.7.")
     assert "run 1" in line
     assert not any(word in out + err for word in ("HYDRA", "Traceback", "Error executing"))
-    rows = out.splitlines()[-3:]
+    rows = out.splitlines()[-4:-1]
     assert ["failed" in row for row in rows] == [False, True, False]
 
 

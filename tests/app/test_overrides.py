@@ -12,12 +12,12 @@ from simlayer.errors import ConfigError
 
 def test_overrides_reach_the_configuration():
     config = composed(
-        "material.youngs_modulus=2e5", "optimizer=adam", "optimizer.lr=0.02", "+trainer.num_nodes=1"
+        "material.youngs_modulus=2e5", "optimizer=adam", "optimizer.lr=0.02", "+trainer.detect_anomaly=false"
     )
     assert config.material.youngs_modulus == 2e5
     assert config.optimizer._target_ == "torch.optim.Adam"
     assert config.optimizer.lr == 0.02
-    assert config.trainer.num_nodes == 1
+    assert config.trainer.detect_anomaly is False
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import torch
 from support.observed import NU, E, observed_beam
 from torch.optim import Adam
 
-from simlayer.app.report import format_runs, format_table
+from simlayer.app.report import format_table
 from simlayer.app.results import add_uncertainty, collect_results, write_results
+from simlayer.app.sweep import SweepRun, format_runs
 from simlayer.identification.history import History
 from simlayer.identification.linear_uncertainty import LinearUncertainty
 from simlayer.identification.losses import PositionLoss
@@ -123,7 +124,7 @@ def test_what_is_not_determined_comes_first_and_has_no_value_that_was_found():
     assert "±" in modulus
     assert ratio == f"{NU}: 0.4 -> not determined (stopped at 0.25)"
     assert "as if the residuals of the 120 observed numbers were independent" in note
-    text = format_runs([(["a=1"], results)])
+    text = format_runs([SweepRun(0, ["a=1"], None, results)])
     assert "youngs_modulus = 200.0 ± 2.0 kPa, poissons_ratio = not determined" in text
     json.dumps(results, allow_nan=False)
 
@@ -145,15 +146,6 @@ def test_the_errors_of_a_field_are_reported_by_region_of_the_truth():
     assert (soft["median_error"], soft["worst_error"]) == (pytest.approx(0.01), pytest.approx(0.01))
     assert (stiff["median_error"], stiff["worst_error"]) == (pytest.approx(0.2), pytest.approx(0.5))
     assert "where it is 400000 (3 values): median error 20.0%, worst 50.0%" in format_table(results)
-
-
-def test_the_runs_of_a_multirun_are_a_table_of_what_differs():
-    found = outcome([E], {E: 2e5})
-    text = format_runs([(["a=1", "seed=0"], found), (["a=1", "seed=1"], "seed must not be 1.\nmore")])
-    head, first, second = text.splitlines()
-    assert head.split() == ["run", "overrides", "loss", "found"]
-    assert first.split(maxsplit=3) == ["0", "seed=0", "2.500e-01", "youngs_modulus = 200000"]
-    assert second.split(maxsplit=3) == ["1", "seed=1", "failed", "seed must not be 1."]
 
 
 def test_results_are_read_back_as_they_were_written(tmp_path):

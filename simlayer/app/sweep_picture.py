@@ -1,0 +1,87 @@
+"""A picture of what the runs of a multirun have found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Quantities in the picture, at most.
+DRAWN = 8
+
+# The ratio of its largest to its smallest value from which an axis is logarithmic.
+WIDE = 30.0
+
+
+def sweep_picture(
+    runs: Sequence[tuple[int, Mapping[str, Any]]], swept: Sequence[Mapping[str, Any]]
+) -> Figure | None:
+    """Draw the loss and every parameter over what was swept; return None where no run has found any.
+
+    Args:
+        runs: the number and the results of each run.
+        swept: what was set for each run and not for all, by key. A single number is the horizontal axis,
+            anything else the number of the run.
+    """
+    places, label = _places(runs, swept)
+    series = _series(runs, places)
+    if not series:
+        return None
+    figure = Figure(figsize=(4 * len(series), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(series), squeeze=False)[0]
+    for axis, (title, points) in zip(axes, series.items(), strict=True):
+        _draw(axis, points)
+        axis.set(title=title, xlabel=label)
+        if _wide([place for place, *_ in points]):
+            axis.set_xscale("log")
+        elif label == "run":
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _places(
+    runs: Sequence[tuple[int, Mapping[str, Any]]], swept: Sequence[Mapping[str, Any]]
+) -> tuple[list[float], str]:
+    """Return where each run is on the horizontal axis, and the label of that axis."""
+    keys = {key for values in swept for key in values}
+    if len(keys) == 1:
+        (key,) = keys
+        values = [own.get(key) for own in swept]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            return [float(value) for value in values], key  # type: ignore[arg-type]
+    return [float(number) for number, _ in runs], "run"
+
+
+def _series(
+    runs: Sequence[tuple[int, Mapping[str, Any]]], places: Sequence[float]
+) -> dict[str, list[tuple[float, float, float]]]:
+    """Return by title the place, value and standard error of all runs that have a single number."""
+    series: dict[str, list[tuple[float, float, float]]] = {}
+    for (_, results), place in zip(runs, places, strict=True):
+        rows = {
+            "loss": {"found": results.get("loss", {}).get("found"), "unit": ""},
+            **results.get("parameters", {}),
+        }
+        for name, row in rows.items():
+            unit = f" [{row['unit']}]" if row["unit"] not in ("", "1") else ""
+            if isinstance(row["found"], int | float):
+                error = row.get("standard_error", 0.0)
+                series.setdefault(f"{name.rpartition('.')[2]}{unit}", []).append((place, row["found"], error))
+    return dict(list(series.items())[:DRAWN])
+
+
+def _draw(axis: Axes, points: Sequence[tuple[float, float, float]]) -> None:
+    places, values, errors = zip(*sorted(points), strict=True)
+    axis.errorbar(places, values, yerr=errors if any(errors) else None, fmt="o", markersize=4, capsize=2)
+    if _wide(values):
+        axis.set_yscale("log")
+    else:
+        axis.ticklabel_format(axis="y", useOffset=False)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) > WIDE * min(values)
