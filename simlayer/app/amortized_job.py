@@ -91,7 +91,7 @@ class AmortizedJob(NetworkJob):
     def loaders(self) -> tuple[DataLoader[Any] | None, DataLoader[Any] | None]:
         return None, None  # the module's own
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
         rollout, network = self._scene.rollout, self._network
         count, dt = rollout.num_steps, rollout.step.dt
         short = short_names(network.prior.unknowns)
@@ -101,13 +101,13 @@ class AmortizedJob(NetworkJob):
                 network.prior.unknowns, network.prior.ranges.values(), strict=True
             )
         )
-        print(self._scene.mesh)
-        print(f"Time:      {count} steps of {dt:.2g} s, {count * dt:.3g} s in total")
-        print(f"Bodies:    {network.bodies} simulated, {network.held_out} held out, with {ranges}")
-        print(
-            f"Recorded:  {len(self._scene.observed.times)} frames of {len(network.network.middle[0])} points"
-        )
-        print(f"Output:    {folder}", flush=True)
+        frames, points = len(self._scene.observed.times), len(network.network.middle[0])
+        return [
+            ("Body", str(self._scene.mesh)),
+            ("Time", f"{count} steps of {dt:.2g} s, {count * dt:.3g} s in total"),
+            ("Bodies", f"{network.bodies} simulated, {network.held_out} held out, with {ranges}"),
+            ("Recorded", f"{frames} frames of {points} points"),
+        ]
 
     def tried(self) -> dict[str, tuple[float, str]]:
         prior = self._network.prior

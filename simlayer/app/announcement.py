@@ -1,10 +1,9 @@
-"""Printed output of a run before the fit: what will be done, and what is assumed."""
+"""What a fit will do, and what it assumes, in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Iterable
 
 from omegaconf import DictConfig
 
@@ -12,17 +11,21 @@ from simlayer.app.problem import FitProblem
 from simlayer.identification.unknowns import format_unknown, format_value
 
 
-def announce(
-    config: DictConfig, problem: FitProblem, folder: Path, *, given: Collection[str] | None = None
-) -> None:
-    """Print what will be done, before anything takes long.
+def format_description(parts: Iterable[tuple[str, str]]) -> str:
+    """Format texts with a label each; further lines of a text stand below its first one."""
+    return "\n".join(f"{label + ':':<10} {text}".replace("\n", "\n" + 11 * " ") for label, text in parts)
+
+
+def describe_fit(
+    config: DictConfig, problem: FitProblem, *, given: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """Return what a fit will do: texts with a label each.
 
     Args:
         config: the composed configuration.
         problem: the fit.
-        folder: the folder of the run.
-        given: the keys that the user has set; where observations come from a file, what was assumed of the
-            body without being set is printed.
+        given: the keys that the user has set; where observations come from a file, what is assumed of the
+            body without being set is among the texts.
     """
     scene, model = problem.scene, problem.model
     step, count = scene.rollout.step, scene.rollout.num_steps
@@ -34,18 +37,21 @@ def announce(
         str(scene.rollout.compiler), "compiled"
     )
     limit = f"stable up to {stable:.2g} s" if math.isfinite(stable) else "stable at any length"
-    print(scene.mesh)
     fixed = int(scene.fixed.any(1).sum())
     scenes = len(scene.start.positions)
-    print(f"Scenes:    {scenes}, {fixed} fixed vertices, initial speeds up to {speed:.3g} m/s")
-    print(f"Time:      {count} steps of {step.dt:.2g} s ({limit}), {count * step.dt:.3g} s in total")
-    for take in problem.takes.values():
-        print(f"Observed:  {take.data.description()}")
-    if problem.data.path is not None:
-        print(f"Assumed:   {', '.join(_assumed(config, problem, given or ())) or 'nothing'}")
-    print(f"Computing: {config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}")
-    print(f"Fit:       starts at {unknowns}")
-    print(f"Output:    {folder}", flush=True)
+    assumed = ", ".join(_assumed(config, problem, given)) or "nothing"
+    return [
+        ("Body", str(scene.mesh)),
+        ("Scenes", f"{scenes}, {fixed} fixed vertices, initial speeds up to {speed:.3g} m/s"),
+        ("Time", f"{count} steps of {step.dt:.2g} s ({limit}), {count * step.dt:.3g} s in total"),
+        *(("Observed", take.data.description()) for take in problem.takes.values()),
+        *([] if problem.data.path is None else [("Assumed", assumed)]),
+        (
+            "Computing",
+            f"{config.trainer.accelerator}, {config.threads} thread(s), {config.dtype}, {compiled}",
+        ),
+        ("Fit", f"starts at {unknowns}"),
+    ]
 
 
 def _assumed(config: DictConfig, problem: FitProblem, given: Collection[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from simlayer.app.announcement import announce
+from simlayer.app.announcement import describe_fit
 from simlayer.app.coarse_start import start_from_coarse
 from simlayer.app.interruption import Interruption
 from simlayer.app.job import Job
@@ -38,8 +38,8 @@ class FitJob(Job):
         loader = scene_loader(self._problem.scenes)
         return loader, loader
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
-        announce(self._config, self._problem, folder, given=given)
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
+        return describe_fit(self._config, self._problem, given=given)
 
     def check_gradients(self) -> None:
         check_fit_gradients(self._fit, self._problem.scenes)

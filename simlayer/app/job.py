@@ -42,8 +42,8 @@ class Job(ABC):
         return None, None
 
     @abstractmethod
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
-        """Print what will be done; `given` are the keys that the user has set."""
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
+        """Return what will be done: texts with a label each; `given` are the keys that the user has set."""
 
     @abstractmethod
     def check_gradients(self) -> None:

@@ -80,13 +80,21 @@ class LaboratoryJob(Job):
             raise ConfigError(f"task.twin.truth has no value for {hidden[0]}, which is among task.unknowns.")
         self.priors = {name: prior(mesh) for name, prior in build(config.priors).items()}
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
-        for test in self.tests:
-            print(f"{test.name}: {describe_test(test, self.kinds[test.name])}")
-            print(f"  on {test.step.elements.mesh}, by {type(test.step).__name__}")
-        print(f"Observed:  {'the files above' if self.twin is None else self.twin.description()}")
-        print(f"Fit:       starts at {', '.join(f'{u.name} = {format_unknown(u)}' for u in self.unknowns)}")
-        print(f"Output:    {folder}", flush=True)
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
+        tests = [
+            (
+                test.name,
+                f"{describe_test(test, self.kinds[test.name])}\n"
+                f"on {test.step.elements.mesh}, by {type(test.step).__name__}",
+            )
+            for test in self.tests
+        ]
+        start = ", ".join(f"{u.name} = {format_unknown(u)}" for u in self.unknowns)
+        return [
+            *tests,
+            ("Observed", "the files above" if self.twin is None else self.twin.description()),
+            ("Fit", f"starts at {start}"),
+        ]
 
     def check_gradients(self) -> None:
         raise ConfigError("check_gradients compares the unknowns of a rollout; leave it out with this task.")

@@ -89,16 +89,17 @@ class LawJob(NetworkJob):
         relative = float(error.norm() / self.unseen_motions.norm())
         return {"error of displacements under unseen loads": (relative, "")}
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
         rollout = self.training.rollout
         count, dt = rollout.num_steps, rollout.step.dt
         weights = sum(p.numel() for p in self.training.parameters() if p.requires_grad)
         largest = 1e3 * float(self.motions.norm(dim=-1).max())
-        print(self.mesh)
-        print(f"Time:      {count} steps of {dt:.2g} s, {count * dt:.3g} s in total")
-        print(f"Material:  {type(self.material).__name__} with {weights} weights; hidden: {self.truth}")
-        print(f"Motions:   {len(self.seen)}, up to {largest:.3g} mm; {len(self.unseen)} more to try it")
-        print(f"Output:    {folder}", flush=True)
+        return [
+            ("Body", str(self.mesh)),
+            ("Time", f"{count} steps of {dt:.2g} s, {count * dt:.3g} s in total"),
+            ("Material", f"{type(self.material).__name__} with {weights} weights; hidden: {self.truth}"),
+            ("Motions", f"{len(self.seen)}, up to {largest:.3g} mm; {len(self.unseen)} more to try it"),
+        ]
 
     def write_motion(self, folder: Path) -> None:
         """Draw the stress of the material over that of the truth; write the motion under an unseen load."""

@@ -115,7 +115,7 @@ class WandbReport(Callback, ABC):
                 run.log({title: wandb.Image(str(picture))})
         artifact = wandb.Artifact(f"results-{run.id}", type="results")
         for path in sorted(folder.iterdir()):
-            if path.suffix in (".json", ".yaml", ".png", ".mp4"):
+            if path.suffix in (".json", ".yaml", ".png", ".mp4", ".html"):
                 artifact.add_file(str(path))
         run.log_artifact(artifact)
         if run.offline:

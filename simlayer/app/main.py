@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import sys
 import sysconfig
@@ -104,7 +105,8 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
     try:
         check_config(config, multirun=multirun)
         given = [override.lstrip("+~").partition("=")[0] for override in job.overrides.task]
-        return run(config, folder, sweep=Path(job.sweep.dir).name if multirun else None, given=given)
+        sweep = Path(job.sweep.dir).name if multirun else None
+        return run(config, folder, sweep=sweep, given=given, command=_command())
     except Exception as error:
         expected = isinstance(error, USER_ERRORS)
         own = not expected or _in_code_of_ones_own(error)
@@ -120,6 +122,16 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
         # Hydra made it before anything was checked.
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _command() -> str:
+    """Return the command that repeats the current run, alone if it is one of a multirun."""
+    job = HydraConfig.get()
+    folders = [source.path for source in job.runtime.config_sources if source.provider == "command-line"]
+    program = Path(sys.argv[0]).name
+    start = ["python", program] if program.endswith(".py") else [program]
+    options = [part for folder in folders for part in ("--config-dir", str(folder))]
+    return shlex.join([*start, *options, *job.overrides.task])
 
 
 def _in_code_of_ones_own(error: BaseException) -> bool:

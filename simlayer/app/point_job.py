@@ -93,13 +93,11 @@ class PointJob(Job):
             self.curves = twin_curves(self.truth, **settings)
         self.initial = {name: float(u.value.mean()) for name, u in quantities_of({"": self.material}).items()}
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
-        for curve in self.curves:
-            print(curve)
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
         hidden = "" if self.truth is None else f"; simulated, of {type(self.truth).__name__}"
         volume = "incompressible" if self.settings["incompressible"] else "compressible"
-        print(f"Law:       {type(self.material).__name__}, {volume}{hidden}")
-        print(f"Output:    {folder}", flush=True)
+        curves = [("Curve", str(curve)) for curve in self.curves]
+        return [*curves, ("Law", f"{type(self.material).__name__}, {volume}{hidden}")]
 
     def check_gradients(self) -> None:
         raise ConfigError("check_gradients compares the unknowns of a rollout; leave it out with this task.")

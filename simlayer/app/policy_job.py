@@ -124,19 +124,18 @@ class ReachJob(NetworkJob):
         distance = torch.cat([self.training.objectives(part) for part in self.unseen.split(self.batch_size)])
         return {"distance from unseen goals": (float(distance.mean()), "m")}
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
         rollout, policy = self.training.rollout, self.policy
         weights = sum(parameter.numel() for parameter in policy.parameters())
         count, dt = rollout.num_steps, rollout.step.dt
-        print(self.mesh)
-        print(f"Time:      {count} steps of {dt:.2g} s, {count * dt:.3g} s in total")
         numbers = f"{policy.controls.size} numbers of {', '.join(policy.controls.names)}"
-        print(f"Policy:    {weights:,} weights, asked every {policy.interval} steps; it sets {numbers}")
-        print(
-            f"Goals:     {len(self.goals)} to train on, {len(self.unseen)} unseen ones to try it; on average "
-            f"{1e3 * self.spread:.3g} mm from their middle"
-        )
-        print(f"Output:    {folder}", flush=True)
+        goals = f"{len(self.goals)} to train on, {len(self.unseen)} unseen ones to try it; on average "
+        return [
+            ("Body", str(self.mesh)),
+            ("Time", f"{count} steps of {dt:.2g} s, {count * dt:.3g} s in total"),
+            ("Policy", f"{weights:,} weights, asked every {policy.interval} steps; it sets {numbers}"),
+            ("Goals", f"{goals}{1e3 * self.spread:.3g} mm from their middle"),
+        ]
 
     def write_motion(self, folder: Path) -> None:
         """Draw the point's way to some goals, and write the motion to the first."""

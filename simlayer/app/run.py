@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
+from simlayer.app.announcement import format_description
 from simlayer.app.checkpoints import CHECKPOINTS, LAST, WholeCheckpoints, find_checkpoint, load_checkpoint
 from simlayer.app.config_tree import build
+from simlayer.app.html_report import write_report
 from simlayer.app.interruption import Interrupted, Interruption
 from simlayer.app.job import Job
 from simlayer.app.jobs import build_job
@@ -31,7 +33,12 @@ from simlayer.app.run_folder import locked, record_config
 
 
 def run(
-    config: DictConfig, folder: Path, *, sweep: str | None = None, given: Collection[str] = ()
+    config: DictConfig,
+    folder: Path,
+    *,
+    sweep: str | None = None,
+    given: Collection[str] = (),
+    command: str = "",
 ) -> dict[str, Any] | None:
     """Carry out the job that a configuration describes, write everything to a folder, and return the results.
 
@@ -42,18 +49,21 @@ def run(
         folder: the folder of the run; an earlier run in it is resumed.
         sweep: the name of the multirun that the run belongs to.
         given: the keys that the user has set.
+        command: what runs it again, for its report.
     """
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
         job = build_job(config, given=given)
-        job.announce(folder, given=given)
+        description = job.description(given=given)
+        print(format_description([*description, ("Output", str(folder))]), flush=True)
         if config.check_gradients:
             job.check_gradients()
             return None
+        report = partial(write_report, folder, description=description, command=command)
         if not job.trained:
-            return _solve(config, job, folder, began=began)
-        return _train(config, job, folder, sweep=sweep, began=began)
+            return _solve(config, job, folder, report, began=began)
+        return _train(config, job, folder, report, sweep=sweep, began=began)
 
 
 @contextmanager
@@ -81,7 +91,9 @@ def _settings(dtype: str, threads: int) -> Iterator[None]:
         torch.set_num_threads(count)
 
 
-def _solve(config: DictConfig, job: Job, folder: Path, *, began: float) -> dict[str, Any]:
+def _solve(
+    config: DictConfig, job: Job, folder: Path, report: Callable[..., None], *, began: float
+) -> dict[str, Any]:
     """Carry out a job that is not trained: without epochs, checkpoints and loggers."""
     with locked(folder):
         record_config(folder, config)
@@ -89,11 +101,20 @@ def _solve(config: DictConfig, job: Job, folder: Path, *, began: float) -> dict[
         results["seconds"] = round(time.perf_counter() - began, 1)
         write_results(folder, results)
         results = job.write(folder, results)
+        report(results=results, summary=job.table(results))
         print(f"\n{job.table(results)}\n{format_files(folder)}", flush=True)
         return results
 
 
-def _train(config: DictConfig, job: Job, folder: Path, *, sweep: str | None, began: float) -> dict[str, Any]:
+def _train(
+    config: DictConfig,
+    job: Job,
+    folder: Path,
+    report: Callable[..., None],
+    *,
+    sweep: str | None,
+    began: float,
+) -> dict[str, Any]:
     interruption = Interruption()
     callbacks = [job.history, job.report, *_callbacks(config, folder), job.progress, interruption]
     trainer = _trainer(config, folder, callbacks)
@@ -117,6 +138,7 @@ def _train(config: DictConfig, job: Job, folder: Path, *, sweep: str | None, beg
                 write_results(folder, results)
             if not interruption.urgent:
                 results = job.write(folder, results)
+                report(results=results, summary=job.table(results))
             _report(folder, job, results)
             job.report.finish(trainer, folder, results)
             if failure is None and interruption.asked is not None:
@@ -184,7 +206,7 @@ def _callbacks(config: DictConfig, folder: Path) -> list[Callback]:
     """Return the configured callbacks; a partial one gets the folder of checkpoints."""
     made = build(config.callbacks).values()
     place = folder / CHECKPOINTS
-    return [c(dirpath=place) if isinstance(c, functools.partial) else c for c in made if c is not None]
+    return [c(dirpath=place) if isinstance(c, partial) else c for c in made if c is not None]
 
 
 def _trainer(config: DictConfig, folder: Path, callbacks: list[Callback]) -> Trainer:

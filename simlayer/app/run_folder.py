@@ -19,7 +19,7 @@ from yaml import YAMLError
 from simlayer.app.config_tree import flatten
 from simlayer.errors import ConfigError
 
-CONFIG, LOCK = "config.yaml", ".lock"
+CONFIG, VERSIONS, LOCK = "config.yaml", "versions.json", ".lock"
 PACKAGES = ("simlayer", "torch", "lightning", "hydra-core", "wandb", "meshio", "numpy")
 
 # Keys that may differ when a run is resumed: how long and how it is computed and logged.
@@ -89,7 +89,7 @@ def record_config(folder: Path, config: DictConfig) -> None:
     write_whole(path, OmegaConf.to_yaml(config))
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     versions |= {"python": platform.python_version(), "platform": platform.platform()}
-    write_whole(folder / "versions.json", json.dumps(versions, indent=2) + "\n")
+    write_whole(folder / VERSIONS, json.dumps(versions, indent=2) + "\n")
 
 
 def _recorded(path: Path, config: DictConfig) -> dict[str, Any]:

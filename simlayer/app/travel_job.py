@@ -96,13 +96,14 @@ class TravelJob(NetworkJob):
         along = self.goal.along(self.training.motion(periods).positions)
         return along - along[0]
 
-    def announce(self, folder: Path, *, given: Collection[str]) -> None:
+    def description(self, *, given: Collection[str]) -> list[tuple[str, str]]:
         training, rollout = self.training, self.training.rollout
         knots, candidates, size = training.knots.shape
-        print(self.mesh)
-        print(f"Period:    {rollout.num_steps} steps of {rollout.step.dt:.2g} s, {self._period():.3g} s")
-        print(f"Gaits:     {candidates}, each of {knots} knots of {size} numbers")
-        print(f"Output:    {folder}", flush=True)
+        return [
+            ("Body", str(self.mesh)),
+            ("Period", f"{rollout.num_steps} steps of {rollout.step.dt:.2g} s, {self._period():.3g} s"),
+            ("Gaits", f"{candidates}, each of {knots} knots of {size} numbers"),
+        ]
 
     def write_motion(self, folder: Path) -> None:
         """Draw how far the gaits get over time, and write the motion of the best."""

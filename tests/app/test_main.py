@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,8 @@ SHORT = ["duration=0.005", "mesh.cells=[2,1,1]"]
 SMALL = ["mesh=box", "mesh.cells=[3,1,1]", "constraints.fixed.tag=x_min", "logger=csv", "material=linear"]
 
 
+DEFAULT = ["material=stable_neo_hookean", "logger=wandb_offline"]
+
 SRUN = """#!/bin/bash
 export SLURM_NTASKS=2 SLURM_NTASKS_PER_NODE=1 SLURM_LOCALID=0 SLURM_JOB_ID=4242 SLURM_NODELIST=127.0.0.1
 SLURM_PROCID=1 SLURM_NODEID=1 "$@" & other=$!
@@ -49,7 +53,7 @@ def default_run(tmp_path_factory):
     """The folder of a default run of a small beam that has converged, and what it printed."""
     place, out = tmp_path_factory.mktemp("default"), io.StringIO()
     with contextlib.chdir(place), contextlib.redirect_stdout(out):
-        main([*SMALL, "material=stable_neo_hookean", "run_name=test", "logger=wandb_offline"])
+        main([*SMALL, *DEFAULT, "run_name=test"])
     return place / "outputs/test", out.getvalue()
 
 
@@ -114,6 +118,10 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert largest["value"] > 0
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert json.loads((folder / "versions.json").read_text())["torch"]
+    report = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    (command,) = re.findall(r"<pre>(.*run_name=test.*)</pre>", report)
+    assert shlex.split(command)[2:] == [*SMALL, *DEFAULT, "run_name=test"]
+    assert report.count("data:image/png;base64,") == len(list(folder.glob("*.png")))
     log = np.genfromtxt(folder / "csv/metrics.csv", delimiter=",", names=True, deletechars="")
     assert len(log) == results["epochs"] + 1
     assert log[E][0] == pytest.approx(3e5)

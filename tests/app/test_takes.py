@@ -10,7 +10,7 @@ from support.configs import composed
 from support.recordings import write_csv
 
 from simlayer import ElasticForce, LinearElastic, RolloutModule, State, SymplecticEuler, box_mesh
-from simlayer.app.announcement import announce
+from simlayer.app.announcement import describe_fit
 from simlayer.app.config_checks import check_config
 from simlayer.app.main import main
 from simlayer.app.problem import build_problem
@@ -75,7 +75,7 @@ def test_one_modulus_is_found_from_two_takes_with_a_release_and_a_residual_each(
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_release_of_every_take_that_was_not_given_is_said_to_be_assumed(tmp_path, monkeypatch, capsys):
+def test_the_release_of_every_take_that_was_not_given_is_said_to_be_assumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record(tmp_path / "b.csv", first=2.0, release=2.0031, frames=20, seed=0)
     record(tmp_path / "a.csv", first=0.5, release=0.5012, frames=20, seed=1)
@@ -87,8 +87,7 @@ def test_the_release_of_every_take_that_was_not_given_is_said_to_be_assumed(tmp_
     problem = build_problem(config)
 
     def assumed(config, *given):
-        announce(config, problem, tmp_path, given=given)
-        return capsys.readouterr().out.partition("Assumed:")[2].partition("\n")[0]
+        return dict(describe_fit(config, problem, given=given))["Assumed"]
 
     assert "released at 2 s (b) and 0.5 s (a) of the files' clocks" in assumed(config, "takes")
     assert "released at 0.5 s (a) of the file's clock" in assumed(config, "takes", "observation.release_time")
