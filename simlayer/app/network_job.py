@@ -44,6 +44,7 @@ class NetworkProgress(FitProgress):
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A loss of a network that has learned nothing tells nothing of the scene."""
+        self._end_wait()
 
 
 class NetworkJob(Job):

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
+from torch.optim import LBFGS, Optimizer
 from tqdm import tqdm
 
+from simlayer.app.waiting import SLOW, Waiting
 from simlayer.identification.epoch_record import EpochRecord
 from simlayer.identification.unknowns import format_value
 
@@ -25,19 +27,32 @@ def format_progress(loss: float, values: Mapping[str, float | list[float]]) -> s
     return f"loss = {loss:.3e}, {found}"
 
 
+def format_duration(seconds: float) -> str:
+    """Format a duration with the two digits that matter."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{float(f'{seconds:.2g}'):g} s"
+
+
+def evaluations_per_epoch(optimizer: Optimizer) -> int:
+    """Return how often an optimizer evaluates the loss for every batch of an epoch, usually at most."""
+    return max(group["max_iter"] for group in optimizer.param_groups) if isinstance(optimizer, LBFGS) else 1
+
+
 class FitProgress(ProgressBar):
     """Shows the loss and the unknowns in a bar over epochs, or without a terminal in lines.
 
-    Every evaluation of the loss shows in the bar; in lines, those that take longer than `SLOW` [s].
+    Every evaluation of the loss shows in the bar; in lines, those that take longer than `SLOW`. Where epochs
+    take that long, the first evaluation tells how long.
     """
-
-    SLOW = 2.0
 
     def __init__(self, history: EpochRecord) -> None:
         super().__init__()
         self._history, self._enabled = history, True
         self._bar: tqdm | None = None
-        self._evaluations, self._shown = 0, time.monotonic()
+        self._first: Waiting | None = None
+        self._evaluations, self._shown, self._began = 0, time.monotonic(), 0.0
 
     def enable(self) -> None:
         self._enabled = True
@@ -45,7 +60,12 @@ class FitProgress(ProgressBar):
     def disable(self) -> None:
         self._enabled = False
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._enabled:
+            self._first = Waiting("Evaluating the loss at the first guess").__enter__()
+
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_wait()
         loss = float(trainer.callback_metrics["loss"])
         if self._enabled and loss > FAR**2:
             print(
@@ -61,6 +81,7 @@ class FitProgress(ProgressBar):
                 total=trainer.max_epochs, initial=trainer.current_epoch, unit="epoch", dynamic_ncols=True
             )
         self._show(trainer)
+        self._began, self._evaluations = time.monotonic(), 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._evaluations = 0
@@ -72,8 +93,21 @@ class FitProgress(ProgressBar):
             return
         if self._bar is not None:
             self._bar.set_postfix_str(text)
-        elif time.monotonic() - self._shown > self.SLOW:
+        elif time.monotonic() - self._shown > SLOW:
             self._print(f"epoch {len(self._history.rows):4}  {text}")
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell after the first evaluation how long an epoch takes, where it is long."""
+        if not self._began:
+            return
+        count = evaluations_per_epoch(trainer.optimizers[0]) * int(trainer.num_training_batches)
+        epoch, self._began = count * (time.monotonic() - self._began), 0.0
+        left = (trainer.max_epochs or 1) - trainer.current_epoch
+        if self._enabled and epoch > SLOW:
+            tqdm.write(
+                f"An epoch takes some {format_duration(epoch)}, "
+                f"all {left} at most {format_duration(left * epoch)}."
+            )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking and trainer.state.fn == "fit":
@@ -83,11 +117,24 @@ class FitProgress(ProgressBar):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
+            if trainer.should_stop:  # It has converged: no more epochs are to come.
+                self._bar.total = self._bar.n
+                self._bar.refresh()
+            self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._end_wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.on_train_end(trainer, pl_module)
+    def _end_wait(self) -> None:
+        if self._first is not None:
+            self._first.__exit__(None, None, None)
+            self._first = None
 
     def _show(self, trainer: Trainer) -> None:
         if not self._enabled or not self._history.rows:

@@ -30,6 +30,7 @@ from simlayer.app.loggers import build_loggers, finish
 from simlayer.app.report import format_files
 from simlayer.app.results import CONVERGED, read_converged, write_results
 from simlayer.app.run_folder import locked, record_config
+from simlayer.app.waiting import Waiting
 
 
 def run(
@@ -54,7 +55,8 @@ def run(
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
         seed_everything(config.seed, verbose=False)
-        job = build_job(config, given=given)
+        with Waiting("Reading and building what the run needs"):
+            job = build_job(config, given=given)
         description = job.description(given=given)
         print(format_description([*description, ("Output", str(folder))]), flush=True)
         if config.check_gradients:
@@ -100,8 +102,9 @@ def _solve(
         results = job.results(ended=CONVERGED, seconds=0.0)
         results["seconds"] = round(time.perf_counter() - began, 1)
         write_results(folder, results)
-        results = job.write(folder, results)
-        report(results=results, summary=job.table(results))
+        with Waiting("Drawing and writing the results"):
+            results = job.write(folder, results)
+            report(results=results, summary=job.table(results))
         print(f"\n{job.table(results)}\n{format_files(folder)}", flush=True)
         return results
 
@@ -137,8 +140,9 @@ def _train(
                 results = job.results(ended=ended, seconds=seconds)
                 write_results(folder, results)
             if not interruption.urgent:
-                results = job.write(folder, results)
-                report(results=results, summary=job.table(results))
+                with Waiting("Drawing and writing the results"):
+                    results = job.write(folder, results)
+                    report(results=results, summary=job.table(results))
             _report(folder, job, results)
             job.report.finish(trainer, folder, results)
             if failure is None and interruption.asked is not None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from tqdm import tqdm
 
 from simlayer.errors import GradientError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.unknowns import Unknown
-from simlayer.rollout.central_differences import GradientReport, compare_gradients
+from simlayer.rollout.central_differences import GradientCheck, GradientReport, compare_gradients
 
 
 class _TotalLoss(nn.Module):
@@ -26,8 +27,18 @@ class _TotalLoss(nn.Module):
         return self.model.total_loss(self.scenes)
 
 
-def fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> GradientReport:
-    """Compare the gradient of the total loss with respect to each unknown's physical value."""
+def fit_gradients(
+    model: ParameterIdentification,
+    scenes: ObservedScenes,
+    on_check: Callable[[GradientCheck], None] | None = None,
+) -> GradientReport:
+    """Compare the gradient of the total loss with respect to each unknown's physical value.
+
+    Args:
+        model: the fit.
+        scenes: what it is fitted to.
+        on_check: called after each unknown.
+    """
     loss = _TotalLoss(model, scenes)
     places = {id(parameter): place for place, parameter in loss.named_parameters()}
     names = {unknown.name: places[id(unknown.parameter)] for unknown in model.unknowns}
@@ -38,7 +49,7 @@ def fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> Gra
         stored = {names[name]: _stored(unknowns[name], value) for name, value in values.items()}
         return functional_call(loss, stored, ())
 
-    return compare_gradients(evaluate, tensors)
+    return compare_gradients(evaluate, tensors, on_check=on_check)
 
 
 def _stored(unknown: Unknown, value: Tensor) -> Tensor:
@@ -55,7 +66,8 @@ def _stored(unknown: Unknown, value: Tensor) -> Tensor:
 def check_fit_gradients(model: ParameterIdentification, scenes: ObservedScenes) -> None:
     """Print the comparison; raise GradientError if a gradient is wrong."""
     print("\nGradients of the loss at the first guess, compared with central differences:", flush=True)
-    report = fit_gradients(model, scenes)
+    with tqdm(total=len(model.unknowns), unit="quantity", delay=2, disable=None) as bar:
+        report = fit_gradients(model, scenes, lambda check: bar.update())
     print(report)
     if not report.passed:
         wrong = ", ".join(check.name for check in report.checks if not check.passed)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 from simlayer.errors import SimulationError
 from simlayer.identification.first_guess import FirstGuess
@@ -95,6 +95,7 @@ class ParameterIdentification(LightningModule):
             unknown.parameter.requires_grad_(True)
         self._first_guess = FirstGuess(self.unknowns)
         self._gauss_newton: LinearizedFit | None = None
+        self._before: list[Tensor] = []
 
     def forward(self, state: State) -> Float[Tensor, "*batch T K 3"]:
         """Return the points that are observed in simulations from these initial states."""
@@ -218,8 +219,20 @@ class ParameterIdentification(LightningModule):
                 f"leave accumulate_grad_batches at 1; got {batches} batches and {accumulated}."
             )
 
+    def on_train_epoch_start(self) -> None:
+        self._before = [unknown.parameter.detach().clone() for unknown in self.unknowns]
+
     def on_train_epoch_end(self) -> None:
-        if self._gauss_newton is not None and self._gauss_newton.optimizer.converged:
+        """Stop once Gauss-Newton has converged, or L-BFGS no longer finds a step."""
+        if self._gauss_newton is not None:
+            converged = self._gauss_newton.optimizer.converged
+        else:
+            optimizer = self.trainer.optimizers[0]
+            pairs = zip(self.unknowns, self._before, strict=True)
+            unchanged = all(bool((unknown.parameter == before).all()) for unknown, before in pairs)
+            # One that has been started anew, without a state, has not tried yet.
+            converged = isinstance(optimizer, LBFGS) and bool(optimizer.state) and unchanged
+        if converged:
             self.trainer.should_stop = True
 
     def values(self) -> dict[str, Tensor]:

@@ -78,10 +78,11 @@ def compare_gradients(
     steps: Sequence[float] = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
     tolerance: float | None = None,
     seed: int = 0,
+    on_check: Callable[[GradientCheck], None] | None = None,
 ) -> GradientReport:
     """Compare the gradient of a scalar function of named tensors that require grad with central differences.
 
-    Other arguments as for `check_gradients`.
+    `on_check` is called after each tensor; other arguments as for `check_gradients`.
     """
     if tolerance is not None:
         tolerance = checked_number("tolerance", tolerance, above=0.0)
@@ -107,6 +108,8 @@ def compare_gradients(
 
         slope = float((gradient * direction).sum())
         checks.append(_compare(name, tensor.detach(), slope, shifted, steps, accepted, float(value.detach())))
+        if on_check is not None:
+            on_check(checks[-1])
     return GradientReport(tuple(checks), accepted)
 
 
