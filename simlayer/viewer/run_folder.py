@@ -68,7 +68,8 @@ def write_points(path: Path, points: Mapping[str, Recording]) -> None:
 def read_points(path: Path) -> dict[str, Recording]:
     """Read recorded and simulated points by name; raises MotionError if the file is damaged."""
     try:
-        with np.load(path) as arrays:
+        # Of a damaged file, NumPy would leave open what it has opened itself.
+        with path.open("rb") as file, np.load(file) as arrays:
             names = [key.removesuffix(".times") for key in arrays if key.endswith(".times")]
             return {
                 name: Recording(

@@ -21,7 +21,7 @@ class Body {
       uvs: EMPTY, uvs2: EMPTY, volume: EMPTY, volume_bounds: EMPTY, slice_planes: [], model_matrix: IDENTITY,
       wireframe: false, roughness: 0.6, metalness: 0, indices: { data: motion.triangles, shape: [motion.triangles.length / 3, 3] },
       vertices: shaped(this.vertices), attribute: { data: this.attribute, shape: [motion.vertices] },
-      color_range: [0, 1], color_map: { data: new Float32Array(this.plain), shape: [8] },
+      color_range: [0, 1],
     };
   }
 
@@ -44,11 +44,16 @@ class Body {
     }
   }
 
-  // What k3d has to redraw of the mesh at a time.
-  frame(time, field) {
-    const place = this.move(time);
-    this.paint(field, ...place);
-    return { vertices: this.mesh.vertices, attribute: this.mesh.attribute };
+  // What k3d has to redraw of the mesh at a time. A body without the field has one colour.
+  frame(time, field, colors) {
+    const { mesh } = this, changes = { vertices: mesh.vertices, attribute: mesh.attribute };
+    this.paint(field, ...this.move(time));
+    if (field !== this.field) {
+      const map = new Float32Array(this.motion.colors[field] ? colors : this.plain);
+      this.field = field;
+      changes.color_map = mesh.color_map = { data: map, shape: [map.length] };
+    }
+    return changes;
   }
 
   high(axis) { return this.motion.low[axis] + 65535 * this.motion.scale[axis]; }

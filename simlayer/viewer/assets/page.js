@@ -36,30 +36,16 @@ class Page {
   }
 
   async load() {
-    for (const body of this.bodies) {
-      body.frame(this.time, this.field);
-      body.mesh.color_map = this.colorMap(body);
-    }
+    for (const body of this.bodies) body.frame(this.time, this.field, this.scene.colors);
     await this.k3d.load({ objects: this.bodies.map((body) => body.mesh) });
     await this.label();
     this.fit();
-    this.drawBar();
-    await this.request();
+    await this.repaint();
   }
 
-  // A body without the field has one colour.
-  colorMap(body) {
-    const map = body.motion.colors[this.field] ? this.scene.colors : body.plain;
-    return { data: new Float32Array(map), shape: [map.length] };
-  }
-
-  async repaint() {
-    for (const body of this.bodies) {
-      body.mesh.color_map = this.colorMap(body);
-      await this.k3d.reload(body.mesh, { color_map: body.mesh.color_map }, true);
-    }
+  repaint() {
     this.drawBar();
-    await this.request();
+    return this.request();
   }
 
   async label() {
@@ -74,10 +60,10 @@ class Page {
 
   async show() {
     for (const body of this.bodies) {
-      await this.k3d.reload(body.mesh, body.frame(this.time, this.field), true);
+      await this.k3d.reload(body.mesh, body.frame(this.time, this.field, this.scene.colors), true);
       for (const marks of body.marks) await this.showMarks(marks, body.offset);
     }
-    this.k3d.render(true);
+    await this.k3d.getWorld().render(true);
     this.drawn += 1;
     const index = nearest(this.times, this.time);
     byId("clock").textContent = `${shortNumber(this.time)} s, frame ${index + 1} of ${this.times.length}`;
