@@ -79,17 +79,19 @@ def surface_motion(
     mesh = checked_instance("mesh", mesh, Mesh)
     positions = checked_instance("positions", positions, Tensor)
     times = None if times is None else checked_numbers("times", times)
-    fields = checked_parts("vertex_fields", vertex_fields or {}, Tensor, "a tensor")
-    recordings = checked_parts("points", points or {}, Recording, "Recording(times, markers)")
+    fields = {} if vertex_fields is None else vertex_fields
+    fields = checked_parts("vertex_fields", fields, Tensor, "a tensor")
+    recordings = {} if points is None else points
+    recordings = checked_parts("points", recordings, Recording, "Recording(times, markers)")
     name = checked_text("name", name)
     moments = np.asarray(frame_times(times, positions, mesh))
     used, corners = mesh.boundary.cpu().unique(return_inverse=True)
+    positions = positions.detach().double().cpu()
     if DISPLACEMENT not in fields:
-        fields = {DISPLACEMENT: (positions - mesh.vertices.to(positions)).norm(dim=-1), **fields}
+        fields = {DISPLACEMENT: (positions - mesh.vertices.double().cpu()).norm(dim=-1), **fields}
     shape = (len(positions), len(mesh.vertices))
     shown = {key: _sizes(key, values, shape)[:, used.numpy()] for key, values in fields.items()}
-    surface = positions.detach().cpu()[:, used].double().numpy()
-    return SurfaceMotion(name, moments, surface, corners.numpy(), shown, recordings)
+    return SurfaceMotion(name, moments, positions[:, used].numpy(), corners.numpy(), shown, recordings)
 
 
 def _sizes(name: str, values: Tensor, shape: tuple[int, int]) -> Float[np.ndarray, "T N"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -81,7 +82,7 @@ def page_of(motions: Sequence[SurfaceMotion], *, overlaid: bool = False) -> str:
         # Nothing in it can end the element that it is in.
         scene=json.dumps(scene).replace("<", "\\u003c"),
         data=packed.text(),
-        renderer=as_text(renderer),
+        renderer=renderer,
         notice=_escaped(notice),
         script="\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     )
@@ -98,15 +99,20 @@ def _motion(name: str, motion: Any) -> SurfaceMotion:
     )
 
 
-def _renderer() -> tuple[bytes, str]:
-    """Return the JavaScript of k3d and its licences; k3d itself, with all of Jupyter, is not imported."""
+def _renderer() -> tuple[str, str]:
+    """Return the JavaScript of k3d as text, and its licences; k3d, with all of Jupyter, is not imported."""
     found = importlib.util.find_spec("k3d")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the viewer needs k3d: pip install 'simlayer[viewer]'", name="k3d")
     script = Path(found.origin).parent / "static" / "standalone.js"
     own = importlib.metadata.distribution("k3d").read_text("licenses/LICENSE.txt")
     included = script.with_name("standalone.js.LICENSE.txt").read_text(encoding="utf-8")
-    return script.read_bytes(), f"This page is drawn by K3D-jupyter:\n{own}\nwhich includes:\n{included}"
+    return _compressed(script), f"This page is drawn by K3D-jupyter:\n{own}\nwhich includes:\n{included}"
+
+
+@functools.cache
+def _compressed(path: Path) -> str:
+    return as_text(path.read_bytes())
 
 
 def _colors() -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_another_field_has_other_colours_and_another_bar(page):
 
 
 def test_a_motion_plays_to_its_end_and_begins_again(page):
-    choose(page, "speed", "5")
+    choose(page, "speed", "1")
     seen = page.evaluate(
         """new Promise((go) => {
             const times = [];
@@ -72,14 +72,14 @@ def test_a_motion_plays_to_its_end_and_begins_again(page):
             const look = () => {
                 times.push(page.time);
                 const again = times.some((time, k) => k && time < times[k - 1]);
-                if (times.length < 400 && !again) return setTimeout(look, 5);
+                if (times.length < 4000 && !again) return setTimeout(look, 5);
                 byId("play").click();
                 go(times);
             };
             look();
         })"""
     )
-    assert max(seen) > 0.3
+    assert max(seen) > 0.1
     assert any(after < before for before, after in itertools.pairwise(seen))
     assert not page.evaluate("page.playing")
 
