@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import warnings
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simlayer.viewer.motion import SurfaceMotion
 from simlayer.viewer.page import page_of
@@ -28,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Show what the command line names until Ctrl-C; exit with 1 on a user's error."""
     options = _parser().parse_args(arguments)
     try:
-        motions = _distinct([read_motion(path) for path in options.runs])
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = _show_warning
+            motions = _distinct([read_motion(path) for path in options.runs])
         page = page_of(motions, overlaid=options.overlaid)
         for motion in motions:
             print(_described(motion))
@@ -66,6 +71,10 @@ def _distinct(motions: list[SurfaceMotion]) -> list[SurfaceMotion]:
         replace(motion, name=f"{motion.name} ({index})") if names.count(motion.name) > 1 else motion
         for index, motion in enumerate(motions, 1)
     ]
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"simlayer-view: {message}", file=sys.stderr)
 
 
 def _described(motion: SurfaceMotion) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ def read_motion(path: str | os.PathLike[str]) -> SurfaceMotion:
     Of vectors the length is kept, tensors are left out, and a field of cells becomes the mean of those that
     meet at a vertex of the surface.
 
+    Frames from which on the motion has diverged, and fields that are not finite, are left out with a warning.
+
     Raises:
         MotionError: if there is no motion, or it is incomplete.
         MeshError: if a frame cannot be read.
@@ -40,20 +43,22 @@ def read_motion(path: str | os.PathLike[str]) -> SurfaceMotion:
     listed = path / FRAMES if path.is_dir() else path
     _check_exists(path, listed)
     times, files = _listed(listed)
-    from simlayer.mesh.meshio_files import load  # meshio takes long to import
-
-    frames = [load(file) for file in files]
-    _check_equal(listed, files, frames)
+    frames = _loaded(listed, files)
     cells = torch.from_numpy(frames[0].cells[0].data.astype(np.int64))
     boundary, owners = boundary_and_owners(cells, len(frames[0].points))
-    used, triangles = boundary.unique(return_inverse=True)
-    positions = np.stack([frame.points[used.numpy()] for frame in frames]).astype(np.float64)
-    fields = _vertex_fields(frames, used.numpy()) | _cell_fields(frames, triangles.numpy(), owners.numpy())
+    used, triangles = (part.numpy() for part in boundary.unique(return_inverse=True))
+    positions = np.stack([frame.points[used] for frame in frames]).astype(np.float64)
+    count = _finite_frames(listed, positions)
+    frames, positions = frames[:count], positions[:count]
+    fields = _vertex_fields(frames, used) | _cell_fields(frames, triangles, owners.numpy())
     if DISPLACEMENT not in fields:
         fields = {FROM_START: np.linalg.norm(positions - positions[0], axis=2), **fields}
+    for name in [name for name, values in fields.items() if not np.isfinite(values).all()]:
+        warnings.warn(f"{listed}: {name} is not finite everywhere, and left out.", stacklevel=2)
+        del fields[name]
     points = read_points(listed.with_name(POINTS)) if listed.with_name(POINTS).is_file() else {}
     name = listed.resolve().parent.name if listed.name == FRAMES else listed.stem
-    return SurfaceMotion(name, times, positions, triangles.numpy(), fields, points)
+    return SurfaceMotion(name, times[:count], positions, triangles, fields, points)
 
 
 def write_points(path: Path, points: Mapping[str, Recording]) -> None:
@@ -117,9 +122,11 @@ def _listed(path: Path) -> tuple[Float[np.ndarray, "T"], list[Path]]:
     return times, files
 
 
-def _check_equal(path: Path, files: list[Path], frames: list[meshio.Mesh]) -> None:
-    from simlayer.mesh.meshio_files import MESHIO_NAMES
+def _loaded(path: Path, files: list[Path]) -> list[meshio.Mesh]:
+    """Return the frames that a .pvd lists, all of one body."""
+    from simlayer.mesh.meshio_files import MESHIO_NAMES, load  # meshio takes long to import
 
+    frames = [load(file) for file in files]
     kinds = [block.type for block in frames[0].cells]
     if len(kinds) != 1 or kinds[0] not in MESHIO_NAMES.values():
         raise MotionError(
@@ -131,6 +138,21 @@ def _check_equal(path: Path, files: list[Path], frames: list[meshio.Mesh]) -> No
                 f"{path}: all frames must be of one body, but {file.name} has {len(frame.points)} vertices, "
                 f"and {files[0].name} {len(frames[0].points)}."
             )
+    return frames
+
+
+def _finite_frames(path: Path, positions: Float[np.ndarray, "T V 3"]) -> int:
+    """Return how many frames there are before a motion has diverged, with a warning if that is not all."""
+    finite = np.isfinite(positions).all((1, 2))
+    if finite.all():
+        return len(finite)
+    first = int(finite.argmin())
+    if first == 0:
+        raise MotionError(f"{path}: positions are not finite from the first frame on.")
+    warnings.warn(
+        f"{path}: positions are not finite from frame {first} on; those before are shown.", stacklevel=3
+    )
+    return first
 
 
 def _vertex_fields(frames: list[meshio.Mesh], used: Int[np.ndarray, "V"]) -> dict[str, np.ndarray]:

@@ -126,6 +126,25 @@ def test_positions_between_two_frames_are_on_the_way(page):
     assert between == pytest.approx((before + after) / 2, abs=1e-7)
 
 
+def test_dragging_turns_the_body_and_a_button_turns_it_back(page):
+    before = page.picture()
+    mouse = {"x": 200, "y": 200, "button": "left", "buttons": 1, "clickCount": 1}
+    page.send("Input.dispatchMouseEvent", type="mousePressed", **mouse)
+    page.send("Input.dispatchMouseEvent", type="mouseMoved", **{**mouse, "x": 300})
+    page.send("Input.dispatchMouseEvent", type="mouseReleased", **{**mouse, "x": 300})
+    assert changed(before, page.picture()) > 0.01
+    page.evaluate("byId('reset').click(); page.pending")
+    assert changed(before, page.picture()) < 0.001
+
+
+def test_a_grid_is_drawn_around_the_body(page):
+    before = page.picture()
+    page.evaluate("byId('grid').click(); page.pending")
+    assert changed(before, page.picture()) > 0.005
+    page.evaluate("byId('grid').click(); page.pending")
+    assert changed(before, page.picture()) < 0.001
+
+
 def test_names_are_shown_as_they_are(page):
     assert page.evaluate("byId('legend').innerText").split("\n")[0] == "of a <b>run"
     assert page.evaluate("document.title") == "of a <b>run, other"

@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.motions import run_folder, scene_of
+import torch
+from support.motions import MESH, run_folder, scene_of
 
 from simlayer.viewer.command import main
 
@@ -82,6 +83,16 @@ def test_errors_say_what_is_wrong(tmp_path, capsys):
     run = run_folder(tmp_path / "run")
     assert "port 99999 cannot be used" in failure(capsys, run, "--port", "99999")
     assert f"{tmp_path}" in failure(capsys, run, "--html", tmp_path)
+
+
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    stress = torch.full((len(MESH.vertices),), torch.nan)
+    run = run_folder(tmp_path / "run", vertex_fields={"stress [Pa]": stress})
+    main([str(run), "--html", str(tmp_path / "motion.html")])
+    assert (
+        f"simlayer-view: {run / 'motion.pvd'}: stress [Pa] is not finite everywhere"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_help_has_examples(capsys):

@@ -68,6 +68,25 @@ def test_without_a_displacement_it_is_measured_from_the_first_frame(tmp_path):
     assert read.fields["displacement since the first frame [m]"][0].max() == 0
 
 
+def test_of_a_motion_that_diverges_the_frames_before_are_shown(tmp_path):
+    positions = bent()
+    positions[4:, 7] = torch.nan
+    with pytest.warns(UserWarning, match="written as they are"):
+        path = write_frames(tmp_path / "body.pvd", MESH, positions, times=TIMES)
+    with pytest.warns(UserWarning, match="not finite from frame 4 on; those before are shown"):
+        read = read_motion(path)
+    assert np.array_equal(read.times, TIMES[:4].numpy())
+    assert {len(values) for values in read.fields.values()} == {4}
+
+
+def test_a_field_that_is_not_finite_is_left_out_with_a_warning(tmp_path):
+    stress = torch.ones(FRAMES, len(MESH.vertices))
+    stress[2, 0] = torch.nan
+    run = run_folder(tmp_path / "run", vertex_fields={"stress [Pa]": stress})
+    with pytest.warns(UserWarning, match=r"stress \[Pa\] is not finite everywhere, and left out"):
+        assert list(read_motion(run).fields) == ["displacement [m]"]
+
+
 def refusal(path):
     with pytest.raises(MotionError) as error:
         read_motion(path)
@@ -97,6 +116,10 @@ def test_what_is_incomplete_is_refused_with_the_file(tmp_path):
     assert "is no list of frames" in refusal(run)
     (run / "motion.pvd").write_text("<VTKFile></VTKFile>")
     assert "lists no frames" in refusal(run)
+    nowhere = torch.full_like(MESH.vertices, torch.nan)[None]
+    with pytest.warns(UserWarning, match="written as they are"):
+        path = write_frames(tmp_path / "body.pvd", MESH, nowhere)
+    assert "not finite from the first frame on" in refusal(path)
 
 
 def test_frames_of_several_bodies_are_refused(tmp_path):

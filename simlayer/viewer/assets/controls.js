@@ -38,7 +38,9 @@ function listen(page) {
     page.drawGrid();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.target.tagName === "SELECT") return;
+    const { tagName, type } = event.target;
+    // Space presses a button that has the focus, as everywhere.
+    if (tagName === "SELECT" || (event.key === " " && (tagName === "BUTTON" || type === "checkbox"))) return;
     const keys = { " ": () => page.play(!page.playing), ArrowLeft: () => page.step(-1), ArrowRight: () => page.step(1) };
     if (!keys[event.key]) return;
     event.preventDefault();
