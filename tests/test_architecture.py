@@ -34,6 +34,7 @@ FLOORS = (
     "readouts",
     "reinforcement",
     "motion_capture",
+    "viewer",
     "identification",
     "material_point",
     "laboratory",

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/viewer.md",
     "simlayer/autodiff/README.md",
     "simlayer/rollout/README.md",
 ]
@@ -20,7 +21,8 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_runs_by_itself(block):
+def test_a_block_runs_by_itself(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "page", "exec"), {})
 
 

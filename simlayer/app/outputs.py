@@ -20,7 +20,7 @@ from simlayer.app.plots import convergence_picture
 from simlayer.app.problem import FitProblem
 from simlayer.app.readouts import read_body, summarize_body, write_readouts
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
-from simlayer.app.takes import Take
+from simlayer.app.takes import Take, recorded_points
 from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.history import History
 from simlayer.identification.losses import residual
@@ -28,6 +28,7 @@ from simlayer.identification.uncertainty import Uncertainty, parameter_names
 from simlayer.identification.unknowns import assigned
 from simlayer.mesh.paraview import write_frames
 from simlayer.state import State
+from simlayer.viewer.run_folder import POINTS, write_points
 
 FRAMES = 40
 
@@ -46,7 +47,8 @@ def write_outputs(
     """Write the files of a run whose model is at the values found; return the results with residuals."""
     scene, scenes, model = problem.scene, problem.scenes, problem.model
     motion, every = _motion(problem)
-    residuals = _draw_takes(folder, problem, initial, motion, every)
+    found = _points(problem.takes, motion, every)
+    residuals = _draw_takes(folder, problem, initial, found)
     results = {**results, "residual": next(iter(residuals.values()))}
     if len(residuals) > 1:
         results["takes"] = residuals
@@ -80,9 +82,14 @@ def write_outputs(
         scene.mesh,
         frames.positions,
         times=times,
-        vertex_fields=body.vertex_fields(),
+        vertex_fields={
+            "displacement [m]": frames.positions - scene.mesh.vertices,
+            "velocity [m/s]": frames.velocities,
+            **body.vertex_fields(),
+        },
         cell_fields=fields,
     )
+    write_points(folder / POINTS, recorded_points(problem.takes, found))
     return results
 
 
@@ -108,12 +115,11 @@ def _draw_takes(
     folder: Path,
     problem: FitProblem,
     initial: Mapping[str, Tensor],
-    motion: State,
-    every: int,
+    found: Mapping[str, Tensor],
 ) -> dict[str, dict[str, float]]:
     """Draw the first guess and what was found over each recording, and return the residuals by its name."""
     label, guesses = _first_guess(problem, initial)
-    found, residuals = _points(problem.takes, motion, every), {}
+    residuals = {}
     for name, take in problem.takes.items():
         bodies = {label: guesses[name], "found": found[name]}
         residuals[name] = residual(bodies["found"], take.points)

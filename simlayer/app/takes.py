@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from simlayer.app.data import Data
 from simlayer.app.scene import Scene
 from simlayer.errors import ConfigError, ObservationError
 from simlayer.identification.observation import ObservedRollout
+from simlayer.motion_capture.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,14 @@ def all_releases(trainable: Sequence[str], takes: Sequence[str]) -> list[str]:
         return list(trainable)
     every = [f"{take}.release_time" for take in takes]
     return [name for given in trainable for name in (every if given == "release_time" else [given])]
+
+
+def recorded_points(takes: Mapping[str, Take], simulated: Mapping[str, Tensor]) -> dict[str, Recording]:
+    """Return the observed and the simulated points of each recording, with times since the release."""
+    points = {}
+    for name, take in takes.items():
+        which = f" {name}" if len(takes) > 1 else ""
+        times = (take.observed.times - take.observed.release_time).detach().cpu()
+        for kind, markers in {"observed": take.points, "simulated": simulated[name]}.items():
+            points[kind + which] = Recording(times, markers.detach().cpu(), source=kind)
+    return points

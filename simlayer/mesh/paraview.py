@@ -50,7 +50,11 @@ def write_frames(
             f"{path}: write_frames writes a .pvd and a folder of .vtu files; name it {path.stem}.pvd."
         )
     path = path.with_suffix(".pvd")
-    moments = _moments(times, positions, mesh)
+    moments = frame_times(times, positions, mesh)
+    infinite = ~positions.detach().isfinite().flatten(1).all(1)
+    if infinite.any():
+        first = int(infinite.nonzero()[0])
+        warnings.warn(f"positions are not finite from frame {first} on; written as they are.", stacklevel=2)
     nodes = mesh.to_file_order(_plain(positions), 1, unused=mesh.file_vertices)
     points = {name: _vertex_frames(name, values, mesh, len(nodes)) for name, values in vertex_fields.items()}
     cells = {name: _cell_frames(name, values, mesh, len(nodes)) for name, values in cell_fields.items()}
@@ -71,7 +75,8 @@ def write_frames(
     return path
 
 
-def _moments(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]:
+def frame_times(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]:
+    """Return the times of frames [s], by default 0, 1, 2, ...; raises MeshError unless both fit."""
     expected = (len(mesh.vertices), 3)
     odd, real = oddity(positions), positions.is_floating_point()
     if positions.dim() != 3 or positions.shape[1:] != expected or not real or odd:
@@ -82,10 +87,6 @@ def _moments(times: Tensor | None, positions: Tensor, mesh: Mesh) -> list[float]
         )
     if len(positions) == 0:
         raise MeshError(f"positions must hold at least one frame, got shape {tuple(positions.shape)}.")
-    infinite = ~positions.detach().isfinite().flatten(1).all(1)
-    if infinite.any():
-        first = int(infinite.nonzero()[0])
-        warnings.warn(f"positions are not finite from frame {first} on; written as they are.", stacklevel=3)
     moments = list(map(float, range(len(positions)))) if times is None else _plain(times).double().tolist()
     rising = np.ndim(moments) == 1 and np.isfinite(moments).all() and (np.diff(moments) > 0).all()
     if np.shape(moments) != (len(positions),) or not rising:
@@ -105,19 +106,23 @@ def _plain(values: Tensor) -> Tensor:
 
 
 def _vertex_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarray:
-    values = _frames(name, values, (count, len(mesh.vertices)))
+    values = field_frames(name, values, (count, len(mesh.vertices)))
     if len(mesh.file_vertices) > len(mesh.vertices) and not values.is_floating_point():
         values = values.double()
     return mesh.to_file_order(values, 1).numpy()
 
 
 def _cell_frames(name: str, values: Tensor, mesh: Mesh, count: int) -> np.ndarray:
-    values = _frames(name, values, (count, len(mesh.cells)))
+    values = field_frames(name, values, (count, len(mesh.cells)))
     return values.numpy()
 
 
-def _frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
-    """Return the field as (T, N, components): VTK knows no matrices, they become nine components by rows."""
+def field_frames(name: str, values: Tensor, expected: tuple[int, int]) -> Tensor:
+    """Return a field of (T, N) numbers or (T, N, components); a matrix becomes nine components by rows.
+
+    Raises:
+        MeshError: if its shape is another one than (T, N, ...) or (N, ...), or it holds no plain numbers.
+    """
     if odd := oddity(values):
         remedy = "; write .real and .imag" * values.is_complex()
         raise MeshError(f"field {name!r} must hold plain real numbers, got a tensor that is {odd}{remedy}.")

@@ -22,6 +22,7 @@ import torch
 
 from simlayer import box_mesh
 from simlayer.app.main import main
+from simlayer.viewer import read_motion
 
 ROOT = Path(__file__).parents[2]
 E, NU = "forces.elastic.material.youngs_modulus", "forces.elastic.material.poissons_ratio"
@@ -110,7 +111,20 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert 10 <= len(frames) <= 41
     last = meshio.read(folder / frames[-1])
     assert last.points.shape == (16, 3)
-    assert last.point_data.keys() == {"reaction [N]", "von Mises stress [Pa]", "Cauchy stress [Pa]"}
+    assert last.point_data.keys() == {
+        *("displacement [m]", "velocity [m/s]", "reaction [N]"),
+        *("von Mises stress [Pa]", "Cauchy stress [Pa]"),
+    }
+    shown = read_motion(folder)
+    assert list(shown.points) == ["observed", "simulated"]
+    # What was found lies over what was observed.
+    gap = shown.points["simulated"].markers - shown.points["observed"].markers
+    assert gap.norm(dim=-1).max() < 1e-3 * shown.fields["displacement [m]"].max()
+    # And over the surface of the frame of that time, whose vertices were all observed.
+    distances = torch.cdist(
+        torch.from_numpy(shown.positions[-1]), shown.points["simulated"].markers[-1].double()
+    )
+    assert distances.amin(1).max() < 1e-2 * shown.fields["displacement [m]"].max()
     series = np.genfromtxt(folder / "readouts.csv", delimiter=",", names=True, deletechars="")
     assert len(series) == len(frames)
     largest = results["readouts"]["largest_von_mises_stress"]

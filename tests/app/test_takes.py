@@ -19,6 +19,7 @@ from simlayer.errors import ConfigError
 from simlayer.identification.observation import ObservedRollout
 from simlayer.identification.sensors import Markers
 from simlayer.motion_capture.recording import Recording
+from simlayer.viewer import read_motion
 
 E = "forces.elastic.material.youngs_modulus"
 
@@ -72,6 +73,12 @@ def test_one_modulus_is_found_from_two_takes_with_a_release_and_a_residual_each(
     )
     assert (tmp_path / "outputs/test/found_over_a.png").is_file()
     assert (tmp_path / "outputs/test/uncertainty.png").is_file()
+    points = read_motion(tmp_path / "outputs/test").points
+    assert list(points) == ["observed b", "simulated b", "observed a", "simulated a"]
+    # By the clock of the simulation, which starts at the release that was found for each.
+    for name, first in (("b", 2.0), ("a", 0.5)):
+        expected = first - rows[f"{name}.release_time"]["found"]
+        assert float(points[f"observed {name}"].times[0]) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.usefixtures("float64")

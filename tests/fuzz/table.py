@@ -11,6 +11,7 @@ from fuzz import (
     table_points,
     table_readouts,
     table_steps,
+    table_viewer,
 )
 from fuzz.calls import Call
 
@@ -25,6 +26,7 @@ TABLES = (
     table_readouts,
     table_laboratory,
     table_points,
+    table_viewer,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -34,8 +36,8 @@ _TRACER = "a tool of the package's own classes, given functions that these write
 WITHOUT_A_CALL = {
     **dict.fromkeys(
         [
-            "ContactWarning", "ConvergenceError", "DivergenceError", "MeshError", "ObservationError",
-            "PenetrationError", "SimulationError", "UnstableStepError",
+            "ContactWarning", "ConvergenceError", "DivergenceError", "MeshError", "MotionError",
+            "ObservationError", "PenetrationError", "SimulationError", "UnstableStepError",
         ],
         _ERROR,
     ),
@@ -45,7 +47,7 @@ WITHOUT_A_CALL = {
             "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "LabelImage",
             "MaterialCheck",
             "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",
-            "QuadratureRule", "ResidualRuns", "ShapeFunctions", "StepContext",
+            "QuadratureRule", "ResidualRuns", "ShapeFunctions", "StepContext", "SurfaceMotion",
         ],
         _HOLDER,
     ),
@@ -67,6 +69,7 @@ WITHOUT_A_CALL = {
     "ELEMENT_TYPES": "data",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",
+    "view": "opens a browser; what it is given goes to write_html",
     "von_mises": "mathematics of any tensors",
     "LearningCurve": "records what a module has logged",
     "ObservedScenes": "its parts are given to scene_loader",

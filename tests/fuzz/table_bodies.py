@@ -116,7 +116,7 @@ def _fields(rows: int) -> Argument:
     return Argument(Named(kind, free=True), lambda: {"heat": torch.arange(float(rows))}, ("heat", "field"))
 
 
-def _frames(shape: tuple[int, ...]) -> bool:
+def any_frames(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] > 0 and shape[1:] == (VERTICES, 3)
 
 
@@ -193,7 +193,7 @@ MESHES = [
             File(lambda path: bool(path) and Path(path).suffix in ("", ".pvd")), lambda: "film.pvd"
         ).called(*FILES),
         mesh=a_mesh,
-        positions=tensor(lambda: torch.stack([scenes.positions()] * 2), _frames, finite=False),
+        positions=tensor(lambda: torch.stack([scenes.positions()] * 2), any_frames, finite=False),
         times=tensor(lambda: torch.tensor([0.0, 0.1]), shaped((2,)), rising=True, words=(None,)),
         vertex_fields=_fields(VERTICES),
         cell_fields=_fields(CELLS),

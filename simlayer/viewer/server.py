@@ -1,0 +1,55 @@
+"""A page behind an address of this machine, until it is interrupted."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from simlayer.viewer.motion import MotionError
+
+
+class PageServer(ThreadingHTTPServer):
+    """Answers every request for / with one page, on this machine only.
+
+    Args:
+        page: the HTML.
+        port: where; 0 is any that is free.
+
+    Raises:
+        MotionError: if the port is in use or not allowed.
+    """
+
+    daemon_threads = True
+    # On an address that another program listens on, binding has to fail.
+    allow_reuse_address = False
+
+    def __init__(self, page: str, port: int = 0) -> None:
+        self.content = page.encode()
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise MotionError(
+                f"port {port} cannot be used ({error}); take another one, or leave --port out."
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser."""
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PageServer
+
+    def do_GET(self) -> None:
+        if self.path.split("?")[0] != "/":
+            self.send_error(404, "There is one page only, at /")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+        self.wfile.write(self.server.content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the address is all that a user needs."""
