@@ -35,6 +35,7 @@ FLOORS = (
     "reinforcement",
     "motion_capture",
     "viewer",
+    "interchange",
     "identification",
     "material_point",
     "laboratory",

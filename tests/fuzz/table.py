@@ -6,6 +6,7 @@ from fuzz import (
     table_bodies,
     table_fits,
     table_identification,
+    table_interchange,
     table_laboratory,
     table_learning,
     table_points,
@@ -27,6 +28,7 @@ TABLES = (
     table_laboratory,
     table_points,
     table_viewer,
+    table_interchange,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -43,7 +45,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "Body", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
+            "Body", "BodyMotion", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
             "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "LabelImage",
             "MaterialCheck",
             "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",
@@ -69,6 +71,8 @@ WITHOUT_A_CALL = {
     "ELEMENT_TYPES": "data",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",
+    "from_pyvista": "needs PyVista; the frames go to the checks of from_arrays",
+    "to_pyvista": "needs PyVista; what it is given goes to the checks of to_arrays",
     "view": "opens a browser; what it is given goes to write_html",
     "von_mises": "mathematics of any tensors",
     "LearningCurve": "records what a module has logged",

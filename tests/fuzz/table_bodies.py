@@ -111,7 +111,7 @@ def _on_the_body(points: torch.Tensor) -> bool:
     return inside and len(points) == 2 and bool((points[0] != points[1]).any())
 
 
-def _fields(rows: int) -> Argument:
+def any_fields(rows: int) -> Argument:
     kind = Numbers(lambda s: (len(s) > 0 and s[0] == rows) or s[:2] == (2, rows), finite=False, form="tensor")
     return Argument(Named(kind, free=True), lambda: {"heat": torch.arange(float(rows))}, ("heat", "field"))
 
@@ -195,8 +195,8 @@ MESHES = [
         mesh=a_mesh,
         positions=tensor(lambda: torch.stack([scenes.positions()] * 2), any_frames, finite=False),
         times=tensor(lambda: torch.tensor([0.0, 0.1]), shaped((2,)), rising=True, words=(None,)),
-        vertex_fields=_fields(VERTICES),
-        cell_fields=_fields(CELLS),
+        vertex_fields=any_fields(VERTICES),
+        cell_fields=any_fields(CELLS),
     ),
 ]
 

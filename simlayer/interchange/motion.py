@@ -1,0 +1,81 @@
+"""The motion of a body as other packages keep it: a mesh, frames, times, fields."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simlayer.mesh.mesh import Mesh
+from simlayer.mesh.paraview import field_frames, frame_times
+from simlayer.quantities.arguments import checked_parts
+from simlayer.quantities.arrays import checked_numbers
+from simlayer.quantities.objects import checked_instance
+
+
+class BodyMotion(NamedTuple):
+    """A body and its motion.
+
+    Attributes:
+        mesh: the body at rest.
+        positions: of its vertices in each frame [m].
+        times: of the frames [s].
+        vertex_fields: by name, (T, N, ...).
+        cell_fields: by name, (T, M, ...).
+    """
+
+    mesh: Mesh
+    positions: Float[Tensor, "T N 3"]
+    times: Float[Tensor, "T"]
+    vertex_fields: Mapping[str, Tensor] = {}
+    cell_fields: Mapping[str, Tensor] = {}
+
+
+def checked_motion(
+    mesh: Mesh,
+    positions: Tensor,
+    times: Tensor | None,
+    vertex_fields: Mapping[str, Tensor] | None,
+    cell_fields: Mapping[str, Tensor] | None,
+) -> BodyMotion:
+    """Return a motion on the CPU, without gradients, every field with a value in each frame.
+
+    Raises:
+        MeshError: if positions, times or a field do not fit the mesh.
+    """
+    mesh = checked_instance("mesh", mesh, Mesh)
+    positions = checked_instance("positions", positions, Tensor)
+    times = None if times is None else checked_numbers("times", times)
+    moments = frame_times(times, positions, mesh)
+    fields = []
+    for label, given, count in (
+        ("vertex_fields", vertex_fields, len(mesh.vertices)),
+        ("cell_fields", cell_fields, len(mesh.cells)),
+    ):
+        parts = checked_parts(label, {} if given is None else given, Tensor, "a tensor")
+        shape = (len(positions), count)
+        fields.append({name: field_frames(name, values, shape) for name, values in parts.items()})
+    positions = positions.detach().cpu()
+    if positions.dtype in (torch.float16, torch.bfloat16):  # which other packages do not know
+        positions = positions.float()
+    return BodyMotion(mesh, positions, positions.new_tensor(moments), *fields)
+
+
+def imported(name: str, extra: str = "interchange") -> ModuleType:
+    """Return a module of an optional package.
+
+    Raises:
+        ImportError: with what to install.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = {"pxr.UsdGeom": "usd-core"}.get(name, name)
+        raise ImportError(
+            f"this needs {package}, which is not installed: pip install 'simlayer[{extra}]'"
+        ) from error
