@@ -20,6 +20,8 @@ class Page {
     const over = byId("layout").value === "over";
     this.bodies.forEach((body, index) => {
       body.offset = [0, 0, 0];
+      // Through the others, the first one is seen.
+      body.mesh.opacity = over && index > 0 ? 0.5 : 1;
       if (!over) body.offset[axis] = (index - (this.bodies.length - 1) / 2) * step;
     });
     const low = [0, 1, 2].map((k) => Math.min(...this.bodies.map((b) => b.motion.low[k] + b.offset[k])));
