@@ -47,11 +47,13 @@ def _format_readouts(found: Mapping[str, Any]) -> str:
 
 
 def format_files(folder: Path) -> str:
-    """Format which files a run has written, and what to install for the movie that it has not."""
+    """Format which files a run has written, what to install for its movie, and how to see its motion."""
     files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     line = f"Written to {folder}: {', '.join(files)}"
     if "motion.pvd" in files and "motion.mp4" not in files:
         line += "\nThere is no motion.mp4, which needs the extra `movie`: pip install 'simlayer[movie]'"
+    if "motion.pvd" in files:
+        line += f"\nTo see the motion in a browser, with the extra `viewer`: simlayer-view {folder}"
     return line
 
 

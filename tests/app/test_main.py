@@ -92,6 +92,7 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert found(folder) == pytest.approx({E: 1e5, NU: 0.4}, rel=1e-3)
     assert re.search(rf"{E}: 300000 Pa -> (100|99)\.?\d*.* k?Pa \(reference 100000 Pa, error 0\.\d\d%\)", out)
     assert "wandb sync" in out
+    assert re.search(r"simlayer-view \S*outputs/test\n", out)
     assert "the fit's own mesh and step" in out
     results = json.loads((folder / "results.json").read_text())
     row = results["parameters"][E]

@@ -77,12 +77,14 @@ def test_the_browser_is_opened_at_the_address(tmp_path, monkeypatch, capsys):
     assert f"{opened[0]} shows them until Ctrl-C" in capsys.readouterr().out
 
 
-def test_errors_say_what_is_wrong(tmp_path, capsys):
+def test_errors_say_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert "simlayer-view: missing does not exist" in failure(capsys, "missing")
     assert "is no folder of a run" in failure(capsys, tmp_path)
     run = run_folder(tmp_path / "run")
     assert "port 99999 cannot be used" in failure(capsys, run, "--port", "99999")
     assert f"{tmp_path}" in failure(capsys, run, "--html", tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'simlayer[viewer]'" in failure(capsys, run)
 
 
 def test_what_is_left_out_is_said(tmp_path, capsys):

@@ -53,6 +53,7 @@ class Body {
       this.field = field;
       changes.color_map = mesh.color_map = { data: map, shape: [map.length] };
     }
+    if (mesh.opacity !== this.opacity) changes.opacity = this.opacity = mesh.opacity;
     return changes;
   }
 

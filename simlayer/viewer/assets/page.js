@@ -20,6 +20,8 @@ class Page {
     const over = byId("layout").value === "over";
     this.bodies.forEach((body, index) => {
       body.offset = [0, 0, 0];
+      // Through the others, the first one is seen.
+      body.mesh.opacity = over && index > 0 ? 0.5 : 1;
       if (!over) body.offset[axis] = (index - (this.bodies.length - 1) / 2) * step;
     });
     const low = [0, 1, 2].map((k) => Math.min(...this.bodies.map((b) => b.motion.low[k] + b.offset[k])));
@@ -31,7 +33,9 @@ class Page {
     const { low, high, radius } = this.bounds, target = low.map((x, k) => (x + high[k]) / 2);
     const { clientWidth: width, clientHeight: height } = byId("canvas");
     const narrow = Math.min(1, width / height), distance = radius / Math.sin(Math.PI / 7) / narrow;
-    const eye = [0.45, -0.8, 0.4].map((part, k) => target[k] + part * distance);
+    // From further above, bodies side by side hide less of each other.
+    const side = this.bodies.length > 1 && byId("layout").value === "side";
+    const eye = (side ? [0.35, -0.62, 0.7] : [0.45, -0.8, 0.4]).map((part, k) => target[k] + part * distance);
     this.k3d.setCamera([...eye, ...target, 0, 0, 1]);
   }
 
