@@ -5,49 +5,77 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 import wandb
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_tree import build, flatten
 from simlayer.app.problem import FitProblem
 from simlayer.app.run_folder import write_whole
+from simlayer.errors import ConfigError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
 
+# What the loggers of these names need, beside what every installation has.
+PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+
+MLFLOW_ID = "mlflow_id.txt"
+
 
 def build_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> list[Logger]:
-    """Return the configured loggers, each in the run's folder and with the flattened configuration."""
+    """Return the configured loggers, each in the run's folder and with the flattened configuration.
+
+    Raises:
+        ConfigError: if a package that one of them needs is not installed.
+    """
+    for package, option in PACKAGES.items():
+        if option in config.logger and find_spec(package) is None:
+            raise ConfigError(f"logger={option} needs {package}: pip install 'simlayer[{option}]'")
+    resumed = (folder / MLFLOW_ID).exists()
+    name = folder.name if sweep is None else f"{sweep}-{folder.name}"
     loggers: list[Logger] = []
     for make in build(config.logger).values():
         if make.func is CSVLogger:
             loggers.append(make(save_dir=folder, flush_logs_every_n_steps=1))
-            continue
-        # W&B writes its notes on every run to its own log; this program prints the command that matters.
-        wandb.setup(wandb.Settings(silent=True))
-        options = {"group": make.keywords.get("group") or sweep}
-        if make.keywords.get("offline"):
-            # Lightning sets the environment variable for it, which W&B has already read.
-            options["mode"] = "offline"
-        loggers.append(
-            make(
-                save_dir=folder,
-                name=folder.name if sweep is None else f"{sweep}-{folder.name}",
-                id=_run_id(folder),
-                resume="allow",
-                tags=[config.name],
-                **options,
-            )
-        )
+        elif make.func is WandbLogger:
+            loggers.append(_wandb(make, folder, name, tags=[config.name], group=sweep))
+        elif make.func is MLFlowLogger:
+            loggers.append(_mlflow(make, folder, name))
+        else:
+            loggers.append(make(save_dir=folder))
     flat = flatten(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     for logger in loggers:
-        logger.log_hyperparams(flat)
+        if not (isinstance(logger, MLFlowLogger) and resumed):  # MLflow lets no parameter change.
+            logger.log_hyperparams(flat)
     return loggers
+
+
+def _wandb(
+    make: partial[WandbLogger], folder: Path, name: str, *, tags: list[str], group: str | None
+) -> Logger:
+    # W&B writes its notes on every run to its own log; this program prints the command that matters.
+    wandb.setup(wandb.Settings(silent=True))
+    options = {"group": make.keywords.get("group") or group}
+    if make.keywords.get("offline"):
+        # Lightning sets the environment variable for it, which W&B has already read.
+        options["mode"] = "offline"
+    return make(save_dir=folder, name=name, id=_run_id(folder), resume="allow", tags=tags, **options)
+
+
+def _mlflow(make: partial[MLFlowLogger], folder: Path, name: str) -> Logger:
+    """Return the logger of an MLflow run, which goes on in the same one when the run is resumed."""
+    path = folder / MLFLOW_ID
+    known = path.read_text(encoding="utf-8").strip() if path.exists() else None
+    logger = make(run_name=name, run_id=known)
+    write_whole(path, f"{logger.run_id}\n")
+    return logger
 
 
 def finish(loggers: list[Logger], *, failed: bool) -> None:
@@ -64,6 +92,14 @@ def _run_id(folder: Path) -> str:
     if not path.exists():
         write_whole(path, secrets.token_hex(4) + "\n")
     return path.read_text(encoding="utf-8").strip()
+
+
+def parameter_table(parameters: Mapping[str, Mapping[str, Any]]) -> wandb.Table:
+    """Return the results of parameters as a table of W&B, a row each; lists of numbers as text."""
+    columns = ("unit", "initial", "found", "standard_error", "reference", "relative_error")
+    rows = [[name, *(row.get(column) for column in columns)] for name, row in parameters.items()]
+    texts = [[str(part) if isinstance(part, list) else part for part in row] for row in rows]
+    return wandb.Table(columns=["parameter", *columns], data=texts, allow_mixed_types=True)
 
 
 class WandbReport(Callback, ABC):
@@ -110,12 +146,14 @@ class WandbReport(Callback, ABC):
             return
         for key, value in self.summary(results).items():
             run.summary[key] = value
+        if rows := results["parameters"]:
+            run.log({"parameters": parameter_table(rows)})
         for title, name in self.pictures.items():
             if (picture := folder / name).exists():
                 run.log({title: wandb.Image(str(picture))})
         artifact = wandb.Artifact(f"results-{run.id}", type="results")
         for path in sorted(folder.iterdir()):
-            if path.suffix in (".json", ".yaml", ".png", ".mp4", ".html"):
+            if path.suffix in (".npz", ".json", ".yaml", ".png", ".mp4", ".html"):
                 artifact.add_file(str(path))
         run.log_artifact(artifact)
         if run.offline:

@@ -218,6 +218,9 @@ class ParameterIdentification(LightningModule):
                 "Gauss-Newton compares evaluations of the same scenes: give all scenes in one batch, and "
                 f"leave accumulate_grad_batches at 1; got {batches} batches and {accumulated}."
             )
+        if self._gauss_newton is not None and self._gauss_newton.optimizer.converged:
+            # A fit is resumed whose last epoch, of those that it was allowed, was the one that converged.
+            self.trainer.should_stop = True
 
     def on_train_epoch_start(self) -> None:
         self._before = [unknown.parameter.detach().clone() for unknown in self.unknowns]

@@ -229,6 +229,17 @@ def test_an_old_name_with_other_physics_is_refused_and_the_difference_shown(defa
     assert (folder / "results.json").read_text() == before
 
 
+def test_a_run_that_converged_in_the_last_epoch_that_it_was_allowed_is_resumed_and_ends_at_once():
+    options = [*SHORT, f"trainable=[{E}]"]
+    folder = run(*options)
+    epochs = json.loads((folder / "results.json").read_text())["epochs"]
+    shutil.rmtree(folder)
+    for allowed, ended in ((epochs, f"all {epochs} epochs"), (epochs + 3, "converged")):
+        run(*options, f"trainer.max_epochs={allowed}")
+        results = json.loads((folder / "results.json").read_text())
+        assert (results["ended"], results["epochs"]) == (ended, epochs)
+
+
 def test_a_fit_that_fails_keeps_what_it_had(capsys):
     # The time step is just stable for the truth, beyond which the large learning rate overshoots.
     guess = [f"trainable=[{E}]", "material={youngs_modulus:3e4,poissons_ratio:0.4}", "step.dt=9.4e-4"]
