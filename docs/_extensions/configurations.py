@@ -1,0 +1,123 @@
+"""Directives with the experiments and the options of all configuration groups, read from `configs/`."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+class Experiment(NamedTuple):
+    """The header of an experiment: what it does, in what time, what it prints, and what else there is to say."""
+
+    name: str
+    purpose: str
+    time: str
+    printed: list[str]
+    remarks: str
+
+
+def comment(path: Path) -> list[str]:
+    """Return the lines of the comment at the top of a file, without their marks."""
+    lines = path.read_text().splitlines()
+    lines = lines[1:] if lines[0].startswith("# @package") else lines
+    count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return [line[2:] for line in lines[:count]]
+
+
+def experiment(path: Path) -> Experiment:
+    """Read the header of an experiment."""
+    lines = comment(path)
+    prose = " ".join(line for line in lines if not line.startswith("  "))
+    printed = [line.strip() for line in lines if line.startswith("  ")]
+    # What stands before "Prints" says what the experiment is, and what stands after its colon are remarks.
+    match = re.search(r"\s*(?:By default of a twin; prints|Prints)(?:, (?P<time>[^:]*?))?:", prose)
+    if match is None:
+        return Experiment(path.stem, prose, "", [], "")
+    # The time may be followed by what the numbers are.
+    time = (match["time"] or "").partition(",")[0]
+    return Experiment(path.stem, prose[: match.start()], time, printed, prose[match.end() :].strip())
+
+
+def experiments() -> list[Experiment]:
+    """Return all experiments, by name."""
+    return [experiment(path) for path in sorted((CONFIGS / "experiment").glob("*.yaml"))]
+
+
+def experiment_lines() -> Iterator[str]:
+    """Yield a table of all experiments, and a section for each."""
+    yield from ("| experiment | what it is | time |", "|---|---|---|")
+    for each in experiments():
+        first = each.purpose.partition(". ")[0].rstrip(".")
+        yield f"| [{each.name}](#experiment-{each.name.replace('_', '-')}) | {first} | {each.time or '–'} |"
+    for each in experiments():
+        label = f"experiment-{each.name.replace('_', '-')}"
+        yield from ("", f"({label})=", f"## {each.name}", "", each.purpose, "")
+        yield from ("```bash", f"python train.py experiment={each.name}", "```", "")
+        if each.printed:
+            yield from (f"It prints{', ' + each.time if each.time else ''}:", "", "```text", *each.printed, "```")
+        yield from ("", each.remarks)
+
+
+def meaning(path: Path) -> str:
+    """Return a line about an option: its comment, the first line of what it makes, or its first key's comment."""
+    if lines := comment(path):
+        return re.split(r"(?<=[a-z)])[.:] ", " ".join(lines) + " ")[0].strip().rstrip(".")
+    text = path.read_text()
+    settings = yaml.safe_load(text) or {}
+    if targets := re.findall(r"_target_: (\S+)", text):
+        return first_line(targets[0])
+    if remark := re.search(r"# (.*)", text):
+        return remark[1].strip()
+    if bases := settings.get("defaults"):
+        return f"`{bases[0]}` with other values"
+    return "nothing" if not settings else f"sets {', '.join(f'`{key}`' for key in settings)}"
+
+
+def first_line(target: str) -> str:
+    """Return the first sentence of the docstring of a class or function, by its full name."""
+    module, _, name = target.rpartition(".")
+    value = getattr(importlib.import_module(module), name)
+    first = (value.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    return first if target.startswith("simlayer") else f"`{target}`"
+
+
+def group_lines() -> Iterator[str]:
+    """Yield a section for each group of configurations, with a table of its options."""
+    for folder in sorted(path for path in CONFIGS.iterdir() if path.is_dir()):
+        if folder.name not in ("hydra", "experiment"):
+            yield from ("", f"## {folder.name}", "", "| option | |", "|---|---|")
+            for path in sorted(folder.glob("*.yaml")):
+                yield f"| `{folder.name}={path.stem}` | {meaning(path).replace('|', chr(92) + '|')} |"
+
+
+class Experiments(Directive):
+    """All experiments."""
+
+    lines = staticmethod(experiment_lines)
+
+    def run(self) -> list[nodes.Node]:
+        container = nodes.section()
+        container.document = self.state.document
+        self.state.nested_parse(list(self.lines()), self.content_offset, container, match_titles=True)
+        return container.children
+
+
+class Groups(Experiments):
+    """All options of all groups of configurations."""
+
+    lines = staticmethod(group_lines)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("experiments", Experiments)
+    app.add_directive("config-groups", Groups)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
