@@ -24,8 +24,8 @@ extensions = [
     "source_links",
     "configurations",
 ]
-# Attributes, dollars and colons are MyST's; the rest of the pages is plain Markdown, which other readers show, too.
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+# Formulas and the directives are MyST's; the rest is plain Markdown, which other readers show, too.
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_extensions"]
 

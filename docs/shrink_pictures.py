@@ -1,6 +1,6 @@
 """Copies the pictures of the gallery from the folders of runs, small enough for a repository.
 
-After the commands of gallery.md, each with run_name=NAME of its experiment: python docs/shrink_pictures.py outputs
+After the commands of gallery.md run: python docs/shrink_pictures.py outputs
 """
 
 import sys

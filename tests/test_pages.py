@@ -1,4 +1,4 @@
-"""The code of the pages runs as printed, each block by itself; their commands compose, and their links lead somewhere."""
+"""The code of the pages runs as printed, each block by itself; commands compose, and links lead somewhere."""
 
 import re
 import shlex
@@ -42,7 +42,7 @@ def commands() -> list:
 
 @pytest.fixture
 def _as_a_program_of_its_own(tmp_path, monkeypatch):
-    """In a folder of its own, without a display; torch's default dtype, random numbers and threads are restored."""
+    """In a folder of its own, without a display; torch's default dtype is restored."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     dtype = torch.get_default_dtype()

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 class Experiment(NamedTuple):
-    """The header of an experiment: what it does, in what time, what it prints, and what else there is to say."""
+    """The header of an experiment: what it is, in what time it prints what, and what else there is to say."""
 
     name: str
     purpose: str
@@ -62,12 +62,18 @@ def experiment_lines() -> Iterator[str]:
         yield from ("", f"({label})=", f"## {each.name}", "", each.purpose, "")
         yield from ("```bash", f"python train.py experiment={each.name}", "```", "")
         if each.printed:
-            yield from (f"It prints{', ' + each.time if each.time else ''}:", "", "```text", *each.printed, "```")
+            yield from (
+                f"It prints{', ' + each.time if each.time else ''}:",
+                "",
+                "```text",
+                *each.printed,
+                "```",
+            )
         yield from ("", each.remarks)
 
 
 def meaning(path: Path) -> str:
-    """Return a line about an option: its comment, the first line of what it makes, or its first key's comment."""
+    """Return a line about an option: its comment, or the first line of what it makes, or what it sets."""
     if lines := comment(path):
         return re.split(r"(?<=[a-z)])[.:] ", " ".join(lines) + " ")[0].strip().rstrip(".")
     text = path.read_text()

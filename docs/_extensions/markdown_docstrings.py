@@ -12,7 +12,7 @@ _CODE = re.compile(r"(`[^`]+`)")
 
 
 def plain(text: str) -> str:
-    """Return sentences with public names as links, other code in double backticks, and what would be markup escaped.
+    """Return sentences with public names as links, other code as literals, and what would be markup escaped.
 
     Args:
         text: of a docstring, whose single backticks enclose code.
@@ -33,7 +33,7 @@ def plain(text: str) -> str:
 
 
 def restructured(text: str) -> str:
-    """Return a docstring as reStructuredText: its sentences, and blocks of code, which are set off by their indent."""
+    """Return a docstring as reStructuredText: its sentences, and blocks of code, which are indented."""
     paragraphs = text.split("\n\n")
     for i, paragraph in enumerate(paragraphs):
         if i > 0 and paragraph.startswith("    ") and not paragraphs[i - 1].startswith(" "):

@@ -9,13 +9,29 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
-
 # The packages whose public names are documented, besides those of simlayer itself.
 PACKAGES = [
-    "actuators", "autodiff", "contact", "elements", "fem", "forces", "identification", "laboratory", "learning",
-    "linalg", "material_point", "materials", "mesh", "motion_capture", "quantities", "readouts", "reinforcement",
-    "rollout", "solvers", "steps",
-]  # fmt: skip
+    "actuators",
+    "autodiff",
+    "contact",
+    "elements",
+    "fem",
+    "forces",
+    "identification",
+    "laboratory",
+    "learning",
+    "linalg",
+    "material_point",
+    "materials",
+    "mesh",
+    "motion_capture",
+    "quantities",
+    "readouts",
+    "reinforcement",
+    "rollout",
+    "solvers",
+    "steps",
+]
 
 
 def address(module: str, name: str) -> str:
@@ -50,10 +66,12 @@ def entry(module: str, name: str) -> list[str]:
 
 
 def entries(module: str) -> list[str]:
-    """Return the lines that document all public names of a package; of simlayer, those of no package in it."""
+    """Return the lines that document the public names of a package; of simlayer, those of no package in it."""
     names = importlib.import_module(module).__all__
     if module == "simlayer":
-        inside = {name for package in PACKAGES for name in importlib.import_module(f"{module}.{package}").__all__}
+        inside = {
+            name for package in PACKAGES for name in importlib.import_module(f"{module}.{package}").__all__
+        }
         names = [name for name in names if name not in inside]
     return [line for name in names for line in entry(module, name)]
 

@@ -1,4 +1,4 @@
-"""Links to source files in the Markdown that pages include: the pages show the name, and lead nowhere outside."""
+"""Links to source files in the Markdown that pages include, of which the pages show the name only."""
 
 import re
 from pathlib import Path
