@@ -1,4 +1,7 @@
-"""Directives with the experiments and the options of all configuration groups, read from `configs/`."""
+"""Pages of the experiments and of the options of all groups of configurations, read from `configs/`.
+
+The lines `<!-- experiments -->` and `<!-- groups -->` of a page stand for them.
+"""
 
 import importlib
 import re
@@ -7,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -104,26 +105,14 @@ def group_lines() -> Iterator[str]:
                 yield f"| `{folder.name}={path.stem}` | {meaning(path).replace('|', chr(92) + '|')} |"
 
 
-class Experiments(Directive):
-    """All experiments."""
-
-    lines = staticmethod(experiment_lines)
-
-    def run(self) -> list[nodes.Node]:
-        container = nodes.section()
-        container.document = self.state.document
-        self.state.nested_parse(list(self.lines()), self.content_offset, container, match_titles=True)
-        return container.children
-
-
-class Groups(Experiments):
-    """All options of all groups of configurations."""
-
-    lines = staticmethod(group_lines)
+def read_source(app: Sphinx, page: str, content: list[str]) -> None:
+    """Put the generated lines in the places that a page has for them."""
+    for mark, lines in (("experiments", experiment_lines), ("groups", group_lines)):
+        if f"<!-- {mark} -->" in content[0]:
+            content[0] = content[0].replace(f"<!-- {mark} -->", "\n".join(lines()))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directives."""
-    app.add_directive("experiments", Experiments)
-    app.add_directive("config-groups", Groups)
+    """Read pages in this way."""
+    app.connect("source-read", read_source)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

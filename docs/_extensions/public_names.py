@@ -10,28 +10,11 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 # The packages whose public names are documented, besides those of simlayer itself.
-PACKAGES = [
-    "actuators",
-    "autodiff",
-    "contact",
-    "elements",
-    "fem",
-    "forces",
-    "identification",
-    "laboratory",
-    "learning",
-    "linalg",
-    "material_point",
-    "materials",
-    "mesh",
-    "motion_capture",
-    "quantities",
-    "readouts",
-    "reinforcement",
-    "rollout",
-    "solvers",
-    "steps",
-]
+PACKAGES = (
+    *("actuators", "autodiff", "contact", "elements", "fem", "forces", "identification", "laboratory"),
+    *("learning", "linalg", "material_point", "materials", "mesh", "motion_capture", "quantities"),
+    *("readouts", "reinforcement", "rollout", "solvers", "steps"),
+)
 
 
 def address(module: str, name: str) -> str:
@@ -66,18 +49,19 @@ def entry(module: str, name: str) -> list[str]:
 
 
 def entries(module: str) -> list[str]:
-    """Return the lines that document the public names of a package; of simlayer, those of no package in it."""
+    """Return the lines that document what a package exports; of simlayer, the names of no package in it."""
     names = importlib.import_module(module).__all__
+    head = [f".. automodule:: {module}", "   :no-members:", ""]
     if module == "simlayer":
         inside = {
             name for package in PACKAGES for name in importlib.import_module(f"{module}.{package}").__all__
         }
-        names = [name for name in names if name not in inside]
-    return [line for name in names for line in entry(module, name)]
+        names, head = [name for name in names if name not in inside], []
+    return head + [line for name in names for line in entry(module, name)]
 
 
 class PublicNames(Directive):
-    """Documents what a package exports."""
+    """All public names of a package, with their docstrings."""
 
     required_arguments = 1
 
