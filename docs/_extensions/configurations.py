@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from sphinx.application import Sphinx
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -74,18 +73,12 @@ def experiment_lines() -> Iterator[str]:
 
 
 def meaning(path: Path) -> str:
-    """Return a line about an option: its comment, or the first line of what it makes, or what it sets."""
+    """Return a line about an option: the first sentence of its comment, or of what it makes."""
     if lines := comment(path):
-        return re.split(r"(?<=[a-z)])[.:] ", " ".join(lines) + " ")[0].strip().rstrip(".")
-    text = path.read_text()
-    settings = yaml.safe_load(text) or {}
-    if targets := re.findall(r"_target_: (\S+)", text):
-        return first_line(targets[0])
-    if remark := re.search(r"# (.*)", text):
-        return remark[1].strip()
-    if bases := settings.get("defaults"):
-        return f"`{bases[0]}` with other values"
-    return "nothing" if not settings else f"sets {', '.join(f'`{key}`' for key in settings)}"
+        sentence = re.split(r"(?<=[a-z)])\. ", " ".join(lines) + " ")[0].strip().rstrip(".")
+        # What follows is how to choose the option, which the table says.
+        return re.split(r": \w+=", sentence)[0]
+    return first_line(re.findall(r"_target_: (\S+)", path.read_text())[0])
 
 
 def first_line(target: str) -> str:
