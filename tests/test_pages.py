@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
@@ -19,12 +20,12 @@ PAGES = [
 ]
 
 
-def blocks(language: str) -> list:
-    """The blocks of a language in all pages, as parameters that name page and number."""
+def blocks(language: str, pages: Iterable[str] = PAGES) -> list:
+    """The blocks of a language in pages, as parameters that name page and number."""
     pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
     return [
         pytest.param(block, id=f"{page}-{number}")
-        for page in PAGES
+        for page in pages
         for number, block in enumerate(pattern.findall((ROOT / page).read_text()))
     ]
 
@@ -55,7 +56,8 @@ def _as_a_program_of_its_own(tmp_path, monkeypatch):
 # What Lightning says of every short fit on a CPU.
 @pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
 @pytest.mark.usefixtures("_as_a_program_of_its_own")
-@pytest.mark.parametrize("block", blocks("python"))
+# The blocks of README.md run in test_readme.py.
+@pytest.mark.parametrize("block", blocks("python", PAGES[1:]))
 def test_a_block_runs_by_itself(block):
     exec(compile(block, "page", "exec"), {"__name__": "page"})
 
@@ -72,8 +74,3 @@ def test_links_of_a_page_lead_to_files(page):
     for link in re.findall(r"\]\(([^)#\s]+)\)", text):
         if "://" not in link:
             assert ((ROOT / page).parent / link).exists(), link
-
-
-def test_every_example_is_named_in_a_page():
-    text = "\n".join((ROOT / page).read_text() for page in PAGES)
-    assert not [path.name for path in (ROOT / "examples").glob("*.py") if path.name not in text]

@@ -22,7 +22,7 @@ def run(block: str) -> dict:
 
 def test_the_layer_in_a_network_passes_its_gradient_to_the_network():
     names = run(BLOCKS[0])
-    assert names["final"].positions.shape == (3, 176, 3)
+    assert names["final"].positions.shape == (3, 63, 3)
     assert float(names["network"].weight.grad.abs().sum()) > 0
 
 

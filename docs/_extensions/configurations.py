@@ -1,8 +1,9 @@
-"""Pages of the experiments and of the options of all groups of configurations, read from `configs/`.
+"""Pages of the experiments, examples and options of all groups, read from `configs/` and `examples/`.
 
-The lines `<!-- experiments -->` and `<!-- groups -->` of a page stand for them.
+The lines `<!-- experiments -->`, `<!-- examples -->` and `<!-- groups -->` of a page stand for them.
 """
 
+import ast
 import importlib
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from sphinx.application import Sphinx
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+EXAMPLES = CONFIGS.parent / "examples"
 
 
 class Experiment(NamedTuple):
@@ -72,6 +74,14 @@ def experiment_lines() -> Iterator[str]:
         yield from ("", each.remarks)
 
 
+def example_lines() -> Iterator[str]:
+    """Yield a table of all examples, with the first sentence of each."""
+    yield from ("| example | |", "|---|---|")
+    for path in sorted(EXAMPLES.glob("*.py")):
+        first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        yield f"| `{path.name}` | {first.rstrip('.')} |"
+
+
 def meaning(path: Path) -> str:
     """Return a line about an option: the first sentence of its comment, or of what it makes."""
     if lines := comment(path):
@@ -98,9 +108,12 @@ def group_lines() -> Iterator[str]:
                 yield f"| `{folder.name}={path.stem}` | {meaning(path).replace('|', chr(92) + '|')} |"
 
 
+PLACES = {"experiments": experiment_lines, "groups": group_lines, "examples": example_lines}
+
+
 def read_source(app: Sphinx, page: str, content: list[str]) -> None:
     """Put the generated lines in the places that a page has for them."""
-    for mark, lines in (("experiments", experiment_lines), ("groups", group_lines)):
+    for mark, lines in PLACES.items():
         if f"<!-- {mark} -->" in content[0]:
             content[0] = content[0].replace(f"<!-- {mark} -->", "\n".join(lines()))
 
