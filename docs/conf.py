@@ -13,6 +13,8 @@ release = version = _project["version"]
 author = "The simlayer developers"
 project_copyright = author
 
+# Broken links fail by -W. Not nitpicky: base classes of torch and Lightning have no pages here, and nothing is
+# fetched to find them.
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -25,7 +27,9 @@ extensions = [
     "configurations",
 ]
 # Formulas and the directives are MyST's; the rest is plain Markdown, which other readers show, too.
-myst_enable_extensions = ["dollarmath"]
+myst_enable_# Broken links fail by -W. Not nitpicky: base classes of torch and Lightning have no pages here, and nothing is
+# fetched to find them.
+extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_extensions"]
 

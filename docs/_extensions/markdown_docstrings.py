@@ -7,6 +7,7 @@ from typing import Any
 
 from public_names import addresses
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 
 _CODE = re.compile(r"(`[^`]+`)")
 
@@ -54,7 +55,10 @@ def language(block: str) -> str:
 
 def read(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """Change the lines of a docstring in place, before napoleon reads its sections."""
-    lines[:] = restructured("\n".join(lines)).split("\n")
+    text = "\n".join(lines)
+    # What a package says after its first sentence is for those who read its files.
+    text = text.partition("\n\n")[0] if what == "module" else text
+    lines[:] = restructured(text).split("\n")
 
 
 def is_field(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: Any) -> bool | None:
@@ -64,6 +68,9 @@ def is_field(app: Sphinx, what: str, name: str, obj: object, skip: bool, options
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Read docstrings in this way."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
     app.connect("autodoc-process-docstring", read, priority=100)
     app.connect("autodoc-skip-member", is_field)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
