@@ -13,8 +13,8 @@ release = version = _project["version"]
 author = "The simlayer developers"
 project_copyright = author
 
-# Broken links fail by -W. Not nitpicky: base classes of torch and Lightning have no pages here, and nothing is
-# fetched to find them.
+# Broken links fail by -W. It is not nitpicky, as base classes of torch and Lightning have no pages here, and
+# nothing is fetched to find them.
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -27,9 +27,7 @@ extensions = [
     "configurations",
 ]
 # Formulas and the directives are MyST's; the rest is plain Markdown, which other readers show, too.
-myst_enable_# Broken links fail by -W. Not nitpicky: base classes of torch and Lightning have no pages here, and nothing is
-# fetched to find them.
-extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_extensions"]
 
