@@ -41,7 +41,8 @@ html_css_files = ["simlayer.css"]
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 autodoc_preserve_defaults = True
 # What Lightning says of the methods that a module overrides is in its own pages.
 autodoc_inherit_docstrings = False
