@@ -22,13 +22,13 @@ minute
       meshed dumbbell, to 30 %                             233.2 ± 4.0
       held 5 mm nearer to the middle                       223.9 ± 3.8
 
-A beam of the same silicone has 268.3 ± 1.9 kPa at rest and 280.5 ± 5.8 kPa in a vibration (README). Of the
-factor of 2 between 131 and 268 kPa, the ends make 1.64, and slack 1.08. The rest, 1.15, is within what the
-range of strain makes: the beam is strained by some 4 % at rest and twice that in its vibration, where the
-pull has five rows, in which softening and slack cannot be told apart, so that its modulus at rest depends
-on the range by a third. Where the specimen is held makes 4 %, and the rate no more than the 5 % between
-the beam at rest and in its vibration, unless the silicone relaxes within the seconds of the pull. Another
-mixture or cure cannot be told from these tests.
+A beam of the same silicone has 268.3 ± 1.9 kPa at rest and 280.5 ± 5.8 kPa in a vibration
+(docs/guides/silicone_beam.md). Of the factor of 2 between 131 and 268 kPa, the ends make 1.64, and slack
+1.08. The rest, 1.15, is within what the range of strain makes: the beam is strained by some 4 % at rest and
+twice that in its vibration, where the pull has five rows, in which softening and slack cannot be told
+apart, so that its modulus at rest depends on the range by a third. Where the specimen is held makes 4 %,
+and the rate no more than the 5 % between the beam at rest and in its vibration, unless the silicone
+relaxes within the seconds of the pull. Another mixture or cure cannot be told from these tests.
 """
 
 import math

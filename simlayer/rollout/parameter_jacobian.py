@@ -35,9 +35,8 @@ def parameter_jacobian(
             function does not read, a copy of a parameter included.
 
     Returns:
-        value: what the function returns, without gradient.
-        jacobian: for each name the derivatives with respect to the stored value,
-            `(*value.shape, *parameter.shape)`.
+        What the function returns, without gradient, and for each name the derivatives with respect to the
+        stored value, `(*value.shape, *parameter.shape)`.
 
     Raises:
         TypeError: if the function does not return such a tensor, or uses NumPy, or a parameter is no tensor
