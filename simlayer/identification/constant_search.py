@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# From one set of points and vertices, in double precision on the CPU, to tensors of the same shapes each time.
+# From points and vertices, in double precision on the CPU, to tensors of the same shapes each time.
 Search = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from simlayer.errors import ConvergenceError
 from simlayer.identification.rigid_alignment import rigid_alignment
-from simlayer.laboratory.scan_points import checked_scan
+from simlayer.laboratory.scan_points import checked_reach, checked_scan
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_integer, checked_number
+from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 
@@ -62,14 +62,12 @@ def align_scan(
     """
     body = checked_instance("mesh", mesh, Mesh, example="read_mesh(...)")
     at = body.vertices if positions is None else checked_numbers("positions", positions)
-    if at.shape != body.vertices.shape or not bool(at.isfinite().all()):
+    if at.shape != body.vertices.shape or not bool(at.isfinite().all() and at.std(0).all()):
         raise ValueError(
-            f"positions must be those of the {len(body.vertices)} vertices of the mesh, {body.vertices.shape} "
-            f"finite numbers, got {described(positions)}."
+            f"positions must be those of the {len(body.vertices)} vertices of the mesh, "
+            f"{tuple(body.vertices.shape)} numbers of a body with a volume, got {described(positions)}."
         )
-    reach = (
-        None if outlier_distance is None else checked_number("outlier_distance", outlier_distance, above=0)
-    )
+    reach = checked_reach("outlier_distance", outlier_distance)
     most = checked_integer("max_steps", max_steps, least=1)
     scan = checked_scan(points, body, at, name="points")
     rotation, translation, step = rigid_alignment(
@@ -77,8 +75,8 @@ def align_scan(
     )
     if not step < _SETTLED:
         raise ConvergenceError(
-            f"points still move by {float(step):.2g} of their extent after {most} steps: bring the scan nearer "
-            "to the body by hand, to some twenty degrees, or allow more (max_steps)."
+            f"points still move by {float(step):.2g} of their extent after {most} steps: bring the scan "
+            "nearer to the body by hand, to some twenty degrees, or allow more (max_steps)."
         )
     moved = scan.points.double() @ rotation.T + translation
     return AlignedScan(moved.masked_fill(scan.missing[:, None], torch.nan), rotation, translation)

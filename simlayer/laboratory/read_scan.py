@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError
+from simlayer.material_point.units import LENGTH_UNITS, unit_factor
 from simlayer.mesh.validation import LENGTHS
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.objects import checked_path
@@ -21,7 +22,9 @@ _TEXT = (".xyz", ".txt", ".csv", ".pts", ".asc")
 _NUMPY = (".npz", ".npy")
 
 
-def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K 3"]:
+def read_scan(
+    path: str | os.PathLike[str], *, scale: float | None = None, unit: str | None = None
+) -> Float[Tensor, "K 3"]:
     """Return the points of a scan [m], in double precision: .ply, .obj, .stl, .off, .xyz, .csv, .npy or .npz.
 
     Triangles are left out. Text has x, y and z first in each line; lines that begin with # are comments. An
@@ -30,6 +33,7 @@ def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K
     Args:
         path: of the file.
         scale: turns the file's unit of length into m: 1e-3 for mm, 1 for m. Few of these files tell it.
+        unit: the unit itself, m or mm, in place of `scale`: one of both must be given.
 
     Raises:
         ObservationError: for a file without points.
@@ -38,7 +42,7 @@ def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K
     from simlayer.mesh.surface_files import implausible, is_surface, read_surface
 
     path = checked_path("path", path)
-    scale = checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
+    factor = _factor(path, scale, unit)
     if not path.is_file():
         raise ObservationError(f"{path} does not exist (looked from {Path.cwd()}).")
     if is_surface(path):
@@ -50,10 +54,23 @@ def read_scan(path: str | os.PathLike[str], *, scale: float) -> Float[Tensor, "K
         raise ObservationError(f"{path}: scans are read from {known}; save it as one of them.")
     if points.ndim != 2 or points.shape[1] < 3 or not len(points):
         raise ObservationError(f"{path}: points must be rows of x, y and z, got shape {points.shape}.")
-    metres = np.asarray(points[:, :3], dtype=np.float64) * scale
+    metres = np.asarray(points[:, :3], dtype=np.float64) * factor
     if said := implausible(float(np.ptp(metres[np.isfinite(metres).all(1)], axis=0).max(initial=0.0))):
         warnings.warn(f"{path} {said}.", stacklevel=2)
     return torch.from_numpy(np.ascontiguousarray(metres))
+
+
+def _factor(path: Path, scale: float | None, unit: str | None) -> float:
+    """Return what turns the file's unit of length into m; raises ValueError unless it is given once."""
+    if (scale is None) == (unit is None):
+        raise ObservationError(
+            f"{path}: unit or scale must be given, one of them: the unit of length in the file, such as "
+            f"unit=mm, or what makes metres of its numbers, such as scale=1e-3; got unit={unit!r} and "
+            f"scale={scale!r}."
+        )
+    if unit is not None:
+        return unit_factor("unit", unit, LENGTH_UNITS, "length")
+    return checked_number("scale", scale, unit="m (1e-3 for a file in mm)", **LENGTHS)
 
 
 def _with_points(text: str) -> str:

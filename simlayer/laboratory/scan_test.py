@@ -14,9 +14,9 @@ from simlayer.identification.outliers import damp_outliers, outlier_bends, outli
 from simlayer.identification.surface_distances import SurfaceDistances, surface_distances
 from simlayer.laboratory.align_scan import align_scan
 from simlayer.laboratory.scan_placement import placed_scan
-from simlayer.laboratory.scan_points import checked_scan
+from simlayer.laboratory.scan_points import checked_reach, checked_scan
 from simlayer.laboratory.specimen_test import SpecimenTest
-from simlayer.quantities.arguments import checked_flag, checked_number
+from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.objects import checked_instance
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
@@ -67,8 +67,8 @@ class ScanTest(SpecimenTest):
         noise: float | None = None,
         name: str = "scan",
     ) -> None:
-        self.outlier_distance = _checked_length("outlier_distance", outlier_distance)
-        self.surface_reach = _checked_length("surface_reach", surface_reach)
+        self.outlier_distance = checked_reach("outlier_distance", outlier_distance)
+        self.surface_reach = checked_reach("surface_reach", surface_reach)
         self.rigid_motion = checked_flag("rigid_motion", rigid_motion)
         mesh = checked_instance("step", step, Step, example="Equilibrium(...)").elements.mesh
         scan = checked_scan(points, mesh, mesh.vertices, name=name)
@@ -144,7 +144,3 @@ class ScanTest(SpecimenTest):
         """Return from where on a distance tells little: by those of the points, of which most were seen."""
         assert self.outlier_distance is not None
         return outlier_scale(found[: len(self.points)], self.present, self.outlier_distance)
-
-
-def _checked_length(name: str, value: Any) -> float | None:
-    return None if value is None else checked_number(name, value, above=0.0, unit="m")

@@ -69,7 +69,7 @@ class SpecimenTest(ABC):
         return torch.where(missing, 0.0, self.simulated() - self.observed.nan_to_num())
 
     def influence(self) -> Influence | None:
-        """Return the influence of the flattened residuals; None where all have independent noise of one size."""
+        """Return the influence of the flattened residuals; None if they are plain differences."""
         return None
 
     @property

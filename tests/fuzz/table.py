@@ -41,6 +41,7 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
+            "AlignedScan",
             "Body", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
             "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "LabelImage",
             "MaterialCheck",

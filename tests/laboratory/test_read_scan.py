@@ -56,8 +56,17 @@ def test_a_scan_in_the_wrong_unit_is_warned_of(tmp_path):
     write(tmp_path / "scan.xyz")
     with pytest.warns(UserWarning, match=r"is 30.5 m long: if the file is in millimetres, give scale=1e-3"):
         read_scan(tmp_path / "scan.xyz", scale=1.0)
-    with pytest.raises(TypeError, match="scale"):
-        read_scan(tmp_path / "scan.xyz")
+
+
+def test_the_unit_is_given_once_by_its_name_or_as_a_scale(tmp_path):
+    write(tmp_path / "scan.xyz")
+    points = read_scan(tmp_path / "scan.xyz", unit="mm")
+    torch.testing.assert_close(points, read_scan(tmp_path / "scan.xyz", scale=1e-3))
+    for options in ({}, {"unit": "mm", "scale": 1e-3}):
+        with pytest.raises(ObservationError, match=r"scan.xyz: unit or scale must be given, one of them"):
+            read_scan(tmp_path / "scan.xyz", **options)
+    with pytest.raises(ObservationError, match=r"unit must be the unit of the length .* got 'milli'"):
+        read_scan(tmp_path / "scan.xyz", unit="milli")
 
 
 @pytest.mark.parametrize(

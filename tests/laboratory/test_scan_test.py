@@ -195,7 +195,10 @@ def test_residuals_are_zero_on_the_surface_and_positive_where_it_lies_outside_of
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: 1000 * p, "are they in millimetres? read_scan(path, scale=1e-3), or 1e-3 * points"),
+        (
+            lambda p: 1000 * p,
+            "are they in millimetres? Give that where they are read, by unit=mm or",
+        ),
         (lambda p: p + 1.0, "move the scan into the frame of the mesh"),
         (lambda p: p[:, :2], "points must be of shape (K, 3)"),
         (lambda p: p / 0.0, "must not be infinite"),
