@@ -108,3 +108,13 @@ def least_squares_motion(
     seen = sizes > _INVISIBLE * sizes[-1]
     inverse = torch.where(seen, 1 / torch.where(seen, sizes, 1.0), 0.0)
     return (directions * inverse) @ directions.T @ scaled.T / lengths[:, None]
+
+
+def motion_between(
+    points: Float[Tensor, "K 3"], moved: Float[Tensor, "K 3"]
+) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"]]:
+    """Return the rotation that best turns points into others, and how far their middle goes (Kabsch 1976)."""
+    before, after = points.mean(0), moved.mean(0)
+    u, _, v = torch.linalg.svd((moved - after).T @ (points - before))
+    handed = torch.tensor([1.0, 1.0, float(torch.linalg.det(u @ v))]).to(points)
+    return (u * handed) @ v, after - before

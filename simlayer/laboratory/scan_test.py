@@ -40,8 +40,9 @@ class ScanTest(SpecimenTest):
             are NaN do not count.
         outlier_distance: from where on a point tells little of the surface [m], about four times the noise:
             a residual r counts as r / √(1 + r²/c²) (Geman and McClure 1987), whose square never exceeds c².
-            While most points are further away, c grows with the distances of the nearer four fifths. None:
-            all points count alike, and a far one much.
+            While most points are further away, c grows with the distances of the nearer four fifths, to 2.8
+            of their standard deviations; where it still does so at the end, standard errors are too large.
+            None: all points count alike, and a far one much.
         surface_reach: where given, the distances from the surface to the points count, too, as far as this
             [m]: that of the middle of each triangle from the closest point, less the further that is, see
             `surface_distances`. So a simulated surface must not reach to where nothing was scanned. Several
@@ -78,7 +79,7 @@ class ScanTest(SpecimenTest):
         super().__init__(step, observed, noise=noise, name=name, unit="m")
         self._size, self.rollout = scan.distance, RolloutModule(step, 1)
         self.present = (~scan.missing).to(step.free.device)
-        self.points = scan.points.to(step.free)
+        self.points = self.given = scan.points.to(step.free)
         if self.rigid_motion:
             near = align_scan(points, mesh, outlier_distance=self.outlier_distance)
             self.points = torch.where(scan.missing[:, None], scan.points, near.points).to(step.free)
@@ -109,6 +110,11 @@ class ScanTest(SpecimenTest):
             closest = self._reverse(self.placed(end), end).closest.cpu()
             sources = torch.cat([sources, sources[self.present.cpu()][closest]])
         return Influence(bends.double().cpu(), sources)
+
+    @property
+    def numbers(self) -> int:
+        """How many points were scanned."""
+        return int(self.present.sum())
 
     @property
     def size(self) -> float:

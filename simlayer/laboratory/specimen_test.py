@@ -73,6 +73,11 @@ class SpecimenTest(ABC):
         return None
 
     @property
+    def numbers(self) -> int:
+        """How many numbers were measured."""
+        return int((~self.observed.isnan()).sum())
+
+    @property
     def size(self) -> float:
         """The root mean square of what was measured [`unit`]."""
         return float(self.observed[~self.observed.isnan()].square().mean().sqrt())
