@@ -15,7 +15,7 @@ from simlayer.app.config_tree import build
 from simlayer.app.laboratory_scans import Scan, build_scan_test, planned_scan, read_points
 from simlayer.app.scene import build_step
 from simlayer.app.selection import components, select
-from simlayer.errors import ConfigError
+from simlayer.errors import ConfigError, ObservationError
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist
 from simlayer.laboratory.load_test import LoadTest
@@ -65,8 +65,12 @@ class SpecimenEntry:
         try:
             yield
         except (ValueError, TypeError, KeyError) as error:
-            if self.key not in str(error):
-                error.args = (f"{self.key}: {error.args[0] if error.args else ''}", *error.args[1:])
+            message = str(error.args[0]) if error.args else ""
+            file = str(self.given.get("path", ""))
+            if isinstance(error, ObservationError) and file not in message:
+                message = f"{file}: {message}"
+            if self.key not in message:
+                error.args = (f"{self.key}: {message}", *error.args[1:])
             raise
 
     def build_step(self, material: Material, *, refined: bool = False) -> Step:

@@ -73,8 +73,12 @@ def test_the_unit_is_given_once_by_its_name_or_as_a_scale(tmp_path):
     ("name", "content", "message"),
     [
         ("scan.docx", b"", "scans are read from .ply, .obj"),
-        ("scan.xyz", b"1 2 3\n4 5 six\n", "Are there only numbers in it?"),
+        ("scan.xyz", b"1 2 3\n4 5 six\n", "line 2: 'six' is no number: correct it, or remove the line"),
         ("scan.csv", b"1,2\n3,4\n", "must be rows of x, y and z, got shape (2, 2)"),
+        ("scan.xyz", b"1 2 3\n\n4 5\n", "line 3 has 2 cells, and the first has 3"),
+        ("scan.xyz", b"# nothing\n", "scan.xyz has no points; export the scan again"),
+        ("scan.xyz", b"nan nan nan\n", "all 1 points are NaN or infinite; export the scan again"),
+        ("scan.ply", b"ply\nformat ascii 1.0\nelement vertex 0\nend_header\n", "scan.ply has no points"),
         ("scan.npz", b"PK", "could not be read"),
     ],
 )
