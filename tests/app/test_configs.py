@@ -104,7 +104,7 @@ SHORT = {
     "bouncing_ball": ["duration=0.012"],
     "material_point": ["task.twin.points=5", "task.laws=[]"],
     "tensile_and_torsion": ["task.common.rows=2", "mesh.element=hex8"],
-    "scan": ["mesh.cells=[4,1,1]", "mesh.element=hex8", "++task.tests.bent.count=60", "task.twin.mesh=same"],
+    "scan": ["mesh.cells=[3,2,2]", "++task.tests.bent.count=60", "task.twin.mesh=same"],
     "hysteresis": ["task.tests.pull.rows=2", "task.tests.pull.up_to=0.003", "step.dt=1.0"],
     "long_recording": ["duration=0.4", "callbacks.curriculum.start=1.0"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
