@@ -45,7 +45,7 @@ def scan_picture(test: ScanTest, positions: Float[Tensor, "N 3"]) -> Figure:
         for side in (-limit, limit):
             right.axvline(side, color="C3", ls="--", lw=1)
     right.set_title("distances" if scale is None else f"distances; outliers beyond {limit:.3g} mm (lines)")
-    right.set(xlabel="how far the surface is outside of a point [mm]; at the ends: or more", ylabel="points")
+    right.set(xlabel="surface outside of the point [mm], at the ends or more", ylabel="points")
     right.spines[["top", "right"]].set_visible(False)
     return figure
 
