@@ -241,7 +241,7 @@ MEASURED = "Time;Travel;Force\n0;1;2\n1;2;4\n0.5;3;6\n"
         (
             PULL.replace("kN", "bar"),
             [],
-            "task.tests.pull: load_unit must be the unit of the force in the file",
+            "task.tests.pull: pull.csv: load_unit must be the unit of the force in the file",
         ),
         (PULL.replace("Force", "force"), [], "did you mean 'Force'?"),
         (PULL.replace("Force", "7"), [], "no line with"),
