@@ -23,6 +23,7 @@ GROUPS = ("mesh", "constraints", "obstacle", "forces", "masses", "dissipation", 
 _CURVE = {*inspect.signature(read_load_curve).parameters, "up_to", "unload"} - {"kind"}
 _FIELD = {*inspect.signature(read_displacements).parameters, "rigid_motion", "at", "components"}
 _FIELD |= {"moved", "moved_by", "grip", "axis", "about"}
+_SCAN = {"path", "unit", "scale", "count", "outlier_distance", "surface_reach", "rigid_motion", "outliers"}
 _GRIP = {"grip", "axis", "copies", "lasts"}
 
 # What the tests of each kind may say beside `kind`, `noise` and the groups.
@@ -31,6 +32,7 @@ KINDS = {
     "twist": _CURVE | _GRIP | {"about"},
     "pressure_volume": (_CURVE | {"cavity"}) - {"time", "time_unit", "start"},
     "displacements": _FIELD,
+    "scan": _SCAN,
 }
 
 

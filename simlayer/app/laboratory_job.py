@@ -128,11 +128,11 @@ class LaboratoryJob(Job):
     def _row(self, name: str) -> dict[str, Any]:
         """Return the results of one test."""
         test = next(test for test in self.tests if test.name == name)
-        rms, numbers = self.found.rms[name], int((~test.observed.isnan()).sum())
+        rms = self.found.rms[name]
         return {
             "kind": self.kinds[name],
             "described": describe_test(test, self.kinds[name]),
-            "numbers": numbers,
+            "numbers": test.numbers,
             "rms": rms,
             "relative_rms": rms / test.size,
             "unit": test.unit,

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from simlayer.app.laboratory_pictures import curve_picture, displacement_picture
 from simlayer.app.readouts import read_body, stress_picture
+from simlayer.app.scan_picture import format_scan, scan_picture, summarize_scan
 from simlayer.identification.measured_values import format_change
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.load_test import LoadTest
 from simlayer.laboratory.pressure_volume_test import PressureVolumeTest
+from simlayer.laboratory.scan_test import ScanTest
 from simlayer.laboratory.specimen_test import SpecimenTest
 
 # What the numbers of each kind of test are, and of what amount they are a function.
@@ -25,6 +27,9 @@ LABELS = {
     "pressure_volume": ("pressure", "change of volume"),
     "displacements": ("", "displacement"),
 }
+
+# Of what the residuals are a share, where that is not what was measured.
+SIZES = {"scan": "the median distance at rest"}
 
 # How each unit is shown: a factor, and its name.
 SHOWN = {
@@ -45,6 +50,9 @@ def show(value: float, unit: str) -> str:
 
 def describe_test(test: SpecimenTest, kind: str) -> str:
     """Return one line about what was measured in a test."""
+    if isinstance(test, ScanTest):
+        size = show(test.size, "m")
+        return f"a scan of {test.numbers} points, half of them more than {size} from the specimen at rest"
     present = test.observed[~test.observed.isnan()]
     amount, load = LABELS[kind]
     largest = show(float(present.abs().max()), test.unit)
@@ -56,10 +64,13 @@ def describe_test(test: SpecimenTest, kind: str) -> str:
 
 
 def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -> dict[str, Any]:
-    """Write the pictures of a test, and return the largest stress of its specimen."""
+    """Write the pictures of a test, and return what they show, and the largest stress of its specimen."""
     with torch.no_grad():
-        frames = test.frames()
-        if isinstance(test, DisplacementTest):
+        frames, told = test.frames(), {}
+        if isinstance(test, ScanTest):
+            picture = scan_picture(test, frames.positions[-1])
+            told = summarize_scan(test, frames.positions[-1])
+        elif isinstance(test, DisplacementTest):
             picture = displacement_picture(test, residuals)
         else:
             assert isinstance(test, LoadTest | PressureVolumeTest)
@@ -67,11 +78,11 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
         picture.savefig(folder / f"{test.name}.png", dpi=150)
         stress = read_body(test.rollout, frames).von_mises
     if stress is None:
-        return {}
+        return told
     at = int(stress.amax(1).argmax())
     picture = stress_picture(test.step.elements.mesh, frames.positions[at], stress[at])
     picture.savefig(folder / f"{test.name}_stress.png", dpi=150)
-    return {"largest_von_mises_stress": {"value": float(stress[at].max()), "unit": "Pa"}}
+    return {**told, "largest_von_mises_stress": {"value": float(stress[at].max()), "unit": "Pa"}}
 
 
 def format_tests(results: Mapping[str, Any]) -> str:
@@ -80,7 +91,10 @@ def format_tests(results: Mapping[str, Any]) -> str:
     for name, row in results["tests"].items():
         lines.append(f"Test {name}: {row['described']}")
         size = show(row["rms"], row["unit"])
-        lines.append(f"  rms of the residuals {size}, {row['relative_rms']:.2%} of the measured")
+        whole = SIZES.get(row["kind"], "the measured")
+        lines.append(f"  rms of the residuals {size}, {row['relative_rms']:.2%} of {whole}")
+        if scan := row.get("scan"):
+            lines.append(f"  {format_scan(scan)}")
         if stress := row.get("largest_von_mises_stress"):
             lines.append(f"  von Mises stress up to {stress['value']:.3g} Pa")
         if len(results["tests"]) > 1:

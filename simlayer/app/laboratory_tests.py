@@ -12,9 +12,10 @@ import torch
 from omegaconf import DictConfig
 
 from simlayer.app.config_tree import build
+from simlayer.app.laboratory_scans import Scan, build_scan_test, planned_scan, read_points
 from simlayer.app.scene import build_step
 from simlayer.app.selection import components, select
-from simlayer.errors import ConfigError
+from simlayer.errors import ConfigError, ObservationError
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist
 from simlayer.laboratory.load_test import LoadTest
@@ -29,6 +30,9 @@ from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
 from simlayer.steps.internal_variables import history_dependent
 
+# What was measured in a test of some kind.
+Measured = LoadCurve | DisplacementField | Scan
+
 # What has to be given to read the file of a test.
 _NEEDED_BY_CURVE = ("amount", "amount_unit", "load", "load_unit")
 _SIMULATED = " for a simulated test, or the path of the file of a measured one"
@@ -41,7 +45,7 @@ class SpecimenEntry:
 
     Attributes:
         name: of the test.
-        kind: "pull", "twist", "pressure_volume" or "displacements".
+        kind: "pull", "twist", "pressure_volume", "displacements" or "scan".
         given: what the configuration says of it, without what is None.
         config: the whole configuration, with the groups of this test.
     """
@@ -61,8 +65,12 @@ class SpecimenEntry:
         try:
             yield
         except (ValueError, TypeError, KeyError) as error:
-            if self.key not in str(error):
-                error.args = (f"{self.key}: {error.args[0] if error.args else ''}", *error.args[1:])
+            message = str(error.args[0]) if error.args else ""
+            file = str(self.given.get("path", ""))
+            if isinstance(error, ObservationError) and file not in message:
+                message = f"{file}: {message}"
+            if self.key not in message:
+                error.args = (f"{self.key}: {message}", *error.args[1:])
             raise
 
     def build_step(self, material: Material, *, refined: bool = False) -> Step:
@@ -71,12 +79,14 @@ class SpecimenEntry:
             mesh = build(self.config.mesh)
             return build_step(self.config, refine(mesh) if refined else mesh, material)[0]
 
-    def build_test(self, step: Step, data: LoadCurve | DisplacementField) -> SpecimenTest:
+    def build_test(self, step: Step, data: Measured) -> SpecimenTest:
         """Return the test of a specimen with what was measured."""
         with self.named():
             return self._build_test(step, data)
 
-    def _build_test(self, step: Step, data: LoadCurve | DisplacementField) -> SpecimenTest:
+    def _build_test(self, step: Step, data: Measured) -> SpecimenTest:
+        if isinstance(data, Scan):
+            return build_scan_test(step, data, self.given, name=self.name)
         options: Any = {"noise": self.given.get("noise"), "name": self.name}
         if isinstance(data, DisplacementField):
             if not isinstance(step, Equilibrium):
@@ -129,13 +139,16 @@ class SpecimenEntry:
         vertices = select(step.elements.mesh, self.needed("grip"))
         return {"grip": vertices, "motion": self._motion(kind), "amount": self.given["moved_by"]}
 
-    def read(self) -> LoadCurve | DisplacementField:
+    def read(self) -> Measured:
         """Return what is in the file of the test.
 
         Raises:
             ConfigError: if a column or unit is not given.
             ObservationError: if the file is not as described.
         """
+        if self.kind == "scan":
+            with self.named():
+                return read_points(self.given)
         curve = self.kind != "displacements"
         for name in _NEEDED_BY_CURVE if curve else _NEEDED_BY_FIELD:
             self.needed(name, f" to read {self.given['path']}, here or for all tests as task.common.{name}")
@@ -144,9 +157,12 @@ class SpecimenEntry:
         with self.named():
             return reader(options.pop("path"), **options, **({"kind": self.kind} if curve else {}))
 
-    def planned(self, step: Step) -> LoadCurve | DisplacementField:
+    def planned(self, step: Step) -> Measured:
         """Return the measurements of a simulated test: where and when, without values."""
         mesh = step.elements.mesh
+        if self.kind == "scan":
+            with self.named():
+                return planned_scan(mesh, self.given)
         if self.kind == "displacements":
             points = mesh.vertices[select(mesh, self.needed("at", _SIMULATED))].double()
             seen = components(self.given.get("components", "xyz"))

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from simlayer.app.config_tree import build, flatten
 from simlayer.app.data import TWINS
-from simlayer.app.laboratory_tests import SpecimenEntry
+from simlayer.app.laboratory_scans import Scan, simulated_scan
+from simlayer.app.laboratory_tests import Measured, SpecimenEntry
 from simlayer.errors import ConfigError
 from simlayer.identification.unknowns import Unknown, assigned
 from simlayer.laboratory.joint_problem import shared_quantities
-from simlayer.laboratory.read_displacements import DisplacementField
 from simlayer.laboratory.read_load_curve import LoadCurve
+from simlayer.laboratory.scan_test import ScanTest
 from simlayer.laboratory.specimen_test import SpecimenTest
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
@@ -56,8 +57,18 @@ class Twin:
         candidates = shared_quantities(tests)
         with torch.no_grad(), assigned(candidates, self._values(steps[0].elements.mesh)):
             self.data = [
-                _measured(plan, self._seen(test, generator)) for plan, test in zip(plans, tests, strict=True)
+                self._measured(plan, test, generator) for plan, test in zip(plans, tests, strict=True)
             ]
+
+    def _measured(self, plan: Measured, test: SpecimenTest, generator: torch.Generator) -> Measured:
+        """Return planned measurements with what was seen."""
+        if isinstance(plan, Scan):
+            assert isinstance(test, ScanTest)
+            return simulated_scan(test, plan, noise=self.noise, generator=generator)
+        seen = self._seen(test, generator)
+        if isinstance(plan, LoadCurve):
+            return plan._replace(loads=seen)
+        return plan._replace(displacements=torch.where(plan.displacements.isnan(), torch.nan, seen))
 
     def _seen(self, test: SpecimenTest, generator: torch.Generator) -> Tensor:
         exact = test.simulated().double().cpu()
@@ -82,10 +93,3 @@ class Twin:
         )
         where = "the fit's own meshes" if self.mesh == "same" else "meshes of eight times the cells"
         return f"simulated on {where}, noise {self.noise:.3g} of each test; hidden from the fit: {truth}"
-
-
-def _measured(plan: LoadCurve | DisplacementField, seen: Tensor) -> LoadCurve | DisplacementField:
-    """Return planned measurements with what was seen."""
-    if isinstance(plan, LoadCurve):
-        return plan._replace(loads=seen)
-    return plan._replace(displacements=torch.where(plan.displacements.isnan(), torch.nan, seen))

@@ -138,17 +138,22 @@ def _visible(
     triangles: Float[np.ndarray, "S 3 3"],
 ) -> tuple[Int[np.ndarray, "V"], Float[np.ndarray, "V 3 2"], Float[np.ndarray, "V"]]:
     """Return the triangles that face the viewer, far ones first: indices, corners on paper, brightness."""
-    azimuth, elevation = math.radians(-55), math.radians(22)
-    right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
-    towards = np.array([math.cos(azimuth), math.sin(azimuth), 0.0]) * math.cos(elevation)
-    towards[2] = math.sin(elevation)
-    up = np.cross(towards, right)
+    towards = view()[2]
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     order = np.argsort(triangles.mean(1) @ towards)
     visible = order[(normals @ towards)[order] > 0]
     light = 0.75 + 0.25 * (normals[visible] @ np.array([0.0, 0.0, 1.0])).clip(0)
-    return visible, triangles[visible] @ np.stack([right, up], 1), light
+    return visible, triangles[visible] @ view()[:2].T, light
+
+
+def view() -> Float[np.ndarray, "3 3"]:
+    """Return the directions to the right and upward on paper, and that towards the viewer."""
+    azimuth, elevation = math.radians(-55), math.radians(22)
+    right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
+    towards = np.array([math.cos(azimuth), math.sin(azimuth), 0.0]) * math.cos(elevation)
+    towards[2] = math.sin(elevation)
+    return np.stack([right, np.cross(towards, right), towards])
 
 
 def path_picture(

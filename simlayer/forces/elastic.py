@@ -66,6 +66,7 @@ class ElasticForce(CellPotential):
         count = len(mesh.cells) if self.regions is None else int(self.regions.max()) + 1
         material.set_extents(cells=count)
         _warn_of_samples(material, count)
+        _warn_of_another_force(material, type(self))
         self.traced_density = traced_energy_density(material)
         bounds = torch.stack(self.elements.rest_eigenvalue_bounds())
         self.register_buffer("rest_bounds", bounds, persistent=False)
@@ -129,6 +130,17 @@ def _warn_of_samples(material: Material, count: int) -> None:
                 ImplausibleWarning,
                 stacklevel=3,
             )
+
+
+def _warn_of_another_force(material: Material, force: type) -> None:
+    """Warn if a force reads the energy density alone of a material that does more."""
+    if material.own_force not in (None, *(base.__name__ for base in force.__mro__)):
+        warnings.warn(
+            f"{type(material).__name__} is elastic in an {force.__name__}, whatever its other quantities "
+            f"are: take {material.own_force}(mesh, material), or an elastic material.",
+            ImplausibleWarning,
+            stacklevel=3,
+        )
 
 
 def _checked_regions(regions: Tensor | None, mesh: Mesh) -> Tensor | None:

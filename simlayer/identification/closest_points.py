@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from simlayer.identification.constant_search import constant_search
 
 
 def signed_distances(
@@ -26,7 +26,7 @@ def signed_distances(
         positions: of the vertices [m].
         triangles: of the surface, anticlockwise seen from outside.
     """
-    corners, weights, normals = _Closest.apply(points, positions, triangles)
+    corners, weights, normals = closest_points(points, positions, triangles)
     index = corners.flatten(-2)[..., None].expand(*corners.shape[:-2], -1, 3)
     everywhere = positions.expand(*corners.shape[:-2], *positions.shape[-2:])
     nodes = everywhere.gather(-2, index).unflatten(-2, corners.shape[-2:])
@@ -34,51 +34,23 @@ def signed_distances(
     return (normals * (points - closest)).sum(-1)
 
 
-class _Closest(torch.autograd.Function):
-    """Corners, weights and outward directions of closest points, constants to all derivatives.
+def closest_points(
+    points: Float[Tensor, "*#batch K 3"],
+    positions: Float[Tensor, "*#batch N 3"],
+    triangles: Int[Tensor, "S 3"],
+) -> tuple[Int[Tensor, "*batch K 3"], Float[Tensor, "*batch K 3"], Float[Tensor, "*batch K 3"]]:
+    """Return corners, barycentric coordinates and outward directions of the closest points of a surface.
 
-    A function of its own because inside of transforms, such as `parameter_jacobian`, a search could not read
-    the numbers of tensors.
+    They are constants to all derivatives. Arguments as for `signed_distances`.
     """
+    surface = triangles.cpu()
 
-    @staticmethod
-    def forward(points: Tensor, positions: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        batch = torch.broadcast_shapes(points.shape[:-2], positions.shape[:-2])
-        flat_points = points.expand(*batch, *points.shape[-2:]).reshape(-1, *points.shape[-2:])
-        flat_positions = positions.expand(*batch, *positions.shape[-2:]).reshape(-1, *positions.shape[-2:])
-        rows = [
-            _closest(p.double().cpu(), x.double().cpu()[triangles.cpu()])
-            for p, x in zip(flat_points, flat_positions, strict=True)
-        ]
-        index, weights, normals = (
-            torch.stack(column).to(points.device) for column in zip(*rows, strict=True)
-        )
-        shape = (*batch, points.shape[-2], 3)
-        return (
-            triangles[index].view(shape),
-            weights.to(positions).view(shape),
-            normals.to(positions).view(shape),
-        )
+    def search(given: Tensor, vertices: Tensor) -> tuple[Tensor, ...]:
+        best, weights, directions = _closest(given, vertices[surface])
+        return surface[best], weights, directions
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.mark_non_differentiable(*output)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Any) -> tuple[None, None, None]:
-        return None, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Any) -> tuple[None, None, None]:
-        return None, None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Any, tuple[int, int, int]]:
-        points, positions = (
-            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            for x, dim in zip(inputs[:2], in_dims[:2], strict=True)
-        )
-        return _Closest.apply(points, positions, inputs[2]), (0, 0, 0)
+    corners, weights, directions = constant_search(search, points, positions)
+    return corners, weights, directions
 
 
 def _closest(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simlayer.identification.influence import Influence
 from simlayer.identification.losses import LeastSquaresLoss, check_residuals
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.observation import ObservedRollout
@@ -72,6 +73,18 @@ class LeastSquares:
         value, columns, motion = jacobian_with_aux(residuals, parameters)
         jacobian = torch.cat([columns[name].reshape(*value.shape, -1) for name in parameters], dim=-1)
         return Linearization(value, jacobian, State(*motion))
+
+    def influence(self, scenes: ObservedScenes) -> Influence | None:
+        """Return the influence of the residuals at the present values, None where it is not bounded."""
+        if type(self.loss).bends is LeastSquaresLoss.bends:
+            return None  # without a simulation
+        with torch.no_grad():
+            simulated = self.observed(State(scenes.positions, scenes.velocities))
+            bends = self.loss.bends(simulated, scenes.observed)
+        if bends is None:
+            return None
+        bends = bends.double().cpu().flatten(2)
+        return Influence(bends, torch.arange(bends.numel()).view(bends.shape))
 
     def normal_equations(self, scenes: ObservedScenes, at: Linearization) -> NormalEquations:
         """Return the expansion of the loss of some scenes about the values at which they were linearized."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from simlayer.identification.influence import Influence, bent_inverse, score_covariance
 from simlayer.identification.time_correlation import LEAST_FRAMES, gradient_covariance
 
 
@@ -42,6 +43,7 @@ def linear_uncertainty(
     present: Bool[Tensor, "B F C"],
     *,
     epsilon: float,
+    influence: Influence | None = None,
 ) -> LinearUncertainty:
     """Return the uncertainty of the parameters that minimize the sum of the squares of residuals.
 
@@ -55,6 +57,7 @@ def linear_uncertainty(
         present: where something was observed.
         epsilon: relative rounding error of the residuals; that of their derivatives is taken to be its
             two-thirds power.
+        influence: of the residuals; None where they are differences with independent noise of one size.
     """
     rows = jacobian[present]
     numbers, size = rows.shape
@@ -64,8 +67,16 @@ def linear_uncertainty(
     visible = lengths > epsilon ** (2 / 3) * lengths[0].clamp(min=1e-300)
     freedom = numbers - int(visible.sum())
     noise = math.sqrt(float(residuals.square().sum()) / freedom) if freedom > 0 else math.nan
-    inverse = (directions[visible].T / lengths[visible].square()) @ directions[visible]
+    root = directions[visible].T / lengths[visible]
+    inverse = root @ root.T
     independent = noise**2 * inverse
+    if influence is not None:
+        bends, sources = (part[present] for part in influence)
+        inverse = bent_inverse(rows, bends, root)
+        lost = numbers / freedom if freedom > 0 else math.nan
+        own = lost * score_covariance(residuals[present], rows, sources)
+        common = rows[sources < 0]
+        independent = inverse @ (own + noise**2 * common.T @ common) @ inverse
     correlated = residuals.shape[1] >= LEAST_FRAMES and freedom > 0
     covariance = independent
     if correlated:

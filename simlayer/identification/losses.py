@@ -54,6 +54,15 @@ class LeastSquaresLoss(CheckedModule, ABC):
     def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K 3"]:
         """Return which coordinates of the frames that count were observed."""
 
+    def bends(
+        self, simulated: Float[Tensor, "*batch T V 3"], observed: Float[Tensor, "*batch T K 3"]
+    ) -> Float[Tensor, "*batch F K 3"] | None:
+        """Return f f'' / f'² of residuals f(r) that bound the influence of outliers; None where f is r.
+
+        With r a difference of what was simulated and observed: what standard errors need of f.
+        """
+        return None
+
     def present_points(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K"]:
         """Return of which points of the frames that count at least one coordinate was observed."""
         return self.present(observed).any(-1)

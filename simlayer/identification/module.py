@@ -19,6 +19,7 @@ from simlayer.identification.least_squares import LeastSquares, Linearization
 from simlayer.identification.linearized_fit import LinearizedFit
 from simlayer.identification.losses import LeastSquaresLoss
 from simlayer.identification.observation import ObservedRollout
+from simlayer.identification.priors import checked_priors
 from simlayer.identification.quasi_newton import lbfgs
 from simlayer.identification.scenes import ObservedScenes
 from simlayer.identification.takes import ObservedTakes
@@ -74,8 +75,7 @@ class ParameterIdentification(LightningModule):
         self.observed: ObservedRollout | ObservedTakes = observed
         checked_instance("observed", observed, (ObservedRollout, ObservedTakes))
         self.loss = checked_instance("loss", loss, nn.Module, example="PositionLoss()")
-        priors = {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
-        self.priors = nn.ModuleDict(priors)
+        self.priors = nn.ModuleDict(checked_priors(priors))
         self._optimizer = None if optimizer is None else checked_function("optimizer", optimizer)
         self._scheduler = None if scheduler is None else checked_function("scheduler", scheduler)
         trainable = checked_names("trainable", [trainable] if isinstance(trainable, str) else trainable)

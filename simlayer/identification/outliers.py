@@ -11,14 +11,29 @@ from torch import Tensor
 _INLIERS, _OUTLYING = 0.8, 5.0
 
 
-def damp_outliers(
+def outlier_scale(
     residuals: Float[Tensor, "*n"], present: Bool[Tensor, "*n"], reach: float
-) -> Float[Tensor, "*n"]:
-    """Return r / √(1 + r²/c²) of residuals r, whose square never exceeds c² (Geman and McClure 1987).
+) -> Float[Tensor, ""]:
+    """Return the size of residuals from where on they tell little.
 
-    c is `reach`, or larger while the model is far from most residuals that are present, so that all of them
+    It is `reach`, or larger while the model is far from most residuals that are present, so that all of them
     draw it near.
     """
     near = residuals[present].abs().sort().values
     typical = near[: int(_INLIERS * len(near)) + 1].mean()
-    return residuals * (1 + (residuals / torch.clamp(_OUTLYING * typical, min=reach)).square()).rsqrt()
+    return torch.clamp(_OUTLYING * typical, min=reach)
+
+
+def damp_outliers(residuals: Float[Tensor, "*n"], scale: Float[Tensor, ""]) -> Float[Tensor, "*n"]:
+    """Return r / √(1 + r²/c²) of residuals r, whose square never exceeds c² (Geman and McClure 1987)."""
+    return residuals * (1 + (residuals / scale).square()).rsqrt()
+
+
+def outlier_bends(residuals: Float[Tensor, "*n"], scale: Float[Tensor, ""]) -> Float[Tensor, "*n"]:
+    """Return f f'' / f'² = -3 r²/c² of the damped residuals f(r), see `Influence.bends`."""
+    return -3 * (residuals / scale).square()
+
+
+def outlier_weights(residuals: Float[Tensor, "*n"], scale: Float[Tensor, ""]) -> Float[Tensor, "*n"]:
+    """Return f f' / r = (1 + r²/c²)⁻² of the damped f(r): with these weights, r² has the gradient of f²."""
+    return (1 + (residuals / scale).square()).pow(-2)

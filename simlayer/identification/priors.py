@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from simlayer.mesh.faces import interior_faces
 from simlayer.mesh.mesh import Mesh
-from simlayer.quantities.arguments import checked_number
+from simlayer.quantities.arguments import checked_number, checked_parts
 from simlayer.quantities.arrays import checked_floats, described
 from simlayer.quantities.checked_module import CheckedModule, Option
 from simlayer.quantities.objects import checked_instance, checked_text
+
+
+def checked_priors(priors: Any) -> dict[str, nn.Module]:
+    """Return priors by their names; raises TypeError unless each has the `name` of an unknown."""
+    given = {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
+    for key, prior in given.items():
+        if not isinstance(name := getattr(prior, "name", None), str):
+            raise TypeError(
+                f"priors[{key!r}] must have the attribute `name`, the name of the unknown whose stored value "
+                f"it is called with, such as 'youngs_modulus'; that of {described(prior)} is {name!r}."
+            )
+    return given
 
 
 class SmoothnessPrior(CheckedModule):

@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.errors import ObservationError
 from simlayer.identification.closest_points import signed_distances
 from simlayer.identification.losses import LeastSquaresLoss, checked_frames, selected_frames
-from simlayer.identification.outliers import damp_outliers
+from simlayer.identification.outliers import damp_outliers, outlier_bends, outlier_scale
 from simlayer.mesh.mesh import Mesh
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.arrays import checked_floats, described
@@ -61,6 +61,23 @@ class ScanLoss(LeastSquaresLoss):
         self, simulated: Float[Tensor, "*batch T N 3"], observed: Float[Tensor, "*batch T K 3"]
     ) -> Float[Tensor, "*batch F K 3"]:
         """Return how far the surface lies outside of each point, as the first of its three numbers."""
+        distances, present = self._distances(simulated, observed)
+        if self.outlier_distance is not None:
+            scale = outlier_scale(distances, present, self.outlier_distance)
+            distances = damp_outliers(distances, scale)
+        return torch.nn.functional.pad(distances[..., None] / self.scale, (0, 2))
+
+    def bends(
+        self, simulated: Float[Tensor, "*batch T N 3"], observed: Float[Tensor, "*batch T K 3"]
+    ) -> Float[Tensor, "*batch F K 3"] | None:
+        if self.outlier_distance is None:
+            return None
+        distances, present = self._distances(simulated, observed)
+        found = outlier_bends(distances, outlier_scale(distances, present, self.outlier_distance))
+        return torch.nn.functional.pad(found[..., None], (0, 2))
+
+    def _distances(self, simulated: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far the surface lies outside of each point, and which points there are; else zero."""
         checked_floats("simulated", simulated)
         checked_floats("observed", observed)
         if simulated.shape[-2:] != (self.num_vertices, 3) or simulated.shape[:-2] != observed.shape[:-2]:
@@ -71,10 +88,7 @@ class ScanLoss(LeastSquaresLoss):
         positions, present = selected_frames(simulated, self.frames), self.present(observed)[..., 0]
         points = selected_frames(observed, self.frames)
         points = torch.where(present[..., None], points, positions[..., :1, :].detach())
-        distances = torch.where(present, -signed_distances(points, positions, self.triangles), 0.0)
-        if self.outlier_distance is not None:
-            distances = damp_outliers(distances, present, self.outlier_distance)
-        return torch.nn.functional.pad(distances[..., None] / self.scale, (0, 2))
+        return torch.where(present, -signed_distances(points, positions, self.triangles), 0.0), present
 
     def present(self, observed: Float[Tensor, "*batch T K 3"]) -> Bool[Tensor, "*batch F K 3"]:
         found = ~selected_frames(observed, self.frames).isnan().any(-1)

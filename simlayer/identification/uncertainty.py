@@ -102,6 +102,7 @@ def assess(problem: LeastSquares, scenes: ObservedScenes, known: Linearization |
         (jacobian.double().cpu() * scales).flatten(2, 3),
         present.cpu().flatten(2),
         epsilon=torch.finfo(value.dtype).eps,
+        influence=problem.influence(scenes),
     )
     values = torch.cat([unknown.value.double().cpu().flatten() for unknown in problem.unknowns])
     return Uncertainty(parameter_names(problem.unknowns), values, slopes * scales, linear)

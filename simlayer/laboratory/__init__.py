@@ -1,5 +1,6 @@
 """Tests on meshed specimens: load curves, inflation, displacement fields, scans, and several at once."""
 
+from simlayer.laboratory.align_scan import AlignedScan, align_scan
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.grips import GripMotion, Pull, Twist
 from simlayer.laboratory.identified_tests import IdentifiedTests
@@ -13,6 +14,7 @@ from simlayer.laboratory.scan_test import ScanTest
 from simlayer.laboratory.specimen_test import SpecimenTest
 
 __all__ = [
+    "AlignedScan",
     "DisplacementField",
     "DisplacementTest",
     "GripMotion",
@@ -24,6 +26,7 @@ __all__ = [
     "ScanTest",
     "SpecimenTest",
     "Twist",
+    "align_scan",
     "identify_tests",
     "read_displacements",
     "read_load_curve",

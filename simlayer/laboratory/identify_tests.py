@@ -10,13 +10,14 @@ from torch import nn
 
 from simlayer.errors import ConvergenceError, SimulationError
 from simlayer.identification.descent import not_converged
-from simlayer.identification.first_guess import FirstGuess
+from simlayer.identification.first_guess import SPECIMENS, FirstGuess
 from simlayer.identification.gauss_newton import GaussNewton
 from simlayer.identification.normal_equations import NormalEquations
+from simlayer.identification.priors import checked_priors
 from simlayer.laboratory.identified_tests import IdentifiedTests
 from simlayer.laboratory.joint_problem import JointProblem
 from simlayer.laboratory.specimen_test import SpecimenTest
-from simlayer.quantities.arguments import checked_integer, checked_parts
+from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_function, checked_instance, names_of_quantities
 
@@ -57,8 +58,7 @@ def identify_tests(
         SimulationError: if the simulation fails.
     """
     given = _checked_tests(tests)
-    beside = {} if priors is None else checked_parts("priors", priors, nn.Module, "SmoothnessPrior")
-    problem = JointProblem(given, names_of_quantities("unknowns", unknowns), beside)
+    problem = JointProblem(given, names_of_quantities("unknowns", unknowns), checked_priors(priors))
     report = None if on_step is None else checked_function("on_step", on_step, arguments=2)
     most = checked_integer("max_steps", max_steps, least=1)
     optimizer, steps = GaussNewton([unknown.parameter for unknown in problem.unknowns]), 0
@@ -66,7 +66,7 @@ def identify_tests(
 
     def evaluate() -> None:
         try:
-            with guess.explained():
+            with guess.explained(check=SPECIMENS):
                 optimizer.equations = problem.equations()
         except SimulationError:
             if not optimizer.may_retreat:

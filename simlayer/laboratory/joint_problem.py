@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from simlayer.identification.influence import Influence
 from simlayer.identification.linear_uncertainty import linear_uncertainty
 from simlayer.identification.normal_equations import NormalEquations
 from simlayer.identification.uncertainty import Uncertainty, parameter_names, stored_slopes
@@ -94,6 +95,8 @@ class JointProblem:
     def result(self, steps: int) -> IdentifiedTests:
         """Return what a fit has found in so many steps."""
         residuals, _ = self.linearized()
+        with torch.no_grad():
+            self.influences = [test.influence() for test in self.tests]
         every = self._uncertainty(range(len(self.tests)))
         single = len(self.tests) == 1
         alone = {test.name: every if single else self._uncertainty([k]) for k, test in enumerate(self.tests)}
@@ -116,19 +119,46 @@ class JointProblem:
         residuals, jacobians = self.linearized()
         r, J, seen = (torch.cat([part[k] for k in chosen]) for part in (residuals, jacobians, self.present))
         epsilon = max(torch.finfo(test.observed.dtype).eps for test in self.tests)
-        count = int(seen.sum())
+        count, influence = int(seen.sum()), self._influence(chosen)
         if self.priors:
             sizes, directions = torch.linalg.eigh(self.number / 2 * self._of_priors()[2])
             J = torch.cat([J, sizes.clamp(min=0).sqrt()[:, None] * directions.T])
             r, seen = (
                 torch.cat([part, part.new_full((self.size,), fill)]) for part, fill in ((r, 0), (seen, 1))
             )
+            if influence is not None:  # which is that of residuals with the common noise
+                none = torch.zeros(self.size)
+                influence = _joined([influence, Influence(none.double(), none.long() - 1)])
         # One frame: residuals are independent.
-        linear = linear_uncertainty(r[None, None], J[None, None], seen[None, None], epsilon=epsilon)
+        whole = None if influence is None else Influence(*(part[None, None] for part in influence))
+        linear = linear_uncertainty(
+            r[None, None], J[None, None], seen[None, None], epsilon=epsilon, influence=whole
+        )
         if self.priors:  # whose slopes balance those of the tests
             linear = linear._replace(numbers=count, step=torch.zeros_like(linear.step))
         values = torch.cat([unknown.value.double().cpu().flatten() for unknown in self.unknowns])
         return Uncertainty(parameter_names(self.unknowns), values, stored_slopes(self.unknowns), linear)
+
+    def _influence(self, chosen: Sequence[int]) -> Influence | None:
+        """Return the influence of the residuals of some tests; None if those of all have the common noise."""
+        if all(self.influences[k] is None for k in chosen):
+            return None
+        plain = [torch.zeros(self.tests[k].observed.numel()) for k in chosen]
+        parts = [
+            self.influences[k] or Influence(none.double(), none.long() - 1)
+            for k, none in zip(chosen, plain, strict=True)
+        ]
+        return _joined(parts)
+
+
+def _joined(parts: Sequence[Influence]) -> Influence:
+    """Return the influence of the residuals of several tests, whose sources of noise are different ones."""
+    bends, sources, first = [], [], 0
+    for part in parts:
+        bends.append(part.bends)
+        sources.append(torch.where(part.sources < 0, -1, part.sources + first))
+        first = max(first, int(sources[-1].max()) + 1)
+    return Influence(torch.cat(bends), torch.cat(sources))
 
 
 def shared_quantities(tests: Sequence[SpecimenTest]) -> dict[str, Unknown]:

@@ -94,7 +94,11 @@ def read_displacements(
         used &= weights >= least
     if not bool(used.any()):
         limit = "" if weights is None else f" with least_confidence={least:g}"
-        raise ObservationError(f"{file}: no point of {len(used)} has a displacement that counts{limit}.")
+        names = ", ".join(repr(column) for column in displacements.values())
+        raise ObservationError(
+            f"{file}: no point of {len(used)} has a displacement that counts{limit} in {names}: give other "
+            "columns (displacements), or export the field again."
+        )
     return DisplacementField(found[used], shifts[used], None if weights is None else weights[used])
 
 

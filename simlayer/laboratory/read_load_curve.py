@@ -93,6 +93,11 @@ def read_load_curve(
         check_title(
             columns.titles[role], str(units[role]), known[role][1], argument=argument, place=str(file)
         )
+    if not np.isfinite(columns.values["load"]).any():
+        raise ObservationError(
+            f"{file}: the {known['load'][0]} has no number in {len(columns.lines)} rows of the column "
+            f"{load!r}: give another column (load), or export the test again."
+        )
     values = {role: torch.from_numpy(factors[role] * columns.values[role]) for role in roles}
     if time is not None:
         values["time"] = values["time"] - checked_number("start", start, unit="s")

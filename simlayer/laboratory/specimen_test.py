@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from simlayer.errors import ObservationError, first_index
+from simlayer.identification.influence import Influence
 from simlayer.quantities.arguments import checked_number
 from simlayer.quantities.objects import checked_instance, checked_text
 from simlayer.rollout.rollout import RolloutModule
@@ -66,6 +67,15 @@ class SpecimenTest(ABC):
         """Return simulated minus measured values [`unit`], zero where nothing was measured."""
         missing = self.observed.isnan()
         return torch.where(missing, 0.0, self.simulated() - self.observed.nan_to_num())
+
+    def influence(self) -> Influence | None:
+        """Return the influence of the flattened residuals; None if they are plain differences."""
+        return None
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers were measured."""
+        return int((~self.observed.isnan()).sum())
 
     @property
     def size(self) -> float:

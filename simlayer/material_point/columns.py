@@ -81,7 +81,8 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ObservationError(f"{path} cannot be read: {error.strerror or error}.") from error
+        reason = f"{path} cannot be read: {error.strerror or error} (looked from {Path.cwd()})."
+        raise ObservationError(reason) from error
     for encoding in ("utf-8-sig", "latin-1"):
         try:
             text = data.decode(encoding)

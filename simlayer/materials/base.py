@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -30,7 +31,13 @@ class Material(PhysicalModule, ABC):
 
     A new material is a class with its quantities and `energy_density(F)`, written with elementwise operations
     on the nine components of F; its stress and tangent are traced from it.
+
+    Attributes:
+        own_force: the name of the force that reads more of the material than its energy density, such as when
+            it yields; None for one that is elastic.
     """
+
+    own_force: ClassVar[str | None] = None
 
     @abstractmethod
     def energy_density(self, F: Matrix3) -> Tensor:

@@ -31,6 +31,8 @@ class J2Plasticity(IsotropicMaterial):
         hardening_modulus: how much that rises per plastic strain [Pa]; positive.
     """
 
+    own_force = "ElastoplasticForce"
+
     yield_stress = Quantity("Pa", over="cells", positive=True)
     hardening_modulus = Quantity("Pa", over="cells", positive=True)
 

@@ -44,7 +44,7 @@ def test_every_option_composes(group, option):
     assert config is not None
     # Interpolations that lead nowhere show when they are resolved.
     for key in config:
-        assert config[key] is not None or key == "duration"
+        assert config[key] is not None or key in ("duration", "objective")
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -104,6 +104,7 @@ SHORT = {
     "bouncing_ball": ["duration=0.012"],
     "material_point": ["task.twin.points=5", "task.laws=[]"],
     "tensile_and_torsion": ["task.common.rows=2", "mesh.element=hex8"],
+    "scan": ["mesh.cells=[3,2,2]", "++task.tests.bent.count=60", "task.twin.mesh=same"],
     "hysteresis": ["task.tests.pull.rows=2", "task.tests.pull.up_to=0.003", "step.dt=1.0"],
     "long_recording": ["duration=0.4", "callbacks.curriculum.start=1.0"],
     "friction": ["mesh.cells=[1,1,1]", "duration=0.02"],
@@ -120,10 +121,10 @@ SHORT = {
 def test_every_experiment_runs(experiment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = [*SHORT[experiment], "debug=short"]
-    if experiment not in ("tensile_and_torsion", "hysteresis"):
+    if experiment not in ("tensile_and_torsion", "hysteresis", "scan"):
         options += ["rollout.compile=false"]
     options += ["trainer.max_epochs=1"]
-    if experiment not in ("learned_law", "material_point", "tensile_and_torsion", "hysteresis"):
+    if experiment not in ("learned_law", "material_point", "tensile_and_torsion", "hysteresis", "scan"):
         options += ["material=linear"]
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # no movies
     if experiment == "blank":

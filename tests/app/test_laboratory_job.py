@@ -3,15 +3,17 @@
 import json
 from pathlib import Path
 
+import meshio
 import numpy as np
 import pytest
 import torch
 from support.configs import composed
 
-from simlayer import ElasticForce, Equilibrium, LinearElastic, box_mesh
+from simlayer import ElasticForce, Equilibrium, LinearElastic, State, box_mesh
 from simlayer.app.laboratory_config import configured_tests
 from simlayer.app.main import main
 from simlayer.laboratory import LoadTest, Pull
+from simlayer.linalg.rotation import rotation_matrix
 
 BAR = "mesh: {_target_: simlayer.box_mesh, cells: [2, 1, 1], size: [0.2, 0.1, 0.1], element: hex8}"
 
@@ -239,7 +241,7 @@ MEASURED = "Time;Travel;Force\n0;1;2\n1;2;4\n0.5;3;6\n"
         (
             PULL.replace("kN", "bar"),
             [],
-            "task.tests.pull: load_unit must be the unit of the force in the file",
+            "task.tests.pull: pull.csv: load_unit must be the unit of the force in the file",
         ),
         (PULL.replace("Force", "force"), [], "did you mean 'Force'?"),
         (PULL.replace("Force", "7"), [], "no line with"),
@@ -396,3 +398,69 @@ def test_parts_of_tests_are_found_in_ones_own_folder(run):
     Path("mine/constraints/left.yaml").write_text("fixed: {tag: x_min}\n")
     text = "  tests: {pull: {up_to: 0.01, rows: 1, constraints: left}}"
     assert run(text + TWIN)["tests"]["pull"]["numbers"] == 1
+
+
+SCAN = """
+  tests:
+    bent: {kind: scan, outlier_distance: 2.0e-3, GIVEN}
+"""
+HANGING = ["step.gravity=[0,0,-9.81]", "mesh.cells=[4,1,1]"]
+
+
+def test_a_scan_is_simulated_fitted_and_drawn(run, capsys):
+    text = SCAN.replace("GIVEN", "count: 200, outliers: 0.05, surface_reach: 0.02")
+    found = run(text + TWIN.replace("noise: 0.0", "noise: 0.02"), *HANGING)
+    row = found["parameters"]["forces.elastic.material.youngs_modulus"]
+    assert abs(row["found"] - 1e5) < 4 * row["standard_error"]
+    assert row["standard_error"] < 1e3
+    told = found["tests"]["bent"]
+    assert (told["kind"], told["numbers"], told["unit"]) == ("scan", 200, "m")
+    assert 0.02 < told["scan"]["outliers"] < 0.1
+    assert told["relative_rms"] < 0.4  # an outlier counts as 2 mm
+    assert {"bent.png", "bent_stress.png"} <= {path.name for path in Path("outputs/test").iterdir()}
+    printed = capsys.readouterr().out
+    assert "bent: a scan of 200 points, half of them more than" in printed
+    assert "of the median distance at rest" in printed
+    assert "% outliers beyond 2 mm" in printed
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "ply"])
+def test_the_file_of_a_scan_in_millimetres_and_a_frame_of_its_own_is_fitted_with_a_curve(run, suffix):
+    points, stiff = scanned(), stiffness()
+    write_scan(Path(f"bent.{suffix}"), 1e3 * points)
+    Path("pull.csv").write_text("\n".join(f"{x};{stiff * 1e-6 * x:.12g}" for x in (1, 2, 3)))
+    columns = "amount: 0, amount_unit: mm, load: 1, load_unit: kN"
+    own = "step: {gravity: [0, 0, 0]}, mesh: {cells: [2, 1, 1]}"
+    pull = f"pull: {{path: pull.csv, {columns}, {own}}}"
+    given = f"path: bent.{suffix}, unit: mm, rigid_motion: true"
+    found = run(SCAN.replace("GIVEN", given) + f"    {pull}\n", *HANGING)
+    row = found["parameters"]["forces.elastic.material.youngs_modulus"]
+    assert row["found"] == pytest.approx(1e5, rel=1e-3)
+    assert set(row["alone"]) == {"bent", "pull"}
+    moved = found["tests"]["bent"]["scan"]["moved"]
+    assert moved["turned"] == pytest.approx(5.0, abs=0.05)
+
+
+def scanned():
+    """Points of the bar under its weight, turned by 5 degrees and moved by some millimetres."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        mesh = box_mesh(cells=(4, 1, 1), size=(0.2, 0.1, 0.1), element="hex8")
+        forces = {"elastic": ElasticForce(mesh, LinearElastic(1e5, 0.3))}
+        step = Equilibrium(mesh, forces, fixed="x_min", gravity=(0.0, 0.0, -9.81))
+        with torch.no_grad():
+            corners = step(State.at_rest(mesh.vertices)).positions[mesh.boundary]
+        shares = -torch.rand(6, len(corners), 3, generator=torch.Generator().manual_seed(0)).log()
+        points = ((shares / shares.sum(-1, keepdim=True))[..., None] * corners).sum(-2).flatten(0, 1)
+        turn = rotation_matrix(torch.tensor([0.6, 0.0, 0.8]) * torch.pi / 36)
+        return (points @ turn.T + torch.tensor([0.003, 0.004, -0.002])).numpy()
+    finally:
+        torch.set_default_dtype(before)
+
+
+def write_scan(path, points):
+    if path.suffix == ".xyz":
+        np.savetxt(path, points)
+    else:  # triangles of points that are next to each other in no way
+        meshio.Mesh(points, {"triangle": np.arange(len(points)).reshape(-1, 3)}).write(path)

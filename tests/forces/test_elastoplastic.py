@@ -8,6 +8,7 @@ from support.materials import matrix, rotations
 
 from simlayer import (
     BackwardEuler,
+    ElasticForce,
     ElastoplasticForce,
     Equilibrium,
     J2Plasticity,
@@ -22,6 +23,7 @@ from simlayer import (
     check_material,
     readouts,
 )
+from simlayer.errors import ImplausibleWarning
 from simlayer.forces.internal_variables import as_fields
 from simlayer.laboratory import LoadTest, Pull, identify_tests
 
@@ -169,3 +171,11 @@ def test_its_elasticity_is_what_a_material_must_be():
 def test_a_material_that_does_not_yield_is_refused():
     with pytest.raises(TypeError, match=r"material must be of class J2Plasticity, .*got a NeoHookean"):
         ElastoplasticForce(box_mesh(cells=(1, 1, 1)), NeoHookean(1e5, 0.3))
+
+
+def test_a_metal_that_cannot_yield_is_warned_of():
+    mesh = box_mesh(cells=(1, 1, 1), size=(1.0, 1.0, 1.0))
+    metal = J2Plasticity(E, NU, YIELD, HARDENING)
+    with pytest.warns(ImplausibleWarning, match=r"J2Plasticity is elastic in an ElasticForce.* take Elasto"):
+        ElasticForce(mesh, metal)
+    ElastoplasticForce(mesh, metal)

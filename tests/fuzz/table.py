@@ -45,7 +45,8 @@ WITHOUT_A_CALL = {
     ),
     **dict.fromkeys(
         [
-            "Body", "BodyMotion", "ComparedLaw", "Comparison", "ContactState", "ElementType", "GradientCheck",
+            "AlignedScan", "Body", "BodyMotion", "ComparedLaw", "Comparison", "ContactState", "ElementType",
+            "GradientCheck",
             "GradientNorms", "GradientReport", "Identified", "IdentifiedSpecimens", "LabelImage",
             "MaterialCheck",
             "MaterialReport", "Matrix3", "PointResponse", "PredictedSpecimens", "Prediction",

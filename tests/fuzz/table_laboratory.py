@@ -22,11 +22,11 @@ from fuzz.calls import (
     tensor,
     truth,
 )
-from fuzz.kinds import NOTHING, File, Names, Numbers
+from fuzz.kinds import NOTHING, File, Instance, Named, Names, Numbers
 from fuzz.scenes import VERTICES
 from support.meshes import hollow
 
-from simlayer import CavityPressure, ElasticForce, Equilibrium, NeoHookean, Step
+from simlayer import CavityPressure, ElasticForce, Equilibrium, Mesh, NeoHookean, Step
 from simlayer.laboratory import (
     DisplacementTest,
     GripMotion,
@@ -36,6 +36,7 @@ from simlayer.laboratory import (
     ScanTest,
     SpecimenTest,
     Twist,
+    align_scan,
     identify_tests,
     read_displacements,
     read_load_curve,
@@ -135,6 +136,9 @@ CALLS: list[Call] = [
         amounts=_rows(0.01, 0.02),
         loads=_rows(1.0, 2.0, **_gaps).called("load", "measured"),
         times=_rows(0.5, 1.0, rising=True, words=(None,)),
+        coupled=Argument(
+            Named(Instance((GripMotion,)), ("x_min",)), lambda: {"x_min": Pull((0, 1, 0))}, ("grip",)
+        ),
         copies=positive(4.0),
         noise=number(0.1, 0.0, words=(None,)),
     ),
@@ -159,13 +163,31 @@ CALLS: list[Call] = [
         step=instance(_step, Step),
         points=tensor(lambda: scenes.positions()[:4], lambda s: len(s) == 2 and s[1] == 3, **_gaps),
         outlier_distance=number(1e-3, 0.0, words=(None,)),
+        surface_reach=number(0.1, 0.0, words=(None,)),
+        rigid_motion=truth(False),
         noise=number(1e-4, 0.0, words=(None,)),
+    ),
+    *made(
+        "align_scan",
+        lambda **given: align_scan(**{"points": scenes.positions(), "mesh": scenes.mesh(), **given}).points,
+        points=tensor(scenes.positions, lambda s: len(s) == 2 and s[1] == 3, **_gaps),
+        mesh=instance(scenes.mesh, Mesh),
+        positions=tensor(
+            scenes.positions, lambda s: s == (VERTICES, 3), also=lambda x: bool(x.any()), words=(None,)
+        ),
+        outlier_distance=number(1e-3, 0.0, words=(None,)),
+        max_steps=count(100),
     ),
     *made(
         "read_scan",
         lambda **given: read_scan(**{"path": scenes.scan_file(), "scale": 0.1, **given}),
         path=Argument(File(lambda path: path == scenes.scan_file()), scenes.scan_file).called(*FILES),
         scale=positive(0.1),
+    ),
+    *made(
+        "read_scan(unit=)",
+        lambda **given: read_scan(scenes.scan_file(), **given),
+        unit=choice("mm", "m", "cm", "µm", "in"),
     ),
     *made(
         "PressureVolumeTest",

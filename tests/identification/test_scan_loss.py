@@ -87,3 +87,19 @@ def test_derivatives_are_those_of_differences_in_every_frame_that_counts():
     for distance, frames in ((None, "all"), (0.05, [0, 2])):
         loss = ScanLoss(mesh, outlier_distance=distance, frames=frames)
         torch.autograd.gradcheck(lambda x, loss=loss: loss(x, points), positions, eps=1e-7, atol=1e-6)
+
+
+def test_outliers_are_not_the_noise_of_the_standard_errors():
+    scenes, errors = scans(1e5), []
+    for missing in (False, True):
+        mesh, observed = moving(1e5)
+        points = scenes.observed.clone() + 1e-5 * noise(3, 60, 3, seed=4)
+        if missing:
+            points[:, :, :3] = torch.nan  # the outliers
+        seen = ObservedScenes(scenes.positions, scenes.velocities, points)
+        fit = ParameterIdentification(
+            observed, trainable=["youngs_modulus"], loss=ScanLoss(mesh, outlier_distance=4e-5)
+        )
+        errors.append(float(fit.uncertainty(seen).standard_errors))
+    # An outlier changes the second derivatives by next to nothing; as noise of all it would double the error.
+    assert errors[0] == pytest.approx(errors[1], rel=0.15)

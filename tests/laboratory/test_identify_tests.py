@@ -111,3 +111,24 @@ def test_tests_that_do_not_go_together_are_refused(curves):
         identify_tests([material], "youngs_modulus")
     with pytest.raises(KeyError, match="c10"):
         identify_tests(first, "c10")
+    with pytest.raises(TypeError, match=r"priors\['mine'\] must have the attribute `name`"):
+        identify_tests(first, "youngs_modulus", priors={"mine": torch.nn.Identity()})
+
+
+def test_an_error_of_the_simulation_says_what_to_check_of_a_specimen(curves):
+    class Failing(LoadTest):
+        def simulated(self):
+            if abs(float(material.c10.detach()) - 1.5e4) > 1:
+                raise ConvergenceError("no equilibrium.")
+            return super().simulated()
+
+    material = MooneyRivlin(1.5e4, 1e4, 1e6)
+    test = Failing(step_of(material), "x_max", Pull((1, 0, 0)), PULLED, curves[0])
+    with pytest.raises(ConvergenceError) as refused:
+        identify_tests(test, "c10")
+    message = str(refused.value)
+    assert "c10 = " in message
+    assert "check how the specimen is fixed and loaded" in message
+    # These are keys of another task.
+    assert "observation." not in message
+    assert "initial" not in message

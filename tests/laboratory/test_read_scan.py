@@ -56,16 +56,29 @@ def test_a_scan_in_the_wrong_unit_is_warned_of(tmp_path):
     write(tmp_path / "scan.xyz")
     with pytest.warns(UserWarning, match=r"is 30.5 m long: if the file is in millimetres, give scale=1e-3"):
         read_scan(tmp_path / "scan.xyz", scale=1.0)
-    with pytest.raises(TypeError, match="scale"):
-        read_scan(tmp_path / "scan.xyz")
+
+
+def test_the_unit_is_given_once_by_its_name_or_as_a_scale(tmp_path):
+    write(tmp_path / "scan.xyz")
+    points = read_scan(tmp_path / "scan.xyz", unit="mm")
+    torch.testing.assert_close(points, read_scan(tmp_path / "scan.xyz", scale=1e-3))
+    for options in ({}, {"unit": "mm", "scale": 1e-3}):
+        with pytest.raises(ObservationError, match=r"scan.xyz: unit or scale must be given, one of them"):
+            read_scan(tmp_path / "scan.xyz", **options)
+    with pytest.raises(ObservationError, match=r"unit must be the unit of the length .* got 'milli'"):
+        read_scan(tmp_path / "scan.xyz", unit="milli")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("scan.docx", b"", "scans are read from .ply, .obj"),
-        ("scan.xyz", b"1 2 3\n4 5 six\n", "Are there only numbers in it?"),
+        ("scan.xyz", b"1 2 3\n4 5 six\n", "line 2: 'six' is no number: correct it, or remove the line"),
         ("scan.csv", b"1,2\n3,4\n", "must be rows of x, y and z, got shape (2, 2)"),
+        ("scan.xyz", b"1 2 3\n\n4 5\n", "line 3 has 2 cells, and the first has 3"),
+        ("scan.xyz", b"# nothing\n", "scan.xyz has no points; export the scan again"),
+        ("scan.xyz", b"nan nan nan\n", "all 1 points are NaN or infinite; export the scan again"),
+        ("scan.ply", b"ply\nformat ascii 1.0\nelement vertex 0\nend_header\n", "scan.ply has no points"),
         ("scan.npz", b"PK", "could not be read"),
     ],
 )
