@@ -1,0 +1,100 @@
+"""Pictures of the curves of tests: measured, fitted with a band of 95 %, and what is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.style import LINES, styled
+from simlayer.plotting.units import label as axis_label
+from simlayer.quantities.objects import checked_instance
+
+# In a normal distribution, 95 % are within so many standard errors.
+BAND = 1.96
+# The largest half-width of a band, in sizes of its line: one that is wider says that nothing is known.
+_WIDEST = 2.0
+
+
+@styled
+def draw_measured(axes: Axes, x: Float[Tensor, "n"], y: Float[Tensor, "n"], *, label: str = "measured") -> None:
+    """Draw measured points as dots, below all lines; NaN says that one is missing."""
+    checked_instance("axes", axes, Axes)
+    across = as_array("x", x, None)
+    up = as_array("y", y, len(across))
+    size = 5.0 if len(across) < 60 else 3.0
+    axes.plot(across, up, "o", color="0.45", ms=size, mew=0, zorder=1.5, label=checked_instance("label", label, str))
+
+
+@styled
+def draw_fitted(
+    axes: Axes,
+    x: Float[Tensor, "n"],
+    y: Float[Tensor, "n"],
+    *,
+    error: Float[Tensor, "n"] | None = None,
+    label: str = "fitted",
+    color: str = LINES[0],
+) -> None:
+    """Draw a fitted curve with its band of 95 %.
+
+    Args:
+        axes: to draw on.
+        x, y: the curve; NaN leaves a gap.
+        error: its standard errors; one that is NaN, for all that is not determined, gives a wide band.
+        label: of the line, in a legend.
+        color: of both.
+    """
+    checked_instance("axes", axes, Axes)
+    across = as_array("x", x, None)
+    up = as_array("y", y, len(across))
+    axes.plot(across, up, "-", color=color, lw=1.5, zorder=2, label=checked_instance("label", label, str))
+    if error is None:
+        return
+    size = _WIDEST * largest(up)
+    half = np.asarray(error.detach().cpu() if isinstance(error, Tensor) else error, dtype=np.float64)
+    half = as_array("error", np.where(np.isinf(half), np.nan, half), len(across))
+    half = np.minimum(np.nan_to_num(BAND * half, nan=size), size)
+    axes.fill_between(across, up - half, up + half, color=color, alpha=0.25, lw=0, zorder=1, label="95 % band")
+
+
+@styled
+def curve_picture(
+    amounts: Float[Tensor, "n"],
+    measured: Float[Tensor, "n"],
+    fitted: Float[Tensor, "n"],
+    *,
+    amount: tuple[str, str],
+    value: tuple[str, str],
+    error: Float[Tensor, "n"] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw a measured curve over the fitted one, and below them what is left.
+
+    Args:
+        amounts: of what was done in the test, in its order.
+        measured, fitted: the values; NaN where one was not measured.
+        amount, value: names and units.
+        error: standard errors of the fitted values, drawn as a band of 95 %.
+        title: of the picture.
+    """
+    across = as_array("amounts", amounts, None)
+    points, line = (as_array(n, v, len(across)) for n, v in (("measured", measured), ("fitted", fitted)))
+    figure = Figure(figsize=(5.6, 4.8))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    draw_measured(upper, across, points)  # type: ignore[arg-type]
+    draw_fitted(upper, across, line, error=error)  # type: ignore[arg-type]
+    upper.set(title=title, ylabel=axis_label(*value))
+    upper.legend()
+    lower.axhline(0.0, color=LINES[0], lw=1.5)
+    lower.plot(across, points - line, "o", color="0.45", ms=3.5, mew=0)
+    lower.set(xlabel=axis_label(*amount), ylabel=axis_label("residual", value[1]))
+    figure.align_ylabels()
+    return figure
+
+
