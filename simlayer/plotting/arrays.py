@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from simlayer.quantities.arrays import checked_numbers, described
+
+# What a picture takes numbers from.
+Array = Tensor | np.ndarray
 
 
 def as_array(name: str, value: Any, *shape: int | None) -> Float[np.ndarray, "..."]:

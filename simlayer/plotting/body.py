@@ -18,7 +18,7 @@ from simlayer.contact.obstacle import Obstacle
 from simlayer.contact.shapes import HalfSpace
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.selection import fixed_components
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.coloring import (
     Part,
     body_part,
@@ -27,7 +27,7 @@ from simlayer.plotting.coloring import (
     common_scale,
     mappable,
 )
-from simlayer.plotting.frame import trim_height, frame_points
+from simlayer.plotting.frame import frame_points, trim_height
 from simlayer.plotting.obstacles import draw_plane, obstacle_polygons
 from simlayer.plotting.style import BODY, FIELD, FIXED, REST, styled
 from simlayer.plotting.surface import Surface, draw_polygons, edge_lines, shaded_triangles, visible_edges
@@ -41,16 +41,16 @@ from simlayer.quantities.objects import checked_instance
 def draw_body(
     axes: Axes,
     mesh: Mesh,
-    positions: Float[Tensor, "N 3"] | None = None,
+    positions: Float[Array, "N 3"] | None = None,
     *,
-    field: Tensor | None = None,
+    field: Array | None = None,
     over: str = "auto",
     scale: Normalize | None = None,
     colors: str = FIELD,
     fixed: Tensor | str | None = None,
     obstacles: Obstacle | Sequence[Obstacle] = (),
     view: View | None = None,
-    around: Float[Tensor, "*batch 3"] | None = None,
+    around: Float[Array, "*batch 3"] | None = None,
     cut: bool = False,
     rest: bool = True,
     marks: bool = True,
@@ -117,9 +117,9 @@ def drawn_from(
 @styled
 def body_picture(
     mesh: Mesh,
-    positions: Float[Tensor, "N 3"] | None = None,
+    positions: Float[Array, "N 3"] | None = None,
     *,
-    field: Tensor | None = None,
+    field: Array | None = None,
     name: str = "",
     unit: str = "",
     cut: bool = False,
@@ -137,12 +137,13 @@ def body_picture(
     """
     figure = Figure(figsize=(10 if checked_flag("cut", cut) else 6.4, 4))
     panels = list(figure.subplots(1, 1 + cut, squeeze=False)[0])
-    factor, shown = 1.0, unit
+    shown = unit
     if field is not None:
-        field, _ = checked_mesh_field(mesh, field, options.get("over", "auto"))
-        factor, shown = choose_unit(largest(field), unit)
-        options = {"scale": common_scale(field / factor, zero=bool(np.nanmin(field) >= 0)), **options}
-        field = field / factor
+        values, _ = checked_mesh_field(mesh, field, options.get("over", "auto"))
+        factor, shown = choose_unit(largest(values), unit)
+        field = values / factor
+        positive = not (values < 0).any()
+        options = {"scale": common_scale(values / factor, zero=positive), **options}
     drawn = None
     for panel, half in zip(panels, (False, True), strict=False):
         drawn = draw_body(panel, mesh, positions, field=field, cut=half, **{"marks": not half, **options})
@@ -179,8 +180,7 @@ def _mark_fixed(axes: Axes, part: Part, fixed: Any, view: View) -> None:
     front = np.unique(surface.triangles[surface.facing(view)])
     held = np.intersect1d(np.flatnonzero(fixed.any(1)), outside)
     places = view.project(surface.points[held])
-    alpha = np.where(np.isin(held, front), 1.0, 0.25)
-    marks = axes.scatter(*places.T, s=9, marker="s", c=FIXED, alpha=alpha, linewidths=0, zorder=2.5)
-    marks.set_label("fixed")
-
-
+    turned = ~np.isin(held, front)
+    for shown, alpha in ((turned, 0.25), (~turned, 1.0)):
+        x, y = places[shown].T
+        axes.scatter(x, y, s=9, marker="s", c=FIXED, alpha=alpha, linewidths=0, zorder=2.5)

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def body_part(mesh: Mesh, positions: Float[np.ndarray, "N 3"], view: View, *, cut: bool) -> Part:
-    """Return the surface of a body, or that of its far half: the cells behind the middle of its rest shape."""
+    """Return the surface of a body, or that of its cells behind the middle of its rest shape."""
     cells, vertices = mesh.cells.cpu(), mesh.vertices.detach().cpu().double()
     kept = torch.arange(len(cells))
     if cut:
@@ -63,10 +63,8 @@ def checked_mesh_field(mesh: Mesh, field: Any, over: str = "auto") -> tuple[Floa
     fitting = [name for name, count in counts.items() if count == len(array) and over in ("auto", name)]
     if not fitting:
         wanted = counts if over == "auto" else {over: counts[over]}
-        raise ValueError(
-            f"field must have a value for each of {' or '.join(f'{n} {name}' for name, n in wanted.items())}, "
-            f"got shape {tuple(array.shape)}."
-        )
+        each = " or ".join(f"{number} {name}" for name, number in wanted.items())
+        raise ValueError(f"field must have a value for each of {each}, got shape {tuple(array.shape)}.")
     if len(fitting) == 2:
         raise ValueError(
             f'field fits the {len(array)} vertices and the {len(array)} cells, got over="auto"; say '
@@ -91,7 +89,7 @@ def common_scale(*fields: Float[np.ndarray, "_"], zero: bool = False) -> Normali
     return Normalize(low, high)
 
 
-def colors_of(values: Float[np.ndarray, "S"], scale: Normalize, colors: Colormap) -> Colors:
+def colors_of(values: Float[np.ndarray, "S"], scale: Any, colors: Colormap) -> Colors:
     """Return the colours of values, grey where one is missing."""
     found = np.asarray(colors(scale(np.nan_to_num(values, nan=scale.vmin or 0.0))))
     found[~np.isfinite(values)] = _MISSING
@@ -101,4 +99,3 @@ def colors_of(values: Float[np.ndarray, "S"], scale: Normalize, colors: Colormap
 def mappable(scale: Normalize, colors: str | Colormap) -> ScalarMappable:
     """Return what a colour bar is drawn from."""
     return ScalarMappable(scale, colormaps[colors] if isinstance(colors, str) else colors)
-

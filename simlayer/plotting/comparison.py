@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.plotting.arrays import largest
+from simlayer.plotting.arrays import Array, largest
 from simlayer.plotting.body import draw_body
 from simlayer.plotting.coloring import checked_mesh_field, common_scale
 from simlayer.plotting.frame import trim_height
@@ -26,8 +25,8 @@ Column = tuple[str, Float[np.ndarray, "_"], Normalize, str]
 @styled
 def field_picture(
     mesh: Mesh,
-    found: Tensor,
-    truth: Tensor | None = None,
+    found: Array,
+    truth: Array | None = None,
     *,
     name: str = "",
     unit: str = "",

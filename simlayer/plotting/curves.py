@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from simlayer.plotting.arrays import as_array, largest
-from simlayer.plotting.style import LINES, styled
+from simlayer.plotting.arrays import Array, as_array, largest
+from simlayer.plotting.style import LINES, add_legend, styled
+from simlayer.plotting.units import choose_unit
 from simlayer.plotting.units import label as axis_label
 from simlayer.quantities.objects import checked_instance
 
@@ -22,22 +24,24 @@ _WIDEST = 2.0
 
 
 @styled
-def draw_measured(axes: Axes, x: Float[Tensor, "n"], y: Float[Tensor, "n"], *, label: str = "measured") -> None:
+def draw_measured(axes: Axes, x: Float[Array, "n"], y: Float[Array, "n"], *, label: str = "measured") -> None:
     """Draw measured points as dots, below all lines; NaN says that one is missing."""
     checked_instance("axes", axes, Axes)
     across = as_array("x", x, None)
     up = as_array("y", y, len(across))
     size = 5.0 if len(across) < 60 else 3.0
-    axes.plot(across, up, "o", color="0.45", ms=size, mew=0, zorder=1.5, label=checked_instance("label", label, str))
+    axes.plot(
+        across, up, "o", color="0.45", ms=size, mew=0, zorder=1.5, label=checked_instance("label", label, str)
+    )
 
 
 @styled
 def draw_fitted(
     axes: Axes,
-    x: Float[Tensor, "n"],
-    y: Float[Tensor, "n"],
+    x: Float[Array, "n"],
+    y: Float[Array, "n"],
     *,
-    error: Float[Tensor, "n"] | None = None,
+    error: Float[Array, "n"] | None = None,
     label: str = "fitted",
     color: str = LINES[0],
 ) -> None:
@@ -60,18 +64,45 @@ def draw_fitted(
     half = np.asarray(error.detach().cpu() if isinstance(error, Tensor) else error, dtype=np.float64)
     half = as_array("error", np.where(np.isinf(half), np.nan, half), len(across))
     half = np.minimum(np.nan_to_num(BAND * half, nan=size), size)
-    axes.fill_between(across, up - half, up + half, color=color, alpha=0.25, lw=0, zorder=1, label="95 % band")
+    axes.fill_between(
+        across, up - half, up + half, color=color, alpha=0.25, lw=0, zorder=1, label="95 % band"
+    )
+
+
+@styled
+def law_curves_picture(
+    panels: Mapping[str, tuple[str, Float[Array, "n"], Mapping[str, Float[Array, "n"]]]],
+) -> Figure:
+    """Draw nominal stresses of laws along deformations: the first in lines, the others in dashes over it.
+
+    Args:
+        panels: by title, what the stresses are over, its numbers, and the stresses by the laws' names [Pa].
+    """
+    figure = Figure(figsize=(3.4 * len(panels), 3.2))
+    for axes, (title, (over, given, stresses)) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        x = as_array("panels", given, None)
+        curves = {name: as_array("panels", each, len(x)) for name, each in stresses.items()}
+        factor, unit = choose_unit(largest(*curves.values()), "Pa")
+        for k, (name, curve) in enumerate(curves.items()):
+            style: dict[str, Any] = {"lw": 1.2, "ls": "--", "color": "black"} if k else {"lw": 2.0}
+            axes.plot(x, curve / factor, label=name, **style)
+        axes.set(title=title, xlabel=over, ylabel=axis_label("nominal stress", unit))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    add_legend(figure, handles, labels)
+    return figure
 
 
 @styled
 def curve_picture(
-    amounts: Float[Tensor, "n"],
-    measured: Float[Tensor, "n"],
-    fitted: Float[Tensor, "n"],
+    amounts: Float[Array, "n"],
+    measured: Float[Array, "n"],
+    fitted: Float[Array, "n"],
     *,
     amount: tuple[str, str],
     value: tuple[str, str],
-    error: Float[Tensor, "n"] | None = None,
+    error: Float[Array, "n"] | None = None,
     title: str = "",
 ) -> Figure:
     """Draw a measured curve over the fitted one, and below them what is left.
@@ -87,8 +118,8 @@ def curve_picture(
     points, line = (as_array(n, v, len(across)) for n, v in (("measured", measured), ("fitted", fitted)))
     figure = Figure(figsize=(5.6, 4.8))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    draw_measured(upper, across, points)  # type: ignore[arg-type]
-    draw_fitted(upper, across, line, error=error)  # type: ignore[arg-type]
+    draw_measured(upper, across, points)
+    draw_fitted(upper, across, line, error=error)
     upper.set(title=title, ylabel=axis_label(*value))
     upper.legend()
     lower.axhline(0.0, color=LINES[0], lw=1.5)
@@ -96,5 +127,3 @@ def curve_picture(
     lower.set(xlabel=axis_label(*amount), ylabel=axis_label("residual", value[1]))
     figure.align_ylabels()
     return figure
-
-

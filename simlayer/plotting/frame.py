@@ -77,10 +77,11 @@ def _draw_axes(axes: Axes, view: View, origin: Float[np.ndarray, "2"], length: f
             axes.plot(*origin, "o", ms=3, color=_BLACK)
             tip = np.array([-0.35, -0.35]) * length
         else:
-            arrow = {"arrowstyle": "-|>", "color": _BLACK, "lw": 0.9, "shrinkA": 0.0, "shrinkB": 0.0, "mutation_scale": 7}
-            axes.annotate("", origin + tip, origin, arrowprops=arrow)
-        place = origin + tip + 0.28 * length * tip / np.linalg.norm(tip)
-        axes.text(*place, name, ha="center", va="center", fontsize=8, color=_BLACK)
+            arrow = {"arrowstyle": "-|>", "color": _BLACK, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
+            ends = tuple(origin + tip), tuple(origin)
+            axes.annotate("", *ends, arrowprops={**arrow, "mutation_scale": 7})
+        x, y = origin + tip + 0.28 * length * tip / np.linalg.norm(tip)
+        axes.text(x, y, name, ha="center", va="center", fontsize=8, color=_BLACK)
 
 
 def _draw_bar(axes: Axes, end: Float[np.ndarray, "2"], length: float, size: float) -> None:
@@ -90,6 +91,7 @@ def _draw_bar(axes: Axes, end: Float[np.ndarray, "2"], length: float, size: floa
     (bar,) = axes.plot(*np.stack([start, end], 1), "-", lw=2.5, color=_BLACK, solid_capstyle="butt")
     bar.set_gid("scale bar")
     text = f"{length / factor:.6g} {unit}"
+    across, up = (start + end) / 2
     axes.annotate(
-        text, (start + end) / 2, (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=8
+        text, (across, up), (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=8
     )

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import KNOWN, LINES, add_legend, styled
 from simlayer.plotting.traces import checked_paths
 from simlayer.plotting.units import choose_unit, label
@@ -19,7 +18,7 @@ from simlayer.quantities.arguments import checked_integer
 
 @styled
 def reach_picture(
-    times: Float[Tensor, "F"], ways: Float[Tensor, "F B 3"], goals: Float[Tensor, "B 3"]
+    times: Float[Array, "F"], ways: Float[Array, "F B 3"], goals: Float[Array, "B 3"]
 ) -> Figure:
     """Draw the ways of a point to its goals, from the side and from the end, and the distances over time.
 
@@ -42,8 +41,8 @@ def reach_picture(
             axes.plot(*way[0], "o", color=color, ms=3)
             axes.plot(*goal[pair], "x", color=color, ms=6, mew=1.5)
         right.plot(seconds / clock, np.linalg.norm(places[:, k] / factor - goal, axis=1), color=color, lw=0.9)
-    for axes, (first, last), side in zip(sides, ("xz", "yz"), ("side", "end"), strict=True):
-        axes.set(xlabel=f"{first} [{unit}]", ylabel=f"{last} [{unit}]", title=f"ways, from the {side}")
+    for axes, first, side in zip(sides, "xy", ("side", "end"), strict=True):
+        axes.set(xlabel=f"{first} [{unit}]", ylabel=f"z [{unit}]", title=f"ways, from the {side}")
         axes.set_aspect("equal", "datalim")
     right.set(xlabel=f"time [{second}]", ylabel=f"distance from the goal [{unit}]", ylim=(0, None))
     right.set_title("what is left")
@@ -53,7 +52,7 @@ def reach_picture(
 
 
 @styled
-def travel_picture(times: Float[Tensor, "F"], ways: Float[Tensor, "F B"], best: int) -> Figure:
+def travel_picture(times: Float[Array, "F"], ways: Float[Array, "F B"], best: int) -> Figure:
     """Draw how far bodies have moved over time, and the best of them in colour.
 
     Args:
@@ -77,9 +76,9 @@ def travel_picture(times: Float[Tensor, "F"], ways: Float[Tensor, "F B"], best: 
 
 @styled
 def prediction_picture(
-    truth: Mapping[str, Float[Tensor, "B"]],
-    values: Mapping[str, Float[Tensor, "B"]],
-    errors: Mapping[str, Float[Tensor, "B"]],
+    truth: Mapping[str, Float[Array, "B"]],
+    values: Mapping[str, Float[Array, "B"]],
+    errors: Mapping[str, Float[Array, "B"]],
     *,
     units: Mapping[str, str] | None = None,
 ) -> Figure:
@@ -93,7 +92,9 @@ def prediction_picture(
     figure = Figure(figsize=(4.0 * len(known), 3.6))
     panels: Any = figure.subplots(1, len(known), squeeze=False)[0]
     for axes, (name, true) in zip(panels, known.items(), strict=True):
-        found, bars = (as_array(title, each[name], len(true)) for title, each in (("values", values), ("errors", errors)))
+        found, bars = (
+            as_array(title, each[name], len(true)) for title, each in (("values", values), ("errors", errors))
+        )
         factor, unit = choose_unit(largest(true), (units or {}).get(name, ""))
         axes.errorbar(true / factor, found / factor, yerr=bars / factor, fmt=".", lw=0.8)
         ends = np.array([true.min(), true.max()]) / factor

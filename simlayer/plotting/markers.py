@@ -10,17 +10,16 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.body import draw_body, drawn_from
 from simlayer.plotting.style import LINES, add_legend, styled
 from simlayer.plotting.traces import COMPONENTS, checked_paths
 from simlayer.plotting.units import choose_unit, round_length
 from simlayer.quantities.objects import checked_names
 
-# Displacements are drawn so large that the largest is this share of the body, but never smaller than they are.
+# The largest displacement is drawn as this share of the body, if it is not larger anyway.
 _DRAWN = 0.2
 
 # Rings for what was observed, a cross in each for what was found, a plus for a guess.
@@ -32,9 +31,9 @@ _GUESS: dict[str, Any] = {"marker": "+", "ms": 7, "mew": 1.2, "ls": ""}
 @styled
 def marker_picture(
     mesh: Mesh,
-    rest: Float[Tensor, "K 3"],
-    observed: Float[Tensor, "K 3"],
-    simulated: Mapping[str, Float[Tensor, "K 3"]],
+    rest: Float[Array, "K 3"],
+    observed: Float[Array, "K 3"],
+    simulated: Mapping[str, Float[Array, "K 3"]],
     names: Sequence[str],
     **options: Any,
 ) -> Figure:

@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.plotting.arrays import as_array
+from simlayer.plotting.arrays import Array, as_array
 from simlayer.plotting.body import draw_body, drawn_from
 from simlayer.plotting.coloring import body_part, mappable
 from simlayer.plotting.frame import trim_height
@@ -27,13 +26,13 @@ _FAINT, _SOLID = 0.12, 0.4
 @styled
 def motion_picture(
     mesh: Mesh,
-    positions: Float[Tensor, "T N 3"],
-    times: Float[Tensor, "T"],
+    positions: Float[Array, "T N 3"],
+    times: Float[Array, "T"],
     *,
     count: int = 5,
     **options: Any,
 ) -> Figure:
-    """Draw frames of a motion over each other in the colours of their times: the last solid, the others faint.
+    """Draw frames of a motion over each other in the colours of their times, all but the last faint.
 
     Args:
         mesh: the body.
@@ -61,10 +60,11 @@ def motion_picture(
     for k, frame in enumerate(chosen[:-1]):
         surface = body_part(mesh, frames[frame], view, cut=False).surface
         alpha = _FAINT + (_SOLID - _FAINT) * k / max(len(chosen) - 2, 1)
-        color = to_rgba(shown.to_rgba(seconds[frame] / factor), alpha)
+        color = to_rgba(tuple(shown.to_rgba(seconds[frame] / factor)), alpha)
         zorder = 0.5 + 0.4 * k / len(chosen)
         draw_shadow(axes, surface, view, color, zorder=zorder)
         draw_polygons(axes, view, edge_lines(surface, view, alpha=0.5), zorder=zorder)
+    assert drawn is not None
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label=f"time [{unit}]")
     for frame in chosen:
         bar.ax.axhline(seconds[frame] / factor, color="white", lw=1.5)

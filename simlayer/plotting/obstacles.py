@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -82,7 +83,9 @@ def draw_plane(
         PolyCollection([view.project(square)], facecolors=[to_rgba(OBSTACLE, alpha)], zorder=zorder)
     )
     axes.add_collection(
-        LineCollection(list(view.project(lines)), colors=[to_rgba(OBSTACLE, 0.8)], linewidths=0.4, zorder=zorder)
+        LineCollection(
+            list(view.project(lines)), colors=[to_rgba(OBSTACLE, 0.8)], linewidths=0.4, zorder=zorder
+        )
     )
     return square
 
@@ -142,7 +145,8 @@ def _block(size: Float[np.ndarray, "3"]) -> Surface:
     a = (np.arange(_GRID)[:, None] * (_GRID + 1) + np.arange(_GRID)).reshape(-1)
     b, c, d = a + _GRID + 1, a + _GRID + 2, a + 1
     grid = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    points, triangles = [], []
+    points: list[Any] = []
+    triangles: list[Any] = []
     for axis in range(3):
         for side in (-0.5, 0.5):
             face = np.empty((u.size, 3))
@@ -157,9 +161,7 @@ def _welded(points: Float[np.ndarray, "N 3"], triangles: Int[np.ndarray, "S 3"],
 
     Its edges are then found to be shared, and sharp or not.
     """
-    _, first, inverse = np.unique(
-        np.round(points / size, 9), axis=0, return_index=True, return_inverse=True
-    )
+    _, first, inverse = np.unique(np.round(points / size, 9), axis=0, return_index=True, return_inverse=True)
     triangles = inverse.reshape(-1)[triangles]
     a, b, c = triangles.T
     return Surface(points[first], triangles[(a != b) & (b != c) & (c != a)])

@@ -7,19 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import styled
 from simlayer.plotting.traces import checked_paths
 from simlayer.plotting.units import choose_unit, label
 
 
-
 @styled
 def series_picture(
-    times: Float[Tensor, "T"],
-    panels: Mapping[str, tuple[str, str, Mapping[str, Float[Tensor, "T"]]]],
+    times: Float[Array, "T"],
+    panels: Mapping[str, tuple[str, str, Mapping[str, Float[Array, "T"]]]],
 ) -> Figure:
     """Draw numbers over time, a panel for each quantity, with a legend beside it.
 

@@ -1,4 +1,4 @@
-"""How pictures look: fonts, colours, and legends that fit into them. No global state of Matplotlib is changed."""
+"""How pictures look: fonts, colours, and legends that fit. No global state of Matplotlib is changed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.rcsetup import cycler
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Distinguishable without red or green (Okabe, Ito 2008, "Color Universal Design"), and none of them too pale for a line.
+# Told apart by the colour-blind (Okabe, Ito 2008, "Color Universal Design"), without its yellow, which is too
+# pale for a line.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5C00", "#000000")
 
-# Their lightness runs one way, so that they read the same without colours: a field, and an error, of which 0 is pale.
+# Of a field, and of an error, which is pale at zero. Their lightness runs one way, so that they can be read
+# without colours, too.
 FIELD, ERROR = "viridis", "YlOrRd"
 # What has a sign, white at zero.
 SIGNED = "PuOr_r"
@@ -25,7 +28,7 @@ SIGNED = "PuOr_r"
 # A body without a field, what is fixed, an obstacle, a rest shape, what is known.
 BODY, FIXED, OBSTACLE, REST, KNOWN = "#B9C6D8", "#222222", "#A89F91", "#444444", "#777777"
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.labelsize": 9.0,
@@ -39,7 +42,7 @@ STYLE: dict[str, Any] = {
     "axes.formatter.useoffset": False,
     "axes.formatter.limits": (-4, 6),
     "axes.formatter.use_mathtext": True,
-    "axes.prop_cycle": matplotlib.cycler(color=LINES),
+    "axes.prop_cycle": cycler(color=LINES),
     "lines.linewidth": 1.4,
     "lines.markersize": 4.0,
     "figure.constrained_layout.use": True,

@@ -14,7 +14,7 @@ from matplotlib.path import Path
 
 from simlayer.plotting.view import View
 
-# The least angle between two triangles whose common edge is drawn; a rounded body in coarse triangles has none.
+# The least angle between two triangles whose common edge is drawn: none of a round body in coarse triangles.
 _SHARP = math.cos(math.radians(42))
 # A surface that faces the light is as bright as its colour, one that turns away darker by this share. It is
 # little, because a darker colour reads as another number.
@@ -90,9 +90,7 @@ def edge_lines(surface: Surface, view: View, *, width: float = 0.7, alpha: float
     return Polygons(corners, depths, 0 * black, black, np.full(len(pairs), width))
 
 
-def visible_edges(
-    surface: Surface, view: View
-) -> tuple[Int[np.ndarray, "E 2"], Int[np.ndarray, "E 2"]]:
+def visible_edges(surface: Surface, view: View) -> tuple[Int[np.ndarray, "E 2"], Int[np.ndarray, "E 2"]]:
     """Return the vertices of the sharp edges and of the outline, and the two triangles beside each."""
     sides = np.sort(surface.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     owners = np.repeat(np.arange(len(surface.triangles)), 3)
@@ -128,7 +126,7 @@ def draw_polygons(axes: Axes, view: View, *parts: Polygons, zorder: float = 1.0)
 
 
 def draw_shadow(axes: Axes, surface: Surface, view: View, color: Color, *, zorder: float) -> PathPatch:
-    """Draw all that a surface covers on paper in one translucent colour, without seams between its triangles."""
+    """Draw what a surface covers on paper in one translucent colour, without seams between triangles."""
     corners = view.project(surface.points[surface.triangles[surface.facing(view)]])
     closed = corners[:, [0, 1, 2, 0]].reshape(-1, 2)
     codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(corners))

@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from torch import Tensor
 
 from simlayer.mesh.mesh import Mesh
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.body import draw_body, draw_outline, drawn_from
 from simlayer.plotting.coloring import body_part, common_scale
 from simlayer.plotting.frame import trim_height
@@ -24,8 +23,8 @@ from simlayer.quantities.objects import checked_instance
 @styled
 def target_picture(
     mesh: Mesh,
-    bodies: Mapping[str, Float[Tensor, "N 3"]],
-    target: Float[Tensor, "N 3"],
+    bodies: Mapping[str, Float[Array, "N 3"]],
+    target: Float[Array, "N 3"],
     **options: Any,
 ) -> Figure:
     """Draw bodies side by side, coloured by their distance from a target, whose outline is drawn over each.
@@ -57,6 +56,7 @@ def target_picture(
         size = format_size(largest(distances[title]), "m")
         up_to = "" if size.startswith("less") else "up to "
         axes.set_title(f"{title}: {up_to}{size} from the target")
+    assert drawn is not None
     figure.colorbar(drawn, ax=list(panels), shrink=0.8, label=f"distance from the target [{unit}]")
     lines = [Line2D([], [], color=LINES[0], lw=1.1), Line2D([], [], color=REST, lw=0.7, ls="--")]
     add_legend(figure, lines, ["target", "rest shape"])

@@ -13,9 +13,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from torch import Tensor
 
-from simlayer.plotting.arrays import as_array, largest
+from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import LINES, add_legend, styled
 from simlayer.plotting.units import choose_unit
 from simlayer.quantities.objects import checked_instance, checked_names
@@ -33,8 +32,8 @@ class Style(NamedTuple):
     options: dict[str, Any]
 
 
-# What is found is a solid line over the dots of what was observed; what was guessed dashes over it, in a darker
-# colour, so that each is seen where all three coincide.
+# What is found is a solid line over the dots of what was observed, what was guessed are dashes over it, in a
+# darker colour: each is seen where all three coincide.
 OBSERVED = Style(0.0, {"ls": "", "marker": "o", "ms": 4.5, "alpha": 0.35, "mew": 0.0, "zorder": 1})
 FOUND = Style(0.0, {"lw": 1.6, "zorder": 2})
 GUESS = Style(0.45, {"lw": 1.0, "ls": (0, (4, 2.5)), "zorder": 3})
@@ -42,12 +41,12 @@ GUESS = Style(0.45, {"lw": 1.0, "ls": (0, (4, 2.5)), "zorder": 3})
 
 @styled
 def trace_picture(
-    times: Float[Tensor, "T"],
-    observed: Float[Tensor, "T K 3"],
-    simulated: Mapping[str, Float[Tensor, "T K 3"]],
+    times: Float[Array, "T"],
+    observed: Float[Array, "T K 3"],
+    simulated: Mapping[str, Float[Array, "T K 3"]],
     names: Sequence[str],
     *,
-    errors: Mapping[str, Float[Tensor, "T K 3"]] | None = None,
+    errors: Mapping[str, Float[Array, "T K 3"]] | None = None,
 ) -> Figure:
     """Draw displacements over time, a panel per point: dots for observations, a line for each simulation.
 
@@ -90,7 +89,9 @@ def trace_picture(
     return figure
 
 
-def checked_paths(name: str, paths: Any, shape: tuple[int | None, ...]) -> dict[str, Float[np.ndarray, "..."]]:
+def checked_paths(
+    name: str, paths: Any, shape: tuple[int | None, ...]
+) -> dict[str, Float[np.ndarray, "..."]]:
     """Return arrays of a shape by their titles, of which there is at least one."""
     if not checked_instance(name, paths, Mapping):
         raise ValueError(f"{name} must hold at least one, got none.")

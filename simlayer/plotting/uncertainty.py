@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
-from simlayer.plotting.arrays import as_array
+from simlayer.plotting.arrays import Array, as_array
 from simlayer.plotting.style import KNOWN, LINES, add_legend, styled
 from simlayer.plotting.units import choose_unit, label
 from simlayer.quantities.objects import checked_names
@@ -39,8 +38,8 @@ class Scaled(NamedTuple):
 @styled
 def uncertainty_picture(
     names: Sequence[str],
-    values: Float[Tensor, "P"],
-    covariance: Float[Tensor, "P P"],
+    values: Float[Array, "P"],
+    covariance: Float[Array, "P P"],
     *,
     units: Sequence[str] | None = None,
     reference: Sequence[float | None] | None = None,
@@ -72,14 +71,14 @@ def uncertainty_picture(
     centre = np.array([each(value) for each, value in zip(shown, found, strict=True)])
     truth = [None if true is None else each(true) for each, true in zip(shown, known, strict=True)]
     figure = Figure(figsize=(2.5 * count + 0.8, 2.3 * count + 0.6))
-    axes = figure.subplots(count, count, squeeze=False, sharex="col")
+    axes: Any = figure.subplots(count, count, squeeze=False, sharex="col")
     for row, column in np.ndindex(count, count):
         axis, pair = axes[row, column], [column, row]
         if column > row:
             axis.set_axis_off()
             continue
         if column == row:
-            _draw_density(axis, centre[row], sigma[row] / factors[row])
+            _draw_density(axis, float(centre[row]), float(sigma[row] / factors[row]))
         else:
             scaled = spread / factors / factors[:, None]
             _draw_ellipses(axis, centre[pair], scaled[np.ix_(pair, pair)])

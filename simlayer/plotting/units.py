@@ -16,16 +16,17 @@ _PREFIXED, _SMALLER = ("Pa", "N", "J", "W"), ("m", "s")
 def choose_unit(largest: float, unit: str) -> tuple[float, str]:
     """Return the factor and the name of the multiple of a unit in which a number is between 1 and 1000.
 
-    Lengths are in millimetres between a tenth of one and a metre. A unit without multiples stays as it is, and
-    so does any for a number that is zero or not finite.
+    Lengths are in millimetres between a tenth of one and a metre. A unit without multiples stays as it is, as
+    does any for a number that is zero or not finite.
 
     Args:
         largest: the largest size of the numbers [unit].
         unit: such as "Pa", "N m" or "kg/m³".
     """
     size = abs(checked_number("largest", largest)) if math.isfinite(largest) else 0.0
-    first, rest = re.fullmatch(r"([^ /·]*)(.*)", checked_instance("unit", unit, str), re.DOTALL).groups()  # type: ignore[union-attr]
-    if first == "m" and 1e-4 <= size < 1 or (first == "m" and not size):
+    first = re.split(r"[ /·]", checked_instance("unit", unit, str))[0]
+    rest = unit[len(first) :]
+    if (first == "m" and 1e-4 <= size < 1) or (first == "m" and not size):
         return 1e-3, f"mm{rest}"
     if not size or first not in (*_PREFIXED, *_SMALLER):
         return 1.0, unit

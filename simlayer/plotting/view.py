@@ -11,8 +11,8 @@ from jaxtyping import Float
 from simlayer.plotting.arrays import as_array
 from simlayer.quantities.arguments import checked_flag, checked_number
 
-# A direction this much longer than another one, in standard deviations, is a long axis; a cosine of an angle to
-# a coordinate axis beyond which the coordinate axis is taken.
+# How much longer a long axis is than another one, in standard deviations, and the cosine of the angle to x, y
+# or z from which on that one is taken.
 _LONGER, _NEAR = 1.15, 0.95
 # How far the viewer stands above the widest faces, and towards the end of the long axis, for one step back.
 _ABOVE, _ASIDE = 0.36, 0.30

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 import torch
+from simlayer.app.plots import body_picture, field_picture
 
 from simlayer import box_mesh
 from simlayer.app.movie import write_movie
-from simlayer.app.plots import body_picture, field_picture
 
 
 def motion(mesh, frames=3):
