@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from simlayer.contact.obstacle import Obstacle
@@ -35,6 +36,9 @@ from simlayer.plotting.units import choose_unit, label
 from simlayer.plotting.view import View, body_view
 from simlayer.quantities.arguments import checked_flag
 from simlayer.quantities.objects import checked_instance
+
+# In sizes of a body.
+_APART = 0.005
 
 
 @styled
@@ -70,7 +74,7 @@ def draw_body(
         view: from where, as by `body_view` or `angle_view`; chosen by the rest shape by default.
         around: further points that the limits hold, such as all frames of a motion [m].
         cut: whether the half in front of the middle is taken away.
-        rest: whether the rest shape is drawn in thin lines, where there are positions.
+        rest: whether the rest shape is drawn in thin lines, where it differs from what is drawn.
         marks: whether the axes x, y and z and a bar of a round length are drawn.
     """
     checked_instance("axes", axes, Axes)
@@ -87,7 +91,8 @@ def draw_body(
     polygons = [shaded_triangles(part.surface, view, faces), edge_lines(part.surface, view)]
     polygons += [each for obstacle in several for each in obstacle_polygons(axes, obstacle, view, points)]
     draw_polygons(axes, view, *polygons)
-    if (positions is not None or cut) and checked_flag("rest", rest):
+    moved = _has_moved(points, vertices)
+    if checked_flag("rest", rest) and (moved or cut):
         draw_outline(axes, Surface(vertices, whole.surface.triangles), view)
     if fixed is not None:
         _mark_fixed(axes, part, fixed_components(mesh, fixed).numpy(), view)
@@ -99,6 +104,11 @@ def draw_body(
             held.append(draw_plane(axes, obstacle, view, np.concatenate(held)))
     frame_points(axes, view, np.concatenate(held), marks=checked_flag("marks", marks))
     return shown
+
+
+def _has_moved(points: Float[np.ndarray, "N 3"], vertices: Float[np.ndarray, "N 3"]) -> bool:
+    """Return whether a body is so far from its rest shape that both can be told apart."""
+    return largest(points - vertices) > _APART * float(np.ptp(vertices, axis=0).max())
 
 
 def drawn_from(
@@ -160,7 +170,7 @@ def draw_outline(
     surface: Surface,
     view: View,
     *,
-    color: str = REST,
+    color: Any = REST,
     width: float = 0.7,
     style: str = "--",
     zorder: float = 2.0,
@@ -168,9 +178,10 @@ def draw_outline(
     """Draw the outline and the sharp edges of a surface in thin lines, over everything."""
     pairs, _ = visible_edges(surface, view)
     lines = view.project(surface.points[pairs])
-    axes.add_collection(
-        LineCollection(list(lines), colors=color, linewidths=width, linestyles=style, zorder=zorder)
-    )
+    drawn = LineCollection(list(lines), colors=[color], linewidths=width, linestyles=style, zorder=zorder)
+    # On a seam of white they are seen before dark colours, too.
+    drawn.set_path_effects([withStroke(linewidth=width + 1.2, foreground=(1, 1, 1, 0.6))])
+    axes.add_collection(drawn)
 
 
 def _mark_fixed(axes: Axes, part: Part, fixed: Any, view: View) -> None:

@@ -45,7 +45,7 @@ def field_picture(
         found, truth: a value per cell or per vertex; NaN is grey. Without a truth, `found` alone is drawn.
         name, unit: of the field; numbers are shown in a multiple of the unit.
         over: "vertices" or "cells", or "auto" where the length of the field tells.
-        note: a line below the title of the error.
+        note: lines below the pictures.
         cut: whether the cut is drawn.
         options: as for `draw_body`, such as `positions` or `fixed`.
     """
@@ -73,7 +73,7 @@ def field_picture(
         if row:
             panels[1, column].set_title("behind a cut", fontsize=8)
     if checked_instance("note", note, str):
-        panels[0, -1].set_title(f"{columns[-1][0]}\n{note}")
+        figure.supxlabel(note, fontsize=8)
     split = min(2, len(columns))
     figure.colorbar(drawn[0], ax=list(panels[:, :split].flat), shrink=0.8, label=labels[0])
     if len(columns) > 2:

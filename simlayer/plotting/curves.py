@@ -110,20 +110,23 @@ def curve_picture(
     Args:
         amounts: of what was done in the test, in its order.
         measured, fitted: the values; NaN where one was not measured.
-        amount, value: names and units.
+        amount, value: names and units; values are shown in a multiple of theirs.
         error: standard errors of the fitted values, drawn as a band of 95 %.
         title: of the picture.
     """
     across = as_array("amounts", amounts, None)
     points, line = (as_array(n, v, len(across)) for n, v in (("measured", measured), ("fitted", fitted)))
+    factor, unit = choose_unit(largest(points, line), value[1])
+    points, line = points / factor, line / factor
     figure = Figure(figsize=(5.6, 4.8))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     draw_measured(upper, across, points)
-    draw_fitted(upper, across, line, error=error)
-    upper.set(title=title, ylabel=axis_label(*value))
+    band = None if error is None else as_array("error", error, len(across)) / factor
+    draw_fitted(upper, across, line, error=band)
+    upper.set(title=title, ylabel=axis_label(value[0], unit))
     upper.legend()
     lower.axhline(0.0, color=LINES[0], lw=1.5)
     lower.plot(across, points - line, "o", color="0.45", ms=3.5, mew=0)
-    lower.set(xlabel=axis_label(*amount), ylabel=axis_label("residual", value[1]))
+    lower.set(xlabel=axis_label(*amount), ylabel=axis_label("residual", unit))
     figure.align_ylabels()
     return figure

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from simlayer.mesh.mesh import Mesh
 from simlayer.plotting.arrays import Array, as_array
-from simlayer.plotting.body import draw_body, drawn_from
+from simlayer.plotting.body import draw_body, draw_outline, drawn_from
 from simlayer.plotting.coloring import body_part, mappable
 from simlayer.plotting.frame import trim_height
 from simlayer.plotting.style import FIELD, styled
-from simlayer.plotting.surface import draw_polygons, draw_shadow, edge_lines
+from simlayer.plotting.surface import draw_shadow
 from simlayer.plotting.units import choose_unit
 from simlayer.quantities.arguments import checked_integer
 
@@ -63,7 +63,7 @@ def motion_picture(
         color = to_rgba(tuple(shown.to_rgba(seconds[frame] / factor)), alpha)
         zorder = 0.5 + 0.4 * k / len(chosen)
         draw_shadow(axes, surface, view, color, zorder=zorder)
-        draw_polygons(axes, view, edge_lines(surface, view, alpha=0.5), zorder=zorder)
+        draw_outline(axes, surface, view, color=color[:3], width=0.9, style="-")
     assert drawn is not None
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label=f"time [{unit}]")
     for frame in chosen:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.rcsetup import cycler
@@ -60,7 +59,7 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
     return drawing
 
 
-def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:
+def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> Legend:
     """Add a legend below all panels, in as many columns as fit into the width of the figure."""
     columns = len(labels)
     while True:

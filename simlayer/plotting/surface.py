@@ -15,7 +15,7 @@ from matplotlib.path import Path
 from simlayer.plotting.view import View
 
 # The least angle between two triangles whose common edge is drawn: none of a round body in coarse triangles.
-_SHARP = math.cos(math.radians(42))
+_SHARP = math.cos(math.radians(55))
 # A surface that faces the light is as bright as its colour, one that turns away darker by this share. It is
 # little, because a darker colour reads as another number.
 _SHADE = 0.22

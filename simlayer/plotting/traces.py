@@ -34,8 +34,10 @@ class Style(NamedTuple):
 
 # What is found is a solid line over the dots of what was observed, what was guessed are dashes over it, in a
 # darker colour: each is seen where all three coincide.
-OBSERVED = Style(0.0, {"ls": "", "marker": "o", "ms": 4.5, "alpha": 0.35, "mew": 0.0, "zorder": 1})
+OBSERVED = Style(0.0, {"ls": "", "marker": "o", "ms": 6.0, "alpha": 0.3, "mew": 0.0, "zorder": 1})
 FOUND = Style(0.0, {"lw": 1.6, "zorder": 2})
+# x is the widest line, so that it is seen below y where both are zero, and y below z.
+WIDTHS = (2.8, 1.9, 1.1)
 GUESS = Style(0.45, {"lw": 1.0, "ls": (0, (4, 2.5)), "zorder": 3})
 
 
@@ -75,7 +77,9 @@ def trace_picture(
             _draw(axes, seconds / clock, seen[:, k, j] / factor, color, OBSERVED)
             for number, (title, path) in enumerate(paths.items(), 1):
                 style = FOUND if number == len(paths) else GUESS
-                _draw(axes, seconds / clock, path[:, k, j] / factor, color, style)
+                (line,) = _draw(axes, seconds / clock, path[:, k, j] / factor, color, style)
+                if style is FOUND:
+                    line.set_linewidth(WIDTHS[j])
                 if title in bands:
                     _draw_band(axes, seconds / clock, path[:, k, j], bands[title][:, k, j], factor, color)
         axes.set_title(name)
@@ -133,8 +137,8 @@ def _lowest(panels: Any, count: int) -> list[Axes]:
     return [axes for k, axes in enumerate(panels.flat) if k < count <= k + columns]
 
 
-def _draw(axes: Axes, x: Any, y: Any, color: str, style: Style) -> None:
-    axes.plot(x, y, color=darker(color, style.shade), **style.options)
+def _draw(axes: Axes, x: Any, y: Any, color: str, style: Style) -> list[Line2D]:
+    return axes.plot(x, y, color=darker(color, style.shade), **style.options)
 
 
 def _draw_band(axes: Axes, x: Any, path: Any, error: Any, factor: float, color: str) -> None:

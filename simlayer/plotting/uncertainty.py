@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from simlayer.plotting.arrays import Array, as_array
 from simlayer.plotting.style import KNOWN, LINES, add_legend, styled
@@ -84,7 +84,7 @@ def uncertainty_picture(
             _draw_ellipses(axis, centre[pair], scaled[np.ix_(pair, pair)])
         _draw_truth(axis, truth[column], truth[row] if column < row else None)
         axis.xaxis.set_major_locator(MaxNLocator(3))
-        axis.yaxis.set_major_locator(MaxNLocator(4) if column < row else MaxNLocator(1))
+        axis.yaxis.set_major_locator(MaxNLocator(4) if column < row else NullLocator())
     for k, each in enumerate(shown):
         axes[-1, k].set_xlabel(each.label)
         if k:
@@ -123,7 +123,6 @@ def _draw_truth(axis: Axes, across: float | None, up: float | None) -> None:
 def _draw_density(axis: Axes, value: float, error: float) -> None:
     x = np.linspace(-4, 4, 201)
     axis.plot(value + error * x, np.exp(-(x**2) / 2))
-    axis.set_yticks([])
     axis.spines["left"].set_visible(False)
 
 
