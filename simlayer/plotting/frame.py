@@ -15,8 +15,8 @@ from simlayer.plotting.view import View
 # In sizes of the picture: its margin, the room below for the marks, an arrow, and the longest bar.
 _MARGIN, _BELOW, _ARROW, _BAR = 0.03, 0.2, 0.09, 0.28
 _BLACK = "#222222"
-# A picture in space is not higher than this [inch].
-_TALLEST = 4.2
+# A picture in space is not higher than this, and its figure not narrower [inch].
+_TALLEST, _NARROWEST = 4.2, 4.5
 
 
 def frame_points(axes: Axes, view: View, points: Float[np.ndarray, "N 3"], *, marks: bool = True) -> None:
@@ -43,7 +43,7 @@ def frame_points(axes: Axes, view: View, points: Float[np.ndarray, "N 3"], *, ma
 
 
 def trim_height(figure: Figure, rows: Sequence[Sequence[Axes]]) -> None:
-    """Give pictures in space equal scales, and choose the height of their figure so that they fill its width.
+    """Give pictures in space equal scales, and choose the size of their figure so that they fill it.
 
     Args:
         figure: with all that it has beside the pictures.
@@ -61,8 +61,9 @@ def trim_height(figure: Figure, rows: Sequence[Sequence[Axes]]) -> None:
     height = _TALLEST * len(rows) + 1.0
     figure.set_size_inches(width, height)
     figure.draw_without_rendering()  # which places the pictures
-    slots = [row[0].get_position(original=True).height - row[0].get_position().height for row in rows]
-    figure.set_size_inches(width, height * (1 - sum(slots)))
+    unused = [row[0].get_position(original=True).height - row[0].get_position().height for row in rows]
+    empty = [axes.get_position(original=True).width - axes.get_position().width for axes in rows[0]]
+    figure.set_size_inches(max(width * (1 - sum(empty)), _NARROWEST), height * (1 - sum(unused)))
 
 
 def _union(limits: list[tuple[float, float]]) -> tuple[float, float]:

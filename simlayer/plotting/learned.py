@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import KNOWN, LINES, add_legend, styled
@@ -101,6 +102,10 @@ def prediction_picture(
         axes.plot(ends, ends, color=KNOWN, ls="--", lw=1.2, zorder=3)
         if (true > 0).all() and (found > 0).all() and ends[1] > 5 * ends[0]:
             axes.set(xscale="log", yscale="log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_major_formatter(ScalarFormatter())
+                axis.set_minor_formatter(NullFormatter())
         axes.set(title=name, xlabel=label("true", unit), ylabel=label("predicted", unit))
     drawn = panels[0].containers[0]
     add_legend(figure, [drawn, panels[0].lines[-1]], ["predicted ± 1 standard error", "as true"])

@@ -106,7 +106,7 @@ def _scaled(name: str, unit: str, value: float, sigma: float, true: float | None
     reach = max(abs(value - centre), 3 * sigma)
     factor, shown = choose_unit(reach, unit)
     big, big_unit = choose_unit(centre, unit)
-    if factor == 1.0 and not 1e-2 <= reach < 1e4:  # a unit that has no multiples
+    if not 1e-2 <= reach / factor < 1e4:  # a unit that has no such multiple
         power = math.floor(math.log10(reach))
         factor, shown = 10.0**power, f"$10^{{{power}}}$ {unit}".removesuffix(" 1").strip()
     difference = label(f"{centre / big:.7g}", big_unit).replace("[", "").replace("]", "")

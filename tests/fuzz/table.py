@@ -8,6 +8,7 @@ from fuzz import (
     table_identification,
     table_laboratory,
     table_learning,
+    table_plotting,
     table_points,
     table_readouts,
     table_steps,
@@ -25,6 +26,7 @@ TABLES = (
     table_readouts,
     table_laboratory,
     table_points,
+    table_plotting,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -65,6 +67,9 @@ WITHOUT_A_CALL = {
     **dict.fromkeys(["ContactLoad", "Energies", "EnergyBalance", "IdentifiedTests", "Wrench"], _HOLDER),
     **dict.fromkeys(["DisplacementField", "LoadCurve"], _HOLDER),
     "ELEMENT_TYPES": "data",
+    "STYLE": "data",
+    "View": "made by body_view and angle_view",
+    "styled": "a decorator",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",
     "von_mises": "mathematics of any tensors",

@@ -87,7 +87,8 @@ def test_the_rest_shape_is_drawn_in_thin_lines_where_the_body_has_moved():
     bare = Figure().subplots()
     draw_body(bare, mesh, moved, rest=False)
     draw_body(still := Figure().subplots(), mesh)
-    assert not collections(bare, LineCollection) and not collections(still, LineCollection)
+    assert not collections(bare, LineCollection)
+    assert not collections(still, LineCollection)
 
 
 def test_held_vertices_are_marked_and_pale_on_the_side_that_is_turned_away():
@@ -110,7 +111,8 @@ def test_obstacles_are_drawn_and_z_is_then_upwards():
     assert len(collections(axes, PolyCollection)) == 2  # the plane, and the rest in the order of depth
     low, high = axes.viewLim.get_points()
     ball = body_view(mesh.vertices, upright=True).project(np.array([-0.1, 0.2, 0.03]))
-    assert (low < ball).all() and (ball < high).all()
+    assert (low < ball).all()
+    assert (ball < high).all()
     draw_body(
         alone := Figure().subplots(), mesh, raised, obstacles=Sphere(0.02, (-0.1, 0.2, 0.03)), rest=False
     )
@@ -138,7 +140,8 @@ def test_limits_hold_what_the_picture_is_around():
     draw_body(axes, mesh, around=around)
     low, high = axes.viewLim.get_points()
     places = body_view(mesh.vertices).project(around.double().numpy().reshape(-1, 3))
-    assert (places > low).all() and (places < high).all()
+    assert (places > low).all()
+    assert (places < high).all()
 
 
 def test_a_cut_is_drawn_beside_the_outside_with_equal_scales():

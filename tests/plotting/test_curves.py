@@ -50,9 +50,11 @@ def test_laws_that_coincide_are_both_seen():
     figure = law_curves_picture({"uniaxial": ("stretch", X, stresses), "shear": ("shear", X, stresses)})
     for axes in figure.axes:
         under, over = axes.lines
-        assert over.get_linestyle() == "--" and under.get_linestyle() == "-"
+        assert over.get_linestyle() == "--"
+        assert under.get_linestyle() == "-"
         assert over.get_color() != under.get_color()
         assert axes.get_ylabel() == "nominal stress [MPa]"
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1

@@ -29,7 +29,8 @@ def test_small_displacements_are_drawn_larger_by_a_factor_that_is_written(size, 
     moved = rest.double().numpy() - factor * np.array([0.0, 0.0, size])
     assert np.stack(rings.get_data(), 1) == pytest.approx(body_view(mesh.vertices).project(moved))
     low, high = axes.viewLim.get_points()
-    assert (np.stack(rings.get_data(), 1) > low).all() and (np.stack(rings.get_data(), 1) < high).all()
+    assert (np.stack(rings.get_data(), 1) > low).all()
+    assert (np.stack(rings.get_data(), 1) < high).all()
 
 
 def test_the_components_are_beside_each_other_in_millimetres():
@@ -49,7 +50,9 @@ def test_the_legend_is_inside_of_the_figure(count):
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["observed", "first guess", "found", "x", "y", "z"]
     box, canvas = legend.get_window_extent(), figure.bbox
-    assert box.x0 >= 0 and box.x1 <= canvas.x1 and box.y0 >= 0
+    assert box.x0 >= 0
+    assert box.x1 <= canvas.x1
+    assert box.y0 >= 0
 
 
 def test_points_that_were_not_seen_or_have_not_moved_are_no_obstacle():

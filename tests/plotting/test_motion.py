@@ -44,7 +44,8 @@ def test_the_outline_of_each_frame_is_over_the_last_body_and_all_frames_are_in_t
     assert first.max(0) == pytest.approx(view.project(frames[0].double().numpy()).max(0))
     low, high = axes.viewLim.get_points()
     places = view.project(frames.double().numpy().reshape(-1, 3))
-    assert (places > low).all() and (places < high).all()
+    assert (places > low).all()
+    assert (places < high).all()
 
 
 @pytest.mark.unchecked

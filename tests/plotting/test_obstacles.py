@@ -83,7 +83,8 @@ def test_a_plane_is_behind_the_body_seen_from_above_and_translucent_before_it_se
     corners = draw_plane(axes, HalfSpace((0.0, 0.0, -0.2)), angle_view(-60, elevation), body)
     assert np.allclose(corners[:, 2], -0.2)
     low, high = corners.min(0), corners.max(0)
-    assert (low[:2] < body.min(0)[:2]).all() and (high[:2] > body.max(0)[:2]).all()
+    assert (low[:2] < body.min(0)[:2]).all()
+    assert (high[:2] > body.max(0)[:2]).all()
     square, lines = axes.collections
     assert (square.get_zorder() < 1) == behind
     assert square.get_facecolor()[0, 3] < 0.5

@@ -22,9 +22,12 @@ def test_each_panel_has_its_unit_and_a_legend_beside_it_inside_of_the_figure():
     for axes in figure.axes:
         box = axes.get_legend().get_window_extent()
         assert box.x0 >= axes.bbox.x1
-        assert box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1
+        assert box.x1 <= figure.bbox.x1
+        assert box.y0 >= 0
+        assert box.y1 <= figure.bbox.y1
     total = left.lines[-1]
-    assert total.get_linestyle() == "--" and total.get_color() == "black"
+    assert total.get_linestyle() == "--"
+    assert total.get_color() == "black"
 
 
 def test_what_is_zero_throughout_is_drawn_in_the_unit_itself():

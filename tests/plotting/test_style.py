@@ -63,7 +63,7 @@ def test_a_styled_function_leaves_the_settings_as_they_were_even_if_it_fails():
         assert matplotlib.rcParams["font.size"] == STYLE["font.size"]
         raise ValueError
 
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         fail()
     assert dict(matplotlib.rcParams) == before
 
@@ -82,4 +82,7 @@ def test_a_legend_is_inside_of_its_figure(count, width):
     legend = add_legend(figure, [Line2D([], [])] * count, [f"first guess {k}" for k in range(count)])
     figure.draw_without_rendering()
     box, canvas = legend.get_window_extent(), figure.bbox
-    assert box.x0 >= 0 and box.x1 <= canvas.x1 and box.y0 >= 0 and box.y1 <= canvas.y1
+    assert box.x0 >= 0
+    assert box.x1 <= canvas.x1
+    assert box.y0 >= 0
+    assert box.y1 <= canvas.y1

@@ -65,7 +65,9 @@ def test_the_legend_is_inside_of_the_figure():
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {"target", "rest shape"}
     box = legend.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= 0
 
 
 def test_no_bodies_are_refused():

@@ -33,7 +33,10 @@ def test_the_legend_is_inside_of_the_figure_and_names_every_kind_once(count):
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["x", "y", "z", "observed", "first guess", "found"]
     box, canvas = legend.get_window_extent(), figure.bbox
-    assert box.x0 >= 0 and box.x1 <= canvas.x1 and box.y0 >= 0 and box.y1 <= canvas.y1
+    assert box.x0 >= 0
+    assert box.x1 <= canvas.x1
+    assert box.y0 >= 0
+    assert box.y1 <= canvas.y1
     for axes in panels(figure):
         assert not box.overlaps(axes.get_tightbbox())
 
@@ -64,8 +67,10 @@ def test_displacements_are_in_a_unit_without_exponents(size, unit, top):
 
 def test_dots_lie_below_lines_and_dashes_over_solid_lines_of_another_shade():
     dots, guess, found = panels(picture(1))[0].lines[:3]
-    assert dots.get_marker() == "o" and dots.get_linestyle() == "None"
-    assert guess.get_linestyle() == "--" and found.get_linestyle() == "-"
+    assert dots.get_marker() == "o"
+    assert dots.get_linestyle() == "None"
+    assert guess.get_linestyle() == "--"
+    assert found.get_linestyle() == "-"
     assert dots.get_zorder() < found.get_zorder() < guess.get_zorder()
     assert sum(to_rgb(guess.get_color())) < sum(to_rgb(found.get_color()))
     assert dots.get_markersize() > found.get_linewidth()

@@ -10,8 +10,9 @@ from simlayer.plotting.uncertainty import RADII
 
 def picture(values=(2e5, 0.4), sigma=(1e4, 0.02), correlation=0.8, **options):
     a, b = sigma
-    covariance = torch.tensor([[a * a, correlation * a * b], [correlation * a * b, b * b]]).double()
-    found = torch.tensor(values).double().requires_grad_()
+    covariance = [[a * a, correlation * a * b], [correlation * a * b, b * b]]
+    covariance = torch.tensor(covariance, dtype=torch.float64)
+    found = torch.tensor(values, dtype=torch.float64, requires_grad=True)
     return uncertainty_picture(["E", "nu"], found, covariance, units=["Pa", "1"], **options)
 
 
@@ -40,7 +41,8 @@ def test_labels_have_units_and_what_is_known_is_dashed():
     assert dashed[0].get_xdata()[0] == pytest.approx(210.0)
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["68 %", "95 %", "sought"]
 
 
