@@ -14,13 +14,14 @@ from simlayer.quantities.arrays import checked_numbers, described
 Array = Tensor | np.ndarray
 
 
-def as_array(name: str, value: Any, *shape: int | None) -> Float[np.ndarray, "..."]:
+def as_array(name: str, value: Any, *shape: int | None, infinite: bool = False) -> Float[np.ndarray, "..."]:
     """Return numbers as an array in double precision on the host, without a graph.
 
     Args:
         name: what they are called, for messages.
         value: a tensor, an array or a list.
         shape: the lengths of all axes, None for any.
+        infinite: whether infinite numbers are taken.
 
     Raises:
         TypeError: if the value is no array of numbers.
@@ -29,8 +30,9 @@ def as_array(name: str, value: Any, *shape: int | None) -> Float[np.ndarray, "..
     array = checked_numbers(name, value).cpu().numpy()
     if array.ndim != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True)):
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        wanted += "," * (len(shape) == 1)
         raise ValueError(f"{name} must be of shape ({wanted}), got {described(value)}.")
-    if np.isinf(array).any():
+    if np.isinf(array).any() and not infinite:
         raise ValueError(f"{name} must be finite or NaN, got {described(value)} with infinite numbers.")
     return array
 

@@ -79,6 +79,7 @@ def draw_body(
     """
     checked_instance("axes", axes, Axes)
     several, view = drawn_from(mesh, obstacles, view)
+    checked_flag("rest", rest)
     vertices = as_array("vertices", mesh.vertices, None, 3)
     points = vertices if positions is None else as_array("positions", positions, len(vertices), 3)
     whole = body_part(mesh, points, view, cut=False)
@@ -92,7 +93,7 @@ def draw_body(
     polygons += [each for obstacle in several for each in obstacle_polygons(axes, obstacle, view, points)]
     draw_polygons(axes, view, *polygons)
     moved = _has_moved(points, vertices)
-    if checked_flag("rest", rest) and (moved or cut):
+    if rest and (moved or cut):
         draw_outline(axes, Surface(vertices, whole.surface.triangles), view)
     if fixed is not None:
         _mark_fixed(axes, part, fixed_components(mesh, fixed).numpy(), view)
@@ -116,7 +117,7 @@ def drawn_from(
 ) -> tuple[list[Obstacle], View]:
     """Return obstacles as a list, and the view of a body between them."""
     checked_instance("mesh", mesh, Mesh)
-    listed = [obstacles] if isinstance(obstacles, Obstacle) else list(obstacles)
+    listed = list(obstacles) if isinstance(obstacles, list | tuple) else [obstacles]
     for obstacle in listed:
         checked_instance("obstacles", obstacle, Obstacle, example="HalfSpace()")
     if view is None:
@@ -147,7 +148,7 @@ def body_picture(
     """
     figure = Figure(figsize=(10 if checked_flag("cut", cut) else 6.4, 4))
     panels = list(figure.subplots(1, 1 + cut, squeeze=False)[0])
-    shown = unit
+    shown = checked_instance("unit", unit, str)
     if field is not None:
         values, _ = checked_mesh_field(mesh, field, options.get("over", "auto"))
         factor, shown = choose_unit(largest(values), unit)

@@ -17,6 +17,7 @@ from simlayer.plotting.arrays import as_array
 from simlayer.plotting.surface import Colors, Surface
 from simlayer.plotting.view import View
 from simlayer.quantities.arguments import checked_choice
+from simlayer.quantities.objects import checked_instance
 
 # A field that spans more than this factor is drawn on a logarithmic scale.
 _DECADES = 20.0
@@ -51,23 +52,26 @@ def body_part(mesh: Mesh, positions: Float[np.ndarray, "N 3"], view: View, *, cu
     return Part(Surface(positions, triangles.numpy()), kept[owners].numpy())
 
 
-def checked_mesh_field(mesh: Mesh, field: Any, over: str = "auto") -> tuple[Float[np.ndarray, "_"], str]:
+def checked_mesh_field(
+    mesh: Mesh, field: Any, over: str = "auto", *, name: str = "field"
+) -> tuple[Float[np.ndarray, "_"], str]:
     """Return a field as an array, and whether it is over the "cells" or the "vertices".
 
     Raises:
         ValueError: if it has another length, or the mesh has as many cells as vertices and `over` is "auto".
     """
+    checked_instance("mesh", mesh, Mesh)
     counts = {"vertices": len(mesh.vertices), "cells": len(mesh.cells)}
     checked_choice("over", over, ("auto", *counts))
-    array = as_array("field", field, None)
+    array = as_array(name, field, None)
     fitting = [name for name, count in counts.items() if count == len(array) and over in ("auto", name)]
     if not fitting:
         wanted = counts if over == "auto" else {over: counts[over]}
         each = " or ".join(f"{number} {name}" for name, number in wanted.items())
-        raise ValueError(f"field must have a value for each of {each}, got shape {tuple(array.shape)}.")
+        raise ValueError(f"{name} must have a value for each of {each}, got shape {tuple(array.shape)}.")
     if len(fitting) == 2:
         raise ValueError(
-            f'field fits the {len(array)} vertices and the {len(array)} cells, got over="auto"; say '
+            f'{name} fits the {len(array)} vertices and the {len(array)} cells, got over="auto"; say '
             'over="cells" or over="vertices".'
         )
     return array, fitting[0]

@@ -49,8 +49,8 @@ def field_picture(
         cut: whether the cut is drawn.
         options: as for `draw_body`, such as `positions` or `fixed`.
     """
-    values, where = checked_mesh_field(mesh, found, over)
-    known = None if truth is None else checked_mesh_field(mesh, truth, where)[0]
+    values, where = checked_mesh_field(mesh, found, over, name="found")
+    known = None if truth is None else checked_mesh_field(mesh, truth, where, name="truth")[0]
     factor, shown = choose_unit(largest(values, *([] if known is None else [known])), unit)
     scale = common_scale(*(each / factor for each in (values, known) if each is not None))
     columns: list[Column] = [("found", values / factor, scale, FIELD)]

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import LINES, add_legend, styled
@@ -61,9 +60,8 @@ def draw_fitted(
     if error is None:
         return
     size = _WIDEST * largest(up)
-    half = np.asarray(error.detach().cpu() if isinstance(error, Tensor) else error, dtype=np.float64)
-    half = as_array("error", np.where(np.isinf(half), np.nan, half), len(across))
-    half = np.minimum(np.nan_to_num(BAND * half, nan=size), size)
+    half = BAND * as_array("error", error, len(across), infinite=True)
+    half = np.minimum(np.nan_to_num(half, nan=size, posinf=size), size)
     axes.fill_between(
         across, up - half, up + half, color=color, alpha=0.25, lw=0, zorder=1, label="95 % band"
     )
@@ -114,6 +112,7 @@ def curve_picture(
         error: standard errors of the fitted values, drawn as a band of 95 %.
         title: of the picture.
     """
+    checked_instance("title", title, str)
     across = as_array("amounts", amounts, None)
     points, line = (as_array(n, v, len(across)) for n, v in (("measured", measured), ("fitted", fitted)))
     factor, unit = choose_unit(largest(points, line), value[1])
@@ -121,7 +120,7 @@ def curve_picture(
     figure = Figure(figsize=(5.6, 4.8))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     draw_measured(upper, across, points)
-    band = None if error is None else as_array("error", error, len(across)) / factor
+    band = None if error is None else as_array("error", error, len(across), infinite=True) / factor
     draw_fitted(upper, across, line, error=band)
     upper.set(title=title, ylabel=axis_label(value[0], unit))
     upper.legend()

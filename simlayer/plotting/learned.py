@@ -16,12 +16,15 @@ from simlayer.plotting.traces import checked_paths
 from simlayer.plotting.units import choose_unit, label
 from simlayer.quantities.arguments import checked_integer
 
+# So many ways are told apart.
+_WAYS = len(LINES)
+
 
 @styled
 def reach_picture(
     times: Float[Array, "F"], ways: Float[Array, "F B 3"], goals: Float[Array, "B 3"]
 ) -> Figure:
-    """Draw the ways of a point to its goals, from the side and from the end, and the distances over time.
+    """Draw the ways of a point to its first goals, from two sides, and all distances over time.
 
     Args:
         times: [s].
@@ -34,19 +37,22 @@ def reach_picture(
     clock, second = choose_unit(float(seconds.max()), "s")
     figure = Figure(figsize=(12, 3.8))
     *sides, right = figure.subplots(1, 3)
-    for k, goal in enumerate(targets / factor):
-        color = LINES[k % len(LINES)]
+    distances = np.linalg.norm(places - targets, axis=2) / factor
+    right.plot(seconds / clock, distances, color="0.8", lw=0.6, zorder=1)
+    for k, goal in enumerate(targets[:_WAYS] / factor):
+        color = LINES[k]
         for axes, pair in zip(sides, ([0, 2], [1, 2]), strict=True):
             way = places[:, k][:, pair] / factor
             axes.plot(*way.T, color=color, lw=0.9)
             axes.plot(*way[0], "o", color=color, ms=3)
             axes.plot(*goal[pair], "x", color=color, ms=6, mew=1.5)
-        right.plot(seconds / clock, np.linalg.norm(places[:, k] / factor - goal, axis=1), color=color, lw=0.9)
+        right.plot(seconds / clock, distances[:, k], color=color, lw=0.9)
+    some = f" to {_WAYS} of {len(targets)} goals" if len(targets) > _WAYS else ""
     for axes, first, side in zip(sides, "xy", ("side", "end"), strict=True):
-        axes.set(xlabel=f"{first} [{unit}]", ylabel=f"z [{unit}]", title=f"ways, from the {side}")
+        axes.set(xlabel=f"{first} [{unit}]", ylabel=f"z [{unit}]", title=f"ways{some}, from the {side}")
         axes.set_aspect("equal", "datalim")
     right.set(xlabel=f"time [{second}]", ylabel=f"distance from the goal [{unit}]", ylim=(0, None))
-    right.set_title("what is left")
+    right.set_title("all, and these" if some else "what is left")
     handles = [sides[0].plot([], [], style, color="black", ms=5)[0] for style in ("o", "x")]
     add_legend(figure, handles, ["start", "goal"])
     return figure

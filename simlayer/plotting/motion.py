@@ -18,6 +18,7 @@ from simlayer.plotting.style import FIELD, styled
 from simlayer.plotting.surface import draw_shadow
 from simlayer.plotting.units import choose_unit
 from simlayer.quantities.arguments import checked_integer
+from simlayer.quantities.arrays import described
 
 # How solid the first frame is, and how solid all but the last may be.
 _FAINT, _SOLID = 0.12, 0.4
@@ -42,8 +43,10 @@ def motion_picture(
         options: as for `draw_body`, such as `fixed` or `obstacles`.
     """
     _, view = drawn_from(mesh, options.get("obstacles", ()), options.get("view"))
-    frames = as_array("positions", positions, None, len(mesh.vertices), 3)
-    seconds = as_array("times", times, len(frames))
+    seconds = as_array("times", times, None)
+    if not (np.isfinite(seconds).all() and (np.diff(seconds) > 0).all()):
+        raise ValueError(f"times must rise from frame to frame, got {described(times)}.")
+    frames = as_array("positions", positions, len(seconds), len(mesh.vertices), 3)
     chosen = np.unique(np.linspace(0, len(frames) - 1, checked_integer("count", count, least=1)).round())
     chosen = chosen.astype(int) if count > 1 else np.array([len(frames) - 1])
     factor, unit = choose_unit(float(np.abs(seconds).max()), "s")

@@ -63,9 +63,9 @@ def draw_plane(
     A body is never behind a plane that the viewer stands before; one that he stands behind is drawn over it.
     """
     normal = _turn(obstacle) @ _first(obstacle.direction, 3)
-    along = view.right - (view.right @ normal) * normal
+    along = np.cross(normal, view.facing)  # the axis of the body that lies horizontal, if the plane does
     if np.linalg.norm(along) < 1e-6:
-        along = view.up
+        along = view.right - (view.right @ normal) * normal
     along /= np.linalg.norm(along)
     across = np.cross(normal, along)
     around = around[np.isfinite(around).all(1)]

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from simlayer.plotting.arrays import Array, as_array, largest
 from simlayer.plotting.style import LINES, add_legend, styled
 from simlayer.plotting.units import choose_unit
+from simlayer.quantities.arrays import described
 from simlayer.quantities.objects import checked_instance, checked_names
 
 # Blue, orange and green for x, y and z.
@@ -61,7 +62,7 @@ def trace_picture(
     """
     seconds = as_array("times", times, None)
     if len(seconds) < 2:
-        raise ValueError(f"times must be at least two, got {len(seconds)}; draw one with marker_picture.")
+        raise ValueError(f"times must be at least two, got {described(times)}; marker_picture draws one.")
     labels = checked_names("names", names, ordered=True)
     shape = (len(seconds), len(labels), 3)
     seen = as_array("observed", observed, *shape)

@@ -47,6 +47,7 @@ def format_size(value: float, unit: str) -> str:
 
 def label(name: str, unit: str) -> str:
     """Return the label of an axis: a name, and its unit in brackets unless it has none."""
+    name, unit = checked_instance("name", name, str), checked_instance("unit", unit, str)
     return f"{name} [{unit}]" if unit and unit != "1" else name
 
 

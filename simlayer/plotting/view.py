@@ -65,7 +65,7 @@ def body_view(points: Any, *, upright: bool = False) -> View:
 
     Args:
         points: places in the body, such as its vertices `(N, 3)` [m].
-        upright: whether z is upwards on paper whatever the shape, as where something lies on the floor.
+        upright: whether z is upwards whatever the shape, as where something lies on the floor.
     """
     array = as_array("points", points, None, 3)
     array = array[np.isfinite(array).all(1)]
@@ -76,11 +76,9 @@ def body_view(points: Any, *, upright: bool = False) -> View:
     towards = facing + _ABOVE * middle + _ASIDE * along
     towards /= np.linalg.norm(towards)
     # What lies along the paper is the long axis as it is seen: the picture of a straight beam shall not sag.
-    seen = middle if upright else along
-    seen = seen - (seen @ towards) * towards
-    seen /= np.linalg.norm(seen)
-    right, up = (np.cross(seen, towards), seen) if upright else (seen, np.cross(towards, seen))
-    return View(right, up, towards, facing)
+    right = along - (along @ towards) * towards
+    right /= np.linalg.norm(right)
+    return View(right, np.cross(towards, right), towards, facing)
 
 
 def _lying(points: Float[np.ndarray, "N 3"]) -> tuple[Direction, Direction]:

@@ -28,5 +28,5 @@ def test_a_loss_that_is_not_positive_is_on_a_linear_scale_and_many_quantities_ar
 
 
 def test_as_many_values_as_losses_are_needed():
-    with pytest.raises(ValueError, match=r"values\['E'\] must be of shape \(2\)"):
+    with pytest.raises(ValueError, match=r"values\['E'\] must be of shape \(2,\)"):
         convergence_picture([1.0, 0.5], {"E": [1.0]})

@@ -94,4 +94,3 @@ def test_rows_of_pictures_have_one_scale_and_fill_the_width_of_the_figure():
     assert widths == pytest.approx([widths[0]] * 4, rel=1e-6)
     assert sum(axes.bbox.width for axes in rows[0]) > 0.9 * figure.bbox.width
     assert rows[0, 0].bbox.y1 == pytest.approx(rows[0, 1].bbox.y1)
-

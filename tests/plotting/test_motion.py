@@ -54,5 +54,7 @@ def test_a_single_frame_and_obstacles_are_drawn_and_other_numbers_of_times_refus
     motion_picture(
         mesh, frames[:1], times[:1], obstacles=HalfSpace((0.0, 0.0, -0.1))
     ).draw_without_rendering()
-    with pytest.raises(ValueError, match=r"times must be of shape \(9\), got Tensor of shape \(8,\)"):
+    with pytest.raises(
+        ValueError, match=r"positions must be of shape \(8, 12, 3\), got Tensor of shape \(9, 12, 3\)"
+    ):
         motion_picture(mesh, frames, times[1:])

@@ -102,5 +102,5 @@ def test_gaps_stay_open_and_a_single_time_is_refused():
     observed[3:5] = torch.nan
     figure = trace_picture(TIMES, observed, {"found": paths(1)}, ["tip"])
     assert np.isnan(panels(figure)[0].lines[0].get_ydata()[3:5]).all()
-    with pytest.raises(ValueError, match="times must be at least two, got 1; draw one with marker_picture"):
+    with pytest.raises(ValueError, match=r"times must be at least two, got .*; marker_picture draws one"):
         trace_picture(TIMES[:1], observed[:1], {"found": observed[:1]}, ["tip"])

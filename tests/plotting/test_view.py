@@ -57,7 +57,6 @@ def test_a_ball_and_a_body_on_the_floor_have_z_upwards_and_a_body_of_one_point_h
         view = body_view(points, upright=upright)
         check_orthonormal(view)
         assert view.project(AXES[2])[1] > 0.9
-    assert abs(body_view(box((0.2, 0.2, 1.0)), upright=True).project(AXES[2])[0]) < 1e-12
     check_orthonormal(body_view(torch.zeros(1, 3)))
 
 
