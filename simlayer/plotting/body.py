@@ -117,7 +117,7 @@ def drawn_from(
 ) -> tuple[list[Obstacle], View]:
     """Return obstacles as a list, and the view of a body between them."""
     checked_instance("mesh", mesh, Mesh)
-    listed = list(obstacles) if isinstance(obstacles, list | tuple) else [obstacles]
+    listed: list[Any] = list(obstacles) if isinstance(obstacles, list | tuple) else [obstacles]
     for obstacle in listed:
         checked_instance("obstacles", obstacle, Obstacle, example="HalfSpace()")
     if view is None:
