@@ -37,8 +37,8 @@ def drawn(figure: Figure) -> Tensor:
     return torch.from_numpy(flat).nan_to_num(posinf=0.0, neginf=0.0)
 
 
-def _numbers(make: Any, *shape: int | None, infinite: bool = False) -> Argument:
-    """Numbers of a shape, None for any length; some may be missing."""
+def _numbers(make: Any, *shape: int | None, infinite: bool = False, optional: bool = False) -> Argument:
+    """Numbers of a shape, None for any length; some may be missing, or all where they are optional."""
 
     def fits(given: tuple[int, ...]) -> bool:
         return len(given) == len(shape) and all(
@@ -48,7 +48,7 @@ def _numbers(make: Any, *shape: int | None, infinite: bool = False) -> Argument:
     def right(numbers: Tensor) -> bool:
         return infinite or not bool(numbers.isinf().any())
 
-    return Argument(Numbers(fits, finite=False, also=right, form="tensor"), make)
+    return Argument(Numbers(fits, finite=False, also=right, form="tensor", words=(None,) * optional), make)
 
 
 def _mesh() -> Argument:
@@ -57,6 +57,7 @@ def _mesh() -> Argument:
 
 _times = _numbers(lambda: torch.linspace(0.0, 1.0, _TIMES), None)
 _mesh_field = _numbers(lambda: torch.linspace(1.0, 2.0, VERTICES), VERTICES)
+_optional = _numbers(lambda: torch.linspace(1.0, 2.0, VERTICES), VERTICES, optional=True)
 _positions = _numbers(lambda: 1.1 * scenes.mesh().vertices, VERTICES, 3)
 _name, _unit = text("stress", lambda s: True), text("Pa", lambda s: True)
 
@@ -126,7 +127,7 @@ def _motion(**given: Any) -> Tensor:
 
 _labels = Argument(Names(("a", "b")), lambda: ["a", "b"])
 _curve = _numbers(lambda: torch.linspace(1.0, 2.0, _TIMES), None)
-_error = _numbers(lambda: torch.linspace(1.0, 2.0, _TIMES), None, infinite=True)
+_error = _numbers(lambda: torch.linspace(1.0, 2.0, _TIMES), None, infinite=True, optional=True)
 _goals = _numbers(lambda: torch.linspace(0.0, 0.1, 6).reshape(2, 3), None, 3)
 _points = _numbers(lambda: torch.linspace(0.0, 0.1, 6).reshape(2, 3), 2, 3)
 _path = _numbers(lambda: torch.linspace(0.0, 0.1, 6 * _TIMES).reshape(_TIMES, 2, 3), _TIMES, 2, 3)
@@ -143,19 +144,19 @@ CALLS: list[Call] = [
         "draw_body",
         _draw_body,
         mesh=_mesh(),
-        positions=_positions,
+        positions=_numbers(lambda: 1.1 * scenes.mesh().vertices, VERTICES, 3, optional=True),
         obstacles=Argument(Instance((Obstacle, list, tuple)), lambda: HalfSpace((0.0, 0.0, -1.0))),
         view=instance(lambda: plotting.angle_view(-60, 20), View, words=(None,)),
         cut=truth(False),
         rest=truth(True),
         marks=truth(True),
     ),
-    *made("body_picture", _body, mesh=_mesh(), field=_mesh_field, name=_name, unit=_unit, cut=truth(True)),
+    *made("body_picture", _body, mesh=_mesh(), field=_optional, name=_name, unit=_unit, cut=truth(True)),
     *made(
         "field_picture",
         lambda **given: drawn(plotting.field_picture(**{"over": "vertices", "mesh": scenes.mesh(), **given})),
         found=_mesh_field,
-        truth=_mesh_field.called("field"),
+        truth=_optional,
         over=choice("vertices", "auto"),
         note=text("a note", lambda s: True),
     ),
@@ -213,7 +214,7 @@ CALLS: list[Call] = [
         "travel_picture",
         lambda **given: drawn(plotting.travel_picture(**given)),
         times=_times,
-        ways=_numbers(lambda: torch.arange(2.0 * _TIMES).reshape(_TIMES, 2), _TIMES, 2),
+        ways=_numbers(lambda: torch.arange(2.0 * _TIMES).reshape(_TIMES, 2), None, None),
         best=count(0, 0, 1),
     ),
 ]
