@@ -32,6 +32,7 @@ FLOORS = (
     "steps",
     "rollout",
     "readouts",
+    "plotting",
     "reinforcement",
     "motion_capture",
     "viewer",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from jaxtyping import Float
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,11 +18,11 @@ from simlayer.app.scene import build_scene
 from simlayer.errors import ConfigError
 from simlayer.identification.amortized import AmortizedIdentification
 from simlayer.identification.predicted_specimens import (
-    PredictedSpecimens,
     specimen_unknowns,
     values_by_name,
 )
 from simlayer.identification.unknowns import short_names
+from simlayer.plotting import prediction_picture
 from simlayer.state import State
 
 T = TypeVar("T")
@@ -150,32 +148,17 @@ class AmortizedJob(NetworkJob):
         """Draw what the network predicts of unseen bodies over the truth."""
         prior = self._network.prior
         units = [unknown.unit for unknown in prior.unknowns for _ in range(unknown.parameter.numel())]
-        titles = [f"{label} [{unit}]" for label, unit in zip(prior.labels, units, strict=True)]
-        labels = dict(zip(self._truth, titles, strict=True))
         predicted = self._network.predict(self._recordings)
-        prediction_picture(predicted, self._truth, labels).savefig(folder / "learned.png", dpi=150)
+        parts = (self._truth, predicted.values, predicted.standard_errors)
+        named = [
+            {label: part[name] for name, label in zip(self._truth, prior.labels, strict=True)}
+            for part in parts
+        ]
+        figure = prediction_picture(*named, units=dict(zip(prior.labels, units, strict=True)))
+        figure.savefig(folder / "learned.png", dpi=150)
 
 
 def _timed(function: Callable[[], T]) -> tuple[T, float]:
     """Return what a function returns, and how long it took [s]."""
     began = time.perf_counter()
     return function(), time.perf_counter() - began
-
-
-def prediction_picture(
-    predicted: PredictedSpecimens, truth: Mapping[str, Float[Tensor, "B"]], labels: Mapping[str, str]
-) -> Figure:
-    """Draw predicted values with bars of one standard error over the true ones, a panel per quantity."""
-    figure = Figure(figsize=(4.2 * len(truth), 3.8), layout="constrained")
-    axes: Sequence[Any] = figure.subplots(1, len(truth), squeeze=False)[0]
-    for axis, (name, true) in zip(axes, truth.items(), strict=True):
-        found, errors = predicted.values[name], predicted.standard_errors[name]
-        axis.errorbar(true, found, yerr=errors, fmt=".", lw=0.8, label="predicted ± 1 standard error")
-        ends = [float(true.min()), float(true.max())]
-        axis.plot(ends, ends, color="0.5", ls="--", label="the truth", zorder=0)
-        if bool((true > 0).all() & (found > 0).all()) and ends[1] > 5 * ends[0]:
-            axis.set(xscale="log", yscale="log")
-        axis.set(xlabel=f"true {labels[name]}", ylabel=f"predicted {labels[name]}")
-        axis.legend(frameon=False, fontsize="small")
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure

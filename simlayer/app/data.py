@@ -69,9 +69,14 @@ class Data(ABC):
 
     @abstractmethod
     def picture(
-        self, mesh: Mesh, times: Tensor, observed: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]
+        self,
+        mesh: Mesh,
+        times: Tensor,
+        observed: Float[Tensor, "T K 3"],
+        simulated: Mapping[str, Tensor],
+        **beside: Any,
     ) -> Figure:
-        """Draw simulated points, by title, over the observed ones."""
+        """Draw simulated points, by title, over the observed ones, and what is `beside` the body."""
 
     def description(self) -> str:
         """Return one line about where the observations come from."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from simlayer.app.plots import field_picture
 from simlayer.app.report import format_regions
 from simlayer.identification.unknowns import Unknown, short_names
 from simlayer.mesh.mesh import Mesh
+from simlayer.plotting import field_picture
 
 
 def draw_fields(
@@ -20,6 +20,7 @@ def draw_fields(
     unknowns: Sequence[Unknown],
     references: Mapping[str, Tensor],
     rows: Mapping[str, Any],
+    **beside: Any,
 ) -> dict[str, Tensor]:
     """Draw the unknowns that have a value per cell, with their errors, and return them by label.
 
@@ -29,20 +30,22 @@ def draw_fields(
         unknowns: all unknowns of a fit.
         references: the true values, where they are known.
         rows: the results of each unknown, see `parameter_rows`.
+        beside: what is drawn beside the body, see `surroundings`.
     """
     fields, labels = {}, short_names(unknowns)
     for unknown in unknowns:
         if unknown.value.shape != (len(mesh.cells),):
             continue
-        label = labels[unknown.name]
+        label, truth = labels[unknown.name], references.get(unknown.name)
         fields[label] = unknown.value
-        drawn, errors = {"found": unknown.value}, {}
-        if unknown.name in references:
-            reference = references[unknown.name].expand_as(unknown.value)
-            drawn["reference"] = reference
-            title = "\n".join(["error", *format_regions(rows[unknown.name])])
-            if bool(reference.all()):
-                errors[title] = (unknown.value / reference - 1).abs()
-        name = f"{label} [{unknown.unit}]"
-        field_picture(folder / f"{label}.png", mesh, drawn, label=name, errors=errors)
+        field_picture(
+            mesh,
+            unknown.value,
+            None if truth is None else truth.expand_as(unknown.value),
+            name=label,
+            unit=unknown.unit,
+            over="cells",
+            note="\n".join(format_regions(rows[unknown.name])),
+            **beside,
+        ).savefig(folder / f"{label}.png", dpi=150)
     return fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,11 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from simlayer.app.data import Data
-from simlayer.app.plots import body_picture
 from simlayer.errors import ObservationError
 from simlayer.identification.sensors import Vertices
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.meshio_files import file_points, load
+from simlayer.plotting import target_picture
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,10 +38,15 @@ class FinalPositions(Data):
         return torch.tensor([release_time + duration()], dtype=torch.float64)
 
     def picture(
-        self, mesh: Mesh, times: Tensor, observed: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]
+        self,
+        mesh: Mesh,
+        times: Tensor,
+        observed: Float[Tensor, "T K 3"],
+        simulated: Mapping[str, Tensor],
+        **beside: Any,
     ) -> Figure:
         ends = {title: points[-1] for title, points in simulated.items()}
-        return body_picture(ends, observed[-1], mesh.boundary)
+        return target_picture(mesh, ends, observed[-1], **beside)
 
     def recorded(self, mesh: Mesh) -> Float[Tensor, "T K 3"]:
         assert self.path is not None

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from simlayer.app.laboratory_pictures import curve_picture, displacement_picture
 from simlayer.app.readouts import read_body, stress_picture
 from simlayer.app.scan_picture import format_scan, scan_picture, summarize_scan
+from simlayer.app.surroundings import surroundings
 from simlayer.identification.measured_values import format_change
 from simlayer.laboratory.displacement_test import DisplacementTest
 from simlayer.laboratory.load_test import LoadTest
 from simlayer.laboratory.pressure_volume_test import PressureVolumeTest
 from simlayer.laboratory.scan_test import ScanTest
 from simlayer.laboratory.specimen_test import SpecimenTest
+from simlayer.plotting import curve_picture, displacement_picture
 
 # What the numbers of each kind of test are, and of what amount they are a function.
 LABELS = {
@@ -71,18 +73,43 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
             picture = scan_picture(test, frames.positions[-1])
             told = summarize_scan(test, frames.positions[-1])
         elif isinstance(test, DisplacementTest):
-            picture = displacement_picture(test, residuals)
+            picture = _draw_displacements(test, residuals)
         else:
             assert isinstance(test, LoadTest | PressureVolumeTest)
-            picture = curve_picture(test, residuals, labels=LABELS[kind], shown=SHOWN)
+            picture = _draw_curve(test, residuals, LABELS[kind])
         picture.savefig(folder / f"{test.name}.png", dpi=150)
         stress = read_body(test.rollout, frames).von_mises
     if stress is None:
         return told
     at = int(stress.amax(1).argmax())
-    picture = stress_picture(test.step.elements.mesh, frames.positions[at], stress[at])
+    beside = surroundings(test.step)
+    picture = stress_picture(test.step.elements.mesh, frames.positions[at], stress[at], **beside)
     picture.savefig(folder / f"{test.name}_stress.png", dpi=150)
     return {**told, "largest_von_mises_stress": {"value": float(stress[at].max()), "unit": "Pa"}}
+
+
+def _draw_curve(test: LoadTest | PressureVolumeTest, residuals: Tensor, labels: tuple[str, str]) -> Figure:
+    """Draw a measured curve, the fitted one, and the residuals."""
+    (across, amount), (up, value) = SHOWN[test.amount_unit], SHOWN[test.unit]
+    observed = test.observed.cpu()
+    return curve_picture(
+        across * test.amounts.cpu(),
+        up * observed,
+        up * (observed + residuals.cpu()),
+        amount=(labels[0], amount),
+        value=(labels[1], value),
+        title=test.name,
+    )
+
+
+def _draw_displacements(test: DisplacementTest, residuals: Tensor) -> Figure:
+    """Draw measured and fitted displacements of the points that count.
+
+    A rigid motion that is unknown, too, is part of the fitted ones.
+    """
+    counts = (test.weights > 0).flatten()
+    observed, left = test.observed[counts], residuals[counts] / test.weights[counts]
+    return displacement_picture(test.points[counts.cpu()], observed, observed + left, title=test.name)
 
 
 def format_tests(results: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from simlayer.app.config_tree import build
 from simlayer.app.law_picture import law_picture
-from simlayer.app.movie import write_movie
+from simlayer.app.movie import write_motion
 from simlayer.app.network_job import FIT_KEYS, NetworkJob
 from simlayer.app.scene import build_body, build_step
+from simlayer.app.surroundings import surroundings
 from simlayer.errors import ConfigError
 from simlayer.learning.motion_training import MotionTraining
 from simlayer.mesh.paraview import write_frames
@@ -107,7 +108,8 @@ class LawJob(NetworkJob):
         found = self.training(self.unseen[:1])[0]
         frames = torch.cat([self.training.positions[None], self.training.positions + found])
         times = torch.arange(len(frames)) * self.every * self.training.rollout.step.dt
-        write_movie(folder / "motion.mp4", self.mesh, frames)
+        beside = surroundings(self.training.rollout.step)
+        write_motion(folder, self.mesh, frames, times, **beside)
         write_frames(folder / "motion.pvd", self.mesh, frames, times=times)
 
 

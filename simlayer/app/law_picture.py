@@ -12,6 +12,7 @@ from torch import Tensor
 from simlayer.material_point.paths import PATHS, DeformationPath
 from simlayer.material_point.point import MaterialPoint
 from simlayer.materials.base import Material
+from simlayer.plotting import law_curves_picture
 
 _COUNT = 41
 
@@ -40,12 +41,10 @@ def path_stress(
 @torch.no_grad()
 def law_picture(truth: Material, learned: Material) -> Figure:
     """Draw the stresses of a material that has learned over those of the true one."""
-    figure = Figure(figsize=(4 * len(_PANELS), 3.4), layout="constrained")
-    for axis, (path, label, low, high) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+    laws = {"learned": learned, "true": truth}
+    panels = {}
+    for path, label, low, high in _PANELS:
         parameter = torch.linspace(low, high, _COUNT, dtype=torch.float64)
-        axis.plot(parameter, 1e-3 * path_stress(truth, path, parameter), "k--", lw=1, label="the truth")
-        axis.plot(parameter, 1e-3 * path_stress(learned, path, parameter), lw=1.5, label="learned")
-        axis.set(title=path.name.replace("_", " "), xlabel=label, ylabel="nominal stress [kPa]")
-        axis.legend(frameon=False, fontsize="small")
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure
+        stresses = {name: path_stress(law, path, parameter) for name, law in laws.items()}
+        panels[path.name.replace("_", " ")] = (label, parameter, stresses)
+    return law_curves_picture(panels)

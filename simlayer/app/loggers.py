@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from simlayer.app.config_tree import build, flatten
 from simlayer.app.problem import FitProblem
 from simlayer.app.run_folder import write_whole
+from simlayer.app.surroundings import surroundings
 from simlayer.errors import ConfigError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
@@ -182,7 +183,8 @@ class FitReport(WandbReport):
         problem, take = self._problem, next(iter(self._problem.takes.values()))
         points = {f"epoch {epoch}": take.observed.observe(problem.motion(take.observed.every))[0].cpu()}
         times, observed = (part[: take.observed.horizon] for part in (take.observed.times, take.points))
-        picture = take.data.picture(problem.scene.mesh, times, observed, points)
+        beside = surroundings(problem.scene.rollout.step)
+        picture = take.data.picture(problem.scene.mesh, times, observed, points, **beside)
         # W&B would turn a bare figure into an interactive one.
         return {"found over target": wandb.Image(picture)}
 

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from simlayer.app.data import Data
-from simlayer.app.plots import path_picture
 from simlayer.errors import ObservationError
 from simlayer.identification.sensors import Markers
 from simlayer.mesh.mesh import Mesh
 from simlayer.motion_capture.reading import read_recording
 from simlayer.motion_capture.recording import Recording
 from simlayer.motion_capture.registration import register
+from simlayer.plotting import marker_picture, trace_picture
 
 Point = Sequence[float]
 
@@ -129,11 +129,20 @@ class MarkerPaths(Data):
         return Recording(moved.times, moved.markers + torch.stack(shifts), moved.names, moved.source)
 
     def picture(
-        self, mesh: Mesh, times: Tensor, observed: Float[Tensor, "T K 3"], simulated: Mapping[str, Tensor]
+        self,
+        mesh: Mesh,
+        times: Tensor,
+        observed: Float[Tensor, "T K 3"],
+        simulated: Mapping[str, Tensor],
+        **beside: Any,
     ) -> Figure:
-        rest = self.sensors(mesh)(mesh.vertices)
+        rest, names = self.sensors(mesh)(mesh.vertices), tuple(self.points)
+        seen = observed.cpu() - rest
         paths = {title: points.cpu() - rest for title, points in simulated.items()}
-        return path_picture(times.cpu(), observed.cpu() - rest, paths, tuple(self.points))
+        if len(times) > 1:
+            return trace_picture(times, seen, paths, names)
+        ends = {title: path[0] for title, path in paths.items()}
+        return marker_picture(mesh, rest, seen[0], ends, names, **beside)
 
 
 def _tensor(points: Mapping[str, Point]) -> Float[Tensor, "K 3"]:

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-import numpy as np
 from jaxtyping import Float
 from matplotlib.animation import FFMpegWriter
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from simlayer.app.plots import COLORS, draw_surface
 from simlayer.mesh.mesh import Mesh
+from simlayer.plotting import draw_body, motion_picture
+
+
+def write_motion(
+    folder: Path, mesh: Mesh, positions: Float[Tensor, "T N 3"], times: Float[Tensor, "T"], **beside: Any
+) -> None:
+    """Draw a motion of more than two frames as one picture, motion.png, and any as a movie, motion.mp4."""
+    if len(times) > 2:  # else a state of rest
+        motion_picture(mesh, positions, times, **beside).savefig(folder / "motion.png", dpi=150)
+    write_movie(folder / "motion.mp4", mesh, positions, **beside)
 
 
 def write_movie(
-    path: Path, mesh: Mesh, positions: Float[Tensor, "T N 3"], *, frames_per_second: int = 20
+    path: Path,
+    mesh: Mesh,
+    positions: Float[Tensor, "T N 3"],
+    *,
+    frames_per_second: int = 20,
+    **beside: Any,
 ) -> None:
     """Draw frames of a motion as an MP4, coloured by the distance from the rest shape.
+
+    What is `beside` the body is drawn as by `draw_body`.
 
     Without the extra `movie` (imageio-ffmpeg, which includes ffmpeg) nothing is written.
     """
@@ -26,9 +43,8 @@ def write_movie(
         import imageio_ffmpeg
     except ImportError:
         return
-    boundary = mesh.boundary.cpu()
     moved = (positions - mesh.vertices).norm(dim=-1).cpu()
-    largest = float(moved.max()) or 1.0
+    scale = Normalize(0.0, float(moved.max()) or 1.0)
     figure = Figure(figsize=(6.4, 4.8), dpi=100)
     axis = figure.add_axes((0, 0, 1, 1))
     writer = FFMpegWriter(fps=frames_per_second, codec="libx264", extra_args=["-pix_fmt", "yuv420p"])
@@ -36,17 +52,8 @@ def write_movie(
         matplotlib.rc_context({"animation.ffmpeg_path": imageio_ffmpeg.get_ffmpeg_exe()}),
         writer.saving(figure, str(path), dpi=100),
     ):
-        limits = None
-        for frame, distances in zip(positions.cpu(), moved, strict=True):
+        for frame, distances in zip(positions, moved, strict=True):
             axis.clear()
-            colors = COLORS(np.asarray(distances[boundary].mean(1) / largest))
-            draw_surface(axis, frame[boundary].numpy(), colors)
-            limits = limits or _around(axis.get_xlim(), axis.get_ylim())
-            axis.set(xlim=limits[0], ylim=limits[1])
+            shade = {"field": distances, "over": "vertices", "scale": scale, "around": positions}
+            draw_body(axis, mesh, frame, rest=False, **shade, **beside)
             writer.grab_frame()
-
-
-def _around(*limits: tuple[float, float]) -> tuple[tuple[float, float], ...]:
-    """Return limits with room for a body to move: half of its larger extent on each side."""
-    room = max(high - low for low, high in limits) / 2
-    return tuple((low - room, high + room) for low, high in limits)

@@ -13,11 +13,11 @@ from omegaconf import DictConfig
 
 from simlayer.app.job import Job
 from simlayer.app.loggers import WandbReport
-from simlayer.app.plots import convergence_picture
 from simlayer.app.progress import FitProgress
 from simlayer.app.results import write_results
 from simlayer.errors import ConfigError
 from simlayer.learning.learning_curve import LearningCurve
+from simlayer.plotting import convergence_picture
 
 # What a task without observations does not read.
 FIT_KEYS = (
@@ -92,11 +92,9 @@ class NetworkJob(Job):
         write_results(folder, results)
         torch.save(self.model.state_dict(), folder / "weights.pt")
         losses = [row["loss"] for row in self.history.rows]
-        titles = {
-            name: name.replace("_", " ") + f" [{unit}]" * bool(unit) for name, unit in self.metrics.items()
-        }
-        series = {title: self.history.series(name) for name, title in titles.items()}
-        convergence_picture(folder / "convergence.png", losses, series, {})
+        series = {name.replace("_", " "): self.history.series(name) for name in self.metrics}
+        units = {name.replace("_", " "): unit for name, unit in self.metrics.items()}
+        convergence_picture(losses, series, units=units).savefig(folder / "convergence.png", dpi=150)
         self.write_motion(folder)
         return dict(results)
 

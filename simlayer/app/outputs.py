@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from simlayer.app.coarse import discretization_changes
-from simlayer.app.corner_picture import corner_picture
 from simlayer.app.field_pictures import draw_fields
-from simlayer.app.movie import write_movie
-from simlayer.app.plots import convergence_picture
+from simlayer.app.movie import write_motion
 from simlayer.app.problem import FitProblem
 from simlayer.app.readouts import read_body, summarize_body, write_readouts
 from simlayer.app.results import add_discretization, add_uncertainty, write_results
+from simlayer.app.surroundings import surroundings
 from simlayer.app.takes import Take, recorded_points
 from simlayer.errors import ObservationError, SimulationError
 from simlayer.identification.history import History
@@ -27,6 +26,7 @@ from simlayer.identification.losses import residual
 from simlayer.identification.uncertainty import Uncertainty, parameter_names
 from simlayer.identification.unknowns import assigned
 from simlayer.mesh.paraview import write_frames
+from simlayer.plotting import convergence_picture, uncertainty_picture
 from simlayer.state import State
 from simlayer.viewer.run_folder import POINTS, write_points
 
@@ -64,19 +64,21 @@ def write_outputs(
         other = problem.holdout
         results["holdout"], points = other.compare(motion, every=every)
         drawn = {"found": points}
-        figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn)
+        times, beside = other.simulation.times, surroundings(scene.rollout.step)
+        figure = other.data.picture(scene.mesh, times, other.points, drawn, **beside)
         figure.savefig(folder / "found_over_holdout.png", dpi=150)
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     unknowns, rows = problem.model.unknowns, results["parameters"]
-    fields = draw_fields(folder, problem.scene.mesh, unknowns, history.reference, rows)
+    beside = surroundings(scene.rollout.step)
+    fields = draw_fields(folder, scene.mesh, unknowns, history.reference, rows, **beside)
     frames, times = _frames(problem, motion, every)
     body = read_body(scene.rollout, frames)
     results["readouts"] = summarize_body(times, body)
     write_results(folder, results)
-    write_readouts(folder, scene.mesh, times, frames, body)
-    write_movie(folder / "motion.mp4", scene.mesh, frames.positions)
+    write_readouts(folder, scene.mesh, times, frames, body, **beside)
+    write_motion(folder, scene.mesh, frames.positions, times, **beside)
     write_frames(
         folder / "motion.pvd",
         scene.mesh,
@@ -123,7 +125,8 @@ def _draw_takes(
     for name, take in problem.takes.items():
         bodies = {label: guesses[name], "found": found[name]}
         residuals[name] = residual(bodies["found"], take.points)
-        figure = take.data.picture(problem.scene.mesh, take.observed.times, take.points, bodies)
+        mesh, beside = problem.scene.mesh, surroundings(problem.scene.rollout.step)
+        figure = take.data.picture(mesh, take.observed.times, take.points, bodies, **beside)
         title = "target" if take.data is problem.data else name
         figure.savefig(folder / f"found_over_{title}.png", dpi=150)
     return residuals
@@ -151,11 +154,12 @@ def _points(takes: Mapping[str, Take], motion: State, every: int) -> dict[str, T
 def _draw_convergence(folder: Path, problem: FitProblem, history: History) -> None:
     """Draw the loss and every unknown over the epochs."""
     short = problem.model.short_names()
-    labels = {u.name: f"{short[u.name]} [{u.unit}]" for u in problem.model.unknowns}
-    series = {label: history.series(name) for name, label in labels.items()}
-    references = {labels[name]: float(value.mean()) for name, value in history.reference.items()}
+    series = {short[u.name]: history.series(u.name) for u in problem.model.unknowns}
+    units = {short[u.name]: u.unit for u in problem.model.unknowns}
+    references = {short[name]: float(value.mean()) for name, value in history.reference.items()}
     losses = [row["loss"] for row in history.rows]
-    convergence_picture(folder / "convergence.png", losses, series, references)
+    figure = convergence_picture(losses, series, references, units=units)
+    figure.savefig(folder / "convergence.png", dpi=150)
 
 
 def _draw_uncertainty(folder: Path, problem: FitProblem, uncertainty: Uncertainty) -> None:
@@ -164,9 +168,8 @@ def _draw_uncertainty(folder: Path, problem: FitProblem, uncertainty: Uncertaint
     if len(chosen) < 2 or not bool((uncertainty.covariance.diagonal()[chosen] > 0).all()):
         return
     unknowns, reference = problem.model.unknowns, problem.reference
-    labels = parameter_names(
-        unknowns, {u.name: f"{problem.model.short_names()[u.name]} [{u.unit}]" for u in unknowns}
-    )
+    labels = parameter_names(unknowns, problem.model.short_names())
+    units = [u.unit for u in unknowns for _ in range(u.value.numel())]
     true = [
         number
         for u in unknowns
@@ -176,10 +179,10 @@ def _draw_uncertainty(folder: Path, problem: FitProblem, uncertainty: Uncertaint
             else [None] * u.value.numel()
         )
     ]
-    corner_picture(
-        folder / "uncertainty.png",
+    uncertainty_picture(
         [labels[k] for k in chosen],
         uncertainty.values[chosen],
         uncertainty.covariance[chosen][:, chosen],
-        [true[k] for k in chosen],
-    )
+        units=[units[k] for k in chosen],
+        reference=[true[k] for k in chosen],
+    ).savefig(folder / "uncertainty.png", dpi=150)

@@ -14,17 +14,18 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from simlayer.app.config_tree import build
 from simlayer.app.controls import control_groups
-from simlayer.app.movie import write_movie
+from simlayer.app.movie import write_motion
 from simlayer.app.network_job import FIT_KEYS, NetworkJob
-from simlayer.app.reach_picture import reach_picture
 from simlayer.app.scene import build_body
 from simlayer.app.selection import select
+from simlayer.app.surroundings import surroundings
 from simlayer.learning.network_policy import NetworkPolicy
 from simlayer.learning.objectives import DistanceToGoal
 from simlayer.learning.policy_training import PolicyTraining
 from simlayer.learning.reachable import reachable_points
 from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.paraview import write_frames
+from simlayer.plotting import reach_picture
 
 
 class ReachJob(NetworkJob):
@@ -144,5 +145,5 @@ class ReachJob(NetworkJob):
         times = torch.arange(len(motion.positions)) * self.training.every * rollout.step.dt
         ways = self.objective.point(motion.positions)
         reach_picture(times, ways, goals).savefig(folder / "learned.png", dpi=150)
-        write_movie(folder / "motion.mp4", self.mesh, motion.positions[:, 0])
+        write_motion(folder, self.mesh, motion.positions[:, 0], times, **surroundings(rollout.step))
         write_frames(folder / "motion.pvd", self.mesh, motion.positions[:, 0], times=times)

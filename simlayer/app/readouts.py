@@ -7,23 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from simlayer import readouts
-from simlayer.app.plots import COLORS, draw_surface
 from simlayer.mesh.mesh import Mesh
+from simlayer.plotting import body_picture, series_picture
 from simlayer.readouts.points import stress_terms
 from simlayer.rollout.rollout import RolloutModule
 from simlayer.state import State
 from simlayer.steps.base import Step
-
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 class BodyReadouts(NamedTuple):
@@ -90,42 +85,25 @@ def write_series(path: Path, times: Float[Tensor, "T"], series: Mapping[str, Ten
         writer.writerows(zip(times.tolist(), *(values.tolist() for values in series.values()), strict=True))
 
 
-def stress_picture(mesh: Mesh, positions: Float[Tensor, "N 3"], values: Float[Tensor, "N"]) -> Figure:
-    """Draw a body coloured by its von Mises stress."""
-    factor, unit = _prefix(float(values.max()), "Pa")
-    scaled, boundary = values.cpu() / factor, mesh.boundary.cpu()
-    scale = Normalize(0, float(scaled.max()) or 1.0)
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axis = figure.subplots()
-    draw_surface(axis, positions.cpu()[boundary].numpy(), COLORS(scale(np.asarray(scaled[boundary].mean(1)))))
-    axis.set_title(f"von Mises stress, up to {float(scaled.max()):.3g} {unit}")
-    figure.colorbar(ScalarMappable(scale, COLORS), ax=axis, shrink=0.8).set_label(
-        f"von Mises stress [{unit}]"
-    )
-    return figure
+def stress_picture(
+    mesh: Mesh, positions: Float[Tensor, "N 3"], values: Float[Tensor, "N"], **beside: Any
+) -> Figure:
+    """Draw a body coloured by its von Mises stress, and what is `beside` it, see `surroundings`."""
+    name = "von Mises stress"
+    return body_picture(mesh, positions, field=values, over="vertices", name=name, unit="Pa", **beside)
 
 
-def series_picture(times: Float[Tensor, "T"], body: BodyReadouts) -> Figure:
-    """Draw energies, and the force that holds the body, over time."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def energy_picture(times: Float[Tensor, "T"], body: BodyReadouts) -> Figure:
+    """Draw energies, and the force that holds the body if one does, over time."""
     # Only changes of an energy mean something.
     changes = {name: values - values[0] for name, values in body.energies.items()}
-    factor, unit = _prefix(max(float(values.abs().max()) for values in changes.values()), "J")
-    for name, values in changes.items():
-        left.plot(times, values / factor, label=name)
-    total = sum(changes.values(), torch.zeros_like(times))
-    left.plot(times, total / factor, "k--", lw=1, label="sum")
-    left.set(title="energy since the start", xlabel="time [s]", ylabel=f"energy [{unit}]")
+    changes["sum"] = sum(changes.values(), torch.zeros_like(next(iter(changes.values()))))
+    panels = {"energy since the start": ("energy", "J", changes)}
     forces = body.reactions.sum(1)
-    factor, unit = _prefix(float(forces.abs().max()), "N")
-    for k, axis in enumerate("xyz"):
-        right.plot(times, forces[:, k] / factor, label=axis)
-    right.set(title="force that holds the body", xlabel="time [s]", ylabel=f"force [{unit}]")
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize="small")
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    if bool(forces.any()):
+        components = {axis: forces[:, k] for k, axis in enumerate("xyz")}
+        panels["force that holds the body"] = ("force", "N", components)
+    return series_picture(times, panels)
 
 
 def summarize_body(times: Float[Tensor, "T"], body: BodyReadouts) -> dict[str, Any]:
@@ -146,19 +124,14 @@ def summarize_body(times: Float[Tensor, "T"], body: BodyReadouts) -> dict[str, A
     return found
 
 
-def write_readouts(folder: Path, mesh: Mesh, times: Tensor, frames: State, body: BodyReadouts) -> None:
-    """Write the pictures and the table of what the frames of a motion tell."""
+def write_readouts(
+    folder: Path, mesh: Mesh, times: Tensor, frames: State, body: BodyReadouts, **beside: Any
+) -> None:
+    """Write the pictures and the table of what the frames of a motion tell, see `stress_picture`."""
     write_series(folder / "readouts.csv", times, body.series())
     if len(times) > 2:  # else a state of rest
-        series_picture(times, body).savefig(folder / "energies_and_reactions.png", dpi=150)
+        energy_picture(times, body).savefig(folder / "energies_and_reactions.png", dpi=150)
     if body.von_mises is not None:
         at = int(body.von_mises.amax(1).argmax())
-        stress_picture(mesh, frames.positions[at], body.von_mises[at]).savefig(folder / "stress.png", dpi=150)
-
-
-def _prefix(largest: float, unit: str) -> tuple[float, str]:
-    """Return the factor and name of the multiple of a unit in which a number is between 1 and 1000."""
-    for factor, prefix in _PREFIXES:
-        if largest >= factor:
-            return factor, prefix + unit
-    return 1.0, unit
+        figure = stress_picture(mesh, frames.positions[at], body.von_mises[at], **beside)
+        figure.savefig(folder / "stress.png", dpi=150)

@@ -15,13 +15,16 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from simlayer.app.plots import COLORS, draw_surface, view
+from simlayer.app.surroundings import surroundings
 from simlayer.identification.closest_points import closest_points
 from simlayer.identification.outliers import outlier_scale
 from simlayer.identification.rigid_alignment import motion_between
 from simlayer.laboratory.scan_test import ScanTest
+from simlayer.plotting import body_view, draw_body, styled
+from simlayer.plotting.style import ERROR, KNOWN
 
 
+@styled
 def scan_picture(test: ScanTest, positions: Float[Tensor, "N 3"]) -> Figure:
     """Draw a specimen with the points of its scan, coloured by their distances, and these as a histogram.
 
@@ -31,22 +34,19 @@ def scan_picture(test: ScanTest, positions: Float[Tensor, "N 3"]) -> Figure:
     """
     points, distances, scale = _measured(test, positions)
     limit = 1e3 * (scale or float(distances.abs().quantile(0.98)))
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    norm = Normalize(0.0, limit or 1.0)
-    _draw_points(left, test, positions, points, COLORS(norm(1e3 * distances.abs().numpy())))
+    shown = ScalarMappable(Normalize(0.0, limit or 1.0), ERROR)
+    _draw_points(left, test, positions, points, shown.to_rgba(1e3 * distances.abs().numpy()))
     left.set_title(f"{test.name}: {len(points)} points")
-    figure.colorbar(ScalarMappable(norm, COLORS), ax=left, shrink=0.8, extend="max").set_label(
-        "distance [mm]"
-    )
-    shown, width = 1e3 * distances.numpy(), 1.5 * (limit or 1.0)
-    right.hist(shown.clip(-width, width), bins=np.linspace(-width, width, 61), color="C0")
+    figure.colorbar(shown, ax=left, shrink=0.8, extend="max", label="distance [mm]")
+    values, width = 1e3 * distances.numpy(), 1.5 * (limit or 1.0)
+    right.hist(values.clip(-width, width), bins=np.linspace(-width, width, 61))
     if scale is not None:
         for side in (-limit, limit):
-            right.axvline(side, color="C3", ls="--", lw=1)
+            right.axvline(side, color=KNOWN, ls="--", lw=1)
     right.set_title("distances" if scale is None else f"distances; outliers beyond {limit:.3g} mm (lines)")
     right.set(xlabel="surface outside of the point [mm], at the ends or more", ylabel="points")
-    right.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -96,12 +96,12 @@ def _measured(test: ScanTest, positions: Tensor) -> tuple[Tensor, Tensor, float 
 
 
 def _draw_points(axis: Axes, test: ScanTest, positions: Tensor, points: Tensor, colors: np.ndarray) -> None:
-    """Draw the surface in grey, and the points of that part of it which faces the viewer."""
+    """Draw the specimen, and the points of that part of its surface which faces the viewer."""
     mesh, body = test.step.elements.mesh, positions.detach().double().cpu()
-    surface = mesh.boundary.cpu()
-    draw_surface(axis, body[surface].numpy(), np.full((len(surface), 4), (0.85, 0.85, 0.85, 1.0)))
-    corners = body[closest_points(points, body, surface)[0]]
+    view = body_view(mesh.vertices)
+    draw_body(axis, mesh, body, view=view, rest=False, **surroundings(test.step))
+    corners = body[closest_points(points, body, mesh.boundary.cpu())[0]]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).numpy()
-    facing = normals @ view()[2] > 0
-    across, up = points.numpy()[facing] @ view()[:2].T[:, 0], points.numpy()[facing] @ view()[:2].T[:, 1]
+    facing = normals @ view.towards > 0
+    across, up = view.project(points.numpy()[facing]).T
     axis.scatter(across, up, c=colors[facing], s=4, linewidths=0, zorder=3)

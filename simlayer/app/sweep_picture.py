@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from simlayer.plotting import styled
+
 # Quantities in the picture, at most.
 DRAWN = 8
 
@@ -16,6 +18,7 @@ DRAWN = 8
 WIDE = 30.0
 
 
+@styled
 def sweep_picture(
     runs: Sequence[tuple[int, Mapping[str, Any]]], swept: Sequence[Mapping[str, Any]]
 ) -> Figure | None:
@@ -30,7 +33,7 @@ def sweep_picture(
     series = _series(runs, places)
     if not series:
         return None
-    figure = Figure(figsize=(4 * len(series), 3.2), layout="constrained")
+    figure = Figure(figsize=(4 * len(series), 3.2))
     axes = figure.subplots(1, len(series), squeeze=False)[0]
     for axis, (title, points) in zip(axes, series.items(), strict=True):
         _draw(axis, points)
@@ -78,9 +81,6 @@ def _draw(axis: Axes, points: Sequence[tuple[float, float, float]]) -> None:
     axis.errorbar(places, values, yerr=errors if any(errors) else None, fmt="o", markersize=4, capsize=2)
     if _wide(values):
         axis.set_yscale("log")
-    else:
-        axis.ticklabel_format(axis="y", useOffset=False)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _wide(values: Sequence[float]) -> bool:

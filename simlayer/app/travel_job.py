@@ -9,19 +9,20 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from simlayer.app.config_tree import build
 from simlayer.app.controls import control_groups
-from simlayer.app.movie import write_movie
+from simlayer.app.movie import write_motion
 from simlayer.app.network_job import FIT_KEYS, NetworkJob
 from simlayer.app.scene import build_body
+from simlayer.app.surroundings import surroundings
 from simlayer.learning.objectives import Travel
 from simlayer.learning.signal_training import SignalTraining
 from simlayer.mesh.paraview import write_frames
+from simlayer.plotting import travel_picture
 from simlayer.state import State
 
 # Of a period, in the motion that is written.
@@ -124,22 +125,9 @@ class TravelJob(NetworkJob):
             state = State(motion.positions[-1], motion.velocities[-1], history)
         positions = torch.cat(frames)
         times = torch.arange(len(positions)) * every * rollout.step.dt
-        write_movie(folder / "motion.mp4", self.mesh, positions)
+        write_motion(folder, self.mesh, positions, times, **surroundings(rollout.step))
         write_frames(folder / "motion.pvd", self.mesh, positions, times=times)
 
     def _period(self) -> float:
         """The time of a period [s]."""
         return self.training.rollout.num_steps * self.training.rollout.step.dt
-
-
-def travel_picture(times: Float[Tensor, "F"], ways: Float[Tensor, "F B"], best: int) -> Figure:
-    """Draw how far bodies have moved over time, and the best of them in colour."""
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axis = figure.subplots()
-    for k in range(ways.shape[1]):
-        axis.plot(times, 1e3 * ways[:, k], color="0.75", lw=0.8)
-    axis.plot(times, 1e3 * ways[:, best], "o-", ms=3, label="the best gait")
-    axis.set(xlabel="time [s]", ylabel="way [mm]")
-    axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    return figure

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from simlayer.material_point.curves import StressCurve
 from simlayer.material_point.fitted_law import FittedLaw
-from simlayer.material_point.predictions import BAND
 from simlayer.quantities.objects import checked_instance
 
 if TYPE_CHECKING:  # which takes long to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# At how many stretches a line is drawn, and the largest stress of its band, in those of the panel's line.
-_POINTS, _TALLEST = 121, 2.0
+# At how many stretches a line is drawn, and the unit of stresses [Pa].
+_POINTS, _KPA = 121, 1e3
 
 
 def fit_picture(fit: FittedLaw) -> Figure:
@@ -25,12 +24,17 @@ def fit_picture(fit: FittedLaw) -> Figure:
 
     Standard tests that were not measured follow, as the law predicts them over the measured stretches.
     """
+    from simlayer.plotting.style import styled
+
+    return styled(_drawn)(checked_instance("fit", fit, FittedLaw))
+
+
+def _drawn(fit: FittedLaw) -> Figure:
     from matplotlib.figure import Figure
 
-    checked_instance("fit", fit, FittedLaw)
     predicted = [p for p in fit.predictions if not p.measured]
     count = len(fit.curves) + len(predicted)
-    figure = Figure(figsize=(4 * count, 3.4), layout="constrained")
+    figure = Figure(figsize=(4 * count, 3.4))
     axes = figure.subplots(1, count, squeeze=False)[0]
     for axis, curve in zip(axes, fit.curves, strict=False):
         _draw_curve(axis, fit, curve)
@@ -39,15 +43,16 @@ def fit_picture(fit: FittedLaw) -> Figure:
         axis.set(title=f"{prediction.path}, not measured", xlabel="stretch")
     for axis in axes:
         axis.set_ylabel("nominal stress [kPa]")
-        axis.legend(frameon=False, fontsize="small")
-        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend()
     return figure
 
 
 def _draw_curve(axis: Axes, fit: FittedLaw, curve: StressCurve) -> None:
+    from simlayer.plotting import draw_measured
+
     offset = fit.values.get(f"{curve.name}.strain_offset", 0.0)
     stretch = curve.stretch - offset
-    axis.plot(stretch, 1e-3 * curve.stress, "k.", ms=4, label="measured")
+    draw_measured(axis, stretch, curve.stress / _KPA)
     ends = float(stretch.min()), float(stretch.max())
     rest = curve.path.rest
     line = torch.linspace(min(rest, ends[0]), max(rest, ends[1]), _POINTS, dtype=torch.float64)
@@ -60,10 +65,6 @@ def _draw_curve(axis: Axes, fit: FittedLaw, curve: StressCurve) -> None:
 
 
 def _draw_law(axis: Axes, stretch: Tensor, stress: Tensor, error: Tensor) -> None:
-    low, high = float(stress.nan_to_num().min()), float(stress.nan_to_num().max())
-    size = _TALLEST * max(abs(low), abs(high))
-    band = (BAND * error).nan_to_num(posinf=size).clamp(max=size)
-    axis.plot(stretch, 1e-3 * stress, lw=1.5, label="law")
-    axis.fill_between(
-        stretch, 1e-3 * (stress - band), 1e-3 * (stress + band), alpha=0.25, lw=0, label="95 % band"
-    )
+    from simlayer.plotting import draw_fitted
+
+    draw_fitted(axis, stretch, stress / _KPA, error=error / _KPA, label="law")

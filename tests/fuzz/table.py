@@ -9,6 +9,7 @@ from fuzz import (
     table_interchange,
     table_laboratory,
     table_learning,
+    table_plotting,
     table_points,
     table_readouts,
     table_steps,
@@ -29,6 +30,7 @@ TABLES = (
     table_points,
     table_viewer,
     table_interchange,
+    table_plotting,
 )
 CALLS: dict[str, Call] = {call.name: call for table in TABLES for call in table.CALLS}
 
@@ -70,6 +72,9 @@ WITHOUT_A_CALL = {
     **dict.fromkeys(["ContactLoad", "Energies", "EnergyBalance", "IdentifiedTests", "Wrench"], _HOLDER),
     **dict.fromkeys(["DisplacementField", "LoadCurve"], _HOLDER),
     "ELEMENT_TYPES": "data",
+    "STYLE": "data",
+    "View": "made by body_view and angle_view",
+    "styled": "a decorator",
     "cavity_volume": "needs a hollow body; what it is given goes to CavityPressure's checks",
     "readouts": "a module",
     "from_pyvista": "needs PyVista; the frames go to the checks of from_arrays",
