@@ -30,6 +30,7 @@ LAST = {
 OTHERS = {
     "stress": "Von Mises stress of the body found, where it is largest",
     "learned": "What was learned",
+    "motion": "The motion that was found, some of its frames in one picture",
     "curves": "Curves of the tests, and the law found",
     "gradient_health": "Size of gradients on their way back through the rollout",
 }

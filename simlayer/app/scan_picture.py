@@ -98,8 +98,9 @@ def _measured(test: ScanTest, positions: Tensor) -> tuple[Tensor, Tensor, float 
 def _draw_points(axis: Axes, test: ScanTest, positions: Tensor, points: Tensor, colors: np.ndarray) -> None:
     """Draw the specimen, and the points of that part of its surface which faces the viewer."""
     mesh, body = test.step.elements.mesh, positions.detach().double().cpu()
-    view = body_view(mesh.vertices)
-    draw_body(axis, mesh, body, view=view, rest=False, **surroundings(test.step))
+    beside = surroundings(test.step)
+    view = beside["view"] = beside["view"] or body_view(mesh.vertices)
+    draw_body(axis, mesh, body, **beside)
     corners = body[closest_points(points, body, mesh.boundary.cpu())[0]]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).numpy()
     facing = normals @ view.towards > 0

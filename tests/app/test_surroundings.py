@@ -17,4 +17,15 @@ def test_what_holds_a_body_and_what_it_may_touch_are_drawn():
     assert found["obstacles"] == [floor]
     assert torch.equal(found["fixed"].all(-1).nonzero().flatten(), mesh.vertex_sets["x_min"])
     free = surroundings(SymplecticEuler(mesh, {"elastic": forces["elastic"]}, dt=1e-5))
-    assert free == {"fixed": None, "obstacles": []}
+    assert free == {"fixed": None, "obstacles": [], "view": None}
+
+
+def test_a_body_that_sags_along_z_is_seen_from_the_side():
+    mesh = box_mesh(cells=(4, 4, 1), size=(0.4, 0.4, 0.1))  # a plate, else seen from above
+    forces = {"elastic": ElasticForce(mesh, LinearElastic(1e5, 0.3))}
+    heavy, other = (
+        surroundings(SymplecticEuler(mesh, forces, dt=1e-5, gravity=gravity))["view"]
+        for gravity in ((0.0, 0.0, -9.81), (9.81, 0.0, 0.0))
+    )
+    assert heavy.up[2] > 0.9
+    assert other is None
