@@ -153,7 +153,8 @@ class LaboratoryJob(Job):
     def write(self, folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
         whole = dict(results)
         for test in self.tests:
-            extra = write_test(folder, test, self.kinds[test.name], self.found.residuals[test.name])
+            residuals, errors = self.found.residuals[test.name], self.found.fitted_errors[test.name]
+            extra = write_test(folder, test, self.kinds[test.name], residuals, errors)
             whole["tests"][test.name] |= extra
         mesh = self.tests[0].step.elements.mesh
         draw_fields(folder, mesh, self.found.unknowns, self.references, results["parameters"])

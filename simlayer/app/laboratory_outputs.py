@@ -65,7 +65,9 @@ def describe_test(test: SpecimenTest, kind: str) -> str:
     return f"{len(present)} values of the {load}, up to {largest}, at {amount}s up to {reached}"
 
 
-def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -> dict[str, Any]:
+def write_test(
+    folder: Path, test: SpecimenTest, kind: str, residuals: Tensor, errors: Tensor
+) -> dict[str, Any]:
     """Write the pictures of a test, and return what they show, and the largest stress of its specimen."""
     with torch.no_grad():
         frames, told = test.frames(), {}
@@ -76,7 +78,7 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
             picture = _draw_displacements(test, residuals)
         else:
             assert isinstance(test, LoadTest | PressureVolumeTest)
-            picture = _draw_curve(test, residuals, LABELS[kind])
+            picture = _draw_curve(test, residuals, errors, LABELS[kind])
         picture.savefig(folder / f"{test.name}.png", dpi=150)
         stress = read_body(test.rollout, frames).von_mises
     if stress is None:
@@ -88,8 +90,10 @@ def write_test(folder: Path, test: SpecimenTest, kind: str, residuals: Tensor) -
     return {**told, "largest_von_mises_stress": {"value": float(stress[at].max()), "unit": "Pa"}}
 
 
-def _draw_curve(test: LoadTest | PressureVolumeTest, residuals: Tensor, labels: tuple[str, str]) -> Figure:
-    """Draw a measured curve, the fitted one, and the residuals."""
+def _draw_curve(
+    test: LoadTest | PressureVolumeTest, residuals: Tensor, errors: Tensor, labels: tuple[str, str]
+) -> Figure:
+    """Draw a measured curve, the fitted one with its band, and the residuals."""
     (across, amount), (up, value) = SHOWN[test.amount_unit], SHOWN[test.unit]
     observed = test.observed.cpu()
     return curve_picture(
@@ -98,6 +102,7 @@ def _draw_curve(test: LoadTest | PressureVolumeTest, residuals: Tensor, labels: 
         up * (observed + residuals.cpu()),
         amount=(labels[0], amount),
         value=(labels[1], value),
+        error=up * errors.cpu(),
         title=test.name,
     )
 

@@ -21,6 +21,8 @@ class IdentifiedTests(FoundValues):
         unknowns: the quantities.
         uncertainty: of their values.
         residuals: simulated minus measured values of each test by its name, in its unit.
+        fitted_errors: standard errors of the simulated values of each test, in its unit: how far those of the
+            unknowns move them.
         test_units: the unit of each test.
         alone: the standard errors that each test alone would give at these values, by its name; infinite
             where it does not determine a value.
@@ -30,6 +32,7 @@ class IdentifiedTests(FoundValues):
     unknowns: tuple[Unknown, ...]
     uncertainty: Uncertainty
     residuals: dict[str, Tensor]
+    fitted_errors: dict[str, Tensor]
     test_units: dict[str, str]
     alone: dict[str, dict[str, float]]
     steps: int

@@ -94,7 +94,7 @@ class JointProblem:
 
     def result(self, steps: int) -> IdentifiedTests:
         """Return what a fit has found in so many steps."""
-        residuals, _ = self.linearized()
+        residuals, jacobians = self.linearized()
         with torch.no_grad():
             self.influences = [test.influence() for test in self.tests]
         every = self._uncertainty(range(len(self.tests)))
@@ -103,12 +103,14 @@ class JointProblem:
         errors = {
             name: dict(zip(u.names, u.standard_errors.tolist(), strict=True)) for name, u in alone.items()
         }
-        scaled = {
-            test.name: (r * (test.noise or test.size)).view_as(test.observed)
-            for test, r in zip(self.tests, residuals, strict=True)
-        }
+        scaled, bands = {}, {}
+        for test, r, J in zip(self.tests, residuals, jacobians, strict=True):
+            size = test.noise or test.size
+            scaled[test.name] = (size * r).view_as(test.observed)
+            variance = ((J @ every.linear.covariance) * J).sum(-1)
+            bands[test.name] = (size * variance.clamp(min=0).sqrt()).view_as(test.observed)
         units = {test.name: test.unit for test in self.tests}
-        return IdentifiedTests(tuple(self.unknowns), every, scaled, units, errors, steps)
+        return IdentifiedTests(tuple(self.unknowns), every, scaled, bands, units, errors, steps)
 
     def _uncertainty(self, chosen: Sequence[int]) -> Uncertainty:
         """Return the uncertainty of the present values if only some of the tests had been made.

@@ -132,3 +132,18 @@ def test_an_error_of_the_simulation_says_what_to_check_of_a_specimen(curves):
     # These are keys of another task.
     assert "observation." not in message
     assert "initial" not in message
+
+
+def test_the_standard_errors_of_fitted_values_are_how_far_those_of_the_unknowns_move_them(curves):
+    material = MooneyRivlin(1.5e4, 1e4, 1e6)
+    test = tension(material, curves[0] * (1 + 0.01 * noise(5, seed=0)))
+    found = identify_tests([test], ["c10"])
+    value, error = float(material.c10), found.standard_errors["forces.elastic.material.c10"]
+    loads = []
+    with torch.no_grad():
+        for changed in (value - 0.1 * error, value + 0.1 * error):
+            material.c10 = changed
+            loads.append(test.simulated())
+    moved = (loads[1] - loads[0]).abs() / 0.2
+    # Central differences over a fifth of a standard error of some 1 %: the square of its thousandth.
+    torch.testing.assert_close(found.fitted_errors["tension"], moved.view(-1), rtol=1e-5, atol=0.0)
