@@ -135,7 +135,8 @@ def test_the_truth_is_found_and_everything_is_written(default_run):
     assert json.loads((folder / "versions.json").read_text())["torch"]
     report = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
     (command,) = re.findall(r"<pre>(.*run_name=test.*)</pre>", report)
-    assert shlex.split(command)[2:] == [*SMALL, *DEFAULT, "run_name=test"]
+    expected = [*SMALL, *DEFAULT, "run_name=test"]
+    assert shlex.split(command)[-len(expected) :] == expected
     assert report.count("data:image/png;base64,") == len(list(folder.glob("*.png")))
     log = np.genfromtxt(folder / "csv/metrics.csv", delimiter=",", names=True, deletechars="")
     assert len(log) == results["epochs"] + 1
