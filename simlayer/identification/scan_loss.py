@@ -77,7 +77,7 @@ class ScanLoss(LeastSquaresLoss):
         return torch.nn.functional.pad(found[..., None], (0, 2))
 
     def _distances(self, simulated: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how far the surface lies outside of each point [m], or zero, and which points are present."""
+        """Return how far the surface lies outside of each point [m], or zero, and which points there are."""
         checked_floats("simulated", simulated)
         checked_floats("observed", observed)
         if simulated.shape[-2:] != (self.num_vertices, 3) or simulated.shape[:-2] != observed.shape[:-2]:
