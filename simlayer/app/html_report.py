@@ -1,4 +1,4 @@
-"""report.html: all of a run in one file that any browser shows."""
+"""report.html: a whole run on one page that any browser shows without a network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from simlayer.identification.unknowns import format_value
 
 REPORT = "report.html"
 
-# Files are embedded up to so many bytes in all, and referred to beyond.
+# The most bytes of pictures and movies that are embedded in the page; further files are linked.
 EMBEDDED = 3_500_000
 
-# What is on the pictures, in this order, by the beginnings of their names; others stand between them.
+# Captions of pictures by the beginnings of their names. The page begins with the pictures of FIRST and ends
+# with those of LAST, in these orders.
 FIRST = {"found_over_target": "The body found, over the target", "found_over_": "Simulated over {rest}"}
 LAST = {
     "energies_and_reactions": "Energies and reactions over time",
@@ -48,10 +49,10 @@ def write_report(
 
     Args:
         folder: the folder of the run.
-        description: what was done, texts with a label each.
+        description: what was done: labels and texts.
         results: the results of the run.
         summary: the table that the run prints.
-        command: what runs it again.
+        command: the command that repeats the run.
     """
     environment = Environment(
         loader=PackageLoader("simlayer.app"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -80,7 +81,7 @@ def write_report(
 
 
 def parameter_table(parameters: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return a row of texts per parameter, by the heads of their columns, which are the same in all rows."""
+    """Return a row of texts by column for each parameter, with the same columns in all rows."""
     known = any(row["reference"] is not None for row in parameters.values())
     refined = any("discretization" in row for row in parameters.values())
     table = []
@@ -103,13 +104,13 @@ def parameter_table(parameters: Mapping[str, Mapping[str, Any]]) -> list[dict[st
 
 
 def _notes(summary: str, parameters: Iterable[str]) -> str:
-    """Return the lines of a summary that say something else than the table of parameters."""
+    """Return the lines of a summary that the table of parameters does not contain."""
     told = ("NOT DETERMINED", *(f"{name}:" for name in parameters))
     return "\n".join(line for line in summary.splitlines() if not line.startswith(told))
 
 
 def captions(folder: Path) -> list[tuple[Path, str]]:
-    """Return the pictures of a run and what is on them, the most telling first."""
+    """Return the pictures of a run with their captions, the most important first."""
     order = [*FIRST, "", *LAST]
 
     def place(path: Path) -> int:
@@ -128,13 +129,13 @@ def captions(folder: Path) -> list[tuple[Path, str]]:
 
 
 class _Room:
-    """Embeds files as long as there is room."""
+    """Embeds files in a page until a number of bytes is used up."""
 
     def __init__(self, size: int) -> None:
         self._left = size
 
     def source(self, path: Path) -> str:
-        """Return what a page refers to: the content of the file, or its name."""
+        """Return a URL for a page: the content of the file, or its name if there is no room left."""
         size = path.stat().st_size
         if size > self._left:
             return path.name
@@ -144,7 +145,7 @@ class _Room:
 
 
 def _ending(results: Mapping[str, Any]) -> str:
-    """Return how the run has ended, and after how much work."""
+    """Format how a run has ended, and after how long."""
     parts = [f"Ended: {results['ended']}"]
     if "seconds" in results:
         parts.append(f"{results['seconds']:g} s")
@@ -155,7 +156,7 @@ def _ending(results: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> list[dict[str, str]]:
-    """Return the files of a run with their sizes; of the folders the names."""
+    """Return the names of the files and folders of a run, files with their sizes."""
     listed = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == REPORT:

@@ -1,4 +1,4 @@
-"""Scans as tests of a configuration: read, compared with a specimen, and simulated."""
+"""Tests of a configuration that are scans: their points from a file, or of a simulated specimen."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from simlayer.quantities.arguments import checked_flag, checked_integer, checked
 from simlayer.steps.base import Step
 from simlayer.steps.equilibrium import Equilibrium
 
-# How many points a simulated scan has, and how far an outlier is from the surface, as a share of the size.
+# The number of points of a simulated scan, and how far its outliers are off, as a share of the body's size.
 _COUNT, _ASIDE = 1000, 0.1
 
 
 class Scan(NamedTuple):
-    """Points of a surface.
+    """The points of a scan.
 
     Attributes:
         points: where they are [m].
-        outliers: of a simulated scan, the share of points that are none of the surface.
+        outliers: the share of points of a simulated scan that do not lie on the surface.
     """
 
     points: Float[Tensor, "K 3"]
@@ -36,13 +36,13 @@ class Scan(NamedTuple):
 
 
 def read_points(given: Mapping[str, Any]) -> Scan:
-    """Return the points of the file of a test, all or so many of them that are evenly spread.
+    """Return the points in the file of a test, or `count` of them at even intervals.
 
     Raises:
         ObservationError: if the file is not as described.
     """
     with warnings.catch_warnings():
-        # Of an implausible size, since that is compared with the specimen's.
+        # A warning about the size is not needed, because it is compared with that of the specimen.
         warnings.simplefilter("ignore", UserWarning)
         points = read_scan(given["path"], unit=given.get("unit"), scale=given.get("scale"))
     count = checked_integer("count", given.get("count", len(points)), least=1)
@@ -82,8 +82,9 @@ def simulated_scan(test: ScanTest, plan: Scan, *, noise: float, generator: torch
     Args:
         test: the specimen.
         plan: how many points, and how many outliers.
-        noise: of each coordinate, as a share of the root mean square of the distances from the rest shape.
-        generator: of random numbers.
+        noise: the standard deviation of each coordinate, as a share of the root mean square of the distances
+            from the rest shape.
+        generator: the source of random numbers.
     """
     mesh, end = test.step.elements.mesh, test.frames().positions[-1].double().cpu()
     surface, count = mesh.boundary.cpu(), len(plan.points)
@@ -99,7 +100,7 @@ def simulated_scan(test: ScanTest, plan: Scan, *, noise: float, generator: torch
 def _on_surface(
     positions: Float[Tensor, "N 3"], triangles: Int[Tensor, "S 3"], count: int, generator: torch.Generator
 ) -> Float[Tensor, "K 3"]:
-    """Return points that are spread evenly over a surface by chance."""
+    """Return random points that are uniformly distributed over a surface."""
     corners = positions[triangles]
     areas = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1)
     chosen = corners[areas.multinomial(count, replacement=True, generator=generator)]

@@ -24,7 +24,7 @@ from simlayer.errors import ConfigError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
 
-# What the loggers of these names need, beside what every installation has.
+# The optional package of each logger that needs one, by the name of the package.
 PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
 
 MLFLOW_ID = "mlflow_id.txt"
@@ -71,7 +71,7 @@ def _wandb(
 
 
 def _mlflow(make: partial[MLFlowLogger], folder: Path, name: str) -> Logger:
-    """Return the logger of an MLflow run, which goes on in the same one when the run is resumed."""
+    """Return a logger to MLflow, which continues the MLflow run of a run that is resumed."""
     path = folder / MLFLOW_ID
     known = path.read_text(encoding="utf-8").strip() if path.exists() else None
     logger = make(run_name=name, run_id=known)
@@ -80,7 +80,7 @@ def _mlflow(make: partial[MLFlowLogger], folder: Path, name: str) -> Logger:
 
 
 def finish(loggers: list[Logger], *, failed: bool) -> None:
-    """End W&B's run, so that the next run of a multirun begins its own."""
+    """Close the loggers, and end W&B's run so that the next run of a multirun begins its own."""
     for logger in loggers:
         logger.finalize("failed" if failed else "success")
     if wandb.run is not None:
@@ -96,7 +96,7 @@ def _run_id(folder: Path) -> str:
 
 
 def parameter_table(parameters: Mapping[str, Mapping[str, Any]]) -> wandb.Table:
-    """Return the results of parameters as a table of W&B, a row each; lists of numbers as text."""
+    """Return the results as a W&B table with a row for each parameter; lists of numbers become text."""
     columns = ("unit", "initial", "found", "standard_error", "reference", "relative_error")
     rows = [[name, *(row.get(column) for column in columns)] for name, row in parameters.items()]
     texts = [[str(part) if isinstance(part, list) else part for part in row] for row in rows]

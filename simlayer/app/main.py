@@ -43,7 +43,7 @@ USER_ERRORS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run with these command-line arguments (by default the program's own); exit with 1 on a user's error."""
+    """Run with command-line arguments, by default the program's own; exit with status 1 on a user's error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     OmegaConf.register_new_resolver("asset", lambda name: str(ASSETS / name), replace=True)
     try:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         raise _failure(error) from error
     if sweep is not None and config is not None:
-        # All processes have to agree on the folder, which may have the time in its name.
+        # Its name may hold the time, so every process is told the name that the first one has made.
         arguments.append(f"sweep_name={config.sweep_name}")
 
     def job(config: DictConfig) -> dict[str, Any] | float | None:
@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.argv = before
         runs = read_runs(sweep) if sweep else []
         if sweep and runs:
-            write_summary(sweep, runs)
-            print(f"\n{format_runs(runs)}\nWritten to {sweep}: sweep.csv, sweep.png", flush=True)
+            written = ", ".join(write_summary(sweep, runs))
+            print(f"\n{format_runs(runs)}\nWritten to {sweep}: {written}", flush=True)
     if any(run.error is not None for run in runs):
         raise SystemExit(1)
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_of_multirun(config: DictConfig, process: int) -> dict[str, Any] | float | None:
     """Carry out one run of a multirun, record how it ends, and return its objective, or all of its results.
 
-    Hydra would end the whole multirun with an error of one run, in its own words.
+    An error is recorded and not raised, because Hydra would end the whole multirun.
     """
     job = HydraConfig.get()
     overrides = [text for text in job.overrides.task if not text.startswith("sweep_name=")]
@@ -109,7 +109,7 @@ def run_job(config: DictConfig) -> dict[str, Any] | None:
         return run(config, folder, sweep=sweep, given=given, command=_command())
     except Exception as error:
         expected = isinstance(error, USER_ERRORS)
-        own = not expected or _in_code_of_ones_own(error)
+        own = not expected or _in_users_code(error)
         if not (expected or multirun):
             raise
         if own:
@@ -134,8 +134,8 @@ def _command() -> str:
     return shlex.join([*start, *options, *job.overrides.task])
 
 
-def _in_code_of_ones_own(error: BaseException) -> bool:
-    """Return whether an error was raised in code of the user's, or by a library that such code called."""
+def _in_users_code(error: BaseException) -> bool:
+    """Return whether an error was raised in the user's own code, or by a library that this code called."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -145,7 +145,7 @@ def _in_code_of_ones_own(error: BaseException) -> bool:
 
 
 def _failure(error: Exception, where: str = "") -> SystemExit:
-    """Return what ends the program, with one line about what was wrong."""
+    """Return the exception that ends the program with a message of one line."""
     return SystemExit(f"{Path(sys.argv[0]).name}: error: {where}{_message(error)}")
 
 

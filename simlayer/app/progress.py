@@ -17,7 +17,7 @@ from simlayer.app.waiting import SLOW, Waiting
 from simlayer.identification.epoch_record import EpochRecord
 from simlayer.identification.unknowns import format_value
 
-# A body that is off by more than so many times the observed motion is not observed, but lost.
+# A first guess that is off by more than this multiple of the observed motion hints at a mistake in the setup.
 FAR = 5.0
 
 
@@ -41,10 +41,10 @@ def evaluations_per_epoch(optimizer: Optimizer) -> int:
 
 
 class FitProgress(ProgressBar):
-    """Shows the loss and the unknowns in a bar over epochs, or without a terminal in lines.
+    """Shows the loss and the unknowns of a fit: in a terminal in a progress bar, elsewhere in lines.
 
-    Every evaluation of the loss shows in the bar; in lines, those that take longer than `SLOW`. Where epochs
-    take that long, the first evaluation tells how long.
+    The bar shows every evaluation of the loss; a line is printed for one that takes longer than `SLOW`. If
+    epochs take longer than that, an estimate of their time is printed after the first evaluation.
     """
 
     def __init__(self, history: EpochRecord) -> None:
@@ -70,7 +70,7 @@ class FitProgress(ProgressBar):
         if self._enabled and loss > FAR**2:
             print(
                 f"At the first guess the simulated points are {math.sqrt(loss):.0f} times as far from the "
-                "observed ones as these ever move: the body runs away, or is elsewhere. Check its fixed "
+                "observed ones as these ever move: the body flies off, or lies elsewhere. Check its fixed "
                 "vertices, how it starts (initial), and the units and the place of mesh and data.",
                 flush=True,
             )
@@ -97,7 +97,7 @@ class FitProgress(ProgressBar):
             self._print(f"epoch {len(self._history.rows):4}  {text}")
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell after the first evaluation how long an epoch takes, where it is long."""
+        """Print after the first evaluation how long an epoch takes, if that is long."""
         if not self._began:
             return
         count = evaluations_per_epoch(trainer.optimizers[0]) * int(trainer.num_training_batches)
@@ -106,7 +106,7 @@ class FitProgress(ProgressBar):
         if self._enabled and epoch > SLOW:
             tqdm.write(
                 f"An epoch takes some {format_duration(epoch)}, "
-                f"all {left} at most {format_duration(left * epoch)}."
+                f"all {left} together at most {format_duration(left * epoch)}."
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -31,19 +31,21 @@ def format_table(results: Mapping[str, Any]) -> str:
             f"Residual of the hold-out: {format_residual(other['residual'])}, {other['source']}, released at "
             f"{other['release_time']:.5g} s"
         )
-    if "readouts" in results:
-        lines.append(_format_readouts(results["readouts"]))
+    if text := _format_readouts(results.get("readouts", {})):
+        lines.append(text)
     return "\n".join(lines)
 
 
 def _format_readouts(found: Mapping[str, Any]) -> str:
-    """Format the largest stress and reaction of the motion that was found."""
-    force = found["largest_reaction"]
-    size = sum(part**2 for part in force["value"]) ** 0.5
-    parts = [f"held by up to {size:.3g} N at {force['time']:.3g} s"]
+    """Format the largest stress and reaction of the motion that was found; empty if there are none."""
+    parts = []
     if stress := found.get("largest_von_mises_stress"):
-        parts.insert(0, f"von Mises stress up to {stress['value']:.3g} Pa at {stress['time']:.3g} s")
-    return f"The body found: {', '.join(parts)}"
+        parts.append(f"von Mises stress up to {stress['value']:.3g} Pa at {stress['time']:.3g} s")
+    force = found.get("largest_reaction")
+    if force and any(force["value"]):  # Nothing holds a body without fixed vertices.
+        size = sum(part**2 for part in force["value"]) ** 0.5
+        parts.append(f"held by up to {size:.3g} N at {force['time']:.3g} s")
+    return f"The body found: {', '.join(parts)}" if parts else ""
 
 
 def format_files(folder: Path) -> str:

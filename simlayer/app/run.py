@@ -49,8 +49,8 @@ def run(
         config: the composed configuration.
         folder: the folder of the run; an earlier run in it is resumed.
         sweep: the name of the multirun that the run belongs to.
-        given: the keys that the user has set.
-        command: what runs it again, for its report.
+        given: the keys of the configuration that the user has set.
+        command: the command that repeats the run, for its report.
     """
     began = time.perf_counter()
     with _settings(config.dtype, config.threads):
@@ -118,6 +118,7 @@ def _train(
     sweep: str | None,
     began: float,
 ) -> dict[str, Any]:
+    """Carry out a job that is trained, from its last checkpoint if there is one, and return its results."""
     interruption = Interruption()
     callbacks = [job.history, job.report, *_callbacks(config, folder), job.progress, interruption]
     trainer = _trainer(config, folder, callbacks)

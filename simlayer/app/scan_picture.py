@@ -1,4 +1,4 @@
-"""A scan beside the specimen that was found: a picture, and what it tells in numbers."""
+"""A scan compared with the specimen that was found, in a picture and in numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scan_picture(test: ScanTest, positions: Float[Tensor, "N 3"]) -> Figure:
 
     Args:
         test: the test.
-        positions: of the specimen that was found.
+        positions: of the vertices of the specimen that was found [m].
     """
     points, distances, scale = _measured(test, positions)
     limit = 1e3 * (scale or float(distances.abs().quantile(0.98)))
@@ -51,7 +51,7 @@ def scan_picture(test: ScanTest, positions: Float[Tensor, "N 3"]) -> Figure:
 
 
 def summarize_scan(test: ScanTest, positions: Float[Tensor, "N 3"]) -> dict[str, Any]:
-    """Return what a scan tells beside its residuals, for the results of a run."""
+    """Return the distances, outliers and rigid motion of a scan, for the results of a run."""
     points, distances, scale = _measured(test, positions)
     found: dict[str, Any] = {"median_distance": {"value": float(distances.abs().median()), "unit": "m"}}
     if scale is not None:
@@ -71,7 +71,7 @@ def summarize_scan(test: ScanTest, positions: Float[Tensor, "N 3"]) -> dict[str,
 
 
 def format_scan(row: Mapping[str, Any]) -> str:
-    """Format what a scan tells beside its residuals, for display."""
+    """Format what `summarize_scan` returns under "scan", for display."""
     parts = [f"median distance of the points {1e3 * row['median_distance']['value']:.3g} mm"]
     if "outliers" in row:
         scale, more = row["outlier_scale"], ""
@@ -85,7 +85,7 @@ def format_scan(row: Mapping[str, Any]) -> str:
 
 
 def _measured(test: ScanTest, positions: Tensor) -> tuple[Tensor, Tensor, float | None]:
-    """Return the points that were scanned, their distances, and from where on they are outliers."""
+    """Return the scanned points, their distances from the surface, and the least one of an outlier [m]."""
     present = test.present.cpu()
     points = test.placed(positions).detach().double().cpu()[present]
     distances = test.distances(positions).detach().double().cpu()[: len(present)][present]
@@ -96,7 +96,7 @@ def _measured(test: ScanTest, positions: Tensor) -> tuple[Tensor, Tensor, float 
 
 
 def _draw_points(axis: Axes, test: ScanTest, positions: Tensor, points: Tensor, colors: np.ndarray) -> None:
-    """Draw the specimen, and the points of that part of its surface which faces the viewer."""
+    """Draw the specimen, and the points of the part that faces the viewer."""
     mesh, body = test.step.elements.mesh, positions.detach().double().cpu()
     beside = surroundings(test.step)
     view = beside["view"] = beside["view"] or body_view(mesh.vertices)

@@ -1,4 +1,4 @@
-"""The runs of a multirun: how each has ended, in whatever process, and all as a table and a picture."""
+"""Records how every run of a multirun ends, and shows all of them in a table and a picture."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SweepRun(NamedTuple):
 
     Attributes:
         number: its number, and the name of its folder.
-        overrides: what was set for it.
-        error: why it has no results; None if it has.
-        results: its results.json.
+        overrides: the overrides of the configuration that it was given.
+        error: why it has failed; None if it has not.
+        results: the content of its results.json; empty if it has failed.
     """
 
     number: int
@@ -43,7 +43,8 @@ def sweep_folder(config: DictConfig, arguments: Sequence[str]) -> Path:
     """Return the folder of a multirun.
 
     Raises:
-        ConfigError: if the arguments set it in Hydra's own way, in which several processes would not agree.
+        ConfigError: if the arguments set Hydra's own `hydra.sweep`, of which every process would make a
+            folder of its own.
     """
     if any(argument.startswith("hydra.sweep.") for argument in arguments):
         raise ConfigError("hydra.sweep cannot be set here; output=DIR sweep_name=NAME names the folder.")
@@ -56,7 +57,7 @@ class RunRecorder:
     Args:
         folder: the folder of the multirun.
         number: the number of the run.
-        overrides: what was set for it.
+        overrides: the overrides of the configuration that it was given.
     """
 
     def __init__(self, folder: Path, number: int, overrides: Sequence[str]) -> None:
@@ -71,7 +72,7 @@ class RunRecorder:
 
     @contextmanager
     def output(self, process: int) -> Iterator[None]:
-        """Print to a file for a `with` block, unless in this process: runs would print into each other."""
+        """Redirect the output of a run to a file in a `with` block, unless it runs in this process."""
         if os.getpid() == process:
             yield
             return
@@ -82,7 +83,7 @@ class RunRecorder:
 
 
 def read_runs(folder: Path) -> list[SweepRun]:
-    """Return the runs of a multirun that have begun, by their numbers."""
+    """Return the runs of a multirun that have begun, in the order of their numbers."""
     runs = []
     for path in sorted((folder / RUNS).glob("*.json"), key=lambda path: int(path.stem)):
         record = json.loads(path.read_bytes())
@@ -92,8 +93,8 @@ def read_runs(folder: Path) -> list[SweepRun]:
     return runs
 
 
-def write_summary(folder: Path, runs: Sequence[SweepRun]) -> None:
-    """Write sweep.csv and, of runs that have found something, sweep.png."""
+def write_summary(folder: Path, runs: Sequence[SweepRun]) -> list[str]:
+    """Write a table of runs and, if any of them has results, a picture; return the names of both files."""
     swept = swept_values(runs)
     rows = [_row(run, values) for run, values in zip(runs, swept, strict=True)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -102,12 +103,15 @@ def write_summary(folder: Path, runs: Sequence[SweepRun]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_whole(folder / "sweep.csv", text.getvalue())
-    if figure := sweep_picture([(run.number, run.results) for run in runs], swept):
-        figure.savefig(folder / "sweep.png", dpi=150)
+    figure = sweep_picture([(run.number, run.results) for run in runs], swept)
+    if figure is None:
+        return ["sweep.csv"]
+    figure.savefig(folder / "sweep.png", dpi=150)
+    return ["sweep.csv", "sweep.png"]
 
 
 def swept_values(runs: Sequence[SweepRun]) -> list[dict[str, Any]]:
-    """Return by key what was set for each run and not alike for all."""
+    """Return the values of the overrides that differ between runs: for each run, by key."""
     parser = OverridesParser.create()
     parsed = [parser.parse_overrides(list(run.overrides)) for run in runs]
     values = [{override.get_key_element(): override.value() for override in own} for own in parsed]
@@ -132,7 +136,7 @@ def _row(run: SweepRun, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def format_runs(runs: Sequence[SweepRun]) -> str:
-    """Format the runs of a multirun as a table: the overrides of each with its results, or its error."""
+    """Format runs as a table: the overrides in which each differs, and its results or its error."""
     rows = [("run", "overrides", "loss", "found")]
     common = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     for run in runs:
@@ -154,7 +158,7 @@ def format_runs(runs: Sequence[SweepRun]) -> str:
 
 
 def objective(results: Mapping[str, Any], key: str) -> float:
-    """Return the number of the results that a sweeper makes small or large.
+    """Return the number in the results of a run that a sweeper minimizes or maximizes.
 
     Raises:
         ConfigError: if there is no such number; the message lists those that there are.
@@ -163,12 +167,12 @@ def objective(results: Mapping[str, Any], key: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ConfigError(
-        f"objective={key} is no number of the results; there are {', '.join(_numbers(results))}."
+        f"objective={key} is not a number in results.json; numbers are {', '.join(_numbers(results))}."
     )
 
 
 def _numbers(results: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the keys of the numbers of results, with dots."""
+    """Yield the keys of all numbers in results, with dots between the levels."""
     for name, value in results.items():
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}.")

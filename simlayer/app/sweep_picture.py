@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from simlayer.plotting import styled
 
-# Quantities in the picture, at most.
+# The most quantities in the picture.
 DRAWN = 8
 
 # The ratio of its largest to its smallest value from which an axis is logarithmic.
@@ -22,12 +22,12 @@ WIDE = 30.0
 def sweep_picture(
     runs: Sequence[tuple[int, Mapping[str, Any]]], swept: Sequence[Mapping[str, Any]]
 ) -> Figure | None:
-    """Draw the loss and every parameter over what was swept; return None where no run has found any.
+    """Draw the loss and every parameter over what was swept; return None if no run has results.
 
     Args:
         runs: the number and the results of each run.
-        swept: what was set for each run and not for all, by key. A single number is the horizontal axis,
-            anything else the number of the run.
+        swept: the overrides that differ between runs, by key. If these are the numbers of one key, that key
+            is the horizontal axis, else it is the number of the run.
     """
     places, label = _places(runs, swept)
     series = _series(runs, places)
@@ -61,7 +61,7 @@ def _places(
 def _series(
     runs: Sequence[tuple[int, Mapping[str, Any]]], places: Sequence[float]
 ) -> dict[str, list[tuple[float, float, float]]]:
-    """Return by title the place, value and standard error of all runs that have a single number."""
+    """Return by title the place, value and standard error of every run that has a single number for it."""
     series: dict[str, list[tuple[float, float, float]]] = {}
     for (_, results), place in zip(runs, places, strict=True):
         rows = {

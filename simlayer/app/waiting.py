@@ -1,4 +1,4 @@
-"""What a program is doing, shown while something takes long."""
+"""Shows what the program is doing while something takes long."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-# What takes less than so long shows nothing [s], and how often the time is shown anew.
+# How long a block runs before something is shown [s], and how often the time is updated [s].
 SLOW, EVERY = 2.0, 0.5
 
 
 class Waiting:
-    """Shows what is being done, and for how long, during a `with` block that takes longer than `SLOW`.
+    """Shows what a `with` block does, and for how long, once it has run for `SLOW` seconds.
 
-    In a terminal it is a line that counts the seconds and disappears at the end, elsewhere a line at the end
-    of the first `SLOW` seconds.
+    In a terminal it is a line that counts the seconds and disappears at the end, elsewhere one printed line.
 
     Args:
         what: what is being done, such as "Drawing the pictures".

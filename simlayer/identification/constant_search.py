@@ -1,4 +1,4 @@
-"""What a search finds among points and vertices, as constants to all derivatives."""
+"""Searches among points and vertices, whose results are constants to all derivatives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# From points and vertices, in double precision on the CPU, to tensors of the same shapes each time.
+# Maps points and vertices, in double precision on the CPU, to tensors whose shapes depend on theirs only.
 Search = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
@@ -18,14 +18,14 @@ def constant_search(
 ) -> tuple[Tensor, ...]:
     """Return what a search finds for each set of points and positions of a batch, without derivatives.
 
-    Results of floating point have the type of the positions.
+    Floating-point results have the dtype of the positions.
     """
     return _Search.apply(search, points, positions)
 
 
 class _Search(torch.autograd.Function):
-    """A function of its own because inside of transforms, such as `parameter_jacobian`, a search could not
-    read the numbers of tensors.
+    """A search as an autograd function, because inside transforms, such as `parameter_jacobian`, it could not
+    read the values of tensors.
     """
 
     @staticmethod

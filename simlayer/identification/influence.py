@@ -8,18 +8,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Where more than nine in ten of what the residuals tell is that of outliers, there is no minimum to speak of.
+# The least second derivative along a direction, as a share of that of undamped residuals: where outliers take
+# away more than nine tenths of it, there is no minimum to speak of.
 _LEAST_CURVATURE = 0.1
 
 
 class Influence(NamedTuple):
-    """How residuals differ from independent ones of equal noise that are linear in what was measured.
+    """What a covariance must know of residuals that bound the influence of outliers, or share their noise.
 
     Attributes:
-        bends: f f'' / f'² of a residual f(r) of a difference r: the part by which the second derivative of
-            f²/2 differs from that of the linearized residual; zero where f is r.
-        sources: which noise is behind each residual, from 0: those of the same one are not independent. -1
-            for one of the noise that all others have in common.
+        bends: f f'' / f'² of a residual f(r) of a difference r: the excess of the second derivative of f²/2
+            over f'², as a share of f'²; zero for f(r) = r.
+        sources: the number of the noise behind each residual, from 0: residuals with the same one are
+            correlated. -1 for a residual with noise of its own, of the variance of the whole fit.
     """
 
     bends: Float[Tensor, "*n"]
@@ -29,12 +30,14 @@ class Influence(NamedTuple):
 def bent_inverse(
     rows: Float[Tensor, "R P"], bends: Float[Tensor, "R"], root: Float[Tensor, "P V"]
 ) -> Float[Tensor, "P P"]:
-    """Return the inverse of the second derivatives of half the sum of squares, along V visible directions.
+    """Return the inverse Hessian of half the sum of squares of R residuals by P parameters.
+
+    It is confined to the V directions along which the residuals determine the parameters.
 
     Args:
-        rows: the derivatives of the residuals.
+        rows: J, the derivatives of the residuals.
         bends: see `Influence`.
-        root: R with R Rᵀ the inverse of JᵀJ.
+        root: a root B of the inverse of JᵀJ along these directions, B Bᵀ.
     """
     along = rows @ root
     sizes, directions = torch.linalg.eigh(along.T @ ((1 + bends)[:, None] * along))
@@ -45,7 +48,11 @@ def bent_inverse(
 def score_covariance(
     residuals: Float[Tensor, "R"], rows: Float[Tensor, "R P"], sources: Int[Tensor, "R"]
 ) -> Float[Tensor, "P P"]:
-    """Return the sum over the sources of noise, those from 0 on, of the squares of what each adds to Jᵀ r."""
+    """Return the covariance of Jᵀ r of P parameters, from the residuals with a source of noise from 0 on.
+
+    It is Σ gₛ gₛᵀ over the sources s, with the part gₛ of Jᵀ r that comes from residuals of this source: the
+    middle of a cluster-robust sandwich covariance (Liang and Zeger 1986).
+    """
     own = sources >= 0
     sums = rows.new_zeros(int(sources.max()) + 1, rows.shape[1])
     sums.index_add_(0, sources[own], residuals[own, None] * rows[own])

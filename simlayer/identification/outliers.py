@@ -1,4 +1,4 @@
-"""Residuals of which some are none of the model's: of bounded influence."""
+"""Residuals with outliers, whose influence is bounded."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-# The part of residuals that are never taken for outliers, and a multiple of their mean size: of 2.8 standard
-# deviations where the model fits. Unlike a median, this changes smoothly with the parameters.
+# The share of residuals that are never outliers, and the multiple of their mean size that makes an outlier:
+# 2.8 standard deviations where the model fits. Unlike a median, this changes smoothly with the parameters.
 _INLIERS, _OUTLYING = 0.8, 5.0
 
 
 def outlier_scale(
     residuals: Float[Tensor, "*n"], present: Bool[Tensor, "*n"], reach: float
 ) -> Float[Tensor, ""]:
-    """Return the size of residuals from where on they tell little.
+    """Return the size c of residuals beyond which their influence decreases, see `damp_outliers`.
 
-    It is `reach`, or larger while the model is far from most residuals that are present, so that all of them
-    draw it near.
+    It is `reach`, or larger while the model is far from most observations, so that all of them draw it near.
     """
     near = residuals[present].abs().sort().values
     typical = near[: int(_INLIERS * len(near)) + 1].mean()

@@ -1,4 +1,4 @@
-"""The rigid motion by which scanned points lie on a surface."""
+"""The rigid motion that brings scanned points onto a surface: iterative closest points (ICP)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simlayer.identification.closest_points import closest_points
 from simlayer.identification.outliers import outlier_scale, outlier_weights
 from simlayer.linalg.rotation import rotation_matrix
 
-# Motions along which the distances of the points change by less than this share of the most are none.
+# Motions that change the distances by less than this share of the largest change are not determined.
 _INVISIBLE = 1e-6
 
 # The last step of an alignment, as a share of the size of the scan.
@@ -42,20 +42,20 @@ def rigid_alignment(
     outlier_distance: float | None,
     max_steps: int,
 ) -> RigidAlignment:
-    """Return the motion of points that makes the sum of the squares of their distances from a surface least.
+    """Return the motion of points that minimizes the sum of their squared distances from a surface.
 
-    By Gauss-Newton in the distances to the planes through the closest points (Chen and Medioni 1992), which
-    lets points slide along the surface: in few steps, where steps towards the closest points themselves (Besl
-    and McKay 1992) take hundreds along a bar. Outliers are damped as by `damp_outliers`, by iteratively
-    reweighted least squares. It finds the minimum that is next to the points.
+    This is point-to-plane ICP (Chen and Medioni 1992): Gauss-Newton in the distances to the planes through
+    the closest points lets points slide along the surface, and takes few steps where point-to-point ICP (Besl
+    and McKay 1992) takes hundreds along a bar. Outliers are damped as by `damp_outliers`, by iteratively
+    reweighted least squares. It finds the minimum nearest to the start.
 
     Args:
         points: of a scan [m].
         positions: of the vertices of the surface [m].
         triangles: anticlockwise seen from outside.
         present: which points count.
-        outlier_distance: from where on a point tells little [m]; None: all count alike.
-        max_steps: the most steps.
+        outlier_distance: the distance beyond which a point counts little [m]; None: all count alike.
+        max_steps: the largest number of steps.
     """
     given, vertices = points[present].double().cpu(), positions.double().cpu()
     rotation, shift = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
@@ -85,9 +85,9 @@ def distance_columns(
     triangles: Int[Tensor, "S 3"],
     center: Float[Tensor, "3"],
 ) -> tuple[Float[Tensor, "K"], Float[Tensor, "K 6"]]:
-    """Return the signed distances of points from a surface, and their derivatives by a motion of the points.
+    """Return the signed distances of points from a surface [m], and their derivatives by a rigid motion.
 
-    By a shift [m] and a rotation vector [rad] about a center.
+    The motion of the points is a shift [m] and a rotation vector [rad] about a center.
     """
     corners, weights, normals = closest_points(points, positions, triangles)
     closest = (weights[..., None] * positions[corners]).sum(1)
@@ -98,9 +98,9 @@ def distance_columns(
 def least_squares_motion(
     columns: Float[Tensor, "K 6"], weights: Float[Tensor, "K"], size: Float[Tensor, ""]
 ) -> Float[Tensor, "6 K"]:
-    """Return the matrix C with which -C W r is the motion that makes Σ w r² least.
+    """Return the matrix C with which -C W r is the motion that minimizes Σ w r², for K distances r.
 
-    Without parts along which hardly any distance changes, as about the axis of a cylinder.
+    The motion has no part that hardly changes any distance, such as a rotation about the axis of a cylinder.
     """
     lengths = torch.cat([columns.new_ones(3), size.expand(3)])
     scaled = columns / lengths
@@ -113,7 +113,7 @@ def least_squares_motion(
 def motion_between(
     points: Float[Tensor, "K 3"], moved: Float[Tensor, "K 3"]
 ) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"]]:
-    """Return the rotation that best turns points into others, and how far their middle goes (Kabsch 1976)."""
+    """Return the rotation that best maps points to moved ones, and the shift of their mean (Kabsch 1976)."""
     before, after = points.mean(0), moved.mean(0)
     u, _, v = torch.linalg.svd((moved - after).T @ (points - before))
     handed = torch.tensor([1.0, 1.0, float(torch.linalg.det(u @ v))]).to(points)

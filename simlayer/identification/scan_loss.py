@@ -22,8 +22,8 @@ from simlayer.quantities.objects import checked_instance
 class ScanLoss(LeastSquaresLoss):
     """Mean square distance of scanned points from the surface of a body, in units of `scale`.
 
-    The sensors are all vertices, and what was observed the points of a scan at every time, which need not be
-    the same ones: scans with fewer points end with NaN.
+    The sensor is `Vertices()`, and the observations are the points of a scan at every time, whose numbers may
+    differ: scans with fewer points are filled up with NaN.
 
         observed = ObservedRollout(rollout, Vertices(), times)
         fit = ParameterIdentification(observed, trainable=["youngs_modulus"], loss=ScanLoss(mesh))
@@ -31,7 +31,7 @@ class ScanLoss(LeastSquaresLoss):
     Args:
         mesh: the body.
         scale: the unit of length [m].
-        outlier_distance: from where on a point tells little of the surface [m], see `ScanTest`.
+        outlier_distance: the distance beyond which a point counts little [m], see `ScanTest`.
         frames: the frames that count: "all", "last", or a list of indices.
     """
 
@@ -77,7 +77,7 @@ class ScanLoss(LeastSquaresLoss):
         return torch.nn.functional.pad(found[..., None], (0, 2))
 
     def _distances(self, simulated: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how far the surface lies outside of each point, and which points there are; else zero."""
+        """Return how far the surface lies outside of each point [m], or zero, and which points there are."""
         checked_floats("simulated", simulated)
         checked_floats("observed", observed)
         if simulated.shape[-2:] != (self.num_vertices, 3) or simulated.shape[:-2] != observed.shape[:-2]:

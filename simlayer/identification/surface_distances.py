@@ -1,4 +1,4 @@
-"""Distances from a surface to points that were scanned of it."""
+"""Distances from a surface to scanned points, the reverse of `signed_distances`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from simlayer.identification.closest_points import closest_points
 from simlayer.identification.constant_search import constant_search
 
-# How many points next to a triangle may be of another side.
+# The number of closest points among which one that faces the same way is looked for.
 _CANDIDATES = 8
 
 
@@ -19,8 +19,8 @@ class SurfaceDistances(NamedTuple):
     """How far the S triangles of a surface are from what was scanned.
 
     Attributes:
-        distances: of the middle of each triangle from the closest point along the normal [m], positive where
-            the surface lies outside; less where that point is far, and zero where none is within the reach.
+        distances: of the centroid of each triangle from the closest point along the normal [m], positive
+            where the surface lies outside; reduced where that point is far, and zero beyond the reach.
         closest: the index of this point.
     """
 
@@ -34,18 +34,18 @@ def surface_distances(
     points: Float[Tensor, "K 3"],
     reach: float,
 ) -> SurfaceDistances:
-    """Return how far the middle of each triangle of a surface is from the closest point of its side.
+    """Return the distances of the centroids of triangles from the closest scanned points on their side [m].
 
-    Along the normal, since the way to a point beside says nothing about the surface; times (1 - d²/reach²)²
-    where the point is d away (the biweight of Beaton and Tukey 1974), so that a part that was not seen has no
-    influence. A point is of the side of a triangle if the surface next to the point faces the same way, up to
-    60 degrees; points beyond an edge are not. Exact derivatives, by the points too.
+    They are measured along the normal, since a distance along the surface says nothing about its place, and
+    multiplied by (1 - d²/reach²)² for a point at distance d (the biweight of Beaton and Tukey 1974), so that
+    parts that were not scanned have no influence. A point is on the side of a triangle if the surface next to
+    the point faces the same way, up to 60 degrees. Derivatives are exact, with respect to the points too.
 
     Args:
         positions: of the vertices [m].
         triangles: of the surface, anticlockwise seen from outside.
         points: of the scan, finite [m].
-        reach: from where on a point is none of this part of the surface [m].
+        reach: the distance beyond which a point has no influence [m].
     """
     a, b, c = (positions[corner] for corner in triangles.T)
     middles = (a + b + c) / 3
@@ -59,7 +59,7 @@ def surface_distances(
 def _nearest(
     points: Float[Tensor, "K 3"], positions: Float[Tensor, "N 3"], triangles: Int[Tensor, "S 3"]
 ) -> tuple[Int[Tensor, "S"], Float[Tensor, "S"]]:
-    """Return the closest point of the side of each triangle, and 1 if it is among the next few, else 0."""
+    """Return the closest point on the side of each triangle, and 1, or 0 if the closest few have none."""
     # Imported here because `import simlayer` would take longer.
     from scipy.spatial import cKDTree
 

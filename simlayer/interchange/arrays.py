@@ -57,7 +57,7 @@ def to_arrays(
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> BodyMotion:
-    """Return the body and the motion that `to_arrays` has made arrays of, also as `numpy.load` reads them.
+    """Return the body and the motion in arrays that `to_arrays` has made, also as `numpy.load` reads them.
 
     Raises:
         MeshError: if an array is missing, or they do not fit each other.

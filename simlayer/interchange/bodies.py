@@ -1,4 +1,4 @@
-"""Bodies from the objects of other packages, as they write them themselves."""
+"""Bodies from objects of other packages, by way of files that these packages write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simlayer.mesh.mesh import Mesh
 from simlayer.mesh.reading import read_mesh
 from simlayer.mesh.validation import MeshError
 
-# The kinds of objects by package and class: the suffix of a file that keeps all of them, and what writes it.
+# By package and class: the suffix of a file that keeps the whole object, and the method that writes it.
 WRITERS = {
     ("pyvista", "UnstructuredGrid"): (".vtu", "save"),
     ("pyvista", "ImageData"): (".vti", "save"),
@@ -53,7 +53,7 @@ def mesh_from(
 
 
 def _written(body: Any, folder: Path) -> Path:
-    """Return the path of a file that a body has been written to."""
+    """Write a body to a file by its own package, and return the path."""
     if isinstance(body, ModuleType) and body.__name__ == "gmsh":
         path = folder / "gmsh model.msh"
         if not body.isInitialized() or not body.model.mesh.getElementTypes(3).size:

@@ -1,4 +1,4 @@
-"""The motion of a body as other packages keep it: a mesh, frames, times, fields."""
+"""The motion of a body as it is exchanged with other packages: a mesh, frames, times and fields."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from simlayer.quantities.objects import checked_instance
 
 
 class BodyMotion(NamedTuple):
-    """A body and its motion.
+    """A body and its motion in T frames.
 
     Attributes:
         mesh: the body at rest.
-        positions: of its vertices in each frame [m].
+        positions: of its N vertices in each frame [m].
         times: of the frames [s].
-        vertex_fields: by name, (T, N, ...).
-        cell_fields: by name, (T, M, ...).
+        vertex_fields: values at the vertices by name, (T, N, ...).
+        cell_fields: values of the M cells by name, (T, M, ...).
     """
 
     mesh: Mesh
@@ -43,7 +43,7 @@ def checked_motion(
     vertex_fields: Mapping[str, Tensor] | None,
     cell_fields: Mapping[str, Tensor] | None,
 ) -> BodyMotion:
-    """Return a motion on the CPU, without gradients, every field with a value in each frame.
+    """Return a motion on the CPU without gradients, whose fields have values in every frame.
 
     Raises:
         MeshError: if positions, times or a field do not fit the mesh.
@@ -61,16 +61,19 @@ def checked_motion(
         shape = (len(positions), count)
         fields.append({name: field_frames(name, values, shape) for name, values in parts.items()})
     positions = positions.detach().cpu()
-    if positions.dtype in (torch.float16, torch.bfloat16):  # which other packages do not know
+    if positions.dtype in (
+        torch.float16,
+        torch.bfloat16,
+    ):  # NumPy has no bfloat16, and files have no half precision
         positions = positions.float()
     return BodyMotion(mesh, positions, positions.new_tensor(moments), *fields)
 
 
 def imported(name: str, extra: str = "interchange") -> ModuleType:
-    """Return a module of an optional package.
+    """Import a module of an optional package.
 
     Raises:
-        ImportError: with what to install.
+        ImportError: if it is not installed; the message says what to install.
     """
     try:
         return importlib.import_module(name)

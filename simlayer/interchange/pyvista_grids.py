@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # VTK's numbers of the elements.
 CELL_TYPES = {"tet4": 10, "hex8": 12, "tet10": 24, "hex20": 25}
 REST, REGION = "rest position [m]", "region"
+SINGLE = "a body is made of a single grid by mesh_from."
 
 
 def to_pyvista(
@@ -31,9 +32,9 @@ def to_pyvista(
     vertex_fields: Mapping[str, Tensor] | None = None,
     cell_fields: Mapping[str, Tensor] | None = None,
 ) -> pyvista.MultiBlock:
-    """Return a body in motion as a block per frame, named by its time, each an `UnstructuredGrid`.
+    """Return a motion as blocks, an `UnstructuredGrid` for each frame, named by its time [s].
 
-    Each has the fields, the rest shape and the numbers of regions. Other arguments and errors as for
+    Every grid has the fields, the rest shape and the numbers of regions. Other arguments and errors as for
     `to_arrays`.
 
     Raises:
@@ -55,20 +56,22 @@ def to_pyvista(
 
 
 def from_pyvista(blocks: pyvista.MultiBlock) -> BodyMotion:
-    """Return the body and the motion of blocks that `to_pyvista` has made; regions keep their numbers only.
+    """Return the body and the motion in blocks that `to_pyvista` has made, without the names of regions.
 
-    A single grid is a body, see `mesh_from`.
+    A single grid is a body; use `mesh_from`.
 
     Raises:
         ImportError: without PyVista: pip install pyvista.
-        MeshError: if they are no frames of a motion.
+        MeshError: if the blocks are not frames of a motion.
     """
     pyvista = imported("pyvista")
     if not isinstance(blocks, pyvista.MultiBlock) or not len(blocks):
-        raise MeshError(f"blocks must be a pyvista.MultiBlock of frames, got {type(blocks).__name__}; {ONE}")
+        raise MeshError(
+            f"blocks must be a pyvista.MultiBlock of frames, got {type(blocks).__name__}; {SINGLE}"
+        )
     grids = list(blocks)
     if not all(isinstance(grid, pyvista.UnstructuredGrid) and REST in grid.point_data for grid in grids):
-        raise MeshError(f"every block must have the field {REST!r}, as to_pyvista makes it; {ONE}")
+        raise MeshError(f"every block must have the field {REST!r}, as to_pyvista makes it; {SINGLE}")
     rest = grids[0].copy()
     rest.points = rest.point_data[REST]
     fields = [
@@ -82,6 +85,3 @@ def from_pyvista(blocks: pyvista.MultiBlock) -> BodyMotion:
     positions = torch.from_numpy(np.stack([np.asarray(grid.points) for grid in grids]))
     times = torch.tensor([float(name) for name in blocks.keys()])  # noqa: SIM118 - it iterates over blocks
     return checked_motion(mesh_from(rest), positions, times, *fields)
-
-
-ONE = "a body is made of a single grid by mesh_from."

@@ -1,4 +1,4 @@
-"""Motions as stages of USD, which Omniverse, Blender and Houdini show."""
+"""Motions as USD stages, which Omniverse, Blender and Houdini show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_usd(
 ) -> None:
     """Write the motion of a body's surface, z upwards and in metres, as a mesh that changes with time.
 
-    The stage also keeps the cells, regions and vertex sets, so that `read_usd` has the whole body.
+    The stage also keeps the cells, regions and vertex sets, so that `read_usd` returns the whole body.
 
     Args:
         path: of the file: .usda (text), .usdc or .usd.
@@ -76,11 +76,11 @@ def write_usd(
 
 
 def read_usd(path: str | os.PathLike[str]) -> BodyMotion:
-    """Return the body and the motion in a file of `write_usd`, whose positions have single precision.
+    """Read the body and the motion from a file of `write_usd`, with positions in single precision.
 
     Raises:
         ImportError: without usd-core, which is in the extra `interchange`.
-        MeshError: if the file does not exist, or is not one of `write_usd`.
+        MeshError: if the file does not exist, or `write_usd` has not written it.
     """
     path = checked_path("path", path)
     geometry = imported("pxr.UsdGeom")
@@ -95,7 +95,9 @@ def read_usd(path: str | os.PathLike[str]) -> BodyMotion:
     prim = stage.GetPrimAtPath(BODY)
     packed = prim.GetCustomDataByKey(ARRAYS) if prim else None
     if not packed:
-        raise MeshError(f"{path} has no cells, only what write_usd writes has; fill its surface: mesh_from.")
+        raise MeshError(
+            f"{path} has no cells, as only files of write_usd have; fill its surface by mesh_from."
+        )
     points = geometry.Mesh(prim).GetPointsAttr()
     frames = [np.array(points.Get(moment)) for moment in points.GetTimeSamples()]
     arrays = _unpacked(packed)
@@ -104,7 +106,7 @@ def read_usd(path: str | os.PathLike[str]) -> BodyMotion:
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return arrays as values that USD keeps: numbers in one row, with the number of their columns."""
+    """Return arrays as values that USD stores: flattened numbers with the number of columns, or texts."""
     from pxr import Vt
 
     packed: dict[str, Any] = {}
@@ -115,7 +117,6 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         kind, dtype = (Vt.IntArray, np.int32) if values.dtype.kind in "iu" else (Vt.DoubleArray, np.float64)
         row = kind.FromNumpy(np.ascontiguousarray(values, dtype=dtype).flatten())
         packed[name] = {"numbers": row, "columns": values.shape[1] if values.ndim == 2 else 0}
-    # Keys of USD are nested at colons, but may hold what else there is.
     return packed
 
 

@@ -35,7 +35,7 @@ def to_xarray(
 ) -> xarray.Dataset:
     """Return a body and its motion as a dataset over `time`, `vertex`, `cell`, `axis` (x, y, z) and `node`.
 
-    Vertex sets are truth values over `vertex`, named `vertex_sets.NAME`; fields are `vertex_fields.NAME` and
+    Vertex sets are booleans over `vertex`, named `vertex_sets.NAME`; fields are `vertex_fields.NAME` and
     `cell_fields.NAME`. Other arguments and errors as for `to_arrays`.
 
     Raises:
@@ -61,7 +61,7 @@ def to_xarray(
 
 
 def from_xarray(dataset: xarray.Dataset) -> BodyMotion:
-    """Return the body and the motion of a dataset that `to_xarray` has made.
+    """Return the body and the motion in a dataset that `to_xarray` has made.
 
     Raises:
         ImportError: without xarray, which is in the extra `interchange`.

@@ -1,4 +1,4 @@
-"""A scan moved onto a body."""
+"""Moves a scan onto a body."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from simlayer.quantities.arguments import checked_integer
 from simlayer.quantities.arrays import checked_numbers, described
 from simlayer.quantities.objects import checked_instance
 
-# An alignment whose last step moved points by more than this share of the size of the scan is none.
+# An alignment has converged if its last step moved points by less than this share of the size of the scan.
 _SETTLED = 1e-4
 
 
 class AlignedScan(NamedTuple):
-    """A scan that was moved onto a body, by x → R x + t.
+    """A scan of K points that was moved onto a body, by x → R x + t.
 
     Attributes:
-        points: the moved points [m], NaN where they were.
+        points: the moved points [m], NaN where the given ones were.
         rotation: R.
         translation: t [m].
     """
@@ -44,17 +44,17 @@ def align_scan(
 ) -> AlignedScan:
     """Move a scan rigidly to where its points are closest to the surface of a body, in least squares.
 
-    For a scan in a frame of its own that lies near the body: by some twenty degrees and a few tenths of its
-    size; else bring it there by hand. A body that looks the same when it is turned has several such places.
-    A deformed specimen is not its rest shape, so the motion absorbs a part of what is to be found:
-    `ScanTest(rigid_motion=True)` has the motion unknown, too.
+    The scan must lie near the body, within some twenty degrees and a few tenths of its size; otherwise bring
+    it there by hand. A symmetric body has several places that fit. If the specimen is deformed and the body
+    at rest, the motion absorbs a part of the deformation: use `ScanTest(rigid_motion=True)`, which takes the
+    motion as an unknown.
 
     Args:
         points: of the scan [m], `(K, 3)`; those that are NaN do not count.
         mesh: the body.
         positions: of its vertices `(N, 3)` [m]; at rest by default.
-        outlier_distance: from where on a point tells little of the surface [m], see `ScanTest`.
-        max_steps: the most steps.
+        outlier_distance: the distance beyond which a point counts little [m], see `ScanTest`.
+        max_steps: the largest number of steps.
 
     Raises:
         ObservationError: for points of another shape, in another unit, or far from the body.

@@ -1,4 +1,4 @@
-"""Points of a scan from a file."""
+"""Reads the points of a scan from a file."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _AGAIN = "export the scan again, with its points."
 def read_scan(
     path: str | os.PathLike[str], *, scale: float | None = None, unit: str | None = None
 ) -> Float[Tensor, "K 3"]:
-    """Return the points of a scan [m], in double precision: .ply, .obj, .stl, .off, .xyz, .csv, .npy or .npz.
+    """Read the K points of a scan [m] in double precision: .ply, .obj, .stl, .off, .xyz, .csv, .npy or .npz.
 
-    Triangles are left out. Text has x, y and z first in each line; lines that begin with # are comments. An
+    Triangles are ignored. Text has x, y and z first in each line; lines that begin with # are comments. An
     .npz has one array, or one that is called points.
 
     Args:
         path: of the file.
-        scale: turns the file's unit of length into m: 1e-3 for mm, 1 for m. Few of these files tell it.
-        unit: the unit itself, m or mm, in place of `scale`: one of both must be given.
+        scale: the factor from the file's unit of length to m: 1e-3 for mm, 1 for m. Few files tell it.
+        unit: the unit itself, m or mm, in place of `scale`; one of the two must be given.
 
     Raises:
         ObservationError: for a file without points.
@@ -73,7 +73,7 @@ def _factor(path: Path, scale: float | None, unit: str | None) -> float:
     if (scale is None) == (unit is None):
         raise ObservationError(
             f"{path}: unit or scale must be given, one of them: the unit of length in the file, such as "
-            f"unit=mm, or what makes metres of its numbers, such as scale=1e-3; got unit={unit!r} and "
+            f"unit=mm, or the factor from its numbers to metres, such as scale=1e-3; got unit={unit!r} and "
             f"scale={scale!r}."
         )
     if unit is not None:
@@ -85,7 +85,7 @@ def _with_points(text: str) -> str:
     """Return text whose cells are separated by white space, and decimals by points."""
     rows = (line.strip() for line in text.splitlines())
     first = next((row for row in rows if row and not row.startswith("#")), "")
-    # A comma between two digits of one of several cells is that of decimals.
+    # A comma between digits, in a row that has several cells without it, is a decimal comma.
     cells = re.split(r"[;\s]+", first)
     decimals = len(cells) > 2 and any(re.search(r"\d,\d", cell) for cell in cells)
     return text.replace(",", "." if decimals else " ").replace(";", " ")

@@ -1,4 +1,4 @@
-"""Where the points of a scan are, if its frame is not quite that of the mesh."""
+"""Places a scan whose frame is not exactly that of the mesh onto a body, with derivatives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simlayer.identification.constant_search import constant_search
 from simlayer.identification.outliers import outlier_scale, outlier_weights
 from simlayer.identification.rigid_alignment import distance_columns, least_squares_motion, rigid_alignment
 
-# Of an alignment within a fit, which starts near.
+# The most steps of an alignment within a fit, which starts near its solution.
 _STEPS = 50
 
 
@@ -24,15 +24,15 @@ def placed_scan(
 ) -> Float[Tensor, "K 3"]:
     """Return points moved rigidly to where they are closest to a surface, with derivatives.
 
-    The derivatives are those of the motion that makes the linearized distances least: with it the residuals
-    have the gradient of variable projection, by Kaufman's approximation of their Jacobian (1975).
+    The derivatives are those of the motion that minimizes the linearized distances. With them the residuals
+    have the gradient of variable projection, with Kaufman's approximation of their Jacobian (1975).
 
     Args:
         points: of a scan [m].
         positions: of the vertices of the surface [m].
         triangles: anticlockwise seen from outside.
         present: which points count.
-        outlier_distance: from where on a point tells little [m]; None: all count alike.
+        outlier_distance: the distance beyond which a point counts little [m]; None: all count alike.
     """
 
     def search(given: Tensor, vertices: Tensor) -> tuple[Tensor, ...]:
@@ -54,6 +54,6 @@ def placed_scan(
     if outlier_distance is not None:
         weights = weights * outlier_weights(here, outlier_scale(here, present, outlier_distance))
     size = (moved[present] - center).norm(dim=1).max()
-    # Zero, but for its derivatives.
+    # Its value is zero; it only adds derivatives.
     change = least_squares_motion(columns, weights, size) @ (weights * (here - distances))
     return moved + change[:3] + torch.linalg.cross(change[3:].expand_as(moved), moved - center)

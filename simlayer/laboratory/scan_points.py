@@ -1,4 +1,4 @@
-"""Points of a scan, checked to be of a body."""
+"""Checks that the points of a scan can be those of a body."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OTHER_UNIT = 20.0
 
 
 class ScanPoints(NamedTuple):
-    """Points of a scan.
+    """The K points of a scan, missing ones among them.
 
     Attributes:
-        points: where they are [m]; the middle of the body for one that is missing.
+        points: their positions [m]; a missing one has that of the mean of the vertices.
         missing: which are NaN.
         distance: the median distance of the others from the body [m].
     """
@@ -33,7 +33,7 @@ class ScanPoints(NamedTuple):
 
 
 def checked_scan(points: Any, mesh: Mesh, positions: Float[Tensor, "N 3"], *, name: str) -> ScanPoints:
-    """Return the points of a scan.
+    """Return the points of a scan after checking their shape, unit and place.
 
     Args:
         points: of the surface of a body [m], `(K, 3)`; NaN for those that are missing.
@@ -66,7 +66,7 @@ def checked_scan(points: Any, mesh: Mesh, positions: Float[Tensor, "N 3"], *, na
 
 
 def checked_reach(name: str, value: Any) -> float | None:
-    """Return a length [m] or None; raises TypeError or ValueError, naming `name`, unless it is positive."""
+    """Return a positive length [m] or None; raises TypeError or ValueError with `name` for all else."""
     return None if value is None else checked_number(name, value, above=0.0, unit="m")
 
 

@@ -1,4 +1,4 @@
-"""A scan of a deformed specimen: points on its surface, without a word on which ones."""
+"""A scan of a deformed specimen: points on its surface, without correspondences to its vertices."""
 
 from __future__ import annotations
 
@@ -24,32 +24,31 @@ from simlayer.steps.base import Step
 
 
 class ScanTest(SpecimenTest):
-    """The distances of scanned points from the surface of a specimen in one state of rest.
+    """A test of a specimen in equilibrium by the distances of K scanned points from its surface.
 
         test = ScanTest(step, read_scan("bent.ply", scale=1e-3), noise=2e-4, outlier_distance=1e-3)
         print(identify_tests(test, ["youngs_modulus"]))
 
-    Each point belongs to the closest point of the simulated surface, which is another one as the surface
-    moves; a scan without a part of the surface, or with more points here than there, needs nothing for it.
-    Curved surfaces are those of triangles through all vertices, so the mesh should be as fine as the noise.
-    Standard errors are those of the noise of the points, which outliers, of bounded influence, hardly change.
+    Each point is compared with the closest point of the simulated surface, which changes as the surface
+    moves. A scan may lack a part of the surface, and be denser in some places. Curved surfaces are
+    approximated by triangles through all vertices, so the mesh should be fine enough for the noise. Standard
+    errors follow from the noise of the points; outliers, whose influence is bounded, hardly change them.
 
     Args:
         step: the specimen with its loads, an `Equilibrium`.
         points: of the surface of the deformed specimen, in the frame of the mesh [m], `(K, 3)`; those that
             are NaN do not count.
-        outlier_distance: from where on a point tells little of the surface [m], about four times the noise:
-            a residual r counts as r / √(1 + r²/c²) (Geman and McClure 1987), whose square never exceeds c².
-            While most points are further away, c grows with the distances of the nearer four fifths, to 2.8
-            of their standard deviations; where it still does so at the end, standard errors are too large.
-            None: all points count alike, and a far one much.
-        surface_reach: where given, the distances from the surface to the points count, too, as far as this
-            [m]: that of the middle of each triangle from the closest point, less the further that is, see
-            `surface_distances`. So a simulated surface must not reach to where nothing was scanned. Several
-            times the distance between points.
-        rigid_motion: whether a rigid motion of the whole scan is unknown, too: one that makes the distances
-            least is taken out of them, at every value of the unknowns. The scan must lie as near as for
-            `align_scan`.
+        outlier_distance: the distance c beyond which a point counts little [m], about four times the noise: a
+            residual r counts as r / √(1 + r²/c²) (Geman and McClure 1987), whose square never exceeds c².
+            While most points are further away, c is larger: 2.8 standard deviations of the nearer four
+            fifths. If it still is at the end of a fit, standard errors are too large. None: all points count
+            alike, so that a distant one counts much.
+        surface_reach: if given, distances from the surface to the points count, too, up to this length [m]:
+            those of the centroids of triangles from the closest points, the less the further these are, see
+            `surface_distances`. This keeps the simulated surface from extending to where nothing was scanned.
+            Take several times the spacing of the points.
+        rigid_motion: whether a rigid motion of the whole scan is unknown, too: at all values of the unknowns,
+            the scan is moved to where its distances are smallest. It must lie as near as for `align_scan`.
         noise: the standard deviation of the distances [m].
         name: of the test.
 
@@ -131,7 +130,7 @@ class ScanTest(SpecimenTest):
         )
 
     def distances(self, positions: Float[Tensor, "N 3"]) -> Float[Tensor, "n"]:
-        """Return what `simulated` does of a body with these positions."""
+        """Return the distances of `simulated` [m] for a body with these positions of its vertices."""
         points = self.placed(positions)
         found = -signed_distances(points, positions, self.step.elements.mesh.boundary)
         if self.surface_reach is None:
@@ -147,6 +146,6 @@ class ScanTest(SpecimenTest):
         return self.rollout(State.at_rest(self.step.elements.mesh.vertices)).positions
 
     def _scale(self, found: Float[Tensor, "n"]) -> Float[Tensor, ""]:
-        """Return from where on a distance tells little: by those of the points, of which most were seen."""
+        """Return the distance c beyond which residuals count little, by those of the points alone."""
         assert self.outlier_distance is not None
         return outlier_scale(found[: len(self.points)], self.present, self.outlier_distance)

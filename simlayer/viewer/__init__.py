@@ -1,8 +1,7 @@
 """Motions in a browser, as one file that needs no network; needs the extra `viewer`.
 
-k3d (MIT), which is Three.js with what a plot needs, draws. A page holds its JavaScript of one megabyte, the
-surfaces with 16 bits per coordinate, and the fields with 8 bits per value. viser, the other one that was
-tried, needs more packages and draws slower, and a page that it saves has no choice of a field.
+K3D-jupyter (MIT), a plotting layer on Three.js, draws. A page holds its JavaScript of one megabyte, the
+surfaces with 16 bits per coordinate, and the fields with 8 bits per value.
 """
 
 from simlayer.viewer.motion import MotionError, SurfaceMotion, surface_motion

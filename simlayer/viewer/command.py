@@ -1,4 +1,4 @@
-"""`simlayer-view`: the motions of runs in the browser."""
+"""The command `simlayer-view`, which shows the motions of runs in a browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ in the browser: space plays, arrow keys go frame by frame, drag turns, right dra
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Show what the command line names until Ctrl-C; exit with 1 on a user's error."""
+    """Show the motions that the command line names until Ctrl-C; exit with status 1 on a user's error."""
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
@@ -52,15 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="simlayer-view",
-        description="Show the motions that runs of simlayer-train have found in the browser.",
+        description="Show the motions that simlayer-train has written in a browser.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a .pvd")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page to a file and end")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page to a file and exit")
     parser.add_argument("--overlaid", action="store_true", help="begin with all runs in one place")
-    parser.add_argument("--port", type=int, default=0, help="of the address; by default one that is free")
-    parser.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
+    parser.add_argument("--port", type=int, default=0, help="port of the address; by default any free one")
+    parser.add_argument("--no-browser", action="store_true", help="print the address only")
     return parser
 
 
@@ -87,7 +87,7 @@ def _described(motion: SurfaceMotion) -> str:
 def _serve(server: PageServer, *, browser: bool) -> None:
     print(f"{server.address} shows them until Ctrl-C", flush=True)
     if browser:
-        # A browser in a terminal ends before this returns, and asks for the page meanwhile.
+        # With a browser in the terminal this call blocks until the user quits it; the page must be served.
         threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     try:
         server.serve_forever()

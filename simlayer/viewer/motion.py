@@ -1,4 +1,4 @@
-"""The motion of a body's surface: what a viewer needs of a simulation."""
+"""The motion of a body's surface, which is all that a viewer draws of a simulation."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DISPLACEMENT = "displacement [m]"
 
 
 class MotionError(ValueError):
-    """A motion that cannot be shown, or a folder without one."""
+    """Raised for a motion that cannot be shown, and for a folder without a motion."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SurfaceMotion:
-    """Frames of a surface, with fields and points; made by `surface_motion` or `read_motion`.
+    """A moving surface with fields and points, made by `surface_motion` or `read_motion`.
 
     Attributes:
-        name: what the motion is called where several are shown.
-        times: of the T frames [s], rising.
+        name: the label of the motion where several are shown.
+        times: of the T frames [s], increasing.
         positions: of the V vertices of the surface [m].
-        triangles: the vertices of each, seen from outside against the clock.
-        fields: what the surface is coloured by, by names with units such as "speed [m/s]".
-        points: recorded or simulated points, by names such as "observed"; their times may be others.
+        triangles: the vertices of each of the S triangles, anticlockwise seen from outside.
+        fields: values that colour the surface, by names with units such as "speed [m/s]".
+        points: recorded or simulated points, by names such as "observed", at times of their own.
     """
 
     name: str
@@ -68,13 +68,14 @@ def surface_motion(
         mesh: the body.
         positions: the frames [m], such as the positions of a rollout's trajectory.
         times: of the frames [s]; by default 0, 1, 2, ...
-        vertex_fields: (T, N) or (N,) by names that end in units; of vectors, (T, N, 3), the length is shown.
-        points: what was recorded or simulated, by names, with times of their own; NaN where not observed.
-        name: what the motion is called where several are shown.
+        vertex_fields: values at the vertices, (T, N) or (N,), by names that end in units; vectors, (T, N, 3),
+            are shown by their lengths.
+        points: recorded or simulated points by name, at times of their own; NaN where nothing was observed.
+        name: the label of the motion where several are shown.
 
     Raises:
         MeshError: if positions, times or a field do not fit the mesh.
-        MotionError: if a position or a field is not finite, or a field is of tensors.
+        MotionError: if a position or a field is not finite, or a field holds tensors.
     """
     mesh = checked_instance("mesh", mesh, Mesh)
     positions = checked_instance("positions", positions, Tensor)
@@ -95,7 +96,7 @@ def surface_motion(
 
 
 def _sizes(name: str, values: Tensor, shape: tuple[int, int]) -> Float[np.ndarray, "T N"]:
-    """Return a field in each frame; raises MotionError if it is of tensors."""
+    """Return a field or the lengths of its vectors in each frame; raises MotionError if it holds tensors."""
     size = length(field_frames(name, values, shape).double().numpy())
     if size is None:
         raise MotionError(
@@ -106,7 +107,7 @@ def _sizes(name: str, values: Tensor, shape: tuple[int, int]) -> Float[np.ndarra
 
 
 def length(values: Float[np.ndarray, "T N *parts"]) -> Float[np.ndarray, "T N"] | None:
-    """Return numbers as they are, of vectors the length, and None for tensors."""
+    """Return scalars as they are, vectors as their lengths, and None for tensors."""
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if values.ndim == 2:
         return values

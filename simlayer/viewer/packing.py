@@ -1,4 +1,4 @@
-"""Motions as bytes: few enough to send to a browser, and quick to unpack there (assets/unpack.js)."""
+"""Motions as compact bytes for a browser, where assets/unpack.js unpacks them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _STEPS, _COLORS = 65535, 255
 
 
 class Packed:
-    """Bytes of arrays one after the other, each at a multiple of four."""
+    """The bytes of arrays, one after the other, each aligned to four bytes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
 
     def add(self, array: np.ndarray) -> int:
-        """Append an array in the order of bytes that browsers have; return where it begins."""
+        """Append an array in little-endian order; return the offset at which it begins [bytes]."""
         start = self._size
         content = array.astype(array.dtype.newbyteorder("<")).tobytes()
         content += bytes(-len(content) % 4)
@@ -33,7 +33,7 @@ class Packed:
         return start
 
     def text(self) -> str:
-        """Return all bytes, compressed, as text."""
+        """Return all bytes, compressed by zlib, in base64."""
         return as_text(b"".join(self._parts))
 
 
@@ -45,11 +45,11 @@ def as_text(content: bytes) -> str:
 def pack_motion(
     packed: Packed, motion: SurfaceMotion, ranges: dict[str, tuple[float, float]]
 ) -> dict[str, Any]:
-    """Append the arrays of a motion; return where they are, and what is needed to read them."""
+    """Append the arrays of a motion; return their offsets, and what is needed to decode them."""
     low, high = motion.positions.min((0, 1)), motion.positions.max((0, 1))
     scale = np.where(high > low, high - low, 1.0) / _STEPS
     codes = np.rint((motion.positions - low) / scale).astype(np.uint16)
-    # All low bytes, then all high ones, of which most are zero: that packs best.
+    # All low bytes, then all high ones, most of which are zero: zlib compresses that best.
     planes = _changes(codes).reshape(-1, 1).astype("<u2").view(np.uint8).T
     return {
         "name": motion.name,
@@ -77,13 +77,14 @@ def pack_motion(
 
 
 def field_ranges(motions: Sequence[SurfaceMotion]) -> dict[str, tuple[float, float]]:
-    """Return the smallest and largest value of each field over all motions; sizes begin at zero."""
+    """Return the range of colours of each field over all motions, from zero for most non-negative fields."""
     ranges: dict[str, tuple[float, float]] = {}
     for motion in motions:
         for name, values in motion.fields.items():
             low, high = ranges.get(name, (np.inf, -np.inf))
             ranges[name] = min(low, float(values.min())), max(high, float(values.max()))
-    # A field without variation is seen as such only beside what it might be: zero.
+    # A constant field looks constant only in a range that is not empty, such as one from zero. Fields that
+    # vary by less than half of their largest value keep their own range.
     return {
         name: (0.0, high) if 0 <= low < 0.5 * high or low == high > 0 else (low, high)
         for name, (low, high) in ranges.items()
@@ -91,7 +92,7 @@ def field_ranges(motions: Sequence[SurfaceMotion]) -> dict[str, tuple[float, flo
 
 
 def _changes(codes: np.ndarray) -> np.ndarray:
-    """Return the differences from each frame to the next, modulo the size of the numbers."""
+    """Return the first frame and the differences between frames, modulo the size of the integers."""
     return np.concatenate([codes[:1], codes[1:] - codes[:-1]])
 
 

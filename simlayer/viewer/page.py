@@ -1,4 +1,4 @@
-"""Motions as one page of HTML: the arrays, what unpacks them, and k3d, which draws them."""
+"""Motions as one page of HTML, with the arrays, the scripts that unpack them, and k3d, which draws them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_html(path: str | os.PathLike[str], *motions: Motion, overlaid: bool = 
 
 
 def page_of(motions: Sequence[SurfaceMotion], *, overlaid: bool = False) -> str:
-    """Return the page of motions as text."""
+    """Return the HTML of a page that shows motions."""
     if not motions:
         raise MotionError("there must be at least one motion to show, got none.")
     renderer, notice = _renderer()
@@ -79,7 +79,7 @@ def page_of(motions: Sequence[SurfaceMotion], *, overlaid: bool = False) -> str:
     return string.Template((_ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
         title=_escaped(names),
         style=(_ASSETS / "page.css").read_text(encoding="utf-8"),
-        # Nothing in it can end the element that it is in.
+        # Escaped, so that no name can close the script element.
         scene=json.dumps(scene).replace("<", "\\u003c"),
         data=packed.text(),
         renderer=renderer,
@@ -100,7 +100,10 @@ def _motion(name: str, motion: Any) -> SurfaceMotion:
 
 
 def _renderer() -> tuple[str, str]:
-    """Return the JavaScript of k3d as text, and its licences; k3d, with all of Jupyter, is not imported."""
+    """Return the compressed JavaScript of k3d, and its licences.
+
+    Its files are read without importing k3d, which would import Jupyter.
+    """
     found = importlib.util.find_spec("k3d")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the viewer needs k3d: pip install 'simlayer[viewer]'", name="k3d")

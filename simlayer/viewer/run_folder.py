@@ -1,4 +1,4 @@
-"""The motion of a run, read from its folder, or from any list of frames that `write_frames` has written."""
+"""Reads the motion of a run from its folder, or from any .pvd that `write_frames` has written."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ FROM_START = "displacement since the first frame [m]"
 def read_motion(path: str | os.PathLike[str]) -> SurfaceMotion:
     """Read the motion of a run from its folder, or from a .pvd, with its fields and points.
 
-    Of vectors the length is kept, tensors are left out, and a field of cells becomes the mean of those that
-    meet at a vertex of the surface.
-
-    Frames from which on the motion has diverged, and fields that are not finite, are left out with a warning.
+    Vectors become their lengths, tensors are left out, and a field of cells becomes the mean of the cells
+    that meet at a vertex of the surface. Frames after a motion has diverged, and fields that are not finite,
+    are left out with a warning.
 
     Raises:
         MotionError: if there is no motion, or it is incomplete.
@@ -54,7 +53,7 @@ def read_motion(path: str | os.PathLike[str]) -> SurfaceMotion:
     if DISPLACEMENT not in fields:
         fields = {FROM_START: np.linalg.norm(positions - positions[0], axis=2), **fields}
     for name in [name for name, values in fields.items() if not np.isfinite(values).all()]:
-        warnings.warn(f"{listed}: {name} is not finite everywhere, and left out.", stacklevel=2)
+        warnings.warn(f"{listed}: {name} is not finite everywhere, and is left out.", stacklevel=2)
         del fields[name]
     points = read_points(listed.with_name(POINTS)) if listed.with_name(POINTS).is_file() else {}
     name = listed.resolve().parent.name if listed.name == FRAMES else listed.stem
@@ -73,7 +72,7 @@ def write_points(path: Path, points: Mapping[str, Recording]) -> None:
 def read_points(path: Path) -> dict[str, Recording]:
     """Read recorded and simulated points by name; raises MotionError if the file is damaged."""
     try:
-        # Of a damaged file, NumPy would leave open what it has opened itself.
+        # Opened here, because NumPy would not close a damaged file.
         with path.open("rb") as file, np.load(file) as arrays:
             names = [key.removesuffix(".times") for key in arrays if key.endswith(".times")]
             return {
@@ -115,7 +114,7 @@ def _listed(path: Path) -> tuple[Float[np.ndarray, "T"], list[Path]]:
     if not files:
         raise MotionError(f"{path} lists no frames.")
     if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
-        raise MotionError(f"{path}: the times of its frames must rise, got {times.tolist()}.")
+        raise MotionError(f"{path}: the times of its frames must increase, got {times.tolist()}.")
     for file in files:
         if not file.is_file():
             raise MotionError(f"{path} lists {file}, which does not exist; write the motion again.")
@@ -142,7 +141,7 @@ def _loaded(path: Path, files: list[Path]) -> list[meshio.Mesh]:
 
 
 def _finite_frames(path: Path, positions: Float[np.ndarray, "T V 3"]) -> int:
-    """Return how many frames there are before a motion has diverged, with a warning if that is not all."""
+    """Return the number of frames before the motion diverges, with a warning if that is not all of them."""
     finite = np.isfinite(positions).all((1, 2))
     if finite.all():
         return len(finite)
@@ -167,7 +166,7 @@ def _vertex_fields(frames: list[meshio.Mesh], used: Int[np.ndarray, "V"]) -> dic
 def _cell_fields(
     frames: list[meshio.Mesh], triangles: Int[np.ndarray, "S 3"], owners: Int[np.ndarray, "S"]
 ) -> dict[str, np.ndarray]:
-    """Return the mean at each vertex of the surface over the triangles that meet there."""
+    """Return fields of cells as means, at each vertex of the surface, over the triangles that meet there."""
     fields, corners = {}, triangles.flatten()
     counts = np.bincount(corners)
     for name in frames[0].cell_data:

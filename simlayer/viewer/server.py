@@ -1,4 +1,4 @@
-"""A page behind an address of this machine, until it is interrupted."""
+"""A server of one page, for browsers on this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class PageServer(ThreadingHTTPServer):
 
     Args:
         page: the HTML.
-        port: where; 0 is any that is free.
+        port: the port to listen on; 0 takes any free one.
 
     Raises:
         MotionError: if the port is in use or not allowed.
     """
 
     daemon_threads = True
-    # On an address that another program listens on, binding has to fail.
+    # Binding to an address on which another program listens has to fail.
     allow_reuse_address = False
 
     def __init__(self, page: str, port: int = 0) -> None:
@@ -34,7 +34,7 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
+        """The URL of the page."""
         return f"http://127.0.0.1:{self.server_port}/"
 
 

@@ -93,7 +93,7 @@ def test_the_first_evaluation_tells_how_long_epochs_take_where_that_is_long(monk
     fitted(lbfgs, 3)
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if "An epoch takes some" in line]
-    assert "all 3 at most" in line
+    assert "all 3 together at most" in line
     assert lines.index(line) < next(
         number for number, line in enumerate(lines) if line.startswith("epoch    1  loss")
     )

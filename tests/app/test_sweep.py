@@ -77,7 +77,7 @@ def test_the_table_has_what_was_set_and_found_and_why_a_run_has_failed(tmp_path)
         SweepRun(0, ["dt=0.1", "n=2"], None, found(2.0, 0.5)),
         SweepRun(1, ["dt=0.2", "n=2"], "too long", {}),
     ]
-    write_summary(tmp_path, runs)
+    assert write_summary(tmp_path, runs) == ["sweep.csv", "sweep.png"]
     first, second = csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines())
     assert first == {
         **{"run": "0", "dt": "0.1", "ended": "converged", "loss": "0.002", "material.E [Pa]": "2.0"},
@@ -85,6 +85,11 @@ def test_the_table_has_what_was_set_and_found_and_why_a_run_has_failed(tmp_path)
     }
     assert (second["dt"], second["ended"], second["loss"]) == ("0.2", "too long", "")
     assert (tmp_path / "sweep.png").stat().st_size > 0
+
+
+def test_a_sweep_without_results_has_a_table_and_no_picture(tmp_path):
+    assert write_summary(tmp_path, [SweepRun(0, ["dt=0.1"], "too long", {})]) == ["sweep.csv"]
+    assert not (tmp_path / "sweep.png").exists()
 
 
 def test_what_differs_is_kept_though_some_runs_have_not_set_it():
@@ -127,7 +132,7 @@ def test_a_run_prints_to_a_file_in_another_process_only(tmp_path, capsys):
 def test_an_objective_is_a_number_of_the_results_or_the_error_lists_them():
     assert objective(found(2.0), "loss.found") == 2e-3
     for key in ("ended", "nothing", "loss"):
-        with pytest.raises(ConfigError, match=rf"objective={key} is no number .*loss\.found, seconds"):
+        with pytest.raises(ConfigError, match=rf"objective={key} is not a number .*loss\.found, seconds"):
             objective(found(2.0), key)
 
 

@@ -83,7 +83,7 @@ def test_a_field_that_is_not_finite_is_left_out_with_a_warning(tmp_path):
     stress = torch.ones(FRAMES, len(MESH.vertices))
     stress[2, 0] = torch.nan
     run = run_folder(tmp_path / "run", vertex_fields={"stress [Pa]": stress})
-    with pytest.warns(UserWarning, match=r"stress \[Pa\] is not finite everywhere, and left out"):
+    with pytest.warns(UserWarning, match=r"stress \[Pa\] is not finite everywhere, and is left out"):
         assert list(read_motion(run).fields) == ["displacement [m]"]
 
 
