@@ -31,12 +31,14 @@ class SweepRun(NamedTuple):
         overrides: what was set for it.
         error: why it has no results; None if it has.
         results: its results.json.
+        refused: why it was not carried out in the folder of an earlier run, of which the rest tells.
     """
 
     number: int
     overrides: Sequence[str]
     error: str | None
     results: Mapping[str, Any]
+    refused: str | None = None
 
 
 def sweep_folder(config: DictConfig, arguments: Sequence[str]) -> Path:
@@ -62,11 +64,20 @@ class RunRecorder:
     def __init__(self, folder: Path, number: int, overrides: Sequence[str]) -> None:
         self._folder, self._number, self._overrides = folder / RUNS, number, list(overrides)
         self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{number}.json"
+        self._earlier = json.loads(path.read_bytes()) if path.exists() else None
         self.write(INTERRUPTED)
 
     def write(self, error: str | None) -> None:
         """Record why the run has failed; None if it has not."""
         record = {"overrides": self._overrides, "error": error}
+        write_whole(self._folder / f"{self._number}.json", json.dumps(record, indent=2) + "\n")
+
+    def refuse(self, reason: str) -> None:
+        """Record that the folder holds another run; what that one has found stays in the table."""
+        if self._earlier is None:
+            return self.write(reason)
+        record = self._earlier | {"refused": reason}
         write_whole(self._folder / f"{self._number}.json", json.dumps(record, indent=2) + "\n")
 
     @contextmanager
@@ -88,12 +99,12 @@ def read_runs(folder: Path) -> list[SweepRun]:
         record = json.loads(path.read_bytes())
         results, error = folder / path.stem / "results.json", record["error"]
         found = json.loads(results.read_bytes()) if error is None and results.exists() else {}
-        runs.append(SweepRun(int(path.stem), record["overrides"], error, found))
+        runs.append(SweepRun(int(path.stem), record["overrides"], error, found, record.get("refused")))
     return runs
 
 
-def write_summary(folder: Path, runs: Sequence[SweepRun]) -> None:
-    """Write sweep.csv and, of runs that have found something, sweep.png."""
+def write_summary(folder: Path, runs: Sequence[SweepRun]) -> list[Path]:
+    """Write sweep.csv and, of runs that have found something, sweep.png; return what was written."""
     swept = swept_values(runs)
     rows = [_row(run, values) for run, values in zip(runs, swept, strict=True)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -101,9 +112,12 @@ def write_summary(folder: Path, runs: Sequence[SweepRun]) -> None:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(folder / "sweep.csv", text.getvalue())
+    written = [folder / "sweep.csv"]
+    write_whole(written[0], text.getvalue())
     if figure := sweep_picture([(run.number, run.results) for run in runs], swept):
-        figure.savefig(folder / "sweep.png", dpi=150)
+        written.append(folder / "sweep.png")
+        figure.savefig(written[1], dpi=150)
+    return written
 
 
 def swept_values(runs: Sequence[SweepRun]) -> list[dict[str, Any]]:
@@ -137,6 +151,8 @@ def format_runs(runs: Sequence[SweepRun]) -> str:
     common = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     for run in runs:
         overrides = " ".join(override for override in run.overrides if override not in common)
+        if run.refused is not None:
+            overrides += " (an earlier run)"
         if run.error is not None:
             rows.append((str(run.number), overrides, "failed", run.error.partition("\n")[0]))
             continue
