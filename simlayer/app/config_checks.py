@@ -55,6 +55,8 @@ def _values(config: DictConfig) -> Iterator[str]:
         name = str(config[key])
         if set(name) & set("=\\"):
             yield f"{key} must not contain = or \\, which break later overrides, got {name!r}."
+        if name != name.strip():
+            yield f"{key} must not begin or end with a blank, got {name!r}."
         inside = Path(os.path.normpath(name))
         if inside.is_absolute() or inside == Path() or ".." in inside.parts:
             yield f"{key} must name a folder inside output={config.output}, got {name!r}."

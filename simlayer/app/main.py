@@ -9,26 +9,29 @@ import signal
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 import wandb
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from simlayer.app.config_checks import check_config
 from simlayer.app.config_tree import config_folder
-from simlayer.app.interruption import Interrupted
+from simlayer.app.interruption import Interrupted, raised_on_sigterm
 from simlayer.app.overrides import compose_arguments
 from simlayer.app.run import run
+from simlayer.app.run_folder import OtherRunError
 from simlayer.app.sweep import RunRecorder, format_runs, objective, read_runs, sweep_folder, write_summary
 from simlayer.errors import ConfigError, SimulationError
 
+FULL_ERROR = "HYDRA_FULL_ERROR"
 ASSETS = Path(__file__).parent / "assets"
 USER_ERRORS = (
     InstantiationException,
@@ -56,14 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise _failure(error) from error
     if sweep is not None and config is not None:
         # Its name may hold the time, so every process is told the name that the first one has made.
-        arguments.append(f"sweep_name={config.sweep_name}")
+        name = str(config.sweep_name).replace("'", "\\'")
+        arguments.append(f"sweep_name='{name}'")
 
     def job(config: DictConfig) -> dict[str, Any] | float | None:
         return run_of_multirun(config, process) if multirun else run_job(config)
 
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
+        with raised_on_sigterm() if multirun else nullcontext():
+            _launch(job, multirun=multirun)
     except Interrupted as interruption:
         raise SystemExit(interruption.exit_code) from interruption
     except KeyboardInterrupt as interruption:
@@ -74,8 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if sweep and runs:
             written = ", ".join(write_summary(sweep, runs))
             print(f"\n{format_runs(runs)}\nWritten to {sweep}: {written}", flush=True)
-    if any(run.error is not None for run in runs):
+    if any(run.error or run.refused for run in runs):
         raise SystemExit(1)
+
+
+def _launch(job: Callable[[DictConfig], object], *, multirun: bool) -> None:
+    """Let Hydra carry out one run or several; of what fails outside of a run, exit with one line."""
+    full = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"  # Hydra would print a traceback and end the program.
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
+    except Exception as error:
+        # A user's error in a run has ended the program before, or is recorded.
+        if full or not (multirun or isinstance(error, (HydraException, OSError))):
+            raise
+        raise _failure(error) from error
+    finally:
+        if full is None:
+            del os.environ[FULL_ERROR]
 
 
 def run_of_multirun(config: DictConfig, process: int) -> dict[str, Any] | float | None:
@@ -90,6 +111,9 @@ def run_of_multirun(config: DictConfig, process: int) -> dict[str, Any] | float 
         try:
             results = run_job(config)
             found = results if config.objective is None else objective(results or {}, config.objective)
+        except OtherRunError as error:
+            recorder.refuse(str(error))
+            return None
         except Exception as error:
             recorder.write(_message(error))
             return None

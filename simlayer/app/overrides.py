@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +18,7 @@ from yaml import YAMLError
 
 from simlayer.app.config_tree import config_folder, dotted_keys
 from simlayer.app.override_values import choice_problems, override_problems
+from simlayer.app.sweep_values import first_value, sweep_problems
 from simlayer.errors import ConfigError
 
 GROUPS = ("experiment", "debug")  # Groups that are not keys of the composed configuration.
@@ -75,14 +77,15 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except HydraException as error:
         raise ConfigError(f"overrides have the form KEY=VALUE: {str(error).splitlines()[0]}") from error
-    swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
-    if swept and not flags.multirun:
-        raise ConfigError(f"{swept[0]} has several values, which needs a multirun: add -m.")
+    if problems := [*sweep_problems(parsed, multirun=flags.multirun)]:
+        raise ConfigError("\n".join(problems))
     folders = [config_folder(), *([Path(flags.config_dir).resolve()] if flags.config_dir else [])]
     groups = [override for override in parsed if _is_group(override, folders)]
     values = [override for override in parsed if override not in groups]
-    problems = [line for group in groups for line in choice_problems(group, _options(group, folders))]
-    base = [*map(_first_value, groups), *(f"hydra.searchpath=[file://{folder}]" for folder in folders[1:])]
+    named = [group for group in groups if not isinstance(group.value(), Glob)]
+    problems = [line for group in named for line in choice_problems(group, _options(group, folders))]
+    first = [first_value(override, partial(_options, folders=folders)) for override in (*groups, *values)]
+    base = [*first[: len(groups)], *(f"hydra.searchpath=[file://{folder}]" for folder in folders[1:])]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         known: DictConfig | None = None  # the configuration, as far as it could be composed
         try:
@@ -92,7 +95,7 @@ def _composed(overrides: list[str], flags: argparse.Namespace) -> DictConfig:
                 problems = [line for change in changes for line in override_problems(change, defaults)]
             if problems:
                 raise ConfigError("\n".join(problems))
-            config = compose(flags.config_name, [*base, *map(_first_value, values)]) if values else defaults
+            config = compose(flags.config_name, [*base, *first[len(groups) :]]) if values else defaults
         except YAMLError as error:
             raise ConfigError(f"a configuration file is not YAML: {' '.join(str(error).split())}") from error
         except (HydraException, OmegaConfBaseException) as error:
@@ -127,15 +130,6 @@ def _check_start(config: DictConfig, overrides: Iterable[Override]) -> None:
             f"with data.path, how the body starts has to be said: experiment={config.name} starts its own as "
             f"initial={start}; set initial=at_rest, or initial={start} if that is how yours started."
         )
-
-
-def _first_value(override: Override) -> str:
-    """Return an override with the first of the values that it sweeps over."""
-    if not override.is_sweep_override():
-        return str(override.input_line)
-    if isinstance(interval := override.value(), IntervalSweep):
-        return f"{override.get_key_element()}={interval.start}"
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
 def _explanation(error: Exception, overrides: Iterable[Override], defaults: DictConfig) -> str:

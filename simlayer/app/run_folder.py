@@ -29,6 +29,10 @@ RESUMABLE_KEYS = (
 )
 
 
+class OtherRunError(ConfigError):
+    """The folder of a run holds another one, which stays as it is."""
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file under another name and rename it, so that it is whole however the program ends.
 
@@ -77,14 +81,15 @@ def record_config(folder: Path, config: DictConfig) -> None:
     """Write the configuration and the versions of packages to the folder of a run.
 
     Raises:
-        ConfigError: if the folder holds a run of another experiment, or a configuration that cannot be read.
+        OtherRunError: if the folder holds a run of another experiment.
+        ConfigError: if it holds a configuration that cannot be read.
     """
     path = folder / CONFIG
     if path.exists() and (changes := _changes(_recorded(path, config), _plain(config))):
-        raise ConfigError(
+        raise OtherRunError(
             f"{folder} holds a run of another experiment; it can only be resumed without these changes:\n"
             + "".join(f"  {change}\n" for change in changes)
-            + "Undo them, or choose another run_name."
+            + "Undo them, or choose another run_name, of a multirun another sweep_name."
         )
     write_whole(path, OmegaConf.to_yaml(config))
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -37,6 +37,7 @@ class SweepRun(NamedTuple):
     overrides: Sequence[str]
     error: str | None
     results: Mapping[str, Any]
+    refused: str | None = None
 
 
 def sweep_folder(config: DictConfig, arguments: Sequence[str]) -> Path:
@@ -63,11 +64,20 @@ class RunRecorder:
     def __init__(self, folder: Path, number: int, overrides: Sequence[str]) -> None:
         self._folder, self._number, self._overrides = folder / RUNS, number, list(overrides)
         self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{number}.json"
+        self._earlier = json.loads(path.read_bytes()) if path.exists() else None
         self.write(INTERRUPTED)
 
     def write(self, error: str | None) -> None:
         """Record why the run has failed; None if it has not."""
         record = {"overrides": self._overrides, "error": error}
+        write_whole(self._folder / f"{self._number}.json", json.dumps(record, indent=2) + "\n")
+
+    def refuse(self, reason: str) -> None:
+        """Record that the folder holds another run; what that one has found stays in the table."""
+        if self._earlier is None:
+            return self.write(reason)
+        record = self._earlier | {"refused": reason}
         write_whole(self._folder / f"{self._number}.json", json.dumps(record, indent=2) + "\n")
 
     @contextmanager
@@ -89,7 +99,7 @@ def read_runs(folder: Path) -> list[SweepRun]:
         record = json.loads(path.read_bytes())
         results, error = folder / path.stem / "results.json", record["error"]
         found = json.loads(results.read_bytes()) if error is None and results.exists() else {}
-        runs.append(SweepRun(int(path.stem), record["overrides"], error, found))
+        runs.append(SweepRun(int(path.stem), record["overrides"], error, found, record.get("refused")))
     return runs
 
 
@@ -141,6 +151,8 @@ def format_runs(runs: Sequence[SweepRun]) -> str:
     common = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     for run in runs:
         overrides = " ".join(override for override in run.overrides if override not in common)
+        if run.refused is not None:
+            overrides += " (an earlier run)"
         if run.error is not None:
             rows.append((str(run.number), overrides, "failed", run.error.partition("\n")[0]))
             continue

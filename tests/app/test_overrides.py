@@ -20,6 +20,11 @@ def test_overrides_reach_the_configuration():
     assert config.trainer.detect_anomaly is False
 
 
+def test_a_multirun_over_the_options_that_a_pattern_names_is_checked_with_the_first():
+    config, _ = compose_arguments(["-m", "material=glob(l*)"])
+    assert config.material._target_.endswith("LinearElastic")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -46,6 +51,17 @@ def test_overrides_reach_the_configuration():
         (["optimizer=adam,lbfgs"], "optimizer has several values, which needs a multirun: add -m."),
         (["material.youngs_modulus=1e5,2e5"], "material.youngs_modulus has several values"),
         (["seed=range(3)"], "seed has several values"),
+        (["-m", "seed=range(0,0)"], "seed=range(0,0) has no values to sweep over."),
+        (["-m", "material=glob(q*)"], "material=glob(q*) has no values to sweep over."),
+        (["-m", "sweep_name=a,b"], "sweep_name has several values, but is one for all runs"),
+        (
+            ["-m", "step.dt=interval(1,2)"],
+            "step.dt has an interval, of which only a search takes values: add hydra/sweeper=optuna.",
+        ),
+        (
+            ["-m", "hydra/sweeper=optuna", "seed=1,2"],
+            "results.json small, such as objective=loss.found.",
+        ),
         (["step.density=abc"], "step.density must be a number, such as 1000.0, got 'abc'."),
         (["seed=abc"], "seed must be a number, such as 0, got 'abc'."),
         (["optimizer=adam", "optimizer.lr=abc"], "optimizer.lr must be a number, such as 0.05, got 'abc'."),

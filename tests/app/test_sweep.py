@@ -129,6 +129,18 @@ def test_a_run_prints_to_a_file_in_another_process_only(tmp_path, capsys):
     assert (tmp_path / "runs/3.log").read_text() == "there\n"
 
 
+def test_a_run_that_is_refused_leaves_the_record_of_the_earlier_one(tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0/results.json").write_text(json.dumps(found(2.0)))
+    RunRecorder(tmp_path, 0, ["a=1"]).write(None)
+    RunRecorder(tmp_path, 0, ["a=2"]).refuse("another experiment")
+    (run,) = read_runs(tmp_path)
+    assert run == SweepRun(0, ["a=1"], None, found(2.0), "another experiment")
+    assert "a=1 (an earlier run)" in format_runs([run])
+    RunRecorder(tmp_path, 0, ["a=1"]).write(None)
+    assert read_runs(tmp_path)[0].refused is None
+
+
 def test_an_objective_is_a_number_of_the_results_or_the_error_lists_them():
     assert objective(found(2.0), "loss.found") == 2e-3
     for key in ("ended", "nothing", "loss"):
@@ -153,6 +165,15 @@ def test_twenty_runs_in_two_processes_find_bitwise_what_they_find_one_after_anot
     assert one == two
     assert len({json.dumps(found) for found in one.values()}) == 20
     assert len((tmp_path / "outputs/sweeps/two/sweep.csv").read_text().splitlines()) == 21
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "outputs").write_text("")
+    result = started(tmp_path, *SMALL, "seed=1", f"output={tmp_path}/outputs", "sweep_name=one")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        f"train.py: error: [Errno 20] Not a directory: '{tmp_path}/outputs/sweeps/one'"
+    ]
 
 
 def test_submitit_runs_jobs_and_a_failed_one_is_told_by_the_table_and_the_exit_code(tmp_path):
