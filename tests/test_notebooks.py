@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom in a kernel of its own, as in Jupyter, and shows what it has kept."""
+"""Every notebook runs from top to bottom in a new kernel, and prints what it has kept."""
 
 import importlib
 import re
