@@ -25,6 +25,7 @@ extensions = [
     "public_names",
     "source_links",
     "configurations",
+    "notebooks",
 ]
 # Formulas and the directives are MyST's; the rest is plain Markdown, which other readers show, too.
 myst_enable_extensions = ["dollarmath"]

@@ -93,6 +93,12 @@ def test_pictures_are_small():
         assert picture.stat().st_size <= 120_000, picture.name
 
 
+def test_movies_are_small_and_each_is_shown():
+    movies = {movie.name: movie.stat().st_size for movie in (DOCS / "_static").glob("*.mp4")}
+    assert max(movies.values()) <= 300_000
+    assert set(re.findall(r'<video src="_static/(\S+)"', (DOCS / "gallery.md").read_text())) == movies.keys()
+
+
 def test_sources_of_pages_need_no_network():
     assert not re.findall(
         r"https?://", (DOCS / "conf.py").read_text() + (DOCS / "_static/simlayer.css").read_text()
