@@ -89,6 +89,9 @@ def _launch(job: Callable[[DictConfig], object], *, multirun: bool) -> None:
     os.environ[FULL_ERROR] = "1"  # Hydra would print a traceback and end the program.
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
+    except BrokenPipeError:  # The reader of a pipe, such as `head`, has enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except Exception as error:
         # A user's error in a run has ended the program before, or is recorded.
         if full or not (multirun or isinstance(error, (HydraException, OSError))):

@@ -186,5 +186,8 @@ def residual(
 
 def format_residual(residual: Mapping[str, float]) -> str:
     """Format a residual for display, in millimetres."""
-    parts = ", ".join(f"{axis} {1e3 * residual[axis]:.3f}" for axis in "xyz" if axis in residual)
-    return f"{1e3 * residual['rms']:.3f} mm rms ({parts})"
+    sizes = {axis: 1e3 * size for axis, size in residual.items() if axis in ("rms", *"xyz")}
+    # Of what would be nothing but zeros, the digits that are not.
+    digits = ".3f" if max(sizes.values()) >= 1e-3 or not any(sizes.values()) else ".2g"
+    parts = ", ".join(f"{axis} {sizes[axis]:{digits}}" for axis in "xyz" if axis in sizes)
+    return f"{sizes['rms']:{digits}} mm rms ({parts})"

@@ -241,6 +241,13 @@ def test_a_run_that_converged_in_the_last_epoch_that_it_was_allowed_is_resumed_a
         assert (results["ended"], results["epochs"]) == (ended, epochs)
 
 
+def test_help_for_a_reader_that_has_enough_ends_without_an_error():
+    command = f"{sys.executable} {ROOT / 'train.py'} --help | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert result.stdout.startswith("Identify the parameters")
+    assert result.stderr == ""
+
+
 def test_a_fit_that_fails_keeps_what_it_had(capsys):
     # The time step is just stable for the truth, beyond which the large learning rate overshoots.
     guess = [f"trainable=[{E}]", "material={youngs_modulus:3e4,poissons_ratio:0.4}", "step.dt=9.4e-4"]

@@ -189,6 +189,11 @@ def test_people_read_it_in_millimetres():
     )
 
 
+def test_a_residual_of_almost_nothing_is_told_by_its_size_and_not_by_zeros():
+    assert format_residual({"rms": 5e-11, "x": 3e-11, "y": 4e-11}) == "5e-08 mm rms (x 3e-08, y 4e-08)"
+    assert format_residual({"rms": 0.0, "x": 0.0}) == "0.000 mm rms (x 0.000)"
+
+
 @pytest.mark.unchecked
 @pytest.mark.parametrize("convert", [Tensor.half, Tensor.bfloat16, Tensor.to_sparse, lambda x: x.to("meta")])
 @pytest.mark.parametrize("name", ["simulated", "observed"])
