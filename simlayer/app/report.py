@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ def format_files(folder: Path) -> str:
     line = f"Written to {folder}: {', '.join(files)}"
     if "motion.pvd" in files and "motion.mp4" not in files:
         line += "\nThere is no motion.mp4, which needs the extra `movie`: pip install 'simlayer[movie]'"
+    place = shlex.quote(str(folder))
     if "motion.pvd" in files:
-        line += f"\nTo see the motion in a browser, with the extra `viewer`: simlayer-view {folder}"
+        line += f"\nTo see the motion in a browser, with the extra `viewer`: simlayer-view {place}"
     return line
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simlayer.app.interruption import Interrupted, raised_on_sigterm
 from simlayer.app.main import main
 from simlayer.identification.module import ParameterIdentification
 
@@ -139,3 +140,10 @@ def test_results_that_were_cut_short_are_named_with_the_remedy(monkeypatch, fold
     path.write_text(path.read_text()[:50])
     with pytest.raises(SystemExit, match=f"{path} cannot be read.*remove it to resume"):
         main([*SMALL, *ADAM])
+
+
+def test_sigterm_is_raised_while_processes_may_wait_to_be_ended_and_only_then():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match="SIGTERM"), raised_on_sigterm():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from simlayer.app.report import format_table
+from simlayer.app.report import format_files, format_table
 
 STRESS = {"value": 1e3, "unit": "Pa", "time": 0.1}
 
@@ -25,3 +27,11 @@ def test_only_a_body_with_fixed_vertices_is_held(force, text):
 def test_a_body_without_stress_and_reaction_has_no_line():
     reaction = {"value": [0.0, 0.0, 0.0], "unit": "N", "time": 0.0}
     assert format_table({"parameters": {}, "readouts": {"largest_reaction": reaction}}) == ""
+
+
+def test_the_command_of_the_viewer_can_be_copied_whatever_the_run_is_named(tmp_path):
+    folder = tmp_path / "a & b's"
+    folder.mkdir()
+    (folder / "motion.pvd").touch()
+    command = format_files(folder).splitlines()[-1].partition("simlayer-view ")[2]
+    assert shlex.split(command) == [str(folder)]
