@@ -31,6 +31,7 @@ class SweepRun(NamedTuple):
         overrides: the overrides of the configuration that it was given.
         error: why it has failed; None if it has not.
         results: the content of its results.json; empty if it has failed.
+        refused: why another run of this number could not take its place; None if none was tried.
     """
 
     number: int
