@@ -202,7 +202,13 @@ CALLS: list[Call] = [
         values=_numbers(lambda: torch.tensor([1.0, 2.0]), 2),
         covariance=_numbers(lambda: torch.eye(2), 2, 2),
     ),
-    *made("prediction_picture", _predictions, truth=_curve, values=_curve, errors=_curve),
+    *made(
+        "prediction_picture",
+        _predictions,
+        truth=_curve.called("values", "errors"),
+        values=_curve,
+        errors=_curve,
+    ),
     *made(
         "reach_picture",
         lambda **given: drawn(plotting.reach_picture(**given)),

@@ -32,7 +32,7 @@ def bent() -> torch.Tensor:
 
 def markers() -> dict[str, Recording]:
     """Two markers over the far end, one of them with a gap, at other times than those of the frames."""
-    places = torch.tensor([[0.4, 0.0, 0.2], [0.4, 0.1, 0.2]]).repeat(4, 1, 1)
+    places = torch.tensor([[0.4, 0.0, 0.2], [0.4, 0.1, 0.2]], dtype=torch.float32).repeat(4, 1, 1)
     places[2, 0] = torch.nan
     return {"observed": Recording(torch.linspace(0.0, 0.45, 4), places)}
 

@@ -29,8 +29,9 @@ def test_points_are_read_with_their_gaps(tmp_path):
     read = read_motion(run_folder(tmp_path / "run"))
     expected = markers()["observed"]
     assert list(read.points) == ["observed"]
-    assert torch.equal(read.points["observed"].times, expected.times)
-    assert torch.equal(read.points["observed"].markers.nan_to_num(-1), expected.markers.nan_to_num(-1))
+    found = read.points["observed"]
+    assert torch.equal(found.times.double(), expected.times.double())
+    assert torch.equal(found.markers.float().nan_to_num(-1), expected.markers.nan_to_num(-1))
 
 
 def test_a_velocity_is_shown_as_a_speed_and_a_tensor_is_left_out(tmp_path):
