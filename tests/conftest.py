@@ -52,7 +52,11 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    """One seed for every test, which leaves torch's default precision as it was."""
     torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
 
 
 @pytest.fixture
