@@ -20,21 +20,21 @@ REPORT = "report.html"
 # The most bytes of pictures and movies that are embedded in the page; further files are linked.
 EMBEDDED = 3_500_000
 
-# Captions of pictures by the beginnings of their names. The page begins with the pictures of FIRST and ends
-# with those of LAST, in these orders.
-FIRST = {"found_over_target": "The body found, over the target", "found_over_": "Simulated over {rest}"}
-LAST = {
-    "energies_and_reactions": "Energies and reactions over time",
-    "convergence": "Loss and unknowns over the course of the fit",
-    "uncertainty": "Uncertainty: confidence regions of the unknowns",
-}
-OTHERS = {
+# Captions of pictures by their names; other pictures are called by these.
+CAPTIONS = {
+    "found_over_target": "The body found, over the target",
     "stress": "Von Mises stress of the body found, where it is largest",
     "learned": "What was learned",
     "motion": "The motion that was found, some of its frames in one picture",
     "curves": "Curves of the tests, and the law found",
     "gradient_health": "Size of gradients on their way back through the rollout",
+    "energies_and_reactions": "Energies and reactions over time",
+    "convergence": "Loss and unknowns over the course of the fit",
+    "uncertainty": "Uncertainty: confidence regions of the unknowns",
 }
+
+# Pictures of what was simulated over what was observed come first, those of LAST, in this order, at the end.
+OVER, LAST = "found_over_", ("energies_and_reactions", "convergence", "uncertainty")
 
 
 def write_report(
@@ -111,21 +111,20 @@ def _notes(summary: str, parameters: Iterable[str]) -> str:
 
 def captions(folder: Path) -> list[tuple[Path, str]]:
     """Return the pictures of a run with their captions, the most important first."""
-    order = [*FIRST, "", *LAST]
+    return [(path, _caption(path.stem)) for path in sorted(folder.glob("*.png"), key=_place)]
 
-    def place(path: Path) -> int:
-        starts = [start for start in (*FIRST, *LAST) if path.stem.startswith(start)]
-        return order.index(starts[0] if starts else "")
 
-    known = {**FIRST, **OTHERS, **LAST}
-    pictures = sorted(folder.glob("*.png"), key=lambda path: (place(path), path.stem))
-    told = []
-    for path in pictures:
-        start = next((start for start in known if path.stem == start), None)
-        start = start or next((start for start in FIRST if path.stem.startswith(start)), None)
-        rest = path.stem.removeprefix(start or "").replace("_", " ")
-        told.append((path, known[start].format(rest=rest) if start else rest))
-    return told
+def _place(path: Path) -> tuple[int, str]:
+    """Return what pictures are sorted by."""
+    name = path.stem
+    if name.startswith(OVER):
+        return (0 if name in CAPTIONS else 1), name
+    return (3 + LAST.index(name) if name in LAST else 2), name
+
+
+def _caption(name: str) -> str:
+    rest = name.removeprefix(OVER).replace("_", " ")
+    return CAPTIONS.get(name, f"Simulated over {rest}" if name.startswith(OVER) else rest)
 
 
 class _Room:

@@ -24,8 +24,8 @@ from simlayer.errors import ConfigError
 from simlayer.identification.module import ParameterIdentification
 from simlayer.identification.unknowns import FEW
 
-# The optional package of each logger that needs one, by the name of the package.
-PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+# The loggers that need a package, and an extra, of their own name.
+OPTIONAL = ("tensorboard", "mlflow")
 
 MLFLOW_ID = "mlflow_id.txt"
 
@@ -36,9 +36,9 @@ def build_loggers(config: DictConfig, folder: Path, *, sweep: str | None) -> lis
     Raises:
         ConfigError: if a package that one of them needs is not installed.
     """
-    for package, option in PACKAGES.items():
-        if option in config.logger and find_spec(package) is None:
-            raise ConfigError(f"logger={option} needs {package}: pip install 'simlayer[{option}]'")
+    for option in OPTIONAL:
+        if option in config.logger and find_spec(option) is None:
+            raise ConfigError(f"logger={option} needs {option}: pip install 'simlayer[{option}]'")
     resumed = (folder / MLFLOW_ID).exists()
     name = folder.name if sweep is None else f"{sweep}-{folder.name}"
     loggers: list[Logger] = []

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         raise _failure(error) from error
     if sweep is not None and config is not None:
-        # Its name may hold the time, so every process is told the name that the first one has made.
+        # Its name may contain the time, so the other processes are given the name that this one has made.
         name = str(config.sweep_name).replace("'", "\\'")
         arguments.append(f"sweep_name='{name}'")
 

@@ -48,7 +48,8 @@ def write_outputs(
     scene, scenes, model = problem.scene, problem.scenes, problem.model
     motion, every = _motion(problem)
     found = _points(problem.takes, motion, every)
-    residuals = _draw_takes(folder, problem, initial, found)
+    beside = surroundings(scene.rollout.step)
+    residuals = _draw_takes(folder, problem, initial, found, beside)
     results = {**results, "residual": next(iter(residuals.values()))}
     if len(residuals) > 1:
         results["takes"] = residuals
@@ -64,14 +65,12 @@ def write_outputs(
         other = problem.holdout
         results["holdout"], points = other.compare(motion, every=every)
         drawn = {"found": points}
-        times, beside = other.simulation.times, surroundings(scene.rollout.step)
-        figure = other.data.picture(scene.mesh, times, other.points, drawn, **beside)
+        figure = other.data.picture(scene.mesh, other.simulation.times, other.points, drawn, **beside)
         figure.savefig(folder / "found_over_holdout.png", dpi=150)
     write_results(folder, results)
     np.savez(folder / "found.npz", **{name: value.numpy() for name, value in model.values().items()})  # type: ignore[arg-type]
     _draw_convergence(folder, problem, history)
     unknowns, rows = problem.model.unknowns, results["parameters"]
-    beside = surroundings(scene.rollout.step)
     fields = draw_fields(folder, scene.mesh, unknowns, history.reference, rows, **beside)
     frames, times = _frames(problem, motion, every)
     body = read_body(scene.rollout, frames)
@@ -118,6 +117,7 @@ def _draw_takes(
     problem: FitProblem,
     initial: Mapping[str, Tensor],
     found: Mapping[str, Tensor],
+    beside: Mapping[str, Any],
 ) -> dict[str, dict[str, float]]:
     """Draw the first guess and what was found over each recording, and return the residuals by its name."""
     label, guesses = _first_guess(problem, initial)
@@ -125,8 +125,8 @@ def _draw_takes(
     for name, take in problem.takes.items():
         bodies = {label: guesses[name], "found": found[name]}
         residuals[name] = residual(bodies["found"], take.points)
-        mesh, beside = problem.scene.mesh, surroundings(problem.scene.rollout.step)
-        figure = take.data.picture(mesh, take.observed.times, take.points, bodies, **beside)
+        mesh, times = problem.scene.mesh, take.observed.times
+        figure = take.data.picture(mesh, times, take.points, bodies, **beside)
         title = "target" if take.data is problem.data else name
         figure.savefig(folder / f"found_over_{title}.png", dpi=150)
     return residuals

@@ -104,8 +104,9 @@ def _solve(
         write_results(folder, results)
         with Waiting("Drawing and writing the results"):
             results = job.write(folder, results)
-            report(results=results, summary=job.table(results))
-        print(f"\n{job.table(results)}\n{format_files(folder)}", flush=True)
+            table = job.table(results)
+            report(results=results, summary=table)
+        print(f"\n{table}\n{format_files(folder)}", flush=True)
         return results
 
 

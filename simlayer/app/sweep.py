@@ -18,6 +18,7 @@ from simlayer.app.report import format_found
 from simlayer.app.run_folder import write_whole
 from simlayer.app.sweep_picture import sweep_picture
 from simlayer.errors import ConfigError
+from simlayer.plotting.units import label
 
 RUNS = "runs"
 INTERRUPTED = "interrupted"
@@ -137,10 +138,10 @@ def _row(run: SweepRun, values: Mapping[str, Any]) -> dict[str, Any]:
     if "loss" in run.results:
         row["loss"] = run.results["loss"]["found"]
     for name, found in run.results.get("parameters", {}).items():
-        unit = f" [{found['unit']}]" if found["unit"] not in ("", "1") else ""
-        row[f"{name}{unit}"] = found["found"]
+        column = label(name, found["unit"])
+        row[column] = found["found"]
         if "standard_error" in found:
-            row[f"standard error of {name}{unit}"] = found["standard_error"]
+            row[f"standard error of {column}"] = found["standard_error"]
     if "seconds" in run.results:
         row["seconds"] = run.results["seconds"]
     return row

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from simlayer.plotting import styled
+from simlayer.plotting.units import label
 
 # The most quantities in the picture.
 DRAWN = 8
@@ -29,7 +30,7 @@ def sweep_picture(
         swept: the overrides that differ between runs, by key. If these are the numbers of one key, that key
             is the horizontal axis, else it is the number of the run.
     """
-    places, label = _places(runs, swept)
+    places, across = _places(runs, swept)
     series = _series(runs, places)
     if not series:
         return None
@@ -37,10 +38,10 @@ def sweep_picture(
     axes = figure.subplots(1, len(series), squeeze=False)[0]
     for axis, (title, points) in zip(axes, series.items(), strict=True):
         _draw(axis, points)
-        axis.set(title=title, xlabel=label)
+        axis.set(title=title, xlabel=across)
         if _wide([place for place, *_ in points]):
             axis.set_xscale("log")
-        elif label == "run":
+        elif across == "run":
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
@@ -69,10 +70,10 @@ def _series(
             **results.get("parameters", {}),
         }
         for name, row in rows.items():
-            unit = f" [{row['unit']}]" if row["unit"] not in ("", "1") else ""
             if isinstance(row["found"], int | float):
+                title = label(name.rpartition(".")[2], row["unit"])
                 error = row.get("standard_error", 0.0)
-                series.setdefault(f"{name.rpartition('.')[2]}{unit}", []).append((place, row["found"], error))
+                series.setdefault(title, []).append((place, row["found"], error))
     return dict(list(series.items())[:DRAWN])
 
 

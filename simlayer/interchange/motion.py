@@ -24,7 +24,7 @@ class BodyMotion(NamedTuple):
     Attributes:
         mesh: the body at rest.
         positions: of its N vertices in each frame [m].
-        times: of the frames [s].
+        times: of the frames, in double precision [s].
         vertex_fields: values at the vertices by name, (T, N, ...).
         cell_fields: values of the M cells by name, (T, M, ...).
     """
@@ -66,10 +66,10 @@ def checked_motion(
         torch.bfloat16,
     ):  # NumPy has no bfloat16, and files have no half precision
         positions = positions.float()
-    return BodyMotion(mesh, positions, positions.new_tensor(moments), *fields)
+    return BodyMotion(mesh, positions, torch.tensor(moments, dtype=torch.float64), *fields)
 
 
-def imported(name: str, extra: str = "interchange") -> ModuleType:
+def imported(name: str) -> ModuleType:
     """Import a module of an optional package.
 
     Raises:
@@ -79,6 +79,6 @@ def imported(name: str, extra: str = "interchange") -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         package = {"pxr.UsdGeom": "usd-core"}.get(name, name)
-        raise ImportError(
-            f"this needs {package}, which is not installed: pip install 'simlayer[{extra}]'"
-        ) from error
+        # PyVista is in no extra, because it brings VTK of half a gigabyte.
+        wanted = "pyvista" if name == "pyvista" else "'simlayer[interchange]'"
+        raise ImportError(f"this needs {package}, which is not installed: pip install {wanted}") from error

@@ -83,5 +83,5 @@ def from_pyvista(blocks: pyvista.MultiBlock) -> BodyMotion:
         for data in (lambda grid: grid.point_data, lambda grid: grid.cell_data)
     ]
     positions = torch.from_numpy(np.stack([np.asarray(grid.points) for grid in grids]))
-    times = torch.tensor([float(name) for name in blocks.keys()])  # noqa: SIM118 - it iterates over blocks
+    times = torch.tensor([float(name) for name in blocks.keys()], dtype=torch.float64)  # noqa: SIM118 - it iterates over blocks
     return checked_motion(mesh_from(rest), positions, times, *fields)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -100,9 +99,7 @@ def read_usd(path: str | os.PathLike[str]) -> BodyMotion:
         )
     points = geometry.Mesh(prim).GetPointsAttr()
     frames = [np.array(points.Get(moment)) for moment in points.GetTimeSamples()]
-    arrays = _unpacked(packed)
-    motion = from_arrays({**arrays, "positions": np.stack(frames)})
-    return motion._replace(times=torch.from_numpy(arrays["times"]))
+    return from_arrays({**_unpacked(packed), "positions": np.stack(frames)})
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import importlib.metadata
 import importlib.util
 import json
@@ -77,13 +78,13 @@ def page_of(motions: Sequence[SurfaceMotion], *, overlaid: bool = False) -> str:
     }
     names = ", ".join(motion.name for motion in motions)
     return string.Template((_ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
-        title=_escaped(names),
+        title=html.escape(names, quote=False),
         style=(_ASSETS / "page.css").read_text(encoding="utf-8"),
         # Escaped, so that no name can close the script element.
         scene=json.dumps(scene).replace("<", "\\u003c"),
         data=packed.text(),
         renderer=renderer,
-        notice=_escaped(notice),
+        notice=html.escape(notice, quote=False),
         script="\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     )
 
@@ -126,7 +127,3 @@ def _colors() -> dict[str, Any]:
     viridis, tab10 = matplotlib.colormaps["viridis"], matplotlib.colormaps["tab10"]
     colors = [part for at in places for part in (at, *viridis(at)[:3])]
     return {"colors": [round(part, 4) for part in colors], "plain": [list(tab10(k)[:3]) for k in range(10)]}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
